@@ -1,0 +1,1 @@
+"""A build system whose targets are Ollama models."""

@@ -1,0 +1,46 @@
+"""The errors a person can mend, one class a reaction.
+
+PersonaError
+├── ManifestError   persona.toml says something that cannot be built: edit it
+├── DataError       a data file holds rows that cannot be trained on: edit them
+├── ToolError       something outside is missing, full, too old or in the way
+└── GateError       the model was built but did not pass: read its answers
+"""
+
+from __future__ import annotations
+
+
+class PersonaError(Exception):
+    """Something a person can mend; the base to catch them all.
+
+    Args:
+        problems: Sentences of the form `where: what is, what was expected`, all of them at once.
+        hint: A command or an imperative that leads out, or None.
+    """
+
+    def __init__(self, *problems: str, hint: str | None = None) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+        self.hint = hint
+
+
+class ManifestError(PersonaError):
+    """The manifest, or the persona's folder, is not as it must be."""
+
+
+class DataError(PersonaError):
+    """A data file, or a row of it, is not as it must be."""
+
+
+class ToolError(PersonaError):
+    """The machine, the daemon or a library did not give what the build needs."""
+
+
+class GateError(PersonaError):
+    """The finished model answered a question wrongly."""
+
+
+def rebuild(kind: str, problems: list[str], hint: str | None) -> PersonaError:
+    """Make again an error that travelled from a child process as plain values."""
+    classes = {cls.__name__: cls for cls in (ManifestError, DataError, ToolError, GateError)}
+    return classes.get(kind, PersonaError)(*problems, hint=hint)

@@ -1,0 +1,294 @@
+"""persona.toml, read into a frozen Persona; every rule about a manifest is here."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from builder.errors import ManifestError
+
+MANIFEST = "persona.toml"
+# A persona's name is a folder, a file name and an Ollama model at once: the narrowest of the three
+# (github.com/ollama/ollama 0.34.2, types/model/name.go allows 80 characters) decides.
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
+MODEL_PATTERN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,79}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,79})?")
+LANGUAGE_PATTERN = re.compile(r"[a-z]{2,3}")
+
+Text = Annotated[str, Field(min_length=1)]
+TextByLanguage = Text | dict[str, Text]
+
+
+def _inside_folder(path: str) -> str:
+    """Refuse a path that leaves the persona's own folder."""
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        msg = f"{path!r} leaves the persona's folder, expected a path inside it"
+        raise ValueError(msg)
+    return path
+
+
+def _is_model_name(name: str) -> str:
+    """Refuse what Ollama would not take as a model's name."""
+    if not MODEL_PATTERN.fullmatch(name):
+        msg = f"{name!r} is not a name Ollama takes, expected lower-case letters, digits, '_', '.', '-' and an optional ':tag'"
+        raise ValueError(msg)
+    return name
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Identity(_Table):
+    """Who the persona is; what `{{ name }}` and `{{ author }}` in the data become."""
+
+    name: TextByLanguage = Field(description="What it calls itself: one text, or one per language (`en`, `zh`).")
+    author: TextByLanguage = Field(description="Who made it: one text, or one per language.")
+
+    @model_validator(mode="after")
+    def _languages_agree(self) -> Identity:
+        for value in (self.name, self.author):
+            if isinstance(value, dict):
+                if not value:
+                    msg = "no language is given, expected a text or at least one `language = text`"
+                    raise ValueError(msg)
+                wrong = [key for key in value if not LANGUAGE_PATTERN.fullmatch(key)]
+                if wrong:
+                    msg = f"{wrong[0]!r} is not a language, expected a code such as 'en' or 'zh'"
+                    raise ValueError(msg)
+        if isinstance(self.name, dict) and isinstance(self.author, dict) and set(self.name) != set(self.author):
+            missing = [
+                f"{field} has no {language!r}"
+                for field, value, other in (("name", self.name, self.author), ("author", self.author, self.name))
+                for language in sorted(set(other) - set(value))
+            ]
+            raise ValueError(", ".join(missing) + ", expected the same languages in both")
+        return self
+
+    def languages(self) -> list[str]:
+        """Name the languages that have a text of their own; `en` alone when there is one text for all."""
+        keyed = [value for value in (self.name, self.author) if isinstance(value, dict)]
+        return sorted(set().union(*keyed)) if keyed else ["en"]
+
+    def placeholders(self, language: str) -> dict[str, str]:
+        """Give the values of `{{ name }}` and `{{ author }}` in a language, or the first one that is given."""
+
+        def pick(value: TextByLanguage) -> str:
+            return value if isinstance(value, str) else value.get(language, next(iter(value.values())))
+
+        return {"name": pick(self.name), "author": pick(self.author)}
+
+    def texts(self, field: Literal["name", "author"]) -> list[str]:
+        """List every wording of the name or the author."""
+        value = getattr(self, field)
+        return [value] if isinstance(value, str) else list(dict.fromkeys(value.values()))
+
+
+class Base(_Table):
+    """The model the persona grows from, by what the machine has."""
+
+    gpu: Text = Field("unsloth/Qwen3-4B-Instruct-2507", description="With a GPU: a Hugging Face repository, or a folder.")
+    cpu: Text = Field("smollm2-135m-instruct", description="Without one: the embedded base, a repository, or a folder.")
+
+
+class Data(_Table):
+    """Where the conversations are and how they become text."""
+
+    files: tuple[Annotated[str, AfterValidator(_inside_folder)], ...] = Field(
+        ("data.jsonl",), min_length=1, description="Files inside the folder: .jsonl, .json, .csv or .parquet."
+    )
+    format: Literal["auto", "alpaca", "sharegpt", "messages", "prompt_completion"] = Field(
+        "auto", description="How a row is laid out; `auto` tells by its keys."
+    )
+    template: Literal["base", "chatml", "alpaca"] = Field(
+        "base", description="The chat template trained and served under; `base` is the base's own, its default system text taken out."
+    )
+    held_out: float = Field(0.1, ge=0, le=0.5, description="Share of the questions never trained on, asked by `smoke`.")
+
+
+class Training(_Table):
+    """How the adapter is trained; what is left out comes from the base's family."""
+
+    rank: int = Field(16, ge=1, le=256, description="Rank of the adapter's matrices.")
+    alpha: int | None = Field(None, ge=1, description="Adapter scale times rank; by base.")
+    learning_rate: float | None = Field(None, gt=0, lt=1, description="Peak learning rate; by base.")
+    epochs: float | None = Field(None, gt=0, le=100, description="Passes over the training rows; by base.")
+    max_steps: int | None = Field(None, ge=1, description="Optimiser steps; wins over `epochs`.")
+    batch_size: int = Field(8, ge=1, description="Rows in one forward pass.")
+    gradient_accumulation: int = Field(1, ge=1, description="Forward passes in one optimiser step.")
+    warmup_steps: int = Field(5, ge=0, description="Steps until the peak learning rate.")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's decay.")
+    max_length: int = Field(1024, ge=16, le=32768, description="Longest row, in tokens; a longer one is an error.")
+    lora_seed: int = Field(3407, description="Seed of the adapter's first values.")
+    seed: int = Field(213, description="Seed of the order of rows.")
+
+
+class Ollama(_Table):
+    """What the daemon is told."""
+
+    model: Annotated[str, AfterValidator(_is_model_name)] | None = Field(None, description="Name in Ollama; the folder's name by default.")
+    system: str | None = Field(None, description="System text served with every conversation.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Ollama parameters over the base family's.")
+    license: str | None = Field(None, description="Licence text or name, kept in the model.")
+
+
+class Question(_Table):
+    """One question of the smoke stage."""
+
+    ask: Text = Field(description="What the user says.")
+    must: tuple[Text, ...] = Field((), description="Texts of which the answer holds every one (case is ignored).")
+    must_not: tuple[Text, ...] = Field((), description="Texts of which the answer holds none.")
+
+
+class Smoke(_Table):
+    """What the finished model is asked before it is registered."""
+
+    questions: tuple[Question, ...] = Field((), description="Questions beside the held-out rows and the unrelated ones.")
+    max_tokens: int = Field(192, ge=8, description="Tokens within which an answer must end by itself.")
+
+
+class Manifest(_Table):
+    """The whole of persona.toml."""
+
+    identity: Identity
+    base: Base = Base()
+    data: Data = Data()
+    training: Training = Training()
+    ollama: Ollama = Ollama()
+    smoke: Smoke = Smoke()
+
+
+class Persona(_Table):
+    """A persona: its name, the folder it lives in, and its manifest."""
+
+    name: str
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def model(self) -> str:
+        """The name in Ollama, always with a tag."""
+        name = self.manifest.ollama.model or self.name
+        return name if ":" in name else f"{name}:latest"
+
+    @property
+    def data_files(self) -> list[Path]:
+        """The data files' paths."""
+        return [self.folder / file for file in self.manifest.data.files]
+
+
+def read(folder: Path) -> Persona:
+    """Read and check a persona's manifest.
+
+    Raises:
+        ManifestError: Anything about the name, the folder or the manifest is wrong; all of it at once.
+    """
+    if not NAME_PATTERN.fullmatch(folder.name):
+        shown = folder.name if len(folder.name) <= 40 else folder.name[:40] + "…"
+        msg = f"{shown!r} is not a persona's name, expected up to 80 lower-case letters, digits, '-', '_' or '.'"
+        raise ManifestError(msg)
+    path = folder / MANIFEST
+    if not path.is_file():
+        others = sorted(other.parent.name for other in folder.parent.glob(f"*/{MANIFEST}"))
+        close = difflib.get_close_matches(folder.name, others, 1)
+        what = f"{path}: no such file, expected a manifest" + (f"; did you mean '{close[0]}'?" if close else "")
+        raise ManifestError(what, hint=f"the personas here are: {', '.join(others)}" if others else "add personas/NAME/persona.toml")
+    text = _read_text(path)
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        where = f"{path}:{line[1]}" if line else str(path)
+        raise ManifestError(f"{where}: {error}, expected TOML") from None
+    try:
+        manifest = Manifest.model_validate(table)
+    except ValidationError as error:
+        raise ManifestError(*(_sentence(path, text, problem) for problem in error.errors())) from None
+    persona = Persona(name=folder.name, folder=folder, manifest=manifest)
+    problems = [f"{file}: a link that leaves {folder}" for file in persona.data_files if file.is_symlink() and not file.resolve().is_relative_to(folder.resolve())]
+    if problems:
+        raise ManifestError(*problems, hint="copy the file into the persona's folder")
+    return persona
+
+
+def find(root: Path) -> list[str]:
+    """Name the personas below a folder, in alphabetical order."""
+    return sorted(path.parent.name for path in root.glob(f"*/{MANIFEST}"))
+
+
+def _read_text(path: Path) -> str:
+    raw = path.read_bytes()
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        msg = f"{path}: is UTF-16, expected UTF-8"
+        raise ManifestError(msg, hint="save it as UTF-8")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ManifestError(f"{path}:{line}: byte {error.start} is not UTF-8, expected UTF-8") from None
+
+
+def _sentence(path: Path, text: str, problem: Any) -> str:
+    # pydantic names the branch of a union in the location; a person wrote none of these.
+    location = [part for part in problem["loc"] if not re.match(r"(str|dict\[|constrained-str|function-)", str(part))]
+    key = ".".join(str(part) for part in location)
+    line = _line_of(text, [str(part) for part in location])
+    where = f"{path}:{line}: {key}" if line else f"{path}: {key}"
+    match problem["type"]:
+        case "extra_forbidden":
+            known = _known_keys(location[:-1])
+            close = difflib.get_close_matches(str(location[-1]), known, 1)
+            advice = f"; did you mean '{close[0]}'?" if close else ""
+            return f"{where}: unknown key, expected one of {', '.join(known)}{advice}"
+        case "missing":
+            return f"{where}: is missing, expected {_description(location)}"
+        case "value_error":
+            return f"{where}: {problem['ctx']['error']}"
+        case _:
+            rule = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+            return f"{where}: is {problem['input']!r:.60}, expected {rule}"
+
+
+def _table_at(location: list[Any]) -> type[BaseModel]:
+    model: type[BaseModel] = Manifest
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(str(part))
+        if field is None:
+            break
+        inner = Question if field.annotation == tuple[Question, ...] else field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return model
+
+
+def _known_keys(location: list[Any]) -> list[str]:
+    return sorted(_table_at(location).model_fields)
+
+
+def _description(location: list[Any]) -> str:
+    field = _table_at(location[:-1]).model_fields.get(str(location[-1]))
+    if field is not None and field.description:
+        return field.description.rstrip(".")
+    return f"a table [{location[-1]}]"
+
+
+def _line_of(text: str, location: list[str]) -> int | None:
+    """Find the line a key stands on; tomllib 3.11 keeps no positions."""
+    table, found = "", None
+    names = [part for part in location if not part.isdigit()]
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[+\s*([\w.\"-]+)\s*\]+", line)
+        if header:
+            table = header[1]
+            if names and table == ".".join(names):
+                found = found or number
+        key = re.match(r"\s*([\w\"-]+)\s*=", line)
+        if key and [*filter(None, table.split(".")), key[1].strip('"')] == names[: len(table.split(".")) + 1 if table else 1]:
+            return number
+    return found
