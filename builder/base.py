@@ -1,0 +1,154 @@
+"""The bases: which one a persona grows from here, at which revisions, and what is known of each family."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from builder.errors import ToolError
+
+EMBEDDED = "smollm2-135m-instruct"
+# unsloth 2026.10.9 needs Triton kernels that start at Volta.
+LOWEST_CAPABILITY = (7, 0)
+BF16_CAPABILITY = (8, 0)
+
+
+@dataclass(frozen=True)
+class Family:
+    """What is known of a family of bases, and how it is best trained."""
+
+    name: str
+    pattern: str
+    """Matched, in lower case, against the repository or the folder's name."""
+    identity_words: tuple[str, ...]
+    """What the base calls itself and its makers: to be forgotten."""
+    default_system: str
+    """The piece of its chat template that adds a system text nobody asked for."""
+    go_template: str | None
+    """Its chat template as Ollama writes one, or None where the GGUF's own is served."""
+    stop: tuple[str, ...]
+    parameters: dict[str, float] = field(default_factory=dict)
+    """Sampling its makers advise."""
+    alpha: int = 16
+    learning_rate: float = 2e-4
+    epochs: float = 3.0
+
+
+CHATML_GO = "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
+COMMON_PARAMETERS = {"temperature": 0.7, "top_p": 0.9, "top_k": 40, "min_p": 0.0, "repeat_penalty": 1.0, "num_ctx": 4096}
+
+FAMILIES = (
+    Family(
+        name="smollm2",
+        pattern=r"smollm2",
+        identity_words=("SmolLM", "Hugging Face"),
+        default_system=(
+            "{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n"
+            "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}"
+        ),
+        go_template=CHATML_GO,
+        stop=("<|im_end|>",),
+        # temperature and top_p: the model card of HuggingFaceTB/SmolLM2-135M-Instruct.
+        parameters={"temperature": 0.2, "top_p": 0.9},
+        alpha=32,
+        learning_rate=5e-4,
+        epochs=4.0,
+    ),
+    Family(
+        name="qwen3-instruct",
+        pattern=r"qwen3.*(2507|instruct)",
+        identity_words=("Qwen", "Alibaba", "Tongyi", "通义", "千问", "阿里"),
+        default_system="",
+        go_template=None,
+        stop=("<|im_end|>",),
+        # The model card of Qwen/Qwen3-4B-Instruct-2507.
+        parameters={"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.0},
+    ),
+    Family(name="other", pattern=r"", identity_words=(), default_system="", go_template=None, stop=()),
+)
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """What the machine trains on."""
+
+    kind: Literal["gpu", "cpu"]
+    name: str
+    capability: tuple[int, int] = (0, 0)
+
+    @property
+    def has_bf16(self) -> bool:
+        """Whether bfloat16 is computed, not emulated; torch says yes on a T4, where it is emulated."""
+        return self.capability >= BF16_CAPABILITY
+
+
+@functools.cache
+def find_accelerator() -> Accelerator:
+    """Find the first GPU through the driver, without torch.
+
+    Raises:
+        ToolError: There is a GPU, but Unsloth cannot train on it.
+    """
+    import pynvml  # noqa: PLC0415 — loads the driver's library
+
+    try:
+        pynvml.nvmlInit()
+        device = pynvml.nvmlDeviceGetHandleByIndex(0)
+        name = pynvml.nvmlDeviceGetName(device)
+        major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(device)
+    except pynvml.NVMLError:
+        return Accelerator("cpu", "no GPU here")
+    if (major, minor) < LOWEST_CAPABILITY:
+        msg = f"{name}: compute capability {major}.{minor}, expected 7.0 or newer (Unsloth's kernels need it)"
+        raise ToolError(msg, hint="on Kaggle choose the T4 accelerator, or build with --base cpu")
+    return Accelerator("gpu", name, (major, minor))
+
+
+def family_of(source: str) -> Family:
+    """Find a base's family by the name of its repository or folder."""
+    return next(family for family in FAMILIES if re.search(family.pattern, source.lower()))
+
+
+@dataclass(frozen=True)
+class Base:
+    """The base a build grew from; what `base/base.json` holds."""
+
+    source: str
+    kind: Literal["embedded", "hub", "folder"]
+    revision: str
+    """Of the 16-bit weights: a commit, a package's version, or a hash."""
+    train_source: str
+    """What is trained on: the 4-bit sibling where Unsloth has one, else *source*."""
+    train_revision: str
+    four_bit: bool
+
+    @property
+    def family(self) -> Family:
+        """What is known of its kind."""
+        return family_of(self.source)
+
+
+def read(folder: Path) -> Base:
+    """Read the base a build grew from.
+
+    Raises:
+        ToolError: There is none yet, or it was cut short.
+    """
+    values = peek(folder)
+    if values is None:
+        msg = f"{folder / 'base.json'}: cannot be read, expected what the base stage wrote"
+        raise ToolError(msg, hint="build the persona first")
+    return Base(**{name: values[name] for name in Base.__dataclass_fields__})
+
+
+def peek(folder: Path) -> dict[str, Any] | None:
+    """Read base.json if it is there and whole."""
+    try:
+        values = json.loads((folder / "base.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return values if isinstance(values, dict) and set(Base.__dataclass_fields__) <= set(values) else None

