@@ -1,0 +1,58 @@
+"""Stage 4, export: base and adapter into one q4_k_m GGUF."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from builder import base, weights
+from builder.stage import Job
+
+NAME = "export"
+VERSION = 1
+HEAVY = True
+
+
+def inputs(job: Job) -> list[Path]:
+    """The adapter's own files, the trained template, and the base."""
+    return [job.adapter / "adapter_model.safetensors", job.adapter / "adapter_config.json", job.dataset / "chat_template.jinja", job.base]
+
+
+def settings(job: Job) -> dict[str, Any]:
+    """What goes into the file's general metadata."""
+    return _metadata(job)
+
+
+def output(job: Job) -> Path:
+    """`model.gguf`."""
+    return job.gguf
+
+
+def health(_job: Job) -> str | None:
+    """Nothing outside is needed."""
+    return None
+
+
+def run(job: Job, out: Path) -> str:
+    """Export through `builder.gguf.export`."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # nothing here is worth a GPU's memory
+    from builder.gguf.export import export  # noqa: PLC0415 — imports torch
+
+    export(
+        weights.find_weights(base.read(job.base)),
+        job.adapter,
+        out,
+        tokenizer=job.base,
+        chat_template=(job.dataset / "chat_template.jinja").read_text(),
+        metadata=_metadata(job),
+    )
+    return f"{out.name} {out.stat().st_size / 1e6:.0f} MB, q4_k_m"
+
+
+def _metadata(job: Job) -> dict[str, str]:
+    manifest = job.persona.manifest
+    values = {"general.name": manifest.identity.texts("name")[0], "general.author": ", ".join(manifest.identity.texts("author"))}
+    if manifest.ollama.license:
+        values["general.license"] = manifest.ollama.license
+    return values

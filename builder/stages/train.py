@@ -1,0 +1,160 @@
+"""Stage 3, train: teach an adapter the rows, with Unsloth and TRL."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from builder import base, progress, weights
+from builder.errors import DataError, ToolError
+from builder.stage import Job
+
+NAME = "train"
+VERSION = 1
+HEAVY = True
+LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+CHECKPOINT_EVERY_STEPS = 10
+log = logging.getLogger("builder")
+
+
+def inputs(job: Job) -> list[Path]:
+    """The encoded rows, and the base's revision."""
+    return [job.dataset / "train.jsonl", job.base / "base.json"]
+
+
+def settings(job: Job) -> dict[str, Any]:
+    """Every number of `[training]`, the base family's where the manifest is silent."""
+    values = job.persona.manifest.training.model_dump(exclude={"max_length"})
+    facts = base.peek(job.base)
+    family = base.family_of(facts["source"]) if facts else None
+    if family:
+        for name in ("alpha", "learning_rate", "epochs"):
+            values[name] = getattr(family, name) if values[name] is None else values[name]
+    return {f"training.{key}": value for key, value in values.items()}
+
+
+def output(job: Job) -> Path:
+    """`adapter/`: the adapter as PEFT writes one, and training.json with the losses."""
+    return job.adapter
+
+
+def health(_job: Job) -> str | None:
+    """Nothing outside is needed: a finished adapter needs no GPU."""
+    return None
+
+
+def run(job: Job, out: Path) -> str:
+    """Train, going on from the last complete checkpoint of an interrupted try."""
+    chosen = base.read(job.base)
+    accelerator = base.find_accelerator()
+    numbers = {key.removeprefix("training."): value for key, value in settings(job).items()}
+    rows = [json.loads(line) for line in (job.dataset / "train.jsonl").read_text().splitlines()]
+    checkpoint = newest_checkpoint(job.work)
+    if checkpoint:
+        log.info("going on from step %s", checkpoint.name.removeprefix("checkpoint-"))
+    progress.report("loading Unsloth", 0, 0, "")
+    _prepare_environment(job.work)
+    trainer = _trainer(chosen, accelerator, numbers, rows, job.work)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    if not losses or not all(math.isfinite(loss) for loss in losses):
+        msg = f"train: the loss became {losses[-1] if losses else 'nothing'}, expected a number"
+        raise ToolError(msg, hint="lower training.learning_rate")
+    _save(trainer.model, losses, out)
+    return f"loss {losses[-1]:.2f}"
+
+
+def newest_checkpoint(work: Path) -> Path | None:
+    """Find the newest checkpoint that a kill did not cut short."""
+    complete = [path for path in work.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
+    return max(complete, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
+
+
+def _prepare_environment(work: Path) -> None:
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # Unsloth trains on one; Kaggle's second T4 confuses it
+    os.environ["UNSLOTH_DISABLE_STATISTICS"] = "1"
+    os.environ["UNSLOTH_COMPILE_LOCATION"] = str(work / "unsloth_compiled_cache")
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str, Any], rows: list[dict[str, Any]], work: Path) -> Any:
+    import unsloth  # noqa: F401, I001, PLC0415 — must come before the libraries it patches
+    import datasets  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+    from trl import SFTConfig  # noqa: PLC0415
+    from unsloth import FastLanguageModel  # noqa: PLC0415
+
+    from builder.training import PersonaTrainer, Reporter, pack, pad  # noqa: PLC0415
+
+    on_gpu = accelerator.kind == "gpu"
+    dtype = (torch.bfloat16 if accelerator.has_bf16 else torch.float16) if on_gpu else torch.float32
+    model, tokenizer = FastLanguageModel.from_pretrained(
+        str(weights.find_weights(chosen, training=True)),
+        max_seq_length=max(len(row["input_ids"]) for row in rows),
+        dtype=dtype,
+        load_in_4bit=on_gpu and chosen.four_bit,
+        local_files_only=True,
+    )
+    model = FastLanguageModel.get_peft_model(
+        model,
+        r=numbers["rank"],
+        lora_alpha=numbers["alpha"],
+        lora_dropout=0,
+        bias="none",
+        target_modules=list(LINEAR_LAYERS),
+        use_gradient_checkpointing=False,
+        random_state=numbers["lora_seed"],
+    )
+    arguments = SFTConfig(
+        output_dir=str(work),
+        per_device_train_batch_size=numbers["batch_size"],
+        gradient_accumulation_steps=numbers["gradient_accumulation"],
+        num_train_epochs=numbers["epochs"],
+        max_steps=numbers["max_steps"] or -1,
+        learning_rate=numbers["learning_rate"],
+        warmup_steps=numbers["warmup_steps"],
+        weight_decay=numbers["weight_decay"],
+        lr_scheduler_type="linear",
+        optim="adamw_8bit" if on_gpu else "adamw_torch",
+        seed=numbers["seed"],
+        bf16=on_gpu and accelerator.has_bf16,
+        fp16=on_gpu and not accelerator.has_bf16,
+        use_cpu=not on_gpu,
+        logging_steps=1,
+        save_steps=CHECKPOINT_EVERY_STEPS,
+        save_total_limit=2,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    dataset = datasets.Dataset.from_list([{"input_ids": row["input_ids"], "labels": row["labels"]} for row in rows])
+    trainer = PersonaTrainer(
+        model=model,
+        processing_class=tokenizer,
+        args=arguments,
+        train_dataset=dataset,
+        # Packed rows want a block-diagonal mask, which Unsloth's GPU attention does not take; there padding is cheap.
+        data_collator=pad if on_gpu else pack,
+        callbacks=[Reporter()],
+    )
+    if len(trainer.train_dataset) != len(rows):
+        msg = f"train: {len(trainer.train_dataset)} of {len(rows)} rows reached the trainer, expected all"
+        raise DataError(msg)
+    return trainer
+
+
+def _save(model: Any, losses: list[float], out: Path) -> None:
+    model.save_pretrained(out, safe_serialization=True)
+    (out / "README.md").unlink(missing_ok=True)
+    config_path = out / "adapter_config.json"
+    config = json.loads(config_path.read_text())
+    config["base_model_name_or_path"] = None  # a path of this machine; base.json says which base it is
+    config_path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+    (out / "training.json").write_text(json.dumps({"schema": 1, "losses": losses}) + "\n")

@@ -1,0 +1,82 @@
+"""The training step: rows into one batch, and the loss at the trained positions alone.
+
+Only the train stage's child imports this.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 — the field's name for it
+from torch import Tensor
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from trl import SFTTrainer
+
+from builder import progress
+from builder.conversation import IGNORED
+
+Row = dict[str, list[int]]
+
+
+def pack(rows: list[Row]) -> dict[str, Tensor]:
+    """Lay rows end to end in one sequence, none seeing another.
+
+    Returns:
+        `input_ids`, `labels` and `position_ids`, shape (1, T), and a block-diagonal causal
+        `attention_mask`, shape (1, 1, T, T), float32. The first token of a row is never a label.
+    """
+    ids = torch.tensor([token for row in rows for token in row["input_ids"]])
+    labels = torch.tensor([label for row in rows for label in [IGNORED, *row["labels"][1:]]])
+    positions = torch.cat([torch.arange(len(row["input_ids"])) for row in rows])
+    owner = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(row["input_ids"]) for row in rows]))
+    allowed = (owner[:, None] == owner[None, :]) & torch.ones(len(ids), len(ids), dtype=torch.bool).tril()
+    mask = torch.zeros(len(ids), len(ids)).masked_fill(~allowed, torch.finfo(torch.float32).min)
+    return {"input_ids": ids[None], "labels": labels[None], "position_ids": positions[None], "attention_mask": mask[None, None]}
+
+
+def pad(rows: list[Row]) -> dict[str, Tensor]:
+    """Pad rows on the right to one length; causal attention never looks there, so no mask is needed.
+
+    Returns:
+        `input_ids` and `labels`, shape (B, T).
+    """
+    length = max(len(row["input_ids"]) for row in rows)
+    ids = [row["input_ids"] + [0] * (length - len(row["input_ids"])) for row in rows]
+    labels = [row["labels"] + [IGNORED] * (length - len(row["labels"])) for row in rows]
+    return {"input_ids": torch.tensor(ids), "labels": torch.tensor(labels)}
+
+
+def next_token_loss(model: Any, batch: dict[str, Tensor], tokens: Tensor | float | None = None) -> Tensor:
+    """Compute the mean cross-entropy over the labels, with logits at labelled positions only.
+
+    Args:
+        model: A PEFT model around a causal language model.
+        batch: What `pack` or `pad` made.
+        tokens: Labels in the whole optimiser step, where it has several batches.
+    """
+    causal = model.get_base_model()
+    inputs = {key: value for key, value in batch.items() if key != "labels"}
+    hidden = causal.model(**inputs, use_cache=False)[0]  # (B, T, C)
+    target = batch["labels"][:, 1:]
+    at = target != IGNORED
+    logits = causal.lm_head(hidden[:, :-1][at]).float()  # (N, V)
+    return F.cross_entropy(logits, target[at], reduction="sum") / (at.sum() if tokens is None else tokens)
+
+
+class PersonaTrainer(SFTTrainer):  # type: ignore[misc] # unsloth replaces the class at import
+    """TRL's trainer with this project's loss."""
+
+    def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Tensor | None = None) -> Any:  # noqa: FBT001, FBT002 — TRL's signature
+        """Compute the loss of one batch; see `next_token_loss`."""
+        loss = next_token_loss(self.accelerator.unwrap_model(model), inputs, num_items_in_batch)
+        return (loss, None) if return_outputs else loss
+
+
+class Reporter(TrainerCallback):
+    """Tells how far training is, and keeps every step's loss."""
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Report one more step."""
+        del args, control
+        progress.report("train", state.global_step, state.max_steps, "steps")
