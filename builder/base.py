@@ -152,3 +152,9 @@ def peek(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return values if isinstance(values, dict) and set(Base.__dataclass_fields__) <= set(values) else None
+
+
+def read_eos(folder: Path) -> str:
+    """Read the end token's text from a base's tokenizer settings."""
+    token = json.loads((folder / "tokenizer_config.json").read_text())["eos_token"]
+    return str(token["content"] if isinstance(token, dict) else token)

@@ -1,0 +1,207 @@
+"""What Ollama is told: decided once, written as a Modelfile, and read back to prove it.
+
+A Modelfile has no escapes. The grammar is that of github.com/ollama/ollama 0.34.2, parser/parser.go.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from builder import base
+from builder.conversation import ALPACA_GO
+from builder.errors import ManifestError, ToolError
+from builder.persona import Persona
+
+REQUIRES = "0.31.2"
+INSTRUCTIONS = ("FROM", "TEMPLATE", "SYSTEM", "PARAMETER", "LICENSE", "REQUIRES", "ADAPTER", "DRAFT", "RENDERER", "PARSER", "MESSAGE")
+# Names and types of api.Options and api.Runner, github.com/ollama/ollama 0.34.2, api/types.go; typical_p is refused since 0.34.1.
+PARAMETER_TYPES: dict[str, type] = {
+    "num_ctx": int, "num_predict": int, "num_keep": int, "seed": int, "top_k": int, "repeat_last_n": int, "num_batch": int,
+    "num_gpu": int, "main_gpu": int, "num_thread": int, "draft_num_predict": int, "use_mmap": bool, "temperature": float, "top_p": float,
+    "min_p": float, "repeat_penalty": float, "presence_penalty": float, "frequency_penalty": float, "stop": list,
+}  # fmt: skip
+EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", list: "a list of texts"}
+
+
+@dataclass(frozen=True)
+class Served:
+    """Everything the daemon is told, exactly."""
+
+    model: str
+    parameters: dict[str, Any]
+    template: str | None
+    """A Go template; None where the GGUF's own Jinja is served."""
+    system: str | None
+    license: str | None
+
+
+def decide(persona: Persona, chosen: base.Base, jinja: str, eos: str) -> Served:
+    """Decide what is served, every parameter explicit.
+
+    Args:
+        persona: The persona.
+        chosen: Its base.
+        jinja: The trained chat template.
+        eos: The text of the end token.
+
+    Raises:
+        ManifestError: A parameter is unknown or of the wrong type, or the system text cannot be served.
+    """
+    manifest, family = persona.manifest, chosen.family
+    _check_parameters(persona)
+    _check_system(persona, eos)
+    stop = list(dict.fromkeys([*family.stop, eos]))
+    if manifest.data.template == "alpaca":
+        stop.append("### Instruction:")
+    parameters = {**base.COMMON_PARAMETERS, **family.parameters, "stop": stop, **manifest.ollama.parameters}
+    # A Jinja that knows tools or thinking wins over any TEMPLATE (server/images.go, shouldPreferChatTemplate).
+    jinja_wins = "tools" in jinja or "tool_call" in jinja or "<think>" in jinja
+    go = {"alpaca": ALPACA_GO.replace("EOS", eos), "chatml": base.CHATML_GO}.get(manifest.data.template, family.go_template)
+    return Served(persona.model, parameters, None if jinja_wins else go, manifest.ollama.system or None, manifest.ollama.license)
+
+
+def _check_parameters(persona: Persona) -> None:
+    problems = []
+    for key, value in persona.manifest.ollama.parameters.items():
+        where, kind = f"{persona.folder / 'persona.toml'}: ollama.parameters.{key}", PARAMETER_TYPES.get(key)
+        if kind is None:
+            close = difflib.get_close_matches(key, PARAMETER_TYPES, 1)
+            problems.append(f"{where}: unknown to Ollama, expected one of {', '.join(sorted(PARAMETER_TYPES))}" + (f"; did you mean '{close[0]}'?" if close else ""))
+        elif not _fits(value, kind):
+            problems.append(f"{where}: is {value!r}, expected {EXPECTED[kind]}")
+    if problems:
+        raise ManifestError(*problems)
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if kind is list:
+        return isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+    if kind is bool:
+        return isinstance(value, bool)
+    return not isinstance(value, bool) and isinstance(value, (int, float) if kind is float else int)
+
+
+def _check_system(persona: Persona, eos: str) -> None:
+    system, where = persona.manifest.ollama.system, f"{persona.folder / 'persona.toml'}: ollama.system"
+    for number, line in enumerate((system or "").split("\n"), start=1):
+        if line.rstrip().endswith('"""'):
+            msg = f'{where}: line {number} ends with """, which ends the value in a Modelfile; expected no line that ends so'
+            raise ManifestError(msg, hint='put something after the """, or use other quotes')
+        token = re.search(r"<\|[^|<>]+\|>", line)
+        if token or eos in line:
+            msg = f"{where}: line {number} holds the special token {token[0] if token else eos!r}, expected plain text"
+            raise ManifestError(msg)
+
+
+def render(template: Path, served: Served, name: str, base_name: str) -> str:
+    """Render Modelfile.j2, and prove by reading it back that it says what is meant.
+
+    Raises:
+        ToolError: The template is broken, or what it renders does not say what is meant.
+    """
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False)
+    environment.filters.update(quoted=_quoted, parameter=_parameter)
+    lost = sorted({character for character in served.system or "" if not is_carried(character)})
+    parameters = [(key, item) for key, value in sorted(served.parameters.items()) for item in (value if isinstance(value, list) else [value])]
+    try:
+        text = environment.from_string(template.read_text()).render(
+            model=served.model,
+            name=" ".join(name.split()),
+            base=base_name,
+            go_template=served.template,
+            system=served.system,
+            parameters=parameters,
+            license=served.license,
+            requires=REQUIRES,
+            lost_characters=", ".join(f"U+{ord(character):04X}" for character in lost),
+        )
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        raise ToolError(f"{template}{f':{line}' if line else ''}: {error.message}, expected a Jinja template") from None
+    _prove(template, text, served, parameters)
+    return text
+
+
+def _prove(template: Path, text: str, served: Served, parameters: list[tuple[str, Any]]) -> None:
+    meant = [("FROM", "./model.gguf")]
+    meant += [("TEMPLATE", served.template)] if served.template is not None else []
+    meant += [("SYSTEM", _carried(served.system))] if served.system is not None else []
+    meant += [("PARAMETER", f"{key} {_carried(str(_plain(value)))}") for key, value in parameters]
+    meant += [("LICENSE", _carried(served.license))] if served.license is not None else []
+    meant += [("REQUIRES", REQUIRES)]
+    said = parse(text)
+    missing = [pair for pair in meant if pair not in said] + [pair for pair in said if pair not in meant]
+    if missing:
+        instruction, value = missing[0]
+        msg = f"{template}: renders {'no' if missing[0] in meant else 'an unwanted'} {instruction} {value[:60]!r}, expected exactly what the manifest says"
+        raise ToolError(msg, hint="mend Modelfile.j2, or take the project's own")
+
+
+def is_carried(character: str) -> bool:
+    """Say whether a Modelfile carries a character: Go's strconv.IsPrint, tab and newline."""
+    return character in " \t\n\r" or unicodedata.category(character)[0] in "LMNPS"
+
+
+def _carried(text: str) -> str:
+    return "".join(character for character in text if is_carried(character))
+
+
+def _plain(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _quoted(text: str) -> str:
+    return f'"""{text}"""'
+
+
+def _parameter(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) and '"' not in value else _quoted(value) if isinstance(value, str) else str(_plain(value))
+
+
+def parse(text: str) -> list[tuple[str, str]]:
+    """Read a Modelfile as Ollama does.
+
+    Returns:
+        Pairs of instruction, in upper case, and value; a PARAMETER's value begins with its name.
+
+    Raises:
+        ToolError: A line is none that Ollama knows, or a quote is never closed.
+    """
+    pairs: list[tuple[str, str]] = []
+    lines = iter(enumerate(text.split("\n"), start=1))
+    for number, line in lines:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        word, _, rest = line.strip().partition(" ")
+        if word.upper() not in INSTRUCTIONS:
+            msg = f"Modelfile:{number}: {word!r} is no instruction, expected one of {', '.join(INSTRUCTIONS)}"
+            raise ToolError(msg)
+        name = ""
+        if word.upper() == "PARAMETER":
+            name, _, rest = rest.strip().partition(" ")
+            name += " "
+        rest = line[line.index(rest) :] if rest else ""
+        pairs.append((word.upper(), name + _carried(_value(rest.lstrip(), lines, number))))
+    return pairs
+
+
+def _value(first: str, lines: Any, number: int) -> str:
+    quote = '"""' if first.startswith('"""') else '"' if first.startswith('"') else ""
+    if not quote:
+        return first.strip()
+    value = first[len(quote) :]
+    while not value.rstrip().endswith(quote):
+        following = next(lines, None)
+        if following is None:
+            msg = f"Modelfile:{number}: a quote is never closed, expected {quote}"
+            raise ToolError(msg)
+        value += "\n" + following[1]
+    return value.rstrip().removesuffix(quote)

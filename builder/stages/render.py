@@ -1,0 +1,47 @@
+"""Stage 5, render: write the Modelfile, the true record of what is served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from builder import base, modelfile
+from builder.stage import Job
+
+NAME = "render"
+VERSION = 1
+HEAVY = False
+
+
+def inputs(job: Job) -> list[Path]:
+    """Modelfile.j2, the trained template, and the base's facts."""
+    return [job.template, job.dataset / "chat_template.jinja", job.base]
+
+
+def settings(job: Job) -> dict[str, Any]:
+    """The `[ollama]` table, and the name."""
+    values = job.persona.manifest.ollama.model_dump(exclude={"model"})
+    return {"model": job.persona.model, "data.template": job.persona.manifest.data.template, **{f"ollama.{key}": value for key, value in values.items()}}
+
+
+def output(job: Job) -> Path:
+    """`Modelfile`."""
+    return job.modelfile
+
+
+def health(_job: Job) -> str | None:
+    """Nothing outside is needed."""
+    return None
+
+
+def run(job: Job, out: Path) -> str:
+    """Render, and read back."""
+    chosen = base.read(job.base)
+    served = decide(job)
+    out.write_text(modelfile.render(job.template, served, job.persona.manifest.identity.texts("name")[0], chosen.source))
+    return "its template is the GGUF's own" if served.template is None else "with a TEMPLATE of its own"
+
+
+def decide(job: Job) -> modelfile.Served:
+    """Decide what is served, from a build's own files."""
+    return modelfile.decide(job.persona, base.read(job.base), (job.dataset / "chat_template.jinja").read_text(), base.read_eos(job.base))
