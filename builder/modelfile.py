@@ -19,6 +19,7 @@ from builder import base
 from builder.conversation import ALPACA_GO
 from builder.errors import ManifestError, ToolError
 from builder.persona import Persona
+from builder.stage import Job
 
 REQUIRES = "0.31.2"
 INSTRUCTIONS = ("FROM", "TEMPLATE", "SYSTEM", "PARAMETER", "LICENSE", "REQUIRES", "ADAPTER", "DRAFT", "RENDERER", "PARSER", "MESSAGE")
@@ -43,19 +44,15 @@ class Served:
     license: str | None
 
 
-def decide(persona: Persona, chosen: base.Base, jinja: str, eos: str) -> Served:
-    """Decide what is served, every parameter explicit.
-
-    Args:
-        persona: The persona.
-        chosen: Its base.
-        jinja: The trained chat template.
-        eos: The text of the end token.
+def decide(job: Job) -> Served:
+    """Decide what is served, every parameter explicit, from a build's own files.
 
     Raises:
         ManifestError: A parameter is unknown or of the wrong type, or the system text cannot be served.
     """
-    manifest, family = persona.manifest, chosen.family
+    persona, family = job.persona, base.read(job.base).family
+    jinja, eos = (job.dataset / "chat_template.jinja").read_text(), base.read_eos(job.base)
+    manifest = persona.manifest
     _check_parameters(persona)
     _check_system(persona, eos)
     stop = list(dict.fromkeys([*family.stop, eos]))

@@ -36,12 +36,6 @@ def health(_job: Job) -> str | None:
 
 def run(job: Job, out: Path) -> str:
     """Render, and read back."""
-    chosen = base.read(job.base)
-    served = decide(job)
-    out.write_text(modelfile.render(job.template, served, job.persona.manifest.identity.texts("name")[0], chosen.source))
+    served = modelfile.decide(job)
+    out.write_text(modelfile.render(job.template, served, job.persona.manifest.identity.texts("name")[0], base.read(job.base).source))
     return "its template is the GGUF's own" if served.template is None else "with a TEMPLATE of its own"
-
-
-def decide(job: Job) -> modelfile.Served:
-    """Decide what is served, from a build's own files."""
-    return modelfile.decide(job.persona, base.read(job.base), (job.dataset / "chat_template.jinja").read_text(), base.read_eos(job.base))

@@ -1,0 +1,1 @@
+"""The questions every persona is asked."""
