@@ -125,6 +125,8 @@ class Base:
     """What is trained on: the 4-bit sibling where Unsloth has one, else *source*."""
     train_revision: str
     four_bit: bool
+    typed: bool = False
+    """Whether it was asked for by `--base`, against the manifest."""
 
     @property
     def family(self) -> Family:

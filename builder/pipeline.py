@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from builder import stamp
 from builder.console import Console
@@ -86,8 +86,9 @@ def _run(stage: Stage, job: Job, reasons: list[str], console: Console) -> None:
             summary = run_in_child(stage, job, out, job.build / "logs" / f"{stage.NAME}.log")
         else:
             summary = stage.run(job, out)
-        # The base stage pins revisions in its run: what it then depends on is what it wrote.
-        stamp.publish(stage, job, out, description if stage.inputs(job) else _settled(stage, job, out), summary)
+        # The base stage pins revisions in its run, which are its settings from then on.
+        description["settings"] = stamp.describe(stage, job)["settings"]
+        stamp.publish(stage, job, out, description, summary)
     except PersonaError as error:
         stamp.note_failure(stage, job, str(error))
         raise
@@ -99,15 +100,6 @@ def _run(stage: Stage, job: Job, reasons: list[str], console: Console) -> None:
     for old in (job.build / ".work").glob(f"{stage.NAME}-*"):
         shutil.rmtree(old, ignore_errors=True)
     console.done(stage.NAME, time.monotonic() - began_s, summary)
-
-
-def _settled(stage: Stage, job: Job, out: Path) -> dict[str, Any]:
-    from builder.base import peek  # noqa: PLC0415
-
-    values = peek(out) or {}
-    description = stamp.describe(stage, job)
-    description["settings"] = {"base": values.get("source"), "revision": values.get("revision")}
-    return description
 
 
 def _unavailable(stage: Stage, job: Job) -> str | None:

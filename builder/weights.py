@@ -31,7 +31,7 @@ def find_weights(chosen: Base, *, training: bool = False) -> Path:
         ToolError: The hub cannot be reached and the cache does not have them.
     """
     if chosen.kind == "folder":
-        return Path(chosen.source)
+        return Path(chosen.source).expanduser()
     if chosen.kind == "embedded":
         return _embedded(chosen)
     source, revision = (chosen.train_source, chosen.train_revision) if training else (chosen.source, chosen.revision)

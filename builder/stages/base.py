@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,16 @@ HEAVY = False
 FACTS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "vocab.json", "merges.txt", "added_tokens.json")
 
 
-def inputs(_job: Job) -> list[Path]:
-    """Nothing of the persona's files: the manifest's choice is a setting."""
-    return []
+def inputs(job: Job) -> list[Path]:
+    """A base in a folder, file by file; of any other the revision is enough."""
+    folder = Path(choose(job)).expanduser()
+    return [folder] if folder.is_dir() else []
 
 
 def settings(job: Job) -> dict[str, Any]:
-    """The chosen base, and its revision where one is pinned."""
+    """The chosen base, and its pinned revision."""
     source = choose(job)
-    return {"base": source, "revision": _locked(job, source).get("revision") or (base.peek(job.base) or {}).get("revision")}
+    return {"base": source, "revision": _locked(job, source).get("revision")}
 
 
 def output(job: Job) -> Path:
@@ -45,7 +46,7 @@ def health(_job: Job) -> str | None:
 def run(job: Job, out: Path) -> str:
     """Resolve the base's revisions, write base.lock, and copy its small files."""
     source = choose(job)
-    chosen = _resolve(job, source)
+    chosen = replace(_resolve(job, source), typed=job.options.base is not None)
     out.mkdir()
     folder = weights.find_small_files(chosen)
     for name in FACTS:
@@ -63,9 +64,9 @@ def choose(job: Job) -> str:
     typed = job.options.base
     if typed:
         return {"gpu": wanted.gpu, "cpu": wanted.cpu}.get(typed, typed)
-    kept = (base.peek(job.base) or {}).get("source")
-    if kept in (wanted.gpu, wanted.cpu):
-        return str(kept)
+    kept = base.peek(job.base) or {}
+    if kept.get("typed") or kept.get("source") in (wanted.gpu, wanted.cpu):
+        return str(kept["source"])
     return wanted.gpu if base.find_accelerator().kind == "gpu" else wanted.cpu
 
 
@@ -98,7 +99,7 @@ def _resolve(job: Job, source: str) -> base.Base:
     folder = Path(source).expanduser()
     if folder.is_dir():
         revision = _folder_revision(folder)
-        return base.Base(str(folder.resolve()), "folder", revision, str(folder.resolve()), revision, four_bit)
+        return base.Base(source, "folder", revision, source, revision, four_bit)
     if source.startswith((".", "/", "~")):
         msg = f"{source}: no such folder, expected a base"
         raise ToolError(msg, hint="give a Hugging Face repository (owner/name) or a folder that exists")

@@ -1,0 +1,172 @@
+"""The command line: parse, dispatch, and the only place where an error becomes an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from builder import persona, pipeline
+from builder.console import Console
+from builder.errors import ManifestError, PersonaError, ToolError
+from builder.stage import Job, Options
+
+DONE, MENDABLE, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 130
+ROOT = Path()
+CRASH_LOG = Path("build") / "crash.log"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    options = _parser().parse_args(arguments)
+    console = Console()
+    log = logging.getLogger("builder")
+    log.addHandler(console)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        return int(options.run(options, console))
+    except PersonaError as error:
+        console.error(error)
+        return MENDABLE
+    except KeyboardInterrupt:
+        console.error(PersonaError("interrupted; what was finished is kept"))
+        return INTERRUPTED
+    except BrokenPipeError:
+        return DONE
+    except Exception as error:  # noqa: BLE001 — the boundary: everything else is a bug
+        CRASH_LOG.parent.mkdir(exist_ok=True)
+        CRASH_LOG.write_text(f"persona {' '.join(sys.argv[1:])}\nPython {sys.version}\n\n{traceback.format_exc()}")
+        console.error(PersonaError(f"a bug: {type(error).__name__}: {str(error).splitlines()[-1] if str(error) else ''}", hint=f"report it with {CRASH_LOG}"))
+        return BUG
+    finally:
+        log.removeHandler(console)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="persona", description="Build personas into Ollama models.", allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Any, summary: str, names: str | None) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        command.set_defaults(run=run)
+        if names:
+            command.add_argument("names" if names == "*" else "name", nargs="*" if names == "*" else None, metavar="NAME", help="a folder in personas/")
+        return command
+
+    build = add("build", _build, "Build personas; only what is stale runs.", "*")
+    build.add_argument("--base", metavar="gpu|cpu|REPO", help="grow from this base, and remember it")
+    build.add_argument("--allow-remote", action="store_true", help="register with a daemon that is not on this machine")
+    build.add_argument("--replace", action="store_true", help="replace a model of that name that this build did not register")
+    build.add_argument("--discard", action="store_true", help="discard outputs edited by hand")
+    why = add("why", _why, "Say which stages would run, and why.", "one")
+    why.add_argument("--json", action="store_true", help="print one JSON object")
+    listing = add("list", _list, "List the personas.", None)
+    listing.add_argument("--json", action="store_true", help="print one JSON list")
+    show = add("show", _show, "Show what is trained on, in colour.", "one")
+    show.add_argument("row", nargs="?", type=int, metavar="ROW", help="one row, counted from 1")
+    chat = add("chat", _chat, "Talk to the built file, without Ollama.", "one")
+    chat.add_argument("question", nargs="?", help="ask once and stop")
+    add("clean", _clean, "Delete a persona's build.", "*")
+    return parser
+
+
+def _job(name: str, options: argparse.Namespace) -> Job:
+    read = persona.read(ROOT / "personas" / name)
+    flags = {key: getattr(options, key) for key in Options.__dataclass_fields__ if hasattr(options, key)}
+    return Job(read, ROOT / "build" / name, ROOT / "Modelfile.j2", Options(**flags))
+
+
+def _build(options: argparse.Namespace, console: Console) -> int:
+    if not options.names:
+        console.notes(["usage: just build NAME...", "the personas here are:"])
+        return _list(argparse.Namespace(json=False), console)
+    failed = []
+    for name in options.names:
+        if len(options.names) > 1:
+            console.notes([f"── {name}"])
+        try:
+            result = pipeline.build(_job(name, options), console)
+        except PersonaError as error:
+            console.error(error)
+            failed.append(name)
+            continue
+        if result.endswith("Modelfile"):
+            console.notes(_without_ollama(name))
+        print(result, flush=True)  # noqa: T201 — the result
+    if failed and len(options.names) > 1:
+        console.notes([f"failed: {', '.join(failed)}"])
+    return MENDABLE if failed else DONE
+
+
+def _without_ollama(name: str) -> list[str]:
+    return [
+        f"{name} is built, but no Ollama is installed here to serve it.",
+        f"Talk to it now: just chat {name}. Get Ollama at ollama.com/download, or with `just ollama`, then build again.",
+    ]
+
+
+def _why(options: argparse.Namespace, console: Console) -> int:
+    verdicts = pipeline.plan(_job(options.name, options))
+    if options.json:
+        print(json.dumps({verdict.stage: verdict.reasons for verdict in verdicts}, ensure_ascii=False))  # noqa: T201
+        return DONE
+    for verdict in verdicts:
+        if verdict.reasons:
+            console.line(verdict.stage, "; ".join(verdict.reasons), style="yellow")
+        else:
+            console.fresh(verdict.stage, verdict.summary)
+    return DONE
+
+
+def _list(options: argparse.Namespace, console: Console) -> int:
+    names = persona.find(ROOT / "personas")
+    del console
+    print(json.dumps(names) if options.json else "\n".join(names))  # noqa: T201
+    return DONE
+
+
+def _show(options: argparse.Namespace, console: Console) -> int:
+    from builder import printer  # noqa: PLC0415 — loads a tokenizer
+
+    job = _job(options.name, options)
+    if not (job.dataset / "train.jsonl").exists():
+        msg = f"{job.dataset}: is not there, expected the data stage's output"
+        raise ToolError(msg, hint=f"just build {options.name}")
+    printer.show(job, options.row, console)
+    return DONE
+
+
+def _chat(options: argparse.Namespace, console: Console) -> int:
+    from builder import talk  # noqa: PLC0415 — loads llama.cpp
+
+    job = _job(options.name, options)
+    if not job.gguf.exists():
+        msg = f"{job.gguf}: is not there, expected a finished build"
+        raise ToolError(msg, hint=f"just build {options.name}")
+    talk.talk(job, options.question, console)
+    return DONE
+
+
+def _clean(options: argparse.Namespace, console: Console) -> int:
+    if not options.names:
+        msg = "clean: no name is given, expected at least one"
+        raise ManifestError(msg, hint="just clean NAME")
+    for name in options.names:
+        if not persona.NAME_PATTERN.fullmatch(name):
+            msg = f"{name!r} is not a persona's name"
+            raise ManifestError(msg)
+        folder = ROOT / "build" / name
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        console.notes([f"{folder} is gone"])
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Every line a person sees; all of it on stderr, the result alone on stdout."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console as Rich
+from rich.markup import escape
+from rich.text import Text
+
+from builder.errors import PersonaError
+from builder.progress import Progress
+
+BAR_WIDTH = 24
+NAME_WIDTH = 10
+MIDDLE_WIDTH = 16
+# A bar for what is over at once is noise.
+BAR_AFTER_S = 2.0
+
+
+class Console(logging.Handler):
+    """Draws stages, progress and errors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.screen = Rich(stderr=True, highlight=False, soft_wrap=True)
+        self.status: Any = None
+        self.stage = ""
+        self.began: tuple[str, float, int] = ("", 0.0, 0)
+
+    def line(self, name: str, middle: str = "", end: str = "", style: str = "") -> None:
+        """Print one line of the build."""
+        text = Text(f"{name:<{NAME_WIDTH}}", "bold")
+        text.append(f"{middle:<{MIDDLE_WIDTH}} " if end else middle, style)
+        text.append(end)
+        self.screen.print(text)
+
+    def started(self, name: str, reasons: list[str]) -> None:
+        """Say that a stage runs, and why."""
+        self.line(name, "; ".join(reasons), style="yellow")
+        self.stage, self.began = name, ("", 0.0, 0)
+        self.status = self.screen.status("", spinner="dots") if self.screen.is_terminal else None
+        if self.status:
+            self.status.start()
+
+    def done(self, name: str, took_s: float, summary: str) -> None:
+        """Say that a stage is done."""
+        self._stop()
+        self.line(name, f"done in {duration(took_s)}", summary, style="green")
+
+    def fresh(self, name: str, summary: str) -> None:
+        """Say that a stage had nothing to do."""
+        self.line(name, "fresh", summary, style="dim")
+
+    def skipped(self, name: str, why: str) -> None:
+        """Say that a stage cannot run here."""
+        self.line(name, "skipped", why, style="yellow")
+
+    def notes(self, lines: Iterable[str]) -> None:
+        """Print lines as they are."""
+        for line in lines:
+            self.screen.print(Text(line))
+
+    def error(self, error: PersonaError) -> None:
+        """Print what is wrong, and what to do."""
+        self._stop()
+        for problem in error.problems:
+            self.screen.print(Text.assemble(("error: ", "bold red"), problem))
+        if error.hint:
+            self.screen.print(Text.assemble(("hint: ", "bold cyan"), error.hint))
+
+    def _stop(self) -> None:
+        if self.status:
+            self.status.stop()
+            self.status = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Draw a stage's record: progress as a bar, the rest as a line."""
+        progress = getattr(record, "progress", None)
+        if progress is None:
+            self.line(self.stage, record.getMessage())
+        elif self.status:
+            self.status.update(escape(self._bar(progress)))
+
+    def _bar(self, progress: Progress) -> str:
+        now_s = time.monotonic()
+        if self.began[0] != progress.what or progress.done < self.began[2]:
+            self.began = (progress.what, now_s, progress.done)
+        if not progress.total:
+            return progress.what
+        filled = BAR_WIDTH * progress.done // progress.total
+        text = f"{progress.what:<9} {'━' * filled}{'─' * (BAR_WIDTH - filled)} {progress.done}/{progress.total} {progress.unit}"
+        took_s, gone = now_s - self.began[1], progress.done - self.began[2]
+        left_s = took_s / gone * (progress.total - progress.done) if gone else 0
+        return f"{text}, {duration(left_s)} left" if took_s > BAR_AFTER_S and gone else text
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as a person would: 4s, 2m48s, 1h02m."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}m"

@@ -1,0 +1,46 @@
+"""Shows a build's training rows, what is learnt in colour."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from builder.conversation import IGNORED
+from builder.console import Console
+from builder.errors import DataError
+from builder.stage import Job
+
+
+def show(job: Job, number: int | None, console: Console) -> None:
+    """Print one row, or all of them; what is learnt is green, the rest dim.
+
+    Raises:
+        DataError: There is no such row.
+    """
+    from tokenizers import Tokenizer  # noqa: PLC0415 — only here
+
+    rows = [json.loads(line) for line in (job.dataset / "train.jsonl").read_text().splitlines()]
+    if number is not None and not 1 <= number <= len(rows):
+        msg = f"{job.dataset}: has no row {number}, expected 1 to {len(rows)}"
+        raise DataError(msg)
+    tokenizer = Tokenizer.from_file(str(job.base / "tokenizer.json"))
+    for index in range(1, len(rows) + 1) if number is None else [number]:
+        row = rows[index - 1]
+        learnt = sum(label != IGNORED for label in row["labels"])
+        console.screen.print(Text(f"row {index}: {len(row['input_ids'])} tokens, {learnt} learnt", "bold"))
+        text = Text()
+        for is_learnt, ids in _runs(row["input_ids"], row["labels"]):
+            text.append(tokenizer.decode(ids, skip_special_tokens=False), "green" if is_learnt else "dim")
+        console.screen.print(text)
+
+
+def _runs(ids: list[int], labels: list[int]) -> Iterator[tuple[bool, list[int]]]:
+    run: list[int] = []
+    for index, (token, label) in enumerate(zip(ids, labels, strict=True)):
+        if run and (label != IGNORED) != (labels[index - 1] != IGNORED):
+            yield labels[index - 1] != IGNORED, run
+            run = []
+        run.append(token)
+    yield labels[-1] != IGNORED, run
