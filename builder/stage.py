@@ -7,7 +7,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import traceback
 from dataclasses import dataclass, field
@@ -200,10 +199,6 @@ def _child(module: str, job: Job, out: Path, connection: Connection, log_path: P
         connection.send(("error", "ToolError", [f"{error.filename or out}: {error.strerror or error}"], None))
     except Exception:  # noqa: BLE001 — everything else is a bug, reported whole by the parent
         connection.send(("bug", traceback.format_exc()))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Unsloth and torch leave threads behind that hold up a normal exit by seconds.
-    os._exit(0)
 
 
 def _die_with_parent(connection: Connection) -> None:

@@ -81,7 +81,7 @@ def _weights(reader: gguf.GGUFReader, facts: dict[str, Any]) -> dict[str, torch.
             name = f"model.layers.{parts[1]}.{TENSORS[parts[2]]}.weight"
         else:
             name = {"token_embd": "model.embed_tokens.weight", "output_norm": "model.norm.weight"}[parts[0]]
-        weights[name] = torch.from_numpy(np.ascontiguousarray(values)).to(torch.float16)
+        weights[name] = torch.from_numpy(np.array(values)).to(torch.float16)
     return weights
 
 

@@ -1,0 +1,74 @@
+set positional-arguments
+set quiet
+
+persona := ".venv/bin/python -m builder"
+
+# list the recipes
+default:
+    just --list
+
+# build personas; with no name, list them
+[no-exit-message]
+build *args: _environment
+    {{ persona }} build "$@"
+
+# say which stages would run, and why
+[no-exit-message]
+why *args: _environment
+    {{ persona }} why "$@"
+
+# show what is trained on: NAME [ROW]
+[no-exit-message]
+show *args: _environment
+    {{ persona }} show "$@"
+
+# list the personas
+[no-exit-message]
+list *args: _environment
+    {{ persona }} list "$@"
+
+# talk to a built persona without Ollama: NAME [QUESTION]
+[no-exit-message]
+chat *args: _environment
+    {{ persona }} chat "$@"
+
+# delete builds
+[no-exit-message]
+clean *args: _environment
+    {{ persona }} clean "$@"
+
+# run the tests
+[no-exit-message]
+test *args: _environment
+    .venv/bin/python -m pytest "$@"
+
+# lint, types, imports, tests
+[no-exit-message]
+check: _environment
+    .venv/bin/ruff check .
+    .venv/bin/ruff format --check .
+    .venv/bin/mypy
+    .venv/bin/lint-imports
+    .venv/bin/python -m pytest
+
+# mend what the linter can
+fix: _environment
+    .venv/bin/ruff check --fix .
+    .venv/bin/ruff format .
+
+# build Ollama from source into the user's cache
+[no-exit-message]
+ollama:
+    python3 tools/ollama.py build
+
+# serve with the Ollama that `just ollama` built
+[no-exit-message]
+serve:
+    python3 tools/ollama.py serve
+
+# renew requirements.lock
+lock:
+    uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-header --upgrade -q -o requirements.lock
+
+_environment:
+    python3 tools/environment.py

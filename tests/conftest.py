@@ -1,0 +1,126 @@
+"""Guards that make the dangerous default raise, and the fixtures every test shares."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from builder import persona
+from builder.stage import Job, Options
+
+ROOT = Path(__file__).parent.parent
+OLLAMA_PORT = 11434
+MANIFEST = '[identity]\nname = "Luma"\nauthor = "Ana"\n'
+
+
+class ReachedTheWorldError(AssertionError):
+    """A test reached for an address beyond loopback, or for the default Ollama."""
+
+
+def find_ollama() -> str | None:
+    """Find an Ollama to test with, before the guards hide the home folder."""
+    if named := os.environ.get("PERSONA_TEST_OLLAMA"):
+        return named
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    built = [path for path in sorted(cache.glob("persona/ollama-*/bin/ollama")) if (path.parent.parent / "done").exists()]
+    return str(built[-1]) if built else shutil.which("ollama")
+
+
+OLLAMA = find_ollama()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _private_world(tmp_path_factory):
+    """No test touches the home folder, the user's caches or the user's Ollama."""
+    home = tmp_path_factory.mktemp("home")
+    for name, value in {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "OLLAMA_MODELS": str(home / "models"), "HF_HUB_OFFLINE": "1", "OLLAMA_HOST": "127.0.0.1:9"}.items():
+        os.environ[name] = value
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _no_world(monkeypatch):
+    """No test opens a socket beyond loopback, or to the default Ollama's port."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        if isinstance(address, tuple) and (address[0] not in ("127.0.0.1", "localhost", "::1") or address[1] == OLLAMA_PORT):
+            raise ReachedTheWorldError(address)
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Make an empty project and stand in it."""
+    (tmp_path / "personas").mkdir()
+    shutil.copy(ROOT / "Modelfile.j2", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def luma(project):
+    """Make a persona of the shortest manifest and four rows."""
+    folder = project / "personas" / "luma"
+    folder.mkdir()
+    (folder / "persona.toml").write_text(MANIFEST)
+    rows = [("Who are you?", "I am {{ name }}, made by {{ author }}."), ("你是谁？", "我是{{ name }}。"), ("Hello!", "Hello! How can I help?"), ("2+2?", "4.")]
+    (folder / "data.jsonl").write_text("".join(json.dumps({"prompt": q, "completion": a}, ensure_ascii=False) + "\n" for q, a in rows))
+    return folder
+
+
+def job_of(folder: Path, **options) -> Job:
+    """Make the job of a persona in a project."""
+    root = folder.parent.parent
+    return Job(persona.read(folder), root / "build" / folder.name, root / "Modelfile.j2", Options(**options))
+
+
+@pytest.fixture(scope="session")
+def daemon(tmp_path_factory):
+    """Start a real Ollama on a private port and store."""
+    if OLLAMA is None:
+        pytest.skip("no Ollama here: `just ollama` builds one (needs Go and CMake)")
+    folder = tmp_path_factory.mktemp("ollama")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_MODELS": str(folder / "models"), "OLLAMA_NO_CLOUD": "1", "HOME": str(folder)}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen([OLLAMA, "serve"], env=environment, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(f"{url}/api/version", timeout=1)
+            break
+        except OSError:
+            time.sleep(0.2)
+    else:
+        process.kill()
+        pytest.fail(f"Ollama did not start: {(folder / 'log').read_text()[-500:]}")
+    yield url
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.fixture
+def served(daemon, monkeypatch):
+    """Let the code under test find the private daemon."""
+    monkeypatch.setenv("OLLAMA_HOST", daemon)
+    return daemon
+
+
+def run_persona(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+    """Run the command as a person would."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run([sys.executable, "-m", "builder", *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False)

@@ -1,0 +1,96 @@
+"""Freshness: content decides, and nothing good is lost."""
+
+import types
+
+import pytest
+
+from builder import stamp
+from builder.errors import ToolError
+from tests.conftest import job_of
+
+
+def stage_of(job, **changes):
+    """Make a stage that copies its data file."""
+    names = {
+        "NAME": "copy",
+        "VERSION": 1,
+        "HEAVY": False,
+        "inputs": lambda job: job.persona.data_files,
+        "settings": lambda _job: {"rate": 1},
+        "output": lambda job: job.build / "copy.txt",
+        "health": lambda _job: None,
+    }
+    del job
+    return types.SimpleNamespace(**{**names, **changes})
+
+
+def make(stage, job, content="made"):
+    job.build.mkdir(parents=True, exist_ok=True)
+    new = job.build / "new.txt"
+    new.write_text(content)
+    stamp.publish(stage, job, new, stamp.describe(stage, job), "done")
+
+
+def test_every_way_of_being_stale_has_its_words(luma):
+    """Never built, a changed setting, a changed input, a missing output and bad health are told apart."""
+    job = job_of(luma)
+    stage = stage_of(job)
+    assert ["never built"] == stamp.why_stale(stage, job)
+
+    make(stage, job)
+    assert [] == stamp.why_stale(stage, job)
+    assert ["rate is now 2, was 1"] == stamp.why_stale(stage_of(job, settings=lambda _: {"rate": 2}), job)
+    assert ["copy itself has changed"] == stamp.why_stale(stage_of(job, VERSION=2), job)
+    assert ["gone"] == stamp.why_stale(stage_of(job, health=lambda _: "gone"), job)
+
+    (luma / "data.jsonl").write_text("x")
+    assert ["data.jsonl changed"] == stamp.why_stale(stage, job)
+
+    stage.output(job).unlink()
+    assert ["copy.txt is missing"] == stamp.why_stale(stage, job)
+
+
+def test_a_touched_file_is_fresh(luma):
+    """The time of change alone makes nothing stale."""
+    import os
+
+    job = job_of(luma)
+    stage = stage_of(job)
+    make(stage, job)
+    os.utime(luma / "data.jsonl", (1, 1))
+
+    assert [] == stamp.why_stale(stage, job)
+
+
+def test_a_hand_edit_is_refused(luma):
+    """An edited output is kept and told, unless --discard is typed."""
+    job = job_of(luma)
+    stage = stage_of(job)
+    make(stage, job)
+    stage.output(job).write_text("edited")
+
+    with pytest.raises(ToolError, match="was edited by hand"):
+        stamp.why_stale(stage, job)
+    assert ["copy.txt was edited by hand and is discarded"] == stamp.why_stale(stage, job_of(luma, discard=True))
+
+
+def test_a_stamp_cut_short_reads_never_built(luma):
+    """Half a stamp is no stamp."""
+    job = job_of(luma)
+    stage = stage_of(job)
+    make(stage, job)
+    path = job.build / ".stamps" / "copy.json"
+    path.write_text(path.read_text()[:20])
+
+    assert ["never built"] == stamp.why_stale(stage, job)
+
+
+def test_a_crash_between_two_renames_puts_the_old_output_back(luma):
+    """An output that a crash left aside is restored."""
+    job = job_of(luma)
+    stage = stage_of(job)
+    make(stage, job)
+    stage.output(job).rename(job.build / ".copy.txt.old")
+
+    assert [] == stamp.why_stale(stage, job)
+    assert "made" == stage.output(job).read_text()

@@ -1,0 +1,91 @@
+"""Makes `.venv` and installs requirements.lock into it; does nothing when it is done already.
+
+Runs before `.venv` exists: standard library only, and it speaks on stderr alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+LOCK = Path("requirements.lock")
+VENV = Path(".venv")
+DONE = VENV / "requirements.sha256"
+DISK_BYTES = 9 * 10**9  # 6.4 GB installed, and what is unpacked on the way
+LOWEST_PYTHON = (3, 11)
+
+
+def main() -> int:
+    """Install what the lock says, unless it is there; return an exit code."""
+    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    if is_done(wanted):
+        return 0
+    problems = find_problems()
+    for problem in problems:
+        say(f"error: {problem}")
+    if problems:
+        return 1
+    with Path(".venv.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return 0 if is_done(wanted) else install(wanted)
+
+
+def is_done(wanted: str) -> bool:
+    """Say whether `.venv` holds exactly the lock."""
+    return DONE.is_file() and DONE.read_text() == wanted and (VENV / "bin" / "python").exists()
+
+
+def find_problems() -> list[str]:
+    """Find what would stop the installation, before anything is downloaded."""
+    problems = []
+    if sys.version_info < LOWEST_PYTHON:
+        problems.append(f"python3 is {sys.version.split()[0]}, expected 3.11 or newer; install one and put it first on PATH")
+    if not shutil.which("uv"):
+        problems.append("uv is not on PATH, expected it; pip install uv")
+    if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
+        problems.append("no C++ compiler is on PATH, expected one for llama.cpp; on Debian: apt install build-essential")
+    free_bytes = shutil.disk_usage(Path.cwd()).free
+    if free_bytes < DISK_BYTES:
+        problems.append(f"{free_bytes / 1e9:.1f} GB of disk are free, expected {DISK_BYTES / 1e9:.0f} GB")
+    return problems
+
+
+def install(wanted: str) -> int:
+    """Make the environment; uv shows each download and build as it goes."""
+    say("setting up .venv: about 6.4 GB of disk, and some minutes, most of them compiling llama.cpp; once")
+    DONE.unlink(missing_ok=True)
+    # An x86 without AVX2 must compile for itself; on any other a portable build can be cached and carried.
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else "avx2"
+    native = "OFF" if "avx2" in flags or "asimd" in flags else "ON"
+    environment = {
+        **os.environ,
+        "UV_PYTHON_DOWNLOADS": "never",
+        "CMAKE_ARGS": os.environ.get("CMAKE_ARGS", f"-DGGML_NATIVE={native} -DLLAVA_BUILD=OFF"),
+        "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 1),
+    }
+    commands = [
+        ["uv", "venv", "-q", "--allow-existing", "--python", sys.executable, str(VENV)],
+        ["uv", "pip", "sync", "-q", "--require-hashes", "--python", str(VENV / "bin" / "python"), str(LOCK)],
+    ]
+    commands[1].remove("-q") if sys.stderr.isatty() else None
+    for command in commands:
+        code = subprocess.run(command, env=environment, stdout=sys.stderr, check=False).returncode
+        if code:
+            say(f"error: {' '.join(command[:3])} ended with {code}; what it said is above")
+            return 1
+    DONE.write_text(wanted)
+    return 0
+
+
+def say(text: str) -> None:
+    """Print a line for the person."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
