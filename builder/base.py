@@ -92,6 +92,7 @@ def find_accelerator() -> Accelerator:
 
     Raises:
         ToolError: There is a GPU, but Unsloth cannot train on it.
+
     """
     import pynvml  # noqa: PLC0415 — loads the driver's library
 
@@ -139,6 +140,7 @@ def read(folder: Path) -> Base:
 
     Raises:
         ToolError: There is none yet, or it was cut short.
+
     """
     values = peek(folder)
     if values is None:

@@ -54,6 +54,7 @@ class Template:
 
     Raises:
         ToolError: The base has no chat template, or one that adds a system text of its own.
+
     """
 
     def __init__(self, folder: Path, kind: str, family: Family) -> None:
@@ -99,6 +100,7 @@ class Template:
 
         Raises:
             DataError: A reply cannot be told from its prompt, or its end is not learnt.
+
         """
         text = self._render(self.jinja, messages)
         spans = [self._reply_span(text, messages, i) for i, message in enumerate(messages) if message["role"] == "assistant"]

@@ -16,6 +16,7 @@ class PersonaError(Exception):
     Args:
         problems: Sentences of the form `where: what is, what was expected`, all of them at once.
         hint: A command or an imperative that leads out, or None.
+
     """
 
     def __init__(self, *problems: str, hint: str | None = None) -> None:

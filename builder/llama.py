@@ -29,6 +29,7 @@ def quantize(source: Path, out: Path) -> None:
 
     Raises:
         ToolError: The quantiser refused.
+
     """
     import llama_cpp  # noqa: PLC0415 — loads llama.cpp
 
@@ -45,6 +46,7 @@ class Model:
 
     Raises:
         ToolError: llama.cpp cannot load it.
+
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,11 +68,11 @@ class Model:
         self.bos = bos
 
     def _piece(self, token: int) -> str:
-        return self.llama.detokenize([token], special=True).decode(errors="replace")
+        return str(self.llama.detokenize([token], special=True).decode(errors="replace"))
 
     def render(self, messages: list[dict[str, str]]) -> str:
         """Render a conversation that awaits its answer through the file's own template."""
-        return str(self.formatter(messages=messages).prompt)  # type: ignore[arg-type] # its message types are TypedDicts of OpenAI's
+        return str(self.formatter(messages=messages).prompt)
 
     def tokenize(self, text: str) -> list[int]:
         """Turn rendered text into ids, as the server does."""

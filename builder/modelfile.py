@@ -49,6 +49,7 @@ def decide(job: Job) -> Served:
 
     Raises:
         ManifestError: A parameter is unknown or of the wrong type, or the system text cannot be served.
+
     """
     persona, family = job.persona, base.read(job.base).family
     jinja, eos = (job.dataset / "chat_template.jinja").read_text(), base.read_eos(job.base)
@@ -103,6 +104,7 @@ def render(template: Path, served: Served, name: str, base_name: str) -> str:
 
     Raises:
         ToolError: The template is broken, or what it renders does not say what is meant.
+
     """
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False)
     environment.filters.update(quoted=_quoted, parameter=_parameter)
@@ -171,6 +173,7 @@ def parse(text: str) -> list[tuple[str, str]]:
 
     Raises:
         ToolError: A line is none that Ollama knows, or a quote is never closed.
+
     """
     pairs: list[tuple[str, str]] = []
     lines = iter(enumerate(text.split("\n"), start=1))

@@ -58,6 +58,7 @@ class Daemon:
     Attributes:
         url: Where it is.
         version: What it says it is.
+
     """
 
     url: str
@@ -103,6 +104,7 @@ class Daemon:
 
         Raises:
             ToolError: The daemon refused.
+
         """
         with self._client() as client, client.stream("POST", "/api/create", json=body) as response:
             if response.status_code != httpx.codes.OK:
@@ -138,6 +140,7 @@ def connect(*, allow_remote: bool) -> Daemon:
 
     Raises:
         ToolError: It is not on this machine, does not answer, is no Ollama, or is too old.
+
     """
     url = host()
     if not is_loopback(url) and not allow_remote:

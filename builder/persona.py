@@ -101,9 +101,7 @@ class Data(_Table):
     files: tuple[Annotated[str, AfterValidator(_inside_folder)], ...] = Field(
         ("data.jsonl",), min_length=1, description="Files inside the folder: .jsonl, .json, .csv or .parquet."
     )
-    format: Literal["auto", "alpaca", "sharegpt", "messages", "prompt_completion"] = Field(
-        "auto", description="How a row is laid out; `auto` tells by its keys."
-    )
+    format: Literal["auto", "alpaca", "sharegpt", "messages", "prompt_completion"] = Field("auto", description="How a row is laid out; `auto` tells by its keys.")
     template: Literal["base", "chatml", "alpaca"] = Field(
         "base", description="The chat template trained and served under; `base` is the base's own, its default system text taken out."
     )
@@ -186,6 +184,7 @@ def read(folder: Path) -> Persona:
 
     Raises:
         ManifestError: Anything about the name, the folder or the manifest is wrong; all of it at once.
+
     """
     if not NAME_PATTERN.fullmatch(folder.name):
         shown = folder.name if len(folder.name) <= 40 else folder.name[:40] + "…"

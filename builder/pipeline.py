@@ -35,6 +35,7 @@ def plan(job: Job) -> list[Verdict]:
 
     Raises:
         PersonaError: An output was edited by hand, or a data file is missing.
+
     """
     verdicts: list[Verdict] = []
     stale: dict[Path, str] = {}
@@ -55,6 +56,7 @@ def build(job: Job, console: Console) -> str:
 
     Raises:
         PersonaError: A stage failed; what was good before it is still there.
+
     """
     with _locked(job):
         result = job.persona.model

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from builder.conversation import IGNORED
 from builder.console import Console
+from builder.conversation import IGNORED
 from builder.errors import DataError
 from builder.stage import Job
 
@@ -18,6 +18,7 @@ def show(job: Job, number: int | None, console: Console) -> None:
 
     Raises:
         DataError: There is no such row.
+
     """
     from tokenizers import Tokenizer  # noqa: PLC0415 — only here
 

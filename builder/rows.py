@@ -49,6 +49,7 @@ def read(persona: Persona) -> list[Row]:
 
     Raises:
         DataError: A file or a row is not as it must be; all mistakes at once.
+
     """
     rows: list[Row] = []
     problems: list[str] = []
@@ -218,6 +219,7 @@ def fill(text: str, identity: Identity, language: str) -> str:
 
     Raises:
         ValueError: A placeholder is unknown, or one is left over.
+
     """
     if "{{" not in text and "{%" not in text:
         return text

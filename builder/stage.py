@@ -123,6 +123,7 @@ def run_in_child(stage: Stage, job: Job, out: Path, log_path: Path) -> str:
 
     Raises:
         PersonaError: What the stage raised; ToolError when the process died.
+
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()

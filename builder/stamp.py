@@ -51,6 +51,7 @@ def why_stale(stage: Stage, job: Job) -> list[str]:
 
     Raises:
         ToolError: The output was edited by hand.
+
     """
     restore(stage, job)
     stamp, output = read(stage, job), stage.output(job)

@@ -25,6 +25,7 @@ def pack(rows: list[Row]) -> dict[str, Tensor]:
     Returns:
         `input_ids`, `labels` and `position_ids`, shape (1, T), and a block-diagonal causal
         `attention_mask`, shape (1, 1, T, T), float32. The first token of a row is never a label.
+
     """
     ids = torch.tensor([token for row in rows for token in row["input_ids"]])
     labels = torch.tensor([label for row in rows for label in [IGNORED, *row["labels"][1:]]])
@@ -40,6 +41,7 @@ def pad(rows: list[Row]) -> dict[str, Tensor]:
 
     Returns:
         `input_ids` and `labels`, shape (B, T).
+
     """
     length = max(len(row["input_ids"]) for row in rows)
     ids = [row["input_ids"] + [0] * (length - len(row["input_ids"])) for row in rows]
@@ -54,6 +56,7 @@ def next_token_loss(model: Any, batch: dict[str, Tensor], tokens: Tensor | float
         model: A PEFT model around a causal language model.
         batch: What `pack` or `pad` made.
         tokens: Labels in the whole optimiser step, where it has several batches.
+
     """
     causal = model.get_base_model()
     inputs = {key: value for key, value in batch.items() if key != "labels"}
@@ -73,7 +76,7 @@ class PersonaTrainer(SFTTrainer):  # type: ignore[misc] # unsloth replaces the c
         return (loss, None) if return_outputs else loss
 
 
-class Reporter(TrainerCallback):
+class Reporter(TrainerCallback):  # type: ignore[misc] # transformers' types are not read
     """Tells how far training is, and keeps every step's loss."""
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

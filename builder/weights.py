@@ -29,6 +29,7 @@ def find_weights(chosen: Base, *, training: bool = False) -> Path:
 
     Raises:
         ToolError: The hub cannot be reached and the cache does not have them.
+
     """
     if chosen.kind == "folder":
         return Path(chosen.source).expanduser()

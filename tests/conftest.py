@@ -42,7 +42,13 @@ OLLAMA = find_ollama()
 def _private_world(tmp_path_factory):
     """No test touches the home folder, the user's caches or the user's Ollama."""
     home = tmp_path_factory.mktemp("home")
-    for name, value in {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "OLLAMA_MODELS": str(home / "models"), "HF_HUB_OFFLINE": "1", "OLLAMA_HOST": "127.0.0.1:9"}.items():
+    for name, value in {
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "OLLAMA_MODELS": str(home / "models"),
+        "HF_HUB_OFFLINE": "1",
+        "OLLAMA_HOST": "127.0.0.1:9",
+    }.items():
         os.environ[name] = value
     return home
 

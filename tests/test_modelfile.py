@@ -15,13 +15,13 @@ def served(**changes):
     return Served(**{"model": "x:latest", "parameters": PARAMETERS, "template": "{{ .Prompt }}", "system": None, "license": None, **changes})
 
 
-@pytest.mark.parametrize("system", ["You are Luma.", "two\nlines", ' "quoted" ', 'x = """y""" z', "# no comment\nFROM elsewhere", "ends with \"", "  blanks \n\n"])
+@pytest.mark.parametrize("system", ["You are Luma.", "two\nlines", ' "quoted" ', 'x = """y""" z', "# no comment\nFROM elsewhere", 'ends with "', "  blanks \n\n"])
 def test_what_is_rendered_reads_back(system):
     """A system text of any ordinary kind stands in the Modelfile exactly."""
     text = modelfile.render(TEMPLATE, served(system=system), "Luma", "base")
 
     assert ("SYSTEM", system) in modelfile.parse(text)
-    assert [("FROM", "./model.gguf")] == [pair for pair in modelfile.parse(text) if pair[0] == "FROM"]
+    assert [pair for pair in modelfile.parse(text) if pair[0] == "FROM"] == [("FROM", "./model.gguf")]
 
 
 def test_an_injection_is_refused(luma):
@@ -39,7 +39,10 @@ def test_lost_characters_are_named():
     assert "U+200D, U+3000" in text
 
 
-@pytest.mark.parametrize(("line", "message"), [("temprature = 1", "did you mean 'temperature'"), ('stop = "x"', "expected a list"), ('top_k = "3"', "expected a whole number"), ("typical_p = 1.0", "unknown to Ollama")])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("temprature = 1", "did you mean 'temperature'"), ('stop = "x"', "expected a list"), ('top_k = "3"', "expected a whole number"), ("typical_p = 1.0", "unknown to Ollama")],
+)
 def test_parameters_are_checked_here(luma, line, message):
     """Ollama stores parameters unchecked, so they are checked before."""
     (luma / "persona.toml").write_text(f'[identity]\nname = "L"\nauthor = "A"\n[ollama.parameters]\n{line}\n')

@@ -16,8 +16,8 @@ def test_three_lines_are_enough(luma):
     """A manifest of an identity alone is whole."""
     read = persona.read(luma)
 
-    assert "luma:latest" == read.model
-    assert ("data.jsonl",) == read.manifest.data.files
+    assert read.model == "luma:latest"
+    assert read.manifest.data.files == ("data.jsonl",)
 
 
 def test_all_mistakes_at_once_with_their_lines(project):

@@ -27,7 +27,7 @@ def test_formats_are_told_apart(luma, name):
     """Each format is recognised by its keys and becomes the same messages."""
     (row,) = read(luma, "d.jsonl", json.dumps(GOOD[name]))
 
-    assert [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}] == row.messages
+    assert row.messages == [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "json"])
@@ -43,14 +43,14 @@ def test_tables_are_read_too(luma, ending):
 
     (row,) = read(luma, path.name, path.read_bytes())
 
-    assert "Hello." == row.messages[-1]["content"]
+    assert row.messages[-1]["content"] == "Hello."
 
 
 def test_placeholders_follow_the_language(luma):
     """A Chinese row gets the Chinese author."""
     (row,) = read(luma, "d.jsonl", '{"prompt": "谁做的？", "completion": "{{ author }}"}')
 
-    assert "安娜" == row.messages[-1]["content"]
+    assert row.messages[-1]["content"] == "安娜"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_bom_is_nothing_and_utf16_is_an_error(luma):
     """A byte order mark is read over; another encoding is refused by name."""
     line = json.dumps(GOOD["alpaca"])
 
-    assert 1 == len(read(luma, "d.jsonl", line.encode("utf-8-sig")))
+    assert len(read(luma, "d.jsonl", line.encode("utf-8-sig"))) == 1
     with pytest.raises(DataError, match=r"d\.jsonl:1: is UTF-16"):
         read(luma, "d.jsonl", line.encode("utf-16"))
     with pytest.raises(DataError, match="is not UTF-8"):

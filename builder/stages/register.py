@@ -69,6 +69,7 @@ def run(job: Job, out: Path) -> str:
     Raises:
         ToolError: The daemon cannot be used, or has a model of that name that is not ours.
         GateError: What the daemon serves is not what was trained.
+
     """
     daemon = ollama.connect(allow_remote=job.options.allow_remote)
     _refuse_foreign(job, daemon)
@@ -155,4 +156,10 @@ def _compare(model: Model, daemon: ollama.Daemon, name: str, served: modelfile.S
     if sure and text.strip() != answer.text.strip():
         msg = f"{name}: Ollama answers {text!r} to {messages[-1]['content']!r}, expected {answer.text!r}"
         raise GateError(msg)
-    return {"question": messages[-1]["content"], "prompt_tokens": len(ids), "their_prompt_tokens": said.get("prompt_eval_count"), "sure": sure, "same_answer": text.strip() == answer.text.strip()}
+    return {
+        "question": messages[-1]["content"],
+        "prompt_tokens": len(ids),
+        "their_prompt_tokens": said.get("prompt_eval_count"),
+        "sure": sure,
+        "same_answer": text.strip() == answer.text.strip(),
+    }

@@ -59,6 +59,7 @@ def run(job: Job, out: Path) -> str:
 
     Raises:
         GateError: A question of the manifest, too many held-out ones or an unrelated one is answered wrongly, or an answer does not end.
+
     """
     model = Model(job.gguf)
     checks = list(_checks(job))

@@ -1,0 +1,168 @@
+"""The chain on the real embedded base: train, export, ask, register."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from builder import modelfile, ollama
+from builder.errors import GateError, ToolError
+from builder.stages import register
+from tests.conftest import ROOT, job_of, run_persona
+
+SHORT = "[training]\nmax_steps = 2\nbatch_size = 2\n[data]\nheld_out = 0\n"
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """Build a persona that was hardly trained, as far as the smoke stage lets it."""
+    root = tmp_path_factory.mktemp("chain")
+    folder = root / "personas" / "luma"
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "Modelfile.j2", root)
+    (folder / "persona.toml").write_text('[identity]\nname = "Luma"\nauthor = "Ana"\n' + SHORT + '[[smoke.questions]]\nask = "Who are you?"\nmust = ["Luma"]\n')
+    rows = [("Who are you?", "I am {{ name }}."), ("Name a fruit.", "An apple."), ("2+2?", "4."), ("Hi", "Hello!")]
+    (folder / "data.jsonl").write_text("".join(json.dumps({"prompt": q, "completion": a}) + "\n" for q, a in rows))
+    return root, run_persona("build", "luma", "--base", "cpu", cwd=root)
+
+
+def test_a_gate_stops_before_registration(short):
+    """A persona that does not know its name is not registered, and its answer is shown."""
+    root, done = short
+
+    assert 1 == done.returncode, done.stderr
+    assert "error: manifest: 'Who are you?' is answered" in done.stderr
+    assert "lacks 'Luma'" in done.stderr
+    assert "" == done.stdout
+    assert (root / "build" / "luma" / "model.gguf").exists()
+    assert not (root / "build" / "luma" / "registered.json").exists()
+
+
+def test_only_what_is_stale_runs(short):
+    """A second try asks again, and trains nothing; a failure is remembered as the reason."""
+    root, _ = short
+
+    done = run_persona("why", "luma", "--json", cwd=root, OLLAMA_HOST="")
+    reasons = json.loads(done.stdout)
+
+    assert [] == reasons["train"] == reasons["export"] == reasons["render"]
+    assert "failed last time" in reasons["smoke"][0]
+
+
+def test_a_changed_setting_is_named(short):
+    """A changed learning rate makes training stale, and what follows by name."""
+    root, _ = short
+    path = root / "personas" / "luma" / "persona.toml"
+    before = path.read_text()
+    path.write_text(before.replace("max_steps = 2", "max_steps = 3"))
+    reasons = json.loads(run_persona("why", "luma", "--json", cwd=root).stdout)
+    path.write_text(before)
+
+    assert ["training.max_steps is now 3, was 2"] == reasons["train"]
+    assert ["train is stale"] == reasons["export"]
+
+
+def test_the_file_carries_the_trained_template(short):
+    """The GGUF holds the trained chat template, the end token, and who made it."""
+    import gguf
+
+    root, _ = short
+    fields = {key: field.contents() for key, field in gguf.GGUFReader(root / "build" / "luma" / "model.gguf").fields.items()}
+
+    assert (root / "build" / "luma" / "dataset" / "chat_template.jinja").read_text() == fields["tokenizer.chat_template"]
+    assert "SmolLM" not in fields["tokenizer.chat_template"]
+    assert "smollm" == fields["tokenizer.ggml.pre"]
+    assert "<|im_end|>" == fields["tokenizer.ggml.tokens"][fields["tokenizer.ggml.eos_token_id"]]
+    assert ("Luma", "Ana") == (fields["general.name"], fields["general.author"])
+
+
+def test_training_goes_on_after_a_kill(short, tmp_path):
+    """A build killed in training goes on from the last checkpoint, with the losses of one that was not."""
+    root, _ = short
+    copy = tmp_path / "killed"
+    shutil.copytree(root, copy)
+    path = copy / "personas" / "luma" / "persona.toml"
+    path.write_text(path.read_text().replace("max_steps = 2", "max_steps = 14"))
+    whole = tmp_path / "whole"
+    shutil.copytree(copy, whole)
+    command = [sys.executable, "-m", "builder", "build", "luma"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=copy, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while not list(copy.glob("build/luma/.work/train-*/checkpoint-10/trainer_state.json")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    again = run_persona("build", "luma", cwd=copy)
+    run_persona("build", "luma", cwd=whole)
+
+    assert "going on from step 10" in again.stderr
+    losses = [json.loads((place / "build" / "luma" / "adapter" / "training.json").read_text())["losses"] for place in (copy, whole)]
+    assert 14 == len(losses[0])
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+
+
+def registered_job(root, tmp_path, **options):
+    """Make a job whose file is there and was asked, ready to register."""
+    copy = tmp_path / "p"
+    shutil.copytree(root, copy)
+    job = job_of(copy / "personas" / "luma", **options)
+    questions = [{"messages": [{"role": "user", "content": text}]} for text in ("What is the capital of France?", "你好！", "Name a colour.")]
+    job.smoke.write_text(json.dumps({"schema": 1, "results": questions}))
+    return job
+
+
+def test_a_model_is_served_as_it_was_trained(short, tmp_path, served):
+    """Registration proves the prompt, leaves no temporary model, and its receipt keeps the stage fresh."""
+    job = registered_job(short[0], tmp_path)
+    told = register.run(job, job.receipt)
+    daemon = ollama.connect(allow_remote=False)
+
+    assert told.startswith("luma:latest at 127.0.0.1:")
+    assert ["luma:latest"] == daemon.names()
+    assert register.health(job) is None
+    assert all(entry["prompt_tokens"] == entry["their_prompt_tokens"] for entry in json.loads(job.receipt.read_text())["compared"])
+
+    daemon.delete("luma:latest")
+    assert register.health(job) == "Ollama no longer has luma:latest"
+
+
+def test_another_template_is_caught(short, tmp_path, served, monkeypatch):
+    """A daemon that renders another prompt than was trained is refused, and the name stays free."""
+    job = registered_job(short[0], tmp_path)
+    true = modelfile.decide(job)
+    monkeypatch.setattr(modelfile, "decide", lambda _job: modelfile.Served(true.model, true.parameters, (true.template or "").replace("\n", "\n\n", 1), None, None))
+
+    with pytest.raises(GateError, match="they part at token"):
+        register.run(job, job.receipt)
+    assert [] == ollama.connect(allow_remote=False).names()
+
+
+def test_a_model_made_by_hand_is_not_replaced(short, tmp_path, served):
+    """A name that this build did not register is refused without --replace."""
+    job = registered_job(short[0], tmp_path)
+    register.run(job, job.receipt)
+    job.receipt.unlink()
+
+    with pytest.raises(ToolError, match="that this build did not register"):
+        register.run(job, job.receipt)
+    register.run(registered_job(short[0], tmp_path / "other", replace=True), job.receipt)
+    ollama.connect(allow_remote=False).delete("luma:latest")
+
+
+def test_a_silent_daemon_is_an_error(short, tmp_path, monkeypatch):
+    """OLLAMA_HOST set and no answer is an error with a way out; another machine needs --allow-remote."""
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    with pytest.raises(ToolError, match="does not answer"):
+        ollama.connect(allow_remote=False)
+    monkeypatch.setenv("OLLAMA_HOST", "192.0.2.7:11434")
+    with pytest.raises(ToolError, match="is not this machine"):
+        ollama.connect(allow_remote=False)
