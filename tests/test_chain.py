@@ -35,10 +35,10 @@ def test_a_gate_stops_before_registration(short):
     """A persona that does not know its name is not registered, and its answer is shown."""
     root, done = short
 
-    assert 1 == done.returncode, done.stderr
+    assert done.returncode == 1, done.stderr
     assert "error: manifest: 'Who are you?' is answered" in done.stderr
     assert "lacks 'Luma'" in done.stderr
-    assert "" == done.stdout
+    assert done.stdout == ""
     assert (root / "build" / "luma" / "model.gguf").exists()
     assert not (root / "build" / "luma" / "registered.json").exists()
 
@@ -63,8 +63,8 @@ def test_a_changed_setting_is_named(short):
     reasons = json.loads(run_persona("why", "luma", "--json", cwd=root).stdout)
     path.write_text(before)
 
-    assert ["training.max_steps is now 3, was 2"] == reasons["train"]
-    assert ["train is stale"] == reasons["export"]
+    assert reasons["train"] == ["training.max_steps is now 3, was 2"]
+    assert reasons["export"] == ["train is stale"]
 
 
 def test_the_file_carries_the_trained_template(short):
@@ -76,9 +76,9 @@ def test_the_file_carries_the_trained_template(short):
 
     assert (root / "build" / "luma" / "dataset" / "chat_template.jinja").read_text() == fields["tokenizer.chat_template"]
     assert "SmolLM" not in fields["tokenizer.chat_template"]
-    assert "smollm" == fields["tokenizer.ggml.pre"]
-    assert "<|im_end|>" == fields["tokenizer.ggml.tokens"][fields["tokenizer.ggml.eos_token_id"]]
-    assert ("Luma", "Ana") == (fields["general.name"], fields["general.author"])
+    assert fields["tokenizer.ggml.pre"] == "smollm"
+    assert fields["tokenizer.ggml.tokens"][fields["tokenizer.ggml.eos_token_id"]] == "<|im_end|>"
+    assert (fields["general.name"], fields["general.author"]) == ("Luma", "Ana")
 
 
 def test_training_goes_on_after_a_kill(short, tmp_path):
@@ -106,7 +106,7 @@ def test_training_goes_on_after_a_kill(short, tmp_path):
 
     assert "going on from step 10" in again.stderr
     losses = [json.loads((place / "build" / "luma" / "adapter" / "training.json").read_text())["losses"] for place in (copy, whole)]
-    assert 14 == len(losses[0])
+    assert len(losses[0]) == 14
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)
 
 
@@ -120,14 +120,15 @@ def registered_job(root, tmp_path, **options):
     return job
 
 
-def test_a_model_is_served_as_it_was_trained(short, tmp_path, served):
+@pytest.mark.usefixtures("served")
+def test_a_model_is_served_as_it_was_trained(short, tmp_path):
     """Registration proves the prompt, leaves no temporary model, and its receipt keeps the stage fresh."""
     job = registered_job(short[0], tmp_path)
     told = register.run(job, job.receipt)
     daemon = ollama.connect(allow_remote=False)
 
     assert told.startswith("luma:latest at 127.0.0.1:")
-    assert ["luma:latest"] == daemon.names()
+    assert daemon.names() == ["luma:latest"]
     assert register.health(job) is None
     assert all(entry["prompt_tokens"] == entry["their_prompt_tokens"] for entry in json.loads(job.receipt.read_text())["compared"])
 
@@ -135,7 +136,8 @@ def test_a_model_is_served_as_it_was_trained(short, tmp_path, served):
     assert register.health(job) == "Ollama no longer has luma:latest"
 
 
-def test_another_template_is_caught(short, tmp_path, served, monkeypatch):
+@pytest.mark.usefixtures("served")
+def test_another_template_is_caught(short, tmp_path, monkeypatch):
     """A daemon that renders another prompt than was trained is refused, and the name stays free."""
     job = registered_job(short[0], tmp_path)
     true = modelfile.decide(job)
@@ -143,10 +145,11 @@ def test_another_template_is_caught(short, tmp_path, served, monkeypatch):
 
     with pytest.raises(GateError, match="they part at token"):
         register.run(job, job.receipt)
-    assert [] == ollama.connect(allow_remote=False).names()
+    assert ollama.connect(allow_remote=False).names() == []
 
 
-def test_a_model_made_by_hand_is_not_replaced(short, tmp_path, served):
+@pytest.mark.usefixtures("served")
+def test_a_model_made_by_hand_is_not_replaced(short, tmp_path):
     """A name that this build did not register is refused without --replace."""
     job = registered_job(short[0], tmp_path)
     register.run(job, job.receipt)
@@ -158,7 +161,7 @@ def test_a_model_made_by_hand_is_not_replaced(short, tmp_path, served):
     ollama.connect(allow_remote=False).delete("luma:latest")
 
 
-def test_a_silent_daemon_is_an_error(short, tmp_path, monkeypatch):
+def test_a_silent_daemon_is_an_error(monkeypatch):
     """OLLAMA_HOST set and no answer is an error with a way out; another machine needs --allow-remote."""
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
     with pytest.raises(ToolError, match="does not answer"):
