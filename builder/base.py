@@ -36,6 +36,7 @@ class Family:
     alpha: int = 16
     learning_rate: float = 2e-4
     epochs: float = 3.0
+    batch_size: int = 8
 
 
 CHATML_GO = "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
@@ -56,7 +57,9 @@ FAMILIES = (
         parameters={"temperature": 0.2, "top_p": 0.9},
         alpha=32,
         learning_rate=5e-4,
+        # Half the rows a step cost the same time a row and reach in 4 passes what 8 rows reach in 8.
         epochs=4.0,
+        batch_size=4,
     ),
     Family(
         name="qwen3-instruct",

@@ -19,6 +19,7 @@ from builder.persona import Persona
 
 log = logging.getLogger("builder")
 LOG_TAIL_LINES = 15
+EXIT_WAIT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,13 @@ def _listen(connection: Connection, process: Any, name: str, log_path: Path) -> 
         if kind == "log":
             level, message, progress = rest
             log.log(level, "%s", message, extra={"progress": progress})
-        elif kind == "done":
+            continue
+        process.join(EXIT_WAIT_S)
+        if kind == "done":
             return str(rest[0])
-        elif kind == "error":
+        if kind == "error":
             raise errors.rebuild(*rest)
-        else:
-            raise RuntimeError(rest[0])
+        raise RuntimeError(rest[0])
 
 
 def _death(code: int | None) -> str:

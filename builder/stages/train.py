@@ -32,7 +32,7 @@ def settings(job: Job) -> dict[str, Any]:
     facts = base.peek(job.base)
     family = base.family_of(facts["source"]) if facts else None
     if family:
-        for name in ("alpha", "learning_rate", "epochs"):
+        for name in ("alpha", "learning_rate", "epochs", "batch_size"):
             values[name] = getattr(family, name) if values[name] is None else values[name]
     return {f"training.{key}": value for key, value in values.items()}
 

@@ -1,0 +1,68 @@
+"""What the project says of itself is so."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import pytest
+
+from builder import errors
+from builder.pipeline import STAGES
+from tests.conftest import ROOT
+
+MODULES = sorted((ROOT / "builder").rglob("*.py"))
+
+
+def test_the_readme_tree_is_there():
+    """Every path of the README's tree exists, but for what a build makes."""
+    tree = re.search(r"## The tree\n\n```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+
+    for line in tree.splitlines():
+        name = line.split()[0]
+        assert name == "build/NAME/" or (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_modules_are_small_and_say_what_they_are(path):
+    """Each module opens with a sentence and can be held in one's head."""
+    text = path.read_text()
+
+    assert ast.get_docstring(ast.parse(text))
+    assert len(text.splitlines()) < 320
+
+
+def test_every_test_states_its_rule():
+    """Each test function has a docstring."""
+    for path in (ROOT / "tests").glob("test_*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                assert ast.get_docstring(node), f"{path.name}: {node.name}"
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.NAME)
+def test_a_stage_has_its_names(stage):
+    """Each stage module has the names that CONTRIBUTING lists."""
+    for name in ("NAME", "VERSION", "HEAVY", "inputs", "settings", "output", "health", "run"):
+        assert hasattr(stage, name), name
+
+
+def test_starting_is_light():
+    """`persona why` imports neither torch nor a trainer."""
+    code = "import sys, builder.cli; print([name for name in ('torch', 'transformers', 'unsloth', 'trl', 'llama_cpp', 'datasets') if name in sys.modules])"
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_every_error_class_is_raised_somewhere():
+    """No error class stands unused."""
+    source = "".join(path.read_text() for path in MODULES)
+
+    for name in ("ManifestError", "DataError", "ToolError", "GateError"):
+        assert f"raise {name}(" in source
+        assert issubclass(getattr(errors, name), errors.PersonaError)
+
+
+def test_the_lock_names_no_registry():
+    """requirements.lock holds names, versions and hashes alone."""
+    assert not re.search(r"https?://", (ROOT / "requirements.lock").read_text())
