@@ -116,6 +116,7 @@ class Training(_Table):
     learning_rate: float | None = Field(None, gt=0, lt=1, description="Peak learning rate; by base.")
     epochs: float | None = Field(None, gt=0, le=100, description="Passes over the training rows; by base.")
     max_steps: int | None = Field(None, ge=1, description="Optimiser steps; wins over `epochs`.")
+    four_bit: bool = Field(default=True, description="On a GPU, train on 4-bit weights (QLoRA); a CPU always trains on 32 bit.")
     batch_size: int | None = Field(None, ge=1, description="Rows in one forward pass; by base.")
     gradient_accumulation: int = Field(1, ge=1, description="Forward passes in one optimiser step.")
     warmup_steps: int = Field(5, ge=0, description="Steps until the peak learning rate.")

