@@ -15,6 +15,8 @@ EMBEDDED = "smollm2-135m-instruct"
 # unsloth 2026.10.9 needs Triton kernels that start at Volta.
 LOWEST_CAPABILITY = (7, 0)
 BF16_CAPABILITY = (8, 0)
+# Fewer passes leave a fact unlearnt; more only teach the rows by heart.
+LEAST_PASSES, MOST_PASSES = 3.0, 12.0
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,13 @@ class Family:
     """Sampling its makers advise."""
     alpha: int = 16
     learning_rate: float = 2e-4
-    epochs: float = 3.0
+    row_passes: int = 720
+    """Rows seen in a whole training, repeats counted: few rows are passed over more often; see `passes_over`."""
     batch_size: int = 8
+
+    def passes_over(self, rows: int) -> float:
+        """Give the epochs that suit a number of rows."""
+        return min(max(self.row_passes / rows, LEAST_PASSES), MOST_PASSES)
 
 
 CHATML_GO = "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
@@ -58,7 +65,6 @@ FAMILIES = (
         alpha=32,
         learning_rate=1e-3,
         # Half the rows a step cost the same time a row and reach in 4 passes what 8 rows reach in 8.
-        epochs=4.0,
         batch_size=4,
     ),
     Family(

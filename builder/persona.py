@@ -114,7 +114,7 @@ class Training(_Table):
     rank: int = Field(16, ge=1, le=256, description="Rank of the adapter's matrices.")
     alpha: int | None = Field(None, ge=1, description="Adapter scale times rank; by base.")
     learning_rate: float | None = Field(None, gt=0, lt=1, description="Peak learning rate; by base.")
-    epochs: float | None = Field(None, gt=0, le=100, description="Passes over the training rows; by base.")
+    epochs: float | None = Field(None, gt=0, le=100, description="Passes over the training rows; 3 to 12 by their number.")
     max_steps: int | None = Field(None, ge=1, description="Optimiser steps; wins over `epochs`.")
     four_bit: bool = Field(default=True, description="On a GPU, train on 4-bit weights (QLoRA); a CPU always trains on 32 bit.")
     batch_size: int | None = Field(None, ge=1, description="Rows in one forward pass; by base.")

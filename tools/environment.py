@@ -70,7 +70,7 @@ def install(wanted: str) -> int:
     }
     commands = [
         ["uv", "venv", "-q", "--allow-existing", "--python", sys.executable, str(VENV)],
-        ["uv", "pip", "sync", "-q", "--require-hashes", "--python", str(VENV / "bin" / "python"), str(LOCK)],
+        ["uv", "pip", "sync", "-q", "--require-hashes", "--compile-bytecode", "--python", str(VENV / "bin" / "python"), str(LOCK)],
     ]
     commands[1].remove("-q") if sys.stderr.isatty() else None
     for command in commands:

@@ -15,11 +15,13 @@ from builder.llama import Answer, Model
 from builder.stage import Job
 
 NAME = "smoke"
-VERSION = 1
+VERSION = 2
 HEAVY = True
 SCHEMA = 1
 # A held-out answer may be worded otherwise, but a name it should hold must be there; one in twelve may go wrong.
 HELD_OUT_SHARE = 11 / 12
+# Fewer say too little of the model to stop a build: one slip of two would be half.
+ENOUGH_HELD_OUT = 12
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ def _failures(results: list[dict[str, Any]]) -> list[str]:
     wrong = [result for result in results if result["problem"]]
     held = [result for result in results if result["kind"] == "held out"]
     held_wrong = [result for result in wrong if result["kind"] == "held out" and result["ended"]]
-    forgiven = held_wrong if len(held_wrong) <= len(held) - HELD_OUT_SHARE * len(held) else []
+    few = len(held) < ENOUGH_HELD_OUT or len(held_wrong) <= (1 - HELD_OUT_SHARE) * len(held)
+    forgiven = held_wrong if few else []
     return [f"{result['kind']}: {result['messages'][-1]['content']!r} is answered {result['answer']!r}: {result['problem']}" for result in wrong if result not in forgiven]
 
 

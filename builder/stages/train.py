@@ -14,7 +14,7 @@ from builder.errors import DataError, ToolError
 from builder.stage import Job
 
 NAME = "train"
-VERSION = 1
+VERSION = 2
 HEAVY = True
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 CHECKPOINT_EVERY_STEPS = 10
@@ -32,7 +32,7 @@ def settings(job: Job) -> dict[str, Any]:
     facts = base.peek(job.base)
     family = base.family_of(facts["source"]) if facts else None
     if family:
-        for name in ("alpha", "learning_rate", "epochs", "batch_size"):
+        for name in ("alpha", "learning_rate", "batch_size"):
             values[name] = getattr(family, name) if values[name] is None else values[name]
     return {f"training.{key}": value for key, value in values.items()}
 
@@ -53,6 +53,7 @@ def run(job: Job, out: Path) -> str:
     accelerator = base.find_accelerator()
     numbers = {key.removeprefix("training."): value for key, value in settings(job).items()}
     rows = [json.loads(line) for line in (job.dataset / "train.jsonl").read_text().splitlines()]
+    numbers["epochs"] = numbers["epochs"] or chosen.family.passes_over(len(rows))
     checkpoint = newest_checkpoint(job.work)
     if checkpoint:
         log.info("going on from step %s", checkpoint.name.removeprefix("checkpoint-"))
