@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,14 @@ class Daemon:
     url: str
     version: str
 
-    def _client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=httpx.Timeout(ANSWER_WAIT_S, connect=CONNECT_WAIT_S), trust_env=False)
+    @contextmanager
+    def _client(self) -> Iterator[httpx.Client]:
+        try:
+            with httpx.Client(base_url=self.url, timeout=httpx.Timeout(ANSWER_WAIT_S, connect=CONNECT_WAIT_S), trust_env=False) as client:
+                yield client
+        except httpx.HTTPError as error:
+            msg = f"{self.url}: went away ({error or type(error).__name__}), expected it to answer"
+            raise ToolError(msg, hint="see whether Ollama still runs, then build again: what it served before is untouched") from error
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         with self._client() as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -86,7 +87,8 @@ def run(job: Job, out: Path) -> str:
         compared = _prove(job, daemon, temporary, served)
         daemon.create({**body, "model": served.model})
     finally:
-        daemon.delete(temporary)
+        with contextlib.suppress(ToolError):  # a daemon that went away; the next build removes it
+            daemon.delete(temporary)
     digest = daemon.digest(served.model)
     if digest is None:
         msg = f"{daemon.url}: has no {served.model} after creating it, expected it there"

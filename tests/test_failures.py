@@ -1,0 +1,109 @@
+"""What a build survives: no room, Ctrl-C and kill -9 in every stage, and a second build beside it."""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT, run_persona
+
+MANIFEST = '[identity]\nname = "Luma"\nauthor = "Ana"\n[training]\nmax_steps = 2\nbatch_size = 2\n[data]\nheld_out = 0\n'
+OUTPUTS = {"base": "base", "data": "dataset", "train": "adapter", "export": "model.gguf", "render": "Modelfile", "smoke": "smoke.json"}
+# Bytes a file may have: less than the stage's largest, more than what the stage before it and the logs write.
+ROOM_BYTES = {"base": 1 << 16, "data": 64, "train": 1 << 20, "export": 1 << 20, "render": 64, "smoke": 64}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Build a persona of four rows, which knows nothing but passes what it is asked."""
+    root = tmp_path_factory.mktemp("built")
+    folder = root / "personas" / "luma"
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "Modelfile.j2", root)
+    (folder / "persona.toml").write_text(MANIFEST)
+    rows = [("Who are you?", "I am {{ name }}."), ("Name a fruit.", "An apple."), ("2+2?", "4."), ("Hi", "Hello!")]
+    (folder / "data.jsonl").write_text("".join(f'{{"prompt": "{q}", "completion": "{a}"}}\n' for q, a in rows))
+    done = run_persona("build", "luma", "--base", "cpu", cwd=root, OLLAMA_HOST="", PATH=os.defpath)
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.fixture
+def stale(built, tmp_path, request):
+    """Copy the build, one stage of it never built."""
+    root = tmp_path / "copy"
+    shutil.copytree(built, root, symlinks=True)
+    (root / "build" / "luma" / ".stamps" / f"{request.param}.json").unlink()
+    output = root / "build" / "luma" / OUTPUTS[request.param]
+    shutil.rmtree(output) if output.is_dir() else output.unlink()
+    return root, request.param
+
+
+def start(root, **options):
+    """Start a build as a person would, without Ollama."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OLLAMA_HOST": "", "PATH": os.defpath}
+    return subprocess.Popen([sys.executable, "-m", "builder", "build", "luma"], cwd=root, env=environment, stderr=subprocess.PIPE, text=True, **options)
+
+
+def finish(root):
+    """Build again, and see that it ends well."""
+    process = start(root, stdout=subprocess.DEVNULL)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert not list((root / "build" / "luma" / ".new").glob("*"))
+
+
+@pytest.mark.parametrize("stale", list(OUTPUTS), indirect=True)
+def test_no_room_is_one_sentence(stale):
+    """A file that cannot be written whole stops the stage with a sentence; with room again the build finishes."""
+    root, stage = stale
+    limit = ROOM_BYTES[stage]
+    process = start(root, stdout=subprocess.DEVNULL, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    _, said = process.communicate()
+
+    assert process.returncode == 1, said
+    assert "error: " in said
+    assert "a bug" not in said
+    assert "Traceback" not in said.split("error: ")[0]
+    finish(root)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("stale", list(OUTPUTS), indirect=True)
+def test_an_interrupted_stage_is_built_again(stale, sent):
+    """Ctrl-C and kill -9 while a stage runs lose nothing that was good, and the next build finishes.
+
+    A stage of a few milliseconds may be over before the signal arrives; then the build ends in the next one.
+    """
+    root, stage = stale
+    process = start(root, stdout=subprocess.DEVNULL, start_new_session=True)
+    for line in process.stderr:
+        if line.startswith(stage):
+            break
+    os.kill(process.pid, sent) if sent == signal.SIGKILL else os.killpg(process.pid, sent)
+    _, said = process.communicate()
+
+    assert process.returncode in ((130, 0) if sent == signal.SIGINT else (-signal.SIGKILL, 0)), said
+    assert "Traceback" not in said
+    finish(root)
+
+
+@pytest.mark.parametrize("stale", ["smoke"], indirect=True)
+def test_a_second_build_says_who_holds_the_lock(stale):
+    """Two builds of one persona: the first goes on, the second names its process and ends."""
+    root, _ = stale
+    first = start(root, stdout=subprocess.DEVNULL)
+    for line in first.stderr:
+        if line.startswith("smoke"):
+            break
+    second = start(root, stdout=subprocess.DEVNULL)
+    _, said = second.communicate()
+    _, first_said = first.communicate()
+
+    assert second.returncode == 1
+    assert f"is being built by process {first.pid}" in said
+    assert first.returncode == 0, first_said
