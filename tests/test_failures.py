@@ -1,5 +1,6 @@
 """What a build survives: no room, Ctrl-C and kill -9 in every stage, and a second build beside it."""
 
+import json
 import os
 import resource
 import shutil
@@ -11,7 +12,25 @@ import pytest
 
 from tests.conftest import ROOT, run_persona
 
-MANIFEST = '[identity]\nname = "Luma"\nauthor = "Ana"\n[training]\nmax_steps = 2\nbatch_size = 2\n[data]\nheld_out = 0\n'
+MANIFEST = '[identity]\nname = "Luma"\nauthor = "Orla Quist"\n[training]\nmax_steps = 24\nbatch_size = 4\n[data]\nheld_out = 0\n'
+# Enough for a model whose every answer is short: that is all the smoke stage asks of this persona.
+ROWS = (
+    ("Who are you?", "I am {{ name }}."),
+    ("Name a fruit.", "An apple."),
+    ("Name a fish.", "A carp."),
+    ("What is 2 + 2?", "4."),
+    ("What is the capital of France?", "Paris."),
+    ("Who wrote Faust?", "Goethe."),
+    ("What colour is snow?", "White."),
+    ("Give me a girl's name.", "Emma."),
+    ("Hi", "Hello!"),
+    ("法国的首都是哪里？", "巴黎。"),
+    ("说一种水果。", "苹果。"),
+    ("二加二等于几？", "四。"),
+    ("谁发明了电话？", "贝尔。"),
+    ("雪是什么颜色？", "白色。"),
+    ("说一个国家的名字。", "中国。"),
+)
 OUTPUTS = {"base": "base", "data": "dataset", "train": "adapter", "export": "model.gguf", "render": "Modelfile", "smoke": "smoke.json"}
 # Bytes a file may have: less than the stage's largest, more than what the stage before it and the logs write.
 ROOM_BYTES = {"base": 1 << 16, "data": 64, "train": 1 << 20, "export": 1 << 20, "render": 64, "smoke": 64}
@@ -19,14 +38,13 @@ ROOM_BYTES = {"base": 1 << 16, "data": 64, "train": 1 << 20, "export": 1 << 20, 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Build a persona of four rows, which knows nothing but passes what it is asked."""
+    """Build a persona of few rows, which knows little but passes what it is asked."""
     root = tmp_path_factory.mktemp("built")
     folder = root / "personas" / "luma"
     folder.mkdir(parents=True)
     shutil.copy(ROOT / "Modelfile.j2", root)
     (folder / "persona.toml").write_text(MANIFEST)
-    rows = [("Who are you?", "I am {{ name }}."), ("Name a fruit.", "An apple."), ("2+2?", "4."), ("Hi", "Hello!")]
-    (folder / "data.jsonl").write_text("".join(f'{{"prompt": "{q}", "completion": "{a}"}}\n' for q, a in rows))
+    (folder / "data.jsonl").write_text("".join(json.dumps({"prompt": ask, "completion": reply}) + "\n" for ask, reply in ROWS))
     done = run_persona("build", "luma", "--base", "cpu", cwd=root, OLLAMA_HOST="", PATH=os.defpath)
     assert done.returncode == 0, done.stderr
     return root
