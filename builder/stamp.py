@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -99,10 +100,11 @@ def restore(stage: Stage, job: Job) -> None:
 
 
 def note_failure(stage: Stage, job: Job, message: str) -> None:
-    """Keep a failure's first line, so that the next reason can name it."""
+    """Keep a failure's first line, so that the next reason can name it; where even that has no room, the failure itself is still told."""
     path = _failure_path(stage, job)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(message.splitlines()[0] + "\n")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(message.splitlines()[0] + "\n")
 
 
 def write_json(path: Path, value: Any) -> None:
