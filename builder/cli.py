@@ -155,8 +155,11 @@ def _chat(options: argparse.Namespace, console: Console) -> int:
 
 def _clean(options: argparse.Namespace, console: Console) -> int:
     if not options.names:
-        msg = "clean: no name is given, expected at least one"
-        raise ManifestError(msg, hint="just clean NAME")
+        console.notes(["usage: just clean NAME...", "the builds here are:"])
+        for folder in sorted(path for path in (ROOT / "build").glob("*") if path.is_dir()):
+            size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+            print(f"{folder.name}\t{size_bytes / 1e9:.2f} GB")  # noqa: T201 — the result
+        return DONE
     for name in options.names:
         if not persona.NAME_PATTERN.fullmatch(name):
             msg = f"{name!r} is not a persona's name"

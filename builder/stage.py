@@ -6,6 +6,7 @@ import importlib
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import traceback
@@ -20,6 +21,8 @@ from builder.persona import Persona
 log = logging.getLogger("builder")
 LOG_TAIL_LINES = 15
 EXIT_WAIT_S = 10.0
+# How safetensors (Rust) and torch.save (C++) say that the file system refused a write; neither raises an OSError.
+REFUSED_WRITE = re.compile(r"I/O error: .+ \(os error \d+\)|PytorchStreamWriter failed writing.*|.*file write failed")
 
 
 @dataclass(frozen=True)
@@ -200,8 +203,12 @@ def _child(module: str, job: Job, out: Path, connection: Connection, log_path: P
         connection.send(("error", type(error).__name__, list(error.problems), error.hint))
     except OSError as error:
         connection.send(("error", "ToolError", [f"{error.filename or out}: {error.strerror or error}"], None))
-    except Exception:  # noqa: BLE001 — everything else is a bug, reported whole by the parent
-        connection.send(("bug", traceback.format_exc()))
+    except Exception as error:  # noqa: BLE001 — what is not a refused write is a bug, reported whole by the parent
+        if refusal := REFUSED_WRITE.search(str(error)):
+            problem = f"{out}: a file beside it could not be written ({refusal[0]}), expected room"
+            connection.send(("error", "ToolError", [problem], "free some disk: `just clean` says what each build takes"))
+        else:
+            connection.send(("bug", traceback.format_exc()))
 
 
 def _die_with_parent(connection: Connection) -> None:

@@ -156,7 +156,8 @@ def save_cache(job: Job) -> None:
     """Keep this machine's hashes for the next start."""
     path = job.build / ".cache" / "hashes.json"
     if path in _caches and job.build.is_dir():
-        write_json(path, _caches[path])
+        with suppress(OSError):  # it only saves time
+            write_json(path, _caches[path])
 
 
 def _name(path: Path, job: Job) -> str:

@@ -6,7 +6,9 @@ import importlib.util
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
+from builder import progress
 from builder.base import Base
 from builder.errors import ToolError
 
@@ -44,10 +46,28 @@ def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
 
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns, tqdm_class=_reporting_bar()))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         msg = f"{repository}@{revision[:12]}: cannot be fetched ({type(error).__name__}), expected it on the hub or in the cache"
         raise ToolError(msg, hint="check the network and HF_TOKEN, then build again: what was fetched is kept") from None
+
+
+def _reporting_bar() -> type:
+    """Make a bar that draws nothing and reports the bytes huggingface_hub has fetched."""
+    from tqdm import tqdm  # noqa: PLC0415 — with the hub's client
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *arguments: Any, name: str | None = None, **options: Any) -> None:
+            del name
+            super().__init__(*arguments, **options)
+
+        def display(self, *_arguments: Any, **_options: Any) -> bool:
+            # Of two bars of bytes the other counts what compressed transfers saved (huggingface_hub 1.33).
+            if self.unit == "B" and self.total and not str(self.desc).startswith("Downloading"):
+                progress.report("fetch", int(self.n) // 1_000_000, int(self.total) // 1_000_000, "MB")
+            return True
+
+    return Bar
 
 
 def _embedded(chosen: Base) -> Path:

@@ -130,3 +130,30 @@ def run_persona(*arguments: str, cwd: Path, **environment: str) -> subprocess.Co
     """Run the command as a person would."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run([sys.executable, "-m", "builder", *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+def make_tiny_base(folder: Path) -> None:
+    """Write a llama of two small layers with random weights and the embedded base's tokenizer."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from builder import weights
+    from builder.base import EMBEDDED, Base
+
+    embedded = weights.find_weights(Base(EMBEDDED, "embedded", "test", EMBEDDED, "test", four_bit=False))
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=49152,
+        hidden_size=256,
+        intermediate_size=512,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=2,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copyfile(embedded / name, folder / name)

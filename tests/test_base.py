@@ -1,0 +1,165 @@
+"""Where a base comes from: a folder, or a hub, which here is a small one on loopback."""
+
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from builder import base, weights
+from builder.errors import ToolError
+from builder.stages import base as stage
+from tests.conftest import job_of, make_tiny_base, run_persona
+
+REPOSITORY = "acme/tiny-smollm2"
+COMMIT = "c0ffee" * 6 + "c0ff"
+MANIFEST = f'[identity]\nname = "Luma"\nauthor = "Ana"\n[base]\ncpu = "{REPOSITORY}"\ngpu = "{REPOSITORY}"\n[training]\nmax_steps = 2\n[data]\nheld_out = 0\n'
+
+
+class FakeHub(BaseHTTPRequestHandler):
+    """Answers what huggingface_hub asks of one repository."""
+
+    folder = None
+    asked: list[str]
+
+    def do_GET(self):
+        """Describe the repository, or send a file."""
+        self._answer(body=True)
+
+    def do_HEAD(self):
+        """Describe a file."""
+        self._answer(body=False)
+
+    def _answer(self, *, body: bool):
+        path = self.path.split("?")[0]
+        self.asked.append(path)
+        if path.startswith(f"/api/models/{REPOSITORY}/tree/"):
+            files = [{"type": "file", "path": file.name, "size": file.stat().st_size, "oid": "0" * 40} for file in self.folder.iterdir()]
+            self._send(json.dumps(files).encode(), "application/json", body=body)
+        elif path in (f"/api/models/{REPOSITORY}", f"/api/models/{REPOSITORY}/revision/{COMMIT}"):
+            siblings = [{"rfilename": file.name} for file in self.folder.iterdir()]
+            self._send(json.dumps({"id": REPOSITORY, "sha": COMMIT, "siblings": siblings}).encode(), "application/json", body=body)
+        elif path.startswith(f"/{REPOSITORY}/resolve/{COMMIT}/") and (self.folder / path.rsplit("/", 1)[1]).is_file():
+            self._send((self.folder / path.rsplit("/", 1)[1]).read_bytes(), "application/octet-stream", body=body)
+        else:
+            self.send_response(404)
+            self.send_header("X-Error-Code", "RepoNotFound")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    def _send(self, content: bytes, kind: str, *, body: bool):
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def hub(tmp_path_factory):
+    """Serve a tiny base on loopback; give the environment that finds it, and what was asked."""
+    folder = tmp_path_factory.mktemp("repository")
+    make_tiny_base(folder)
+    asked: list[str] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Hub", (FakeHub,), {"folder": folder, "asked": asked}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    home = tmp_path_factory.mktemp("hub")
+    yield {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HUB_OFFLINE": "0", "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}, asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_hub_base_is_pinned_fetched_once_and_kept(luma, hub):
+    """The first build pins the commit and fetches; the next, offline and in an empty build folder, finds all of it in the cache."""
+    environment, asked = hub
+    root = luma.parent.parent
+    (luma / "persona.toml").write_text(MANIFEST)
+
+    first = run_persona("build", "luma", cwd=root, **environment)
+    assert "export    done" in first.stderr, first.stderr
+    pinned = json.loads((luma / "base.lock").read_text())[REPOSITORY]
+    assert pinned["revision"] == pinned["train_revision"] == COMMIT
+
+    asked.clear()
+    assert run_persona("clean", "luma", cwd=root).returncode == 0
+    again = run_persona("build", "luma", cwd=root, **{**environment, "HF_HUB_OFFLINE": "1"})
+    assert "export    done" in again.stderr, again.stderr
+    assert asked == []
+
+
+def test_a_hub_base_out_of_reach_is_one_sentence(luma):
+    """Offline, and in no cache: the message names the repository and the way that needs no hub."""
+    (luma / "persona.toml").write_text(MANIFEST)
+    done = run_persona("build", "luma", cwd=luma.parent.parent)
+
+    assert done.returncode == 1
+    assert f"error: {REPOSITORY}: cannot be asked for its revision" in done.stderr
+    assert "--base cpu" in done.stderr
+
+
+def test_an_unknown_repository_is_one_sentence(luma, hub):
+    """A repository the hub does not know is told by its name."""
+    (luma / "persona.toml").write_text(MANIFEST.replace(REPOSITORY, "acme/nothing"))
+    done = run_persona("build", "luma", cwd=luma.parent.parent, **hub[0])
+
+    assert done.returncode == 1
+    assert "error: acme/nothing: cannot be asked for its revision (RepositoryNotFoundError)" in done.stderr
+
+
+def test_a_folder_is_a_base(luma, tmp_path):
+    """A folder is pinned by its content, and a changed file of it makes the base stale."""
+    folder = tmp_path / "tiny-smollm2"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    job = job_of(luma, base=str(folder))
+    before = stage._resolve(job, str(folder)).revision
+    (folder / "config.json").write_text('{"a": 1}')
+
+    assert stage.inputs(job) == [folder]
+    assert stage._resolve(job, str(folder)).revision != before
+    with pytest.raises(ToolError, match="no such folder"):
+        stage._resolve(job, "./nowhere")
+
+
+def test_the_choice_is_kept(luma):
+    """A base that was typed stays until another is typed; one the manifest no longer names does not."""
+    job = job_of(luma)
+    facts = {**dict.fromkeys(base.Base.__dataclass_fields__, ""), "source": "acme/other", "typed": True}
+    job.base.mkdir(parents=True)
+    (job.base / "base.json").write_text(json.dumps(facts))
+    assert stage.choose(job) == "acme/other"
+
+    (job.base / "base.json").write_text(json.dumps({**facts, "typed": False}))
+    assert stage.choose(job) in (job.persona.manifest.base.cpu, job.persona.manifest.base.gpu)
+    assert stage.choose(job_of(luma, base="cpu")) == job.persona.manifest.base.cpu
+
+
+@pytest.mark.parametrize(("source", "family"), [("HuggingFaceTB/SmolLM2-135M-Instruct", "smollm2"), ("Qwen/Qwen3-4B-Instruct-2507", "qwen3-instruct"), ("acme/thing", "other")])
+def test_families_are_told_by_name(source, family):
+    """A base's family is known by its repository's name."""
+    assert base.family_of(source).name == family
+
+
+def test_passes_follow_the_rows():
+    """Few rows are passed over more often, within bounds."""
+    family = base.FAMILIES[0]
+
+    assert [family.passes_over(rows) for rows in (10, 180, 10_000)] == [12.0, 4.0, 3.0]
+
+
+def test_a_fetch_says_how_far_it_is(caplog):
+    """The bytes huggingface_hub fetches are reported as progress, by the name of its bar."""
+    caplog.set_level("INFO", logger="builder")
+    bar = weights._reporting_bar()(desc="Reconstructing", total=30_000_000, unit="B", name="huggingface_hub.snapshot_download")
+    bar.update(20_000_000)
+    bar.close()
+
+    assert [record.progress.total for record in caplog.records] == [30] * len(caplog.records)
+    assert caplog.records[-1].progress.done == 20

@@ -1,0 +1,99 @@
+"""What is typed, what is seen, and exit codes."""
+
+import json
+
+import pytest
+
+from builder import cli
+from tests.conftest import ROOT, run_persona
+
+COMMANDS = ("build", "why", "list", "show", "chat", "clean")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_its_help(project, command):
+    """`--help` of each command ends with 0 and says what it does; the README or `just` names it."""
+    done = run_persona(command, "--help", cwd=project)
+
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: persona {command}")
+    assert f"\n{command} *args: _environment" in (ROOT / "justfile").read_text()
+
+
+def test_no_name_lists_the_personas(luma):
+    """`build` alone says how it is called, and what there is to build."""
+    done = run_persona("build", cwd=luma.parent.parent)
+
+    assert (done.returncode, done.stdout) == (0, "luma\n")
+    assert "usage: just build NAME..." in done.stderr
+
+
+@pytest.mark.parametrize("name", ["a/b", "../luma", "Luma", "x" * 200, "nobody"])
+@pytest.mark.parametrize("command", ["build", "why", "show", "chat"])
+def test_a_name_that_is_none_ends_with_1(luma, command, name):
+    """Each command refuses a name that is no persona's, in one sentence, and writes nothing."""
+    root = luma.parent.parent
+    done = run_persona(command, name, cwd=root)
+
+    assert done.returncode == 1
+    assert done.stderr.count("error: ") == 1
+    assert not (root / "build").exists()
+
+
+def test_clean_takes_names_only(luma):
+    """`clean` deletes a build and nothing beside it; a path is refused."""
+    root = luma.parent.parent
+    (root / "build" / "luma").mkdir(parents=True)
+    (root / "build" / "luma" / "model.gguf").write_bytes(b"x" * 2_000_000)
+
+    assert run_persona("clean", "../personas", cwd=root).returncode == 1
+    told = run_persona("clean", cwd=root)
+    assert (told.returncode, told.stdout) == (0, "luma\t0.00 GB\n")
+    assert run_persona("clean", "luma", cwd=root).returncode == 0
+    assert not (root / "build" / "luma").exists()
+    assert (luma / "persona.toml").exists()
+
+
+def test_an_unknown_option_ends_with_2(luma):
+    """What argparse refuses is a mistake in the typing."""
+    assert run_persona("build", "luma", "--bse", "cpu", cwd=luma.parent.parent).returncode == cli.USAGE
+
+
+def test_a_failed_persona_does_not_hold_up_the_next(luma):
+    """Of several names each is tried, and the failed ones are named at the end."""
+    root = luma.parent.parent
+    for name in ("ada", "bob"):
+        (root / "personas" / name).mkdir()
+    (root / "personas" / "bob" / "persona.toml").write_text('[identity]\nname = "Bob"\n')
+
+    done = run_persona("build", "ada", "bob", cwd=root)
+
+    assert done.returncode == 1
+    assert "identity.author: is missing" in done.stderr
+    assert done.stderr.rstrip().endswith("failed: ada, bob")
+
+
+def test_the_machine_readable_is_json(luma):
+    """`list --json` and `why --json` print one JSON value on stdout."""
+    root = luma.parent.parent
+
+    assert json.loads(run_persona("list", "--json", cwd=root).stdout) == ["luma"]
+    assert json.loads(run_persona("why", "luma", "--json", cwd=root).stdout)["data"] == ["base is stale"]
+
+
+@pytest.mark.parametrize("command", ["show", "chat"])
+def test_what_is_not_built_says_how_to_build_it(luma, command):
+    """Showing or talking before a build names the command that is missing."""
+    done = run_persona(command, "luma", cwd=luma.parent.parent)
+
+    assert done.returncode == 1
+    assert "hint: just build luma" in done.stderr
+
+
+def test_a_bug_leaves_a_report(luma, monkeypatch, capsys):
+    """What nobody foresaw ends with 3 and a log, without a traceback on the screen."""
+    monkeypatch.setattr(cli.pipeline, "plan", lambda _job: 1 // 0)
+
+    assert cli.main(["why", "luma"]) == cli.BUG
+    assert "Traceback" not in capsys.readouterr().err
+    assert "ZeroDivisionError" in (luma.parent.parent / "build" / "crash.log").read_text()
