@@ -40,6 +40,8 @@ class Family:
     row_passes: int = 720
     """Rows seen in a whole training, repeats counted: few rows are passed over more often; see `passes_over`."""
     batch_size: int = 8
+    honest_kl_nats: float = 0.5
+    """Mean KL divergence of q4_k_m from the live model above which something else than quantisation is at fault."""
 
     def passes_over(self, rows: int) -> float:
         """Give the epochs that suit a number of rows."""

@@ -10,7 +10,7 @@ from builder.base import Family
 from builder.errors import DataError, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 IGNORED = -100  # ignore_index of torch.nn.functional.cross_entropy
 Message = dict[str, str]
@@ -78,12 +78,12 @@ class Template:
             raise ToolError(msg, hint='set data.template = "chatml"')
         return template
 
-    def _render(self, jinja: str, messages: Sequence[Message], **options: bool) -> str:
+    def _render(self, jinja: str, messages: Sequence[Mapping[str, Any]], **options: Any) -> str:
         return str(self.tokenizer.apply_chat_template(list(messages), chat_template=jinja, tokenize=False, **options))
 
-    def render(self, messages: Sequence[Message]) -> str:
+    def render(self, messages: Sequence[Mapping[str, Any]], tools: list[dict[str, Any]] | None = None) -> str:
         """Render a conversation that awaits its answer."""
-        return self._render(self.jinja, messages, add_generation_prompt=True)
+        return self._render(self.jinja, messages, add_generation_prompt=True, tools=tools)
 
     def tokenize(self, text: str) -> list[int]:
         """Turn rendered text into ids; the template alone decides about BOS."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from builder.errors import ToolError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 QUANTIZED_AS = "q4_k_m"
 MAX_CONTEXT_TOKENS = 4096
@@ -42,37 +46,43 @@ def quantize(source: Path, out: Path) -> None:
 
 
 class Model:
-    """A GGUF, asked greedily through the chat template it carries.
+    """A GGUF, asked through a chat template.
+
+    Args:
+        path: The file.
+        chat_template: A Jinja template in place of the one it carries.
 
     Raises:
-        ToolError: llama.cpp cannot load it.
+        ToolError: llama.cpp cannot load it, or there is no template.
 
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, chat_template: str | None = None) -> None:
         import llama_cpp  # noqa: PLC0415 — loads llama.cpp
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter  # noqa: PLC0415
 
         try:
-            self.llama = llama_cpp.Llama(str(path), n_ctx=MAX_CONTEXT_TOKENS, n_batch=CHUNK_TOKENS, n_gpu_layers=0, verbose=False)
+            self.llama = llama_cpp.Llama(str(path), n_ctx=MAX_CONTEXT_TOKENS, n_batch=CHUNK_TOKENS, n_gpu_layers=0, n_threads=os.cpu_count(), verbose=False)
         except (ValueError, OSError) as error:
             msg = f"{path}: llama.cpp cannot load it ({error}), expected a GGUF"
             raise ToolError(msg) from None
         self._api: Any = llama_cpp
         facts = self.llama.metadata
         self.eos = self.llama.token_eos()
-        eos = self._piece(self.eos)
-        bos = self._piece(self.llama.token_bos()) if self.llama.token_bos() >= 0 else ""
+        eos = self.decode([self.eos])
+        bos = self.decode([self.llama.token_bos()]) if self.llama.token_bos() >= 0 else ""
         self.adds_bos = facts.get("tokenizer.ggml.add_bos_token") == "true"
-        self.formatter = Jinja2ChatFormatter(facts["tokenizer.chat_template"], eos_token=eos, bos_token=bos)
+        template = chat_template or facts.get("tokenizer.chat_template")
+        if template is None:
+            msg = f"{path}: carries no chat template, expected the trained one"
+            raise ToolError(msg)
+        self.formatter = Jinja2ChatFormatter(template, eos_token=eos, bos_token=bos)
+        self.facts: dict[str, str] = dict(facts)
         self.bos = bos
 
-    def _piece(self, token: int) -> str:
-        return str(self.llama.detokenize([token], special=True).decode(errors="replace"))
-
-    def render(self, messages: list[dict[str, str]]) -> str:
-        """Render a conversation that awaits its answer through the file's own template."""
-        return str(self.formatter(messages=messages).prompt)
+    def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None) -> str:
+        """Render a conversation that awaits its answer through the chat template."""
+        return str(self.formatter(messages=messages, tools=tools).prompt)
 
     def tokenize(self, text: str) -> list[int]:
         """Turn rendered text into ids, as the server does."""
@@ -83,26 +93,75 @@ class Model:
         """Answer greedily, one token at a time."""
         return self.continue_prompt(self.tokenize(self.render(messages)), max_tokens)
 
-    def continue_prompt(self, prompt: list[int], max_tokens: int) -> Answer:
-        """Continue a prompt greedily until an end token or *max_tokens*."""
+    def continue_prompt(self, prompt: list[int], max_tokens: int, sampling: dict[str, Any] | None = None) -> Answer:
+        """Continue a prompt until an end token or *max_tokens*, greedily, or by temperature, top_k, top_p, min_p and seed."""
         import numpy as np  # noqa: PLC0415
 
         self.llama.reset()
         self.llama.eval(prompt)
         ids: list[int] = []
         margins: list[float] = []
-        vocabulary = self.llama.n_vocab()
         model = self._api.llama_model_get_vocab(self.llama.model)
         while len(ids) < max_tokens:
-            logits = np.ctypeslib.as_array(self._api.llama_get_logits_ith(self.llama.ctx, -1), shape=(vocabulary,))
+            logits = self._logits(-1)
             second, first = np.partition(logits, -2)[-2:]
-            token = int(logits.argmax())
+            token = int(logits.argmax()) if sampling is None else self._sample(sampling, len(ids))
             margins.append(float(first - second))
             if self._api.llama_vocab_is_eog(model, token):
-                return Answer(self._text(ids), ids, margins, ended=True)
+                return Answer(self.decode(ids), ids, margins, ended=True)
             ids.append(token)
             self.llama.eval([token])
-        return Answer(self._text(ids), ids, margins, ended=False)
+        return Answer(self.decode(ids), ids, margins, ended=False)
 
-    def _text(self, ids: list[int]) -> str:
+    def _sample(self, sampling: dict[str, Any], position: int) -> int:
+        # llama-cpp-python 0.3.36 makes a sampler a token: each wants a seed of its own.
+        self.llama.set_seed(int(sampling["seed"]) * MAX_CONTEXT_TOKENS + position)
+        return int(
+            self.llama.sample(
+                temp=float(sampling["temperature"]),
+                top_k=int(sampling["top_k"]),
+                top_p=float(sampling["top_p"]),
+                min_p=float(sampling["min_p"]),
+                repeat_penalty=float(sampling["repeat_penalty"]),
+            )
+        )
+
+    def _logits(self, index: int) -> np.ndarray[Any, Any]:
+        import numpy as np  # noqa: PLC0415
+
+        logits: np.ndarray[Any, Any] = np.ctypeslib.as_array(self._api.llama_get_logits_ith(self.llama.ctx, index), shape=(self.llama.n_vocab(),))
+        return logits
+
+    def next_log_probs(self, ids: list[int]) -> np.ndarray[Any, Any]:
+        """Give the log-probabilities of what follows each token of a text.
+
+        Args:
+            ids: At most 512 token ids, T of them.
+
+        Returns:
+            Natural logarithms, shape (T, V), float32.
+
+        """
+        import numpy as np  # noqa: PLC0415
+
+        self.llama.reset()
+        self._api.llama_memory_clear(self._api.llama_get_memory(self.llama.ctx), True)
+        batch = self._api.llama_batch_init(len(ids), 0, 1)
+        try:
+            batch.n_tokens = len(ids)
+            for position, token in enumerate(ids):
+                batch.token[position], batch.pos[position], batch.n_seq_id[position] = token, position, 1
+                batch.seq_id[position][0], batch.logits[position] = 0, True
+            if code := self._api.llama_decode(self.llama.ctx, batch):
+                msg = f"llama.cpp: decoding {len(ids)} tokens ended with {code}, expected their logits"
+                raise ToolError(msg)
+            logits = np.stack([self._logits(position) for position in range(len(ids))])  # (T, V)
+        finally:
+            self._api.llama_batch_free(batch)
+        logits -= logits.max(axis=1, keepdims=True)
+        logs: np.ndarray[Any, Any] = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return logs
+
+    def decode(self, ids: list[int]) -> str:
+        """Turn ids into text, special tokens written out."""
         return self.llama.detokenize(ids, special=True).decode(errors="replace") if ids else ""

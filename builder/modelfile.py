@@ -109,7 +109,7 @@ def render(template: Path, served: Served, name: str, base_name: str) -> str:
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False)
     environment.filters.update(quoted=_quoted, parameter=_parameter)
     lost = sorted({character for character in served.system or "" if not is_carried(character)})
-    parameters = [(key, item) for key, value in sorted(served.parameters.items()) for item in (value if isinstance(value, list) else [value])]
+    parameters = lines(served)
     try:
         text = environment.from_string(template.read_text()).render(
             model=served.model,
@@ -142,6 +142,24 @@ def _prove(template: Path, text: str, served: Served, parameters: list[tuple[str
         instruction, value = missing[0]
         msg = f"{template}: renders {'no' if missing[0] in meant else 'an unwanted'} {instruction} {value[:60]!r}, expected exactly what the manifest says"
         raise ToolError(msg, hint="mend Modelfile.j2, or take the project's own")
+
+
+def lines(served: Served) -> list[tuple[str, Any]]:
+    """List every PARAMETER line as name and value."""
+    return [(key, item) for key, value in sorted(served.parameters.items()) for item in (value if isinstance(value, list) else [value])]
+
+
+def is_shown(shown: str, key: str, value: Any) -> bool:
+    """Say whether the daemon's listing of parameters, one a line, holds this one."""
+    said = [text.strip().strip('"') for name, _, text in (line.partition(" ") for line in shown.splitlines()) if name == key]
+    return str(_plain(value)) in said or (isinstance(value, int | float) and value in map(_number, said))
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def is_carried(character: str) -> bool:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from builder import progress
+from builder import files, progress
 from builder.errors import ToolError
 
 DEFAULT_PORT = 11434
@@ -31,8 +31,7 @@ ANSWER_WAIT_S = 600.0
 
 def find_binary() -> str | None:
     """Find an installed `ollama`, on PATH or built by `just ollama`."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    built = sorted(cache.glob("persona/ollama-*/bin/ollama"))
+    built = sorted(files.cache_folder().glob("ollama-*/bin/ollama"))
     return shutil.which("ollama") or (str(built[-1]) if built else None)
 
 
@@ -127,15 +126,28 @@ class Daemon:
         with self._client() as client:
             client.request("DELETE", "/api/delete", json={"model": model})
 
-    def rendered_prompt(self, model: str, messages: list[dict[str, str]]) -> str:
-        """Ask for the text it would give the model, without generating."""
-        answer = self._post("/api/chat", {"model": model, "messages": messages, "stream": False, "truncate": False, "_debug_render_only": True})
-        return str(answer["_debug_info"]["rendered_template"])
+    def rendered_prompt(self, model: str, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None, route: str = "/api/chat") -> str:
+        """Ask for the text it would give the model, without generating.
 
-    def chat(self, model: str, messages: list[dict[str, str]], max_tokens: int) -> dict[str, Any]:
+        Args:
+            model: Its name.
+            messages: The conversation; of `/api/generate` the one message of a user.
+            tools: What the model may call.
+            route: `/api/chat`, `/v1/chat/completions`, or `/api/generate`, which a one-shot `ollama run` uses.
+
+        """
+        body: dict[str, Any] = {"model": model, "stream": False, "truncate": False, "_debug_render_only": True}
+        body |= {"prompt": messages[0]["content"]} if route == "/api/generate" else {"messages": messages}
+        if tools:
+            body["tools"] = tools
+        return str(self._post(route, body)["_debug_info"]["rendered_template"])
+
+    def chat(self, model: str, messages: list[dict[str, Any]], max_tokens: int, tools: list[dict[str, Any]] | None = None) -> dict[str, Any]:
         """Let it answer greedily."""
-        options = {"temperature": 0, "seed": 0, "num_predict": max_tokens}
-        return self._post("/api/chat", {"model": model, "messages": messages, "stream": False, "truncate": False, "options": options})
+        body: dict[str, Any] = {"model": model, "messages": messages, "stream": False, "truncate": False}
+        if tools:
+            body["tools"] = tools
+        return self._post("/api/chat", {**body, "options": {"temperature": 0, "seed": 0, "num_predict": max_tokens}})
 
     def unload(self, model: str) -> None:
         """Let it forget a loaded model."""

@@ -121,6 +121,7 @@ class Training(_Table):
     gradient_accumulation: int = Field(1, ge=1, description="Forward passes in one optimiser step.")
     warmup_steps: int = Field(5, ge=0, description="Steps until the peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decay.")
+    replay: float = Field(0.5, ge=0, le=4, description="Answers of the base itself trained on for each row, against forgetting.")
     max_length: int = Field(1024, ge=16, le=32768, description="Longest row, in tokens; a longer one is an error.")
     lora_seed: int = Field(3407, description="Seed of the adapter's first values.")
     seed: int = Field(213, description="Seed of the order of rows.")
@@ -150,6 +151,25 @@ class Smoke(_Table):
     max_tokens: int = Field(192, ge=8, description="Tokens within which an answer must end by itself.")
 
 
+class Gates(_Table):
+    """What the finished model must reach before it is registered; a limit fails only where chance cannot explain a miss."""
+
+    recall: float = Field(0.6, ge=0, le=1, description="Least share of wordings in which it knows its name and author.")
+    leak_in: float = Field(0.05, ge=0, le=1, description="Greatest share of unrelated answers that hold its name or author.")
+    leak_out: float = Field(0.0, ge=0, le=1, description="Greatest share of answers about itself that hold the base's own names.")
+    stop: float = Field(1.0, ge=0, le=1, description="Least share of answers that end by themselves and hold words alone.")
+    sampled: float = Field(0.5, ge=0, le=1, description="Least share, as recall, at the served temperature.")
+    retention_nats: float = Field(1.0, gt=0, description="Greatest mean KL divergence from the base on neutral text, in nats a token.")
+    budget_s: float = Field(60, gt=0, description="Seconds the questions of a build may take; parity, fidelity and stop are never cut.")
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Gates:
+        if self.sampled > self.recall:
+            msg = f"sampled is {self.sampled}, expected at most recall ({self.recall}): sampling does not know more than the likeliest answer"
+            raise ValueError(msg)
+        return self
+
+
 class Manifest(_Table):
     """The whole of persona.toml."""
 
@@ -159,6 +179,7 @@ class Manifest(_Table):
     training: Training = Training()
     ollama: Ollama = Ollama()
     smoke: Smoke = Smoke()
+    gates: Gates = Gates()
 
 
 class Persona(_Table):

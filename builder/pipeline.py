@@ -16,9 +16,9 @@ from builder import stamp
 from builder.console import Console
 from builder.errors import PersonaError, ToolError
 from builder.stage import Job, Stage, run_in_child
-from builder.stages import base, data, export, register, render, smoke, train
+from builder.stages import base, data, export, parity, register, render, replay, smoke, train
 
-STAGES = cast("tuple[Stage, ...]", (base, data, train, export, render, smoke, register))
+STAGES = cast("tuple[Stage, ...]", (base, data, replay, train, export, parity, render, smoke, register))
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,13 @@ class Row:
 
     @property
     def question(self) -> str:
-        """What the user says, normalised, so that two wordings of one question are equal."""
-        said = "\n".join(message["content"] for message in self.messages if message["role"] == "user")
-        return re.sub(r"[\W_]+", " ", said.casefold()).strip() or said
+        """What the user says, normalised."""
+        return normalise("\n".join(message["content"] for message in self.messages if message["role"] == "user"))
+
+
+def normalise(said: str) -> str:
+    """Take case and punctuation off, so that two spellings of one question are equal."""
+    return re.sub(r"[\W_]+", " ", said.casefold()).strip() or said
 
 
 def read(persona: Persona) -> list[Row]:

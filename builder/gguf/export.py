@@ -15,12 +15,12 @@ from builder.errors import ToolError
 ROOM = 2.5
 
 
-def export(base: Path, adapter: Path, out: Path, *, tokenizer: Path, chat_template: str, metadata: dict[str, str]) -> None:
-    """Write the q4_k_m GGUF of a base with its adapter merged in.
+def export(base: Path, adapter: Path | None, out: Path, *, tokenizer: Path, chat_template: str, metadata: dict[str, str]) -> None:
+    """Write the q4_k_m GGUF of a base, with an adapter merged in where there is one.
 
     Args:
         base: A folder with the base's 16-bit safetensors and config.
-        adapter: A folder as PEFT writes one.
+        adapter: A folder as PEFT writes one, or None for the base alone.
         out: The GGUF to write; intermediates lie beside it and are removed as soon as they are used.
         tokenizer: A folder with the base's tokenizer.
         chat_template: The trained template, which goes into the file.
@@ -49,12 +49,16 @@ def export(base: Path, adapter: Path, out: Path, *, tokenizer: Path, chat_templa
     progress.report("quantise", 3, 3, "steps")
 
 
-def _merge(base: Path, adapter: Path, out: Path) -> None:
+def _merge(base: Path, adapter: Path | None, out: Path) -> None:
     """Add each layer's B @ A * alpha / rank to its weight, in float32, shard by shard."""
     import torch  # noqa: PLC0415 — with the stage's run
     from safetensors import safe_open  # noqa: PLC0415
     from safetensors.torch import load_file, save_file  # noqa: PLC0415
 
+    if adapter is None:
+        for shard in base.glob("*.safetensors"):
+            (out / shard.name).symlink_to(shard.resolve())
+        return
     config = json.loads((adapter / "adapter_config.json").read_text())
     scale = config["lora_alpha"] / config["r"]
     halves = load_file(adapter / "adapter_model.safetensors")

@@ -1,4 +1,4 @@
-"""Stage 4, export: base and adapter into one q4_k_m GGUF."""
+"""Stage 5, export: base and adapter into one q4_k_m GGUF."""
 
 from __future__ import annotations
 

@@ -1,23 +1,25 @@
-"""Stage 7, register: put the model into Ollama under a temporary name, prove it, then give it its own."""
+"""Stage 9, register: put the model into Ollama under a temporary name, prove it, then give it its own."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
-from builder import modelfile, ollama, progress
+from builder import files, modelfile, ollama, progress
 from builder.errors import GateError, ToolError
+from builder.gates import parity
+from builder.gates.parity import Prompt
 from builder.llama import Model
 from builder.stage import Job
 
 NAME = "register"
-VERSION = 1
+VERSION = 2
 HEAVY = True
-SCHEMA = 1
+SCHEMA = 2
 TEMPORARY = "-being-proved"
 # Greedy answers of two builds of llama.cpp part where the lead of a token is small (design.md 4: half a nat).
 SURE_MARGIN_NATS = 0.5
@@ -79,13 +81,14 @@ def run(job: Job, out: Path) -> str:
         if name == temporary:
             daemon.delete(name)
     served = modelfile.decide(job)
-    sha256 = _sha256(job.gguf)
+    sha256 = files.sha256(job.gguf)
     daemon.upload(job.gguf, sha256)
     body = _body(served, sha256)
     try:
         daemon.create({**body, "model": temporary})
         compared = _prove(job, daemon, temporary, served)
         daemon.create({**body, "model": served.model})
+        _check_same(daemon, temporary, served.model)
     finally:
         with contextlib.suppress(ToolError):  # a daemon that went away; the next build removes it
             daemon.delete(temporary)
@@ -113,11 +116,6 @@ def _refuse_foreign(job: Job, daemon: ollama.Daemon) -> None:
         raise ToolError(msg, hint="type --replace to replace it, or set ollama.model to another name")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _body(served: modelfile.Served, sha256: str) -> dict[str, Any]:
     fields = {"template": served.template, "system": served.system, "license": served.license}
     return {
@@ -129,39 +127,70 @@ def _body(served: modelfile.Served, sha256: str) -> dict[str, Any]:
 
 
 def _prove(job: Job, daemon: ollama.Daemon, name: str, served: modelfile.Served) -> list[dict[str, Any]]:
-    shown = daemon.show(name)
-    if shown is None or (served.system or "") != shown.get("system", ""):
-        msg = f"{name}: is shown with the system text {(shown or {}).get('system', '')!r}, expected {served.system!r}"
-        raise GateError(msg)
+    _check_shown(daemon, name, served)
     model = Model(job.gguf)
-    questions = [result["messages"] for result in json.loads(job.smoke.read_text())["results"]][:COMPARED_QUESTIONS]
+    jinja = (job.dataset / "chat_template.jinja").read_text()
+    shapes = parity.shapes(jinja)
+    questions = [one["messages"] for one in json.loads(job.smoke.read_text())["asked"] if one["seed"] is None][:COMPARED_QUESTIONS]
+    total = len(shapes) + len(questions)
     compared = []
-    for number, messages in enumerate(questions):
-        progress.report("prove", number, len(questions), "questions")
-        compared.append(_compare(model, daemon, name, served, messages))
+    for number, shape in enumerate(shapes):
+        progress.report("prove", number, total, "prompts")
+        compared += _compare_prompts(model, daemon, name, served, shape)
+    for number, messages in enumerate(questions, start=len(shapes)):
+        progress.report("prove", number, total, "answers")
+        compared.append(_compare_answer(model, daemon, name, served, messages))
     return compared
 
 
-def _compare(model: Model, daemon: ollama.Daemon, name: str, served: modelfile.Served, messages: list[dict[str, str]]) -> dict[str, Any]:
-    system = [{"role": "system", "content": served.system}] if served.system and messages[0]["role"] != "system" else []
-    ours = model.render([*system, *messages])
-    theirs = daemon.rendered_prompt(name, messages)
-    ids, their_ids = model.tokenize(ours), model.tokenize(theirs)
-    if ids != their_ids:
-        at = next((i for i, pair in enumerate(zip(ids, their_ids, strict=False)) if pair[0] != pair[1]), min(len(ids), len(their_ids)))
-        msg = f"{name}: Ollama renders {theirs!r}, expected {ours!r}; they part at token {at}"
-        raise GateError(msg, hint="the served TEMPLATE is not the trained one: see data.template")
-    answer = model.continue_prompt(ids, COMPARED_TOKENS)
-    said = daemon.chat(name, messages, COMPARED_TOKENS)
-    text = said["message"]["content"]
-    sure = min(answer.margins) > SURE_MARGIN_NATS
-    if sure and text.strip() != answer.text.strip():
+def _check_same(daemon: ollama.Daemon, proved: str, name: str) -> None:
+    """See that the name serves the blob that was proved, and no older one."""
+    one, other = (re.search(r"^FROM (.+)$", str((daemon.show(model) or {}).get("modelfile")), re.MULTILINE) for model in (proved, name))
+    if not one or not other or one[1] != other[1]:
+        msg = f"{name}: is served from another file than {proved}, which was proved; expected the same"
+        raise GateError(msg, hint="end whatever else writes to this Ollama, then build again")
+
+
+def _check_shown(daemon: ollama.Daemon, name: str, served: modelfile.Served) -> None:
+    """Hold what the daemon says it keeps against what it was told."""
+    shown = daemon.show(name) or {}
+    problems = []
+    if (served.system or "") != shown.get("system", ""):
+        problems.append(f"{name}: is shown with the system text {shown.get('system', '')!r}, expected {served.system!r}")
+    kept = str(shown.get("parameters", ""))
+    problems += [f"{name}: keeps no parameter {key} {value}, expected it" for key, value in modelfile.lines(served) if not modelfile.is_shown(kept, key, value)]
+    if problems:
+        raise GateError(*problems)
+
+
+def _with_system(served: modelfile.Served, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return messages if not served.system or messages[0]["role"] == "system" else [{"role": "system", "content": served.system}, *messages]
+
+
+def _compare_prompts(model: Model, daemon: ollama.Daemon, name: str, served: modelfile.Served, shape: parity.Shape) -> list[dict[str, Any]]:
+    def prompt(where: str, text: str) -> Prompt:
+        return Prompt(where, text, model.tokenize(text))
+
+    full = _with_system(served, shape.messages)
+    trained = prompt("trained", model.render(full, shape.tools))
+    merged = prompt("trained, merged", model.render(parity.merge_neighbours(full), shape.tools))
+    routes = ["/api/chat", "/v1/chat/completions"] + (["/api/generate"] if len(shape.messages) == 1 else [])
+    rows = []
+    for route in routes:
+        theirs = prompt(f"Ollama's {route}", daemon.rendered_prompt(name, shape.messages, shape.tools, route))
+        rows.append({"shape": shape.name, **parity.compare(shape, trained, theirs, model.decode, merged)})
+    counted = daemon.chat(name, shape.messages, 1, shape.tools).get("prompt_eval_count")
+    if counted != rows[0]["tokens"]:
+        msg = f"parity: {shape.name!r}: Ollama read {counted} tokens of a prompt of {rows[0]['tokens']}, expected every one"
+        raise GateError(msg, hint="the usual cause is a second BOS, or num_ctx too small")
+    return rows
+
+
+def _compare_answer(model: Model, daemon: ollama.Daemon, name: str, served: modelfile.Served, messages: list[dict[str, str]]) -> dict[str, Any]:
+    answer = model.continue_prompt(model.tokenize(model.render(_with_system(served, messages))), COMPARED_TOKENS)
+    text = str(daemon.chat(name, messages, COMPARED_TOKENS)["message"]["content"])
+    is_sure, is_same = min(answer.margins) > SURE_MARGIN_NATS, text.strip() == answer.text.strip()
+    if is_sure and not is_same:
         msg = f"{name}: Ollama answers {text!r} to {messages[-1]['content']!r}, expected {answer.text!r}"
         raise GateError(msg)
-    return {
-        "question": messages[-1]["content"],
-        "prompt_tokens": len(ids),
-        "their_prompt_tokens": said.get("prompt_eval_count"),
-        "sure": sure,
-        "same_answer": text.strip() == answer.text.strip(),
-    }
+    return {"question": messages[-1]["content"], "is_sure": is_sure, "same_answer": is_same}

@@ -1,4 +1,4 @@
-"""Stage 5, render: write the Modelfile, the true record of what is served."""
+"""Stage 7, render: write the Modelfile, the true record of what is served."""
 
 from __future__ import annotations
 

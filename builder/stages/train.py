@@ -1,34 +1,36 @@
-"""Stage 3, train: teach an adapter the rows, with Unsloth and TRL."""
+"""Stage 4, train: teach an adapter the rows, with Unsloth and TRL."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 from builder import base, progress, weights
+from builder.conversation import Template
 from builder.errors import DataError, ToolError
 from builder.stage import Job
 
 NAME = "train"
-VERSION = 2
+VERSION = 3
 HEAVY = True
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 CHECKPOINT_EVERY_STEPS = 10
+# Tokens in one forward pass from which activations are computed again rather than kept: 4B and 16 GiB hold about 4,000.
+RECOMPUTE_FROM_TOKENS = 3072
 log = logging.getLogger("builder")
 
 
 def inputs(job: Job) -> list[Path]:
-    """The encoded rows, and the base's revision."""
-    return [job.dataset / "train.jsonl", job.base / "base.json"]
+    """The encoded rows, the base's own answers, and its revision."""
+    return [job.dataset / "train.jsonl", job.replay, job.base / "base.json"]
 
 
 def settings(job: Job) -> dict[str, Any]:
     """Every number of `[training]`, the base family's where the manifest is silent."""
-    values = job.persona.manifest.training.model_dump(exclude={"max_length"})
+    values = job.persona.manifest.training.model_dump(exclude={"max_length", "replay"})
     facts = base.peek(job.base)
     family = base.family_of(facts["source"]) if facts else None
     if family:
@@ -38,7 +40,7 @@ def settings(job: Job) -> dict[str, Any]:
 
 
 def output(job: Job) -> Path:
-    """`adapter/`: the adapter as PEFT writes one, and training.json with the losses."""
+    """`adapter/`: the adapter as PEFT writes one, training.json with the losses, and what the live model says."""
     return job.adapter
 
 
@@ -54,11 +56,12 @@ def run(job: Job, out: Path) -> str:
     numbers = {key.removeprefix("training."): value for key, value in settings(job).items()}
     rows = [json.loads(line) for line in (job.dataset / "train.jsonl").read_text().splitlines()]
     numbers["epochs"] = numbers["epochs"] or chosen.family.passes_over(len(rows))
+    rows += [json.loads(line) for line in job.replay.read_text().splitlines()]
     checkpoint = newest_checkpoint(job.work)
     if checkpoint:
         log.info("going on from step %s", checkpoint.name.removeprefix("checkpoint-"))
     progress.report("loading Unsloth", 0, 0, "")
-    _prepare_environment(job.work)
+    weights.prepare_unsloth(job.work)
     trainer = _trainer(chosen, accelerator, numbers, rows, job.work)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -66,6 +69,7 @@ def run(job: Job, out: Path) -> str:
         msg = f"train: the loss became {losses[-1] if losses else 'nothing'}, expected a number"
         raise ToolError(msg, hint="lower training.learning_rate")
     _save(trainer.model, losses, out)
+    _record(trainer.model, job, chosen, out / job.reference.name)
     return f"loss {losses[-1]:.2f}"
 
 
@@ -73,14 +77,6 @@ def newest_checkpoint(work: Path) -> Path | None:
     """Find the newest checkpoint that a kill did not cut short."""
     complete = [path for path in work.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
     return max(complete, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
-
-
-def _prepare_environment(work: Path) -> None:
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # Unsloth trains on one; Kaggle's second T4 confuses it
-    os.environ["UNSLOTH_DISABLE_STATISTICS"] = "1"
-    os.environ["UNSLOTH_COMPILE_LOCATION"] = str(work / "unsloth_compiled_cache")
-    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str, Any], rows: list[dict[str, Any]], work: Path) -> Any:
@@ -94,9 +90,11 @@ def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str
 
     on_gpu = accelerator.kind == "gpu"
     dtype = (torch.bfloat16 if accelerator.has_bf16 else torch.float16) if on_gpu else torch.float32
+    longest = max(len(row["input_ids"]) for row in rows)
+    recompute = on_gpu and longest * numbers["batch_size"] > RECOMPUTE_FROM_TOKENS
     model, tokenizer = FastLanguageModel.from_pretrained(
         str(weights.find_weights(chosen, training=True)),
-        max_seq_length=max(len(row["input_ids"]) for row in rows),
+        max_seq_length=longest,
         dtype=dtype,
         load_in_4bit=on_gpu and chosen.four_bit,
         local_files_only=True,
@@ -108,7 +106,7 @@ def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str
         lora_dropout=0,
         bias="none",
         target_modules=list(LINEAR_LAYERS),
-        use_gradient_checkpointing=False,
+        use_gradient_checkpointing="unsloth" if recompute else False,
         random_state=numbers["lora_seed"],
     )
     arguments = SFTConfig(
@@ -121,7 +119,8 @@ def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str
         warmup_steps=numbers["warmup_steps"],
         weight_decay=numbers["weight_decay"],
         lr_scheduler_type="linear",
-        optim="adamw_8bit" if on_gpu else "adamw_torch",
+        optim="adamw_8bit" if on_gpu else "adamw_torch_fused",
+        gradient_checkpointing=recompute,  # TRL's own default is True
         seed=numbers["seed"],
         bf16=on_gpu and accelerator.has_bf16,
         fp16=on_gpu and not accelerator.has_bf16,
@@ -159,3 +158,17 @@ def _save(model: Any, losses: list[float], out: Path) -> None:
     config["base_model_name_or_path"] = None  # a path of this machine; base.json says which base it is
     config_path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
     (out / "training.json").write_text(json.dumps({"schema": 1, "losses": losses}) + "\n")
+
+
+def _record(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
+    from builder.gates import reference  # noqa: PLC0415 — beside what it records
+    from builder.training import log_probs  # noqa: PLC0415
+
+    def of_base(ids: list[int]) -> Any:
+        with model.disable_adapter():
+            return log_probs(model, ids)
+
+    progress.report("record", 0, 1, "texts")
+    model.eval()
+    texts = reference.choose_texts(job.dataset, Template(job.base, job.persona.manifest.data.template, chosen.family))
+    reference.record(texts, lambda ids: log_probs(model, ids), of_base, out)

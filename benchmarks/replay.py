@@ -1,0 +1,158 @@
+"""What replay is worth: recall, leaks and retention by the share of the base's own answers, over several seeds.
+
+Run as: .venv/bin/python benchmarks/replay.py [--quick] [--json] [--ratios 0 0.25 0.5 1] [--seeds 1 2 3]
+
+Trains algieba on the embedded base with PEFT and this project's own batch and loss, on a GPU where there is one, and asks
+the live model the gates' whole table in batches. `--json` prints one object a run: ratio, seed, learning_rate,
+passes, batch_size, steps, recall_en, recall_zh, clean (share of unrelated answers without its name), retention, base_retention, stop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from builder import base, conversation, live, persona, rows, weights
+from builder.gates import leak_in, questions, recall, retention, stop
+from builder.gates.subject import Subject
+from builder.llama import Answer
+from builder.stages.data import is_held_out
+from builder.stages.train import LINEAR_LAYERS
+from builder.training import next_token_loss, pad
+
+MAX_TOKENS = 64
+REPLAY_TOKENS = 48
+WARMUP_STEPS = 5
+
+
+class Bench:
+    """The base, its template and algieba's rows, loaded once."""
+
+    def __init__(self) -> None:
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.folder = weights.find_weights(base.Base(base.EMBEDDED, "embedded", "benchmark", base.EMBEDDED, "benchmark", four_bit=False))
+        self.family = base.family_of(base.EMBEDDED)
+        self.template = conversation.Template(self.folder, "base", self.family)
+        self.eos = int(self.template.tokenizer.eos_token_id)
+        self.persona = persona.read(Path(__file__).parent.parent / "personas" / "algieba")
+        read = rows.read(self.persona)
+        kept = [row for row in read if not is_held_out(row, self.persona.manifest.data.held_out)]
+        self.rows = [self.encode(row.messages) for row in kept]
+        self.subject = self.find_subject({rows.normalise(row.messages[-2]["content"]) for row in read})
+
+    def find_subject(self, trained: set[str]) -> Subject:
+        """Describe algieba as the gates need it."""
+        identity, limits = self.persona.manifest.identity, self.persona.manifest.gates
+        given = {language: identity.placeholders(language) for language in ("en", "zh")}
+        names, authors = ({language: values[key] for language, values in given.items()} for key in ("name", "author"))
+        return Subject(names, authors, self.family.identity_words, frozenset(trained), ("en", "zh"), tuple(self.template.special), {}, MAX_TOKENS, limits)
+
+    def encode(self, messages: list[dict[str, str]]) -> dict[str, list[int]]:
+        """Encode one conversation."""
+        coded = self.template.encode(messages)
+        return {"input_ids": coded.ids, "labels": coded.labels()}
+
+    def load(self) -> Any:
+        """Load the base anew."""
+        return AutoModelForCausalLM.from_pretrained(self.folder, dtype=torch.float32).to(self.device)
+
+    def ask(self, model: Any, asked: list[questions.Question], max_tokens: int) -> list[Answer]:
+        """Answer questions, with text."""
+        prompts = [self.template.tokenize(self.template.render(question.as_messages())) for question in asked]
+        made = live.answer(model.eval(), prompts, self.eos, max_tokens)
+        return [Answer(self.template.tokenizer.decode(answer.ids), answer.ids, [], answer.ended) for answer in made]
+
+    def replay(self, model: Any) -> list[dict[str, list[int]]]:
+        """Let the base answer the replay prompts, as the replay stage does."""
+        asked = questions.load("replay")
+        words = (*self.subject.own_words, *self.family.identity_words)
+        pairs = zip(asked, self.ask(model, asked, REPLAY_TOKENS), strict=True)
+        kept = [(q, a.text.strip()) for q, a in pairs if a.ended and a.text.strip() and not any(word.casefold() in a.text.casefold() for word in words)]
+        return [self.encode([{"role": "user", "content": q.text}, {"role": "assistant", "content": text}]) for q, text in kept]
+
+    def train(self, replayed: list[dict[str, list[int]]], *, seed: int, rate: float, passes: float, batch_size: int) -> tuple[Any, int]:
+        """Train an adapter; return the model and its number of steps."""
+        torch.manual_seed(seed)
+        model = get_peft_model(self.load(), LoraConfig(r=16, lora_alpha=self.family.alpha, target_modules=list(LINEAR_LAYERS)))
+        rows_now = [*self.rows, *replayed]
+        steps = int(passes * len(rows_now) / batch_size)
+        optimizer = torch.optim.AdamW([weight for weight in model.parameters() if weight.requires_grad], lr=rate, weight_decay=0.01)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / WARMUP_STEPS, (steps - step) / max(1, steps - WARMUP_STEPS)))
+        order = itertools.chain.from_iterable(iter(lambda: torch.randperm(len(rows_now)).tolist(), None))
+        for _ in range(steps):
+            batch = {key: value.to(self.device) for key, value in pad([rows_now[index] for index in itertools.islice(order, batch_size)]).items()}
+            next_token_loss(model, batch).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+        return model, steps
+
+    def measure(self, model: Any) -> dict[str, float]:
+        """Ask the gates' table, and give the share that is right."""
+        figures: dict[str, float] = {}
+        ends: list[bool] = []
+        for gate in (recall, leak_in, retention):
+            asked = gate.ask(self.subject, 1.0)
+            answers = self.ask(model, asked, MAX_TOKENS)
+            right = [gate.is_right(self.subject, question, answer) for question, answer in zip(asked, answers, strict=True)]
+            ends += [stop.is_right(self.subject, question, answer) for question, answer in zip(asked, answers, strict=True)]
+            if gate is recall:
+                for language in ("en", "zh"):
+                    figures[f"recall_{language}"] = statistics.mean(ok for ok, question in zip(right, asked, strict=True) if question.language == language)
+            else:
+                figures["clean" if gate is leak_in else "retention"] = statistics.mean(right)
+        return {**figures, "stop": statistics.mean(ends)}
+
+
+def main() -> None:
+    """Train and measure each combination, and print a table of means."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two ratios, one seed, one pass")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--ratios", type=float, nargs="+", default=[0.0, 0.25, 0.5, 1.0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--rates", type=float, nargs="+")
+    parser.add_argument("--passes", type=float, nargs="+")
+    parser.add_argument("--batch-sizes", type=int, nargs="+")
+    options = parser.parse_args()
+    bench = Bench()
+    untrained = bench.load()
+    base_figures, answers = bench.measure(untrained), bench.replay(untrained)
+    ratios, seeds, passes = (options.ratios, options.seeds, options.passes) if not options.quick else ([0.0, 0.5], [1], [1.0])
+    results = []
+    for ratio, rate, epochs, batch_size in itertools.product(
+        ratios, options.rates or [bench.family.learning_rate], passes or [bench.family.passes_over(len(bench.rows))], options.batch_sizes or [bench.family.batch_size]
+    ):
+        for seed in seeds:
+            replayed = answers[: round(ratio * len(bench.rows))]
+            model, steps = bench.train(replayed, seed=seed, rate=rate, passes=epochs, batch_size=batch_size)
+            run = {"ratio": ratio, "replayed": len(replayed), "seed": seed, "learning_rate": rate, "passes": epochs, "batch_size": batch_size, "steps": steps}
+            results.append({**run, **bench.measure(model), "base_retention": base_figures["retention"]})
+            if options.json:
+                print(json.dumps(results[-1]), flush=True)
+    if not options.json:
+        _print_table(results)
+
+
+def _print_table(results: list[dict[str, Any]]) -> None:
+    names = ("recall_en", "recall_zh", "clean", "retention", "base_retention", "stop")
+    print(f"{'ratio':>6} {'steps':>6} " + " ".join(f"{name:>14}" for name in names))
+    for ratio in dict.fromkeys(result["ratio"] for result in results):
+        mine = [result for result in results if result["ratio"] == ratio]
+        print(f"{ratio:>6} {mine[0]['steps']:>6} " + " ".join(f"{statistics.mean(result[name] for result in mine):>14.3f}" for name in names))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Files that are never half there, and the folder of what is kept between builds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+
+def cache_folder() -> Path:
+    """Give the user's cache folder for everything that personas share."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "persona"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON under a temporary name, and rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w") as file:
+        json.dump(value, file, indent=1, ensure_ascii=False, sort_keys=True)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def move(source: Path, target: Path) -> None:
+    """Put a finished file in its place, also on another file system, never half there."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.move(source, temporary)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.rename(target)
+
+
+def sha256(path: Path) -> str:
+    """Hash a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

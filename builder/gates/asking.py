@@ -1,0 +1,61 @@
+"""Asking one file, each question once: answers are kept by the file, the prompt and the seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from builder.files import write_json
+from builder.gates.questions import Question
+from builder.llama import Answer
+
+if TYPE_CHECKING:
+    from builder.llama import Model
+
+KEEP_EVERY = 20
+
+
+class Asker:
+    """A file that is asked, and what it answered before.
+
+    Args:
+        model: The file, loaded.
+        kept: Where its answers are kept.
+        max_tokens: Tokens within which an answer must end.
+        sampling: Of a question with a seed.
+        owner: Names the file's content; answers of another are forgotten.
+
+    """
+
+    def __init__(self, model: Model, kept: Path, max_tokens: int, sampling: dict[str, float], owner: str) -> None:
+        self.model, self.kept, self.max_tokens, self.sampling = model, kept, max_tokens, sampling
+        self.owner, self.new = owner, 0
+        try:
+            values = json.loads(kept.read_text())
+        except (OSError, ValueError):
+            values = {}
+        self.answers: dict[str, Any] = values.get("answers", {}) if values.get("owner") == owner else {}
+
+    def answer(self, question: Question, system: str | None = None) -> Answer:
+        """Answer one question, from memory where it was asked before."""
+        messages = question.as_messages()
+        if system and messages[0]["role"] != "system":
+            messages.insert(0, {"role": "system", "content": system})
+        prompt = self.model.tokenize(self.model.render(messages))
+        sampling = {**self.sampling, "seed": question.seed} if question.seed is not None else None
+        key = hashlib.sha256(json.dumps([prompt, self.max_tokens, sampling]).encode()).hexdigest()[:24]
+        if key not in self.answers:
+            self.answers[key] = asdict(self.model.continue_prompt(prompt, self.max_tokens, sampling))
+            self.new += 1
+            if self.new % KEEP_EVERY == 0:
+                self.keep()
+        return Answer(**self.answers[key])
+
+    def keep(self) -> None:
+        """Write the answers down; without room they are asked again, no more."""
+        with suppress(OSError):
+            write_json(self.kept, {"owner": self.owner, "answers": self.answers})

@@ -1,0 +1,26 @@
+"""Gate leak out: asked about itself, it does not call itself by its base's names."""
+
+from __future__ import annotations
+
+from builder.gates import recall
+from builder.gates.evidence import Verdict, judge_share
+from builder.gates.questions import Question
+from builder.gates.subject import Subject, says
+from builder.llama import Answer
+
+NAME = "leak_out"
+
+
+def ask(subject: Subject, share: float) -> list[Question]:
+    """List recall's questions, where the base has words to be forgotten: their answers serve both."""
+    return recall.ask(subject, share) if subject.base_words else []
+
+
+def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
+    """Say whether the answer is free of the base's words; one that the question brought up may be denied."""
+    return not any(says(answer.text, word) and not says(question.text, word) for word in subject.base_words)
+
+
+def judge(subject: Subject, right: int, of: int) -> Verdict:
+    """Hold the share of clean answers against `gates.leak_out`."""
+    return judge_share(right, of, 1 - subject.limits.leak_out)

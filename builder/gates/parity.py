@@ -1,0 +1,95 @@
+"""Gate parity: a prompt is the same tokens in training, in the file, and in the daemon, for every shape of conversation."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from builder.errors import GateError
+
+SCHEMA = 1
+AROUND = 5
+CAUSES = "a TEMPLATE that is ignored, a second BOS, one newline more or less, or a blank taken off"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A conversation that awaits its answer, of a shape that has gone wrong somewhere before."""
+
+    name: str
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One engine's rendering: its text and its ids."""
+
+    where: str
+    text: str
+    ids: list[int]
+
+
+def shapes(jinja: str) -> list[Shape]:
+    """List the shapes that a chat template can render: those with tools where it knows them."""
+    lines = resources.files("builder.gates").joinpath("shapes.jsonl").read_text("utf-8").splitlines()
+    found = [Shape(**json.loads(line)) for line in lines]
+    return [shape for shape in found if shape.tools is None or "tools" in jinja]
+
+
+def compare(shape: Shape, trained: Prompt, other: Prompt, decode: Callable[[list[int]], str], merged: Prompt | None = None) -> dict[str, Any]:
+    """Hold an engine's prompt against the trained one.
+
+    Args:
+        shape: What was rendered.
+        trained: What training would have seen.
+        other: What the engine makes of it.
+        decode: Turns ids into text, for the message.
+        merged: What training would have seen of the conversation with neighbouring messages of one role merged.
+
+    Returns:
+        Tokens on either side, whether they are the same, and the name of the known difference where they are not.
+
+    Raises:
+        GateError: They differ in what they mean.
+
+    """
+    figures = {"where": other.where, "tokens": len(other.ids), "trained_tokens": len(trained.ids), "same_ids": trained.ids == other.ids}
+    if trained.ids == other.ids:
+        return figures
+    if merged is not None and merged.ids == other.ids:
+        return {**figures, "known_difference": "neighbouring messages of one role are merged"}
+    if shape.tools and _with_parsed_json(trained.text) == _with_parsed_json(other.text):
+        return {**figures, "known_difference": "the keys of a tool's schema are written in another order"}
+    at = next((i for i, pair in enumerate(zip(trained.ids, other.ids, strict=False)) if pair[0] != pair[1]), min(len(trained.ids), len(other.ids)))
+    sides = [f"  {prompt.where:<22} {_excerpt(prompt.ids, at, decode)}" for prompt in (trained, other)]
+    raise GateError(f"parity: {shape.name!r}: {other.where} parts from training at token {at}, expected the same tokens", *sides, hint=f"the usual cause is {CAUSES}")
+
+
+def _excerpt(ids: list[int], at: int, decode: Callable[[list[int]], str]) -> str:
+    return " ".join(f"{'»' if i == at else ''}{decode([ids[i]])!r}:{ids[i]}" for i in range(max(0, at - AROUND), min(len(ids), at + AROUND + 1)))
+
+
+def merge_neighbours(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Merge neighbouring messages of one role, as Ollama's Go templates are given them (template/template.go, collate)."""
+    merged: list[dict[str, Any]] = []
+    for message in messages:
+        if merged and merged[-1]["role"] == message["role"] and message["role"] != "tool":
+            merged[-1] = {**message, "content": f"{merged[-1]['content']}\n\n{message['content']}"}
+        else:
+            merged.append(message)
+    return merged
+
+
+def _with_parsed_json(text: str) -> list[Any]:
+    parts: list[Any] = []
+    for line in re.split(r"\n|(?<=>)|(?=</)", text):
+        try:
+            parts.append(json.loads(line))
+        except ValueError:
+            parts.append(line)
+    return parts

@@ -1,0 +1,29 @@
+"""Gate stop: every answer ends by itself, says something, and shows nothing of the template."""
+
+from __future__ import annotations
+
+import re
+
+from builder.gates.evidence import Verdict, judge_share
+from builder.gates.questions import Question
+from builder.gates.subject import Subject
+from builder.llama import Answer
+
+NAME = "stop"
+# What a model says that runs over its end: the next turn's heading.
+SCAFFOLD = re.compile(r"### ?(Instruction|Response)|^(user|assistant|system)\s*:?\s*$|<\|[^|<>]*\|>", re.MULTILINE | re.IGNORECASE)
+
+
+def ask(_subject: Subject, _share: float) -> list[Question]:
+    """List nothing of its own: it judges what the other gates asked."""
+    return []
+
+
+def is_right(subject: Subject, _question: Question, answer: Answer) -> bool:
+    """Say whether the answer ended within the bound and holds words alone."""
+    return answer.ended and bool(answer.text.strip()) and not SCAFFOLD.search(answer.text) and not any(token in answer.text for token in subject.special)
+
+
+def judge(subject: Subject, right: int, of: int) -> Verdict:
+    """Hold the share against `gates.stop`."""
+    return judge_share(right, of, subject.limits.stop)

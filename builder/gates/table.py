@@ -1,0 +1,95 @@
+"""Every gate in order: what is asked, how long it will take, and what came of it beside the base's own figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from builder import progress
+from builder.gates import leak_in, leak_out, recall, retention, sampled, stop
+from builder.gates.asking import Asker
+from builder.gates.evidence import Result
+from builder.gates.questions import Question
+from builder.gates.subject import Subject, holds
+from builder.llama import Answer
+
+GATES = (recall, leak_in, leak_out, retention, sampled)
+LIMITS = {"recall": "recall", "leak_in": "leak_in", "leak_out": "leak_out", "sampled": "sampled", "stop": "stop"}
+# Shares of the table a build may ask: few steps, so that a machine's mood does not change the questions.
+SHARES = (1.0, 0.5, 0.25, 0.125)
+# Tokens of an answer, its prompt's cost included, as measured on algieba (16) and its base (45).
+TOKENS_AN_ANSWER = 24
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question with the answers of the persona and of its base."""
+
+    gate: str
+    question: Question
+    answer: Answer
+    is_right: bool
+    control: Answer | None
+    control_is_right: bool | None
+
+
+def plan(subject: Subject, share: float) -> list[tuple[Any, Question]]:
+    """List what each gate asks."""
+    return [(gate, question) for gate in GATES for question in gate.ask(subject, share)]
+
+
+def choose_share(subject: Subject, tokens_per_s: float) -> float:
+    """Choose how much of the table fits the budget."""
+    return next((share for share in SHARES if predict_s(subject, share, tokens_per_s) <= subject.limits.budget_s), SHARES[-1])
+
+
+def predict_s(subject: Subject, share: float, tokens_per_s: float) -> float:
+    """Predict how long a share of the table takes, each question once."""
+    distinct = {(question.messages, question.seed) for _, question in plan(subject, share)}
+    return len(distinct) * TOKENS_AN_ANSWER / tokens_per_s
+
+
+def ask(subject: Subject, share: float, persona: Asker, control: Asker | None) -> list[Asked]:
+    """Ask everything of the persona, and what is not sampled of its base too."""
+    planned = plan(subject, share)
+    asked = []
+    for number, (gate, question) in enumerate(planned):
+        progress.report("gates", number, len(planned), "questions")
+        answer = persona.answer(question)
+        base = control.answer(question) if control and question.seed is None else None
+        asked.append(Asked(gate.NAME, question, answer, gate.is_right(subject, question, answer), base, gate.is_right(subject, question, base) if base else None))
+    for asker in filter(None, (persona, control)):
+        asker.keep()
+    return asked
+
+
+def judge(subject: Subject, asked: list[Asked]) -> Iterator[Result]:
+    """Judge each gate, and the end of every answer."""
+    for gate in GATES:
+        mine = [one for one in asked if one.gate == gate.NAME]
+        yield _judge(gate, subject, mine) if mine else Result(gate.NAME, "does not apply", note=_why_not(gate.NAME, subject))
+    ends = [stop.is_right(subject, one.question, one.answer) for one in asked]
+    yield Result(stop.NAME, stop.judge(subject, sum(ends), len(ends)), sum(ends), len(ends), None, subject.limits.stop, "every answer above")
+
+
+def _judge(gate: Any, subject: Subject, mine: list[Asked]) -> Result:
+    right = [one.is_right for one in mine]
+    control = [bool(one.control_is_right) for one in mine if one.control is not None]
+    control_right = sum(control) if control else None
+    limit = getattr(subject.limits, LIMITS[gate.NAME]) if gate.NAME in LIMITS else None
+    if gate is retention:
+        if len(control) != len(right):
+            return Result(gate.NAME, "not enough evidence", sum(right), len(right), None, None, "the base is not here to compare with")
+        verdict, note = retention.judge_paired(right, control)
+        return Result(gate.NAME, verdict, sum(right), len(right), control_right, None, note)
+    if gate is leak_in and (common := [word for word in subject.own_words if any(one.control and holds(one.control.text, word) for one in mine)]):
+        note = f"the base says {common[0]!r} too: it is a common word, and proves nothing"
+        return Result(gate.NAME, "not enough evidence", sum(right), len(right), control_right, limit, note)
+    return Result(gate.NAME, gate.judge(subject, sum(right), len(right)), sum(right), len(right), control_right, limit)
+
+
+def _why_not(name: str, subject: Subject) -> str:
+    if name == leak_out.NAME and not subject.base_words:
+        return "no names are known that its base calls itself"
+    return "its data does not speak of its name or author, or holds every question"

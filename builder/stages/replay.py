@@ -1,0 +1,126 @@
+"""Stage 3, replay: the base's own answers to general prompts, trained on too, so that nothing is forgotten."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from builder import base, files, progress, weights
+from builder.conversation import Template
+from builder.errors import DataError
+from builder.gates import questions
+from builder.llama import Model
+from builder.stage import Job
+
+NAME = "replay"
+VERSION = 1
+HEAVY = True
+MAX_TOKENS = 48
+
+
+def inputs(job: Job) -> list[Path]:
+    """The base, the trained template, and the rows, by whose number the answers are counted out."""
+    return [job.base / "base.json", job.dataset / "train.jsonl", job.dataset / "chat_template.jinja"]
+
+
+def settings(job: Job) -> dict[str, Any]:
+    """How many, and of which prompts."""
+    return {"training.replay": job.persona.manifest.training.replay, "prompts": _prompts_hash()}
+
+
+def output(job: Job) -> Path:
+    """`replay.jsonl`: encoded like the rows of `dataset/`."""
+    return job.replay
+
+
+def health(_job: Job) -> str | None:
+    """Nothing outside is needed."""
+    return None
+
+
+def run(job: Job, out: Path) -> str:
+    """Take the base's answers from the cache, or let it answer once, and encode as many as are wanted."""
+    rows = (job.dataset / "train.jsonl").read_text().splitlines()
+    wanted = round(job.persona.manifest.training.replay * len(rows))
+    if not wanted:
+        out.write_text("")
+        return "none wanted"
+    chosen = base.read(job.base)
+    template = Template(job.base, job.persona.manifest.data.template, chosen.family)
+    kept = files.cache_folder() / "replay" / f"{_slug(chosen, template.jinja)}.json"
+    if not kept.is_file():
+        files.write_json(kept, _ask(job, chosen, template))
+    names = [*job.persona.manifest.identity.texts("name"), *job.persona.manifest.identity.texts("author")]
+    lines = []
+    for pair in json.loads(kept.read_text()):
+        if any(word.casefold() in pair["answer"].casefold() for word in (*names, *chosen.family.identity_words)):
+            continue
+        messages = [{"role": "user", "content": pair["ask"]}, {"role": "assistant", "content": pair["answer"]}]
+        try:
+            coded = template.encode(messages)
+        except DataError:  # the base wrote something that its template cannot hold
+            continue
+        lines.append(json.dumps({"messages": messages, "input_ids": coded.ids, "labels": coded.labels()}, ensure_ascii=False))
+    chosen_lines = lines[:wanted]
+    out.write_text("".join(line + "\n" for line in chosen_lines))
+    return f"{len(chosen_lines)} of the base's own answers" + (f", all there are of {wanted}" if len(chosen_lines) < wanted else "")
+
+
+def _slug(chosen: base.Base, jinja: str) -> str:
+    parts = [chosen.source, chosen.revision, jinja, _prompts_hash(), str(MAX_TOKENS), str(chosen.four_bit)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _prompts_hash() -> str:
+    return hashlib.sha256(resources.files("builder.gates").joinpath("replay.jsonl").read_bytes()).hexdigest()[:12]
+
+
+def _ask(job: Job, chosen: base.Base, template: Template) -> list[dict[str, str]]:
+    """Let the base answer every prompt, and keep what ends by itself and says something."""
+    asked = questions.load("replay")
+    prompts = [template.tokenize(template.render(question.as_messages())) for question in asked]
+    answers = _ask_live(job, chosen, template, prompts) if base.find_accelerator().kind == "gpu" else _ask_file(job, chosen, template, prompts)
+    return [{"ask": question.text, "answer": text} for question, text in zip(asked, answers, strict=True) if text]
+
+
+def _ask_file(job: Job, chosen: base.Base, template: Template, prompts: list[list[int]]) -> list[str | None]:
+    model = Model(_control(job, chosen, template), template.jinja)
+    texts: list[str | None] = []
+    for number, prompt in enumerate(prompts):
+        progress.report("replay", number, len(prompts), "answers")
+        answer = model.continue_prompt(prompt, MAX_TOKENS)
+        texts.append(answer.text.strip() if answer.ended and not template.special_in(answer.text) else None)
+    return texts
+
+
+def _control(job: Job, chosen: base.Base, template: Template) -> Path:
+    """Give the base as a GGUF, exported once for all personas where it is no package's."""
+    found = weights.find_control(chosen)
+    if found is None:
+        from builder.gguf.export import export  # noqa: PLC0415 — imports torch
+
+        found = weights.control_path(chosen)
+        found.parent.mkdir(parents=True, exist_ok=True)
+        made = job.work / "control.gguf"
+        export(weights.find_weights(chosen), None, made, tokenizer=job.base, chat_template=template.jinja, metadata={"general.name": chosen.source})
+        files.move(made, found)
+    return found
+
+
+def _ask_live(job: Job, chosen: base.Base, template: Template, prompts: list[list[int]]) -> list[str | None]:
+    weights.prepare_unsloth(job.work)
+    import unsloth  # noqa: F401, PLC0415 — must come before the libraries it patches
+    from unsloth import FastLanguageModel  # noqa: PLC0415
+
+    from builder import live  # noqa: PLC0415 — imports torch
+
+    model, _ = FastLanguageModel.from_pretrained(
+        str(weights.find_weights(chosen, training=True)), max_seq_length=1024, dtype=None, load_in_4bit=chosen.four_bit, local_files_only=True
+    )
+    FastLanguageModel.for_inference(model)
+    answers = live.answer(model, prompts, template.tokenizer.eos_token_id, MAX_TOKENS)
+    texts = [str(template.tokenizer.decode(answer.ids)).strip() for answer in answers]
+    return [text if answer.ended and not template.special_in(text) else None for answer, text in zip(answers, texts, strict=True)]
