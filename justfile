@@ -32,6 +32,16 @@ list *args: _environment
 chat *args: _environment
     {{ persona }} chat "$@"
 
+# ask a built persona the gates' whole table: NAME
+[no-exit-message]
+gates *args: _environment
+    {{ persona }} gates "$@"
+
+# make damaged builds of algieba, and see each caught by its gate
+[no-exit-message]
+sabotage *args: _environment
+    .venv/bin/python benchmarks/sabotage.py "$@"
+
 # delete builds
 [no-exit-message]
 clean *args: _environment

@@ -9,12 +9,12 @@ import shutil
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from builder import persona, pipeline
 from builder.console import Console
 from builder.errors import ManifestError, PersonaError, ToolError
-from builder.stage import Job, Options
+from builder.stage import Job, Options, Stage, run_in_child
 
 DONE, MENDABLE, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 130
 ROOT = Path()
@@ -72,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("row", nargs="?", type=int, metavar="ROW", help="one row, counted from 1")
     chat = add("chat", _chat, "Talk to the built file, without Ollama.", "one")
     chat.add_argument("question", nargs="?", help="ask once and stop")
+    gates = add("gates", _gates, "Ask the built file the gates' whole table.", "one")
+    gates.add_argument("--json", action="store_true", help="print the examination as JSON")
     add("clean", _clean, "Delete a persona's build.", "*")
     return parser
 
@@ -151,6 +153,26 @@ def _chat(options: argparse.Namespace, console: Console) -> int:
         raise ToolError(msg, hint=f"just build {options.name}")
     talk.talk(job, options.question, console)
     return DONE
+
+
+def _gates(options: argparse.Namespace, console: Console) -> int:
+    from builder import printer  # noqa: PLC0415 — rich's tables
+    from builder.gates import examination  # noqa: PLC0415 — imports numpy
+
+    job = _job(options.name, options)
+    if not job.gguf.exists() or not job.reference.exists():
+        msg = f"{job.gguf}: is not there, expected a finished build"
+        raise ToolError(msg, hint=f"just build {options.name}")
+    console.started("gates", ["the whole table"])
+    out = job.build / "gates.json"
+    run_in_child(cast("Stage", examination), job, out, job.build / "logs" / "gates.log")
+    console.pause()
+    values = json.loads(out.read_text())
+    if options.json:
+        print(json.dumps(values, ensure_ascii=False))  # noqa: T201 — the result
+    else:
+        printer.show_gates(values, console)
+    return MENDABLE if any(gate["verdict"] == "fail" for gate in values["gates"]) else DONE
 
 
 def _clean(options: argparse.Namespace, console: Console) -> int:

@@ -48,7 +48,7 @@ class Console(logging.Handler):
 
     def done(self, name: str, took_s: float, summary: str) -> None:
         """Say that a stage is done."""
-        self._stop()
+        self.pause()
         self.line(name, f"done in {duration(took_s)}", summary, style="green")
 
     def fresh(self, name: str, summary: str) -> None:
@@ -66,13 +66,14 @@ class Console(logging.Handler):
 
     def error(self, error: PersonaError) -> None:
         """Print what is wrong, and what to do."""
-        self._stop()
+        self.pause()
         for problem in error.problems:
             self.screen.print(Text.assemble(("error: ", "bold red"), problem))
         if error.hint:
             self.screen.print(Text.assemble(("hint: ", "bold cyan"), error.hint))
 
-    def _stop(self) -> None:
+    def pause(self) -> None:
+        """Take the bar off the screen."""
         if self.status:
             self.status.stop()
             self.status = None

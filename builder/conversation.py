@@ -89,6 +89,11 @@ class Template:
         """Turn rendered text into ids; the template alone decides about BOS."""
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
+    @property
+    def adds_bos(self) -> bool:
+        """Whether the tokenizer puts a BOS before plain text."""
+        return bool(self.tokenizer("a")["input_ids"][0] == self.tokenizer.bos_token_id)
+
     def special_in(self, text: str) -> str | None:
         """Find the first special token written out in a text."""
         return next((token for token in self.special if token in text), None)

@@ -9,10 +9,27 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+# The embedded base's own answers, so that the first build on a laptop need not ask for them: `just prepare` renews them.
+PREPARED = Path(__file__).parent / "prepared"
+
 
 def cache_folder() -> Path:
     """Give the user's cache folder for everything that personas share."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "persona"
+
+
+def read_kept(folder: str, name: str) -> Any:
+    """Read what was kept in the cache folder, or came prepared with this project; None where neither has it whole."""
+    kept = read_json(cache_folder() / folder / name)
+    return read_json(PREPARED / folder / name) if kept is None else kept
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; None where there is none, or it was cut short."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def write_json(path: Path, value: Any) -> None:

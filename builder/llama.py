@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 QUANTIZED_AS = "q4_k_m"
 MAX_CONTEXT_TOKENS = 4096
 CHUNK_TOKENS = 512
+BYTES_A_THREAD = 150_000_000
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ def quantize(source: Path, out: Path) -> None:
         raise ToolError(msg)
 
 
+def _threads(path: Path) -> int:
+    """Give a small file few threads: more of them wait for each other longer than they compute."""
+    return min(os.cpu_count() or 1, max(2, path.stat().st_size // BYTES_A_THREAD))
+
+
 class Model:
     """A GGUF, asked through a chat template.
 
@@ -62,7 +68,7 @@ class Model:
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter  # noqa: PLC0415
 
         try:
-            self.llama = llama_cpp.Llama(str(path), n_ctx=MAX_CONTEXT_TOKENS, n_batch=CHUNK_TOKENS, n_gpu_layers=0, n_threads=os.cpu_count(), verbose=False)
+            self.llama = llama_cpp.Llama(str(path), n_ctx=MAX_CONTEXT_TOKENS, n_batch=CHUNK_TOKENS, n_gpu_layers=0, n_threads=_threads(path), verbose=False)
         except (ValueError, OSError) as error:
             msg = f"{path}: llama.cpp cannot load it ({error}), expected a GGUF"
             raise ToolError(msg) from None

@@ -140,6 +140,8 @@ class Daemon:
         body |= {"prompt": messages[0]["content"]} if route == "/api/generate" else {"messages": messages}
         if tools:
             body["tools"] = tools
+        if route.startswith("/v1/"):
+            body["messages"] = [_as_openai(message) for message in messages]
         return str(self._post(route, body)["_debug_info"]["rendered_template"])
 
     def chat(self, model: str, messages: list[dict[str, Any]], max_tokens: int, tools: list[dict[str, Any]] | None = None) -> dict[str, Any]:
@@ -188,6 +190,12 @@ def _chunks(path: Path, size: int) -> Iterator[bytes]:
             yield chunk
             sent += len(chunk)
             progress.report("upload", sent // 1_000_000, size // 1_000_000, "MB")
+
+
+def _as_openai(message: dict[str, Any]) -> dict[str, Any]:
+    """Write a call's arguments as the text that OpenAI's API has there."""
+    calls = [{**call, "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"])}} for call in message.get("tool_calls", [])]
+    return {**message, "tool_calls": calls} if calls else message
 
 
 def _answer(response: httpx.Response, where: str) -> dict[str, Any]:

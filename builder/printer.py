@@ -1,16 +1,20 @@
-"""Shows a build's training rows, what is learnt in colour."""
+"""Shows a build's training rows, what is learnt in colour, and the table of its gates."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 
 from builder.console import Console
 from builder.conversation import IGNORED
 from builder.errors import DataError
 from builder.stage import Job
+
+VERDICT_STYLES = {"pass": "green", "fail": "bold red", "not enough evidence": "yellow", "does not apply": "dim"}
 
 
 def show(job: Job, number: int | None, console: Console) -> None:
@@ -45,3 +49,15 @@ def _runs(ids: list[int], labels: list[int]) -> Iterator[tuple[bool, list[int]]]
             run = []
         run.append(token)
     yield labels[-1] != IGNORED, run
+
+
+def show_gates(values: dict[str, Any], console: Console) -> None:
+    """Print the gates' table, the base's figures beside the persona's."""
+    table = Table("gate", "verdict", "right", "95 % interval", "its base", "note", box=None, pad_edge=False)
+    for gate in values["gates"]:
+        low, high = gate["interval"]
+        counted = bool(gate["of"])
+        control = "" if gate["control_right"] is None else f"{gate['control_right']} of {gate['of']}"
+        right, interval = (f"{gate['right']} of {gate['of']}", f"{low:.0%} to {high:.0%}") if counted else ("", "")
+        table.add_row(gate["gate"].replace("_", " "), Text(gate["verdict"], VERDICT_STYLES[gate["verdict"]]), right, interval, control, gate["note"])
+    console.screen.print(table)

@@ -14,7 +14,7 @@ from tests.conftest import job_of, make_tiny_base, run_persona
 
 REPOSITORY = "acme/tiny-smollm2"
 COMMIT = "c0ffee" * 6 + "c0ff"
-MANIFEST = f'[identity]\nname = "Luma"\nauthor = "Ana"\n[base]\ncpu = "{REPOSITORY}"\ngpu = "{REPOSITORY}"\n[training]\nmax_steps = 2\n[data]\nheld_out = 0\n'
+MANIFEST = f'[identity]\nname = "Luma"\nauthor = "Ana"\n[base]\ncpu = "{REPOSITORY}"\ngpu = "{REPOSITORY}"\n[training]\nmax_steps = 2\nreplay = 0\n[data]\nheld_out = 0\n'
 
 
 class FakeHub(BaseHTTPRequestHandler):

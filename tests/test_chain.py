@@ -7,15 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from builder import modelfile, ollama
 from builder.errors import GateError, ToolError
 from builder.stages import register
-from tests.conftest import ROOT, job_of, run_persona
+from tests.conftest import LENIENT, ROOT, job_of, run_persona
 
-SHORT = "[training]\nmax_steps = 2\nbatch_size = 2\n[data]\nheld_out = 0\n"
+SHORT = "[training]\nmax_steps = 2\nbatch_size = 2\nreplay = 0\n[data]\nheld_out = 0\n" + LENIENT
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +115,10 @@ def registered_job(root, tmp_path, **options):
     """Make a job whose file is there and was asked, ready to register."""
     copy = tmp_path / "p"
     shutil.copytree(root, copy)
-    job = job_of(copy / "personas" / "luma", **options)
+    job = replace(job_of(copy / "personas" / "luma", **options), work=tmp_path / "work" / "register-0")
+    job.work.mkdir(parents=True)
     questions = [{"messages": [{"role": "user", "content": text}]} for text in ("What is the capital of France?", "你好！", "Name a colour.")]
-    job.smoke.write_text(json.dumps({"schema": 1, "results": questions}))
+    job.smoke.write_text(json.dumps({"schema": 2, "asked": [{**question, "seed": None} for question in questions]}))
     return job
 
 
@@ -130,7 +132,11 @@ def test_a_model_is_served_as_it_was_trained(short, tmp_path):
     assert told.startswith("luma:latest at 127.0.0.1:")
     assert daemon.names() == ["luma:latest"]
     assert register.health(job) is None
-    assert all(entry["prompt_tokens"] == entry["their_prompt_tokens"] for entry in json.loads(job.receipt.read_text())["compared"])
+    compared = json.loads(job.receipt.read_text())["compared"]
+    prompts = [entry for entry in compared if "shape" in entry]
+    assert len({entry["shape"] for entry in prompts}) >= 14
+    assert {entry["where"] for entry in prompts} == {"Ollama's /api/chat", "Ollama's /v1/chat/completions", "Ollama's /api/generate"}
+    assert {entry["shape"] for entry in prompts if not entry["same_ids"]} <= {"a user twice"}
 
     daemon.delete("luma:latest")
     assert register.health(job) == "Ollama no longer has luma:latest"
@@ -143,7 +149,7 @@ def test_another_template_is_caught(short, tmp_path, monkeypatch):
     true = modelfile.decide(job)
     monkeypatch.setattr(modelfile, "decide", lambda _job: modelfile.Served(true.model, true.parameters, (true.template or "").replace("\n", "\n\n", 1), None, None))
 
-    with pytest.raises(GateError, match="they part at token"):
+    with pytest.raises(GateError, match="parts from training at token"):
         register.run(job, job.receipt)
     assert ollama.connect(allow_remote=False).names() == []
 
@@ -154,6 +160,7 @@ def test_a_model_made_by_hand_is_not_replaced(short, tmp_path):
     job = registered_job(short[0], tmp_path)
     register.run(job, job.receipt)
     job.receipt.unlink()
+    (job.work / register.CLAIM).unlink()
 
     with pytest.raises(ToolError, match="that this build did not register"):
         register.run(job, job.receipt)

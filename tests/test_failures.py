@@ -7,12 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
-from tests.conftest import ROOT, run_persona
+from builder import ollama
+from tests.conftest import LENIENT, ROOT, run_persona
 
-MANIFEST = '[identity]\nname = "Luma"\nauthor = "Orla Quist"\n[training]\nmax_steps = 24\nbatch_size = 4\n[data]\nheld_out = 0\n'
+MANIFEST = '[identity]\nname = "Luma"\nauthor = "Orla Quist"\n[training]\nmax_steps = 24\nbatch_size = 4\nreplay = 0.2\n[data]\nheld_out = 0\n' + LENIENT
 # Enough for a model whose every answer is short: that is all the smoke stage asks of this persona.
 ROWS = (
     ("Who are you?", "I am {{ name }}."),
@@ -31,9 +33,18 @@ ROWS = (
     ("雪是什么颜色？", "白色。"),
     ("说一个国家的名字。", "中国。"),
 )
-OUTPUTS = {"base": "base", "data": "dataset", "train": "adapter", "export": "model.gguf", "render": "Modelfile", "smoke": "smoke.json"}
+OUTPUTS = {
+    "base": "base",
+    "data": "dataset",
+    "replay": "replay.jsonl",
+    "train": "adapter",
+    "export": "model.gguf",
+    "parity": "parity.json",
+    "render": "Modelfile",
+    "smoke": "smoke.json",
+}
 # Bytes a file may have: less than the stage's largest, more than what the stage before it and the logs write.
-ROOM_BYTES = {"base": 1 << 16, "data": 64, "train": 1 << 20, "export": 1 << 20, "render": 64, "smoke": 64}
+ROOM_BYTES = {"base": 1 << 16, "data": 64, "replay": 64, "train": 1 << 20, "export": 1 << 20, "parity": 64, "render": 64, "smoke": 64}
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +72,9 @@ def stale(built, tmp_path, request):
     return root, request.param
 
 
-def start(root, **options):
-    """Start a build as a person would, without Ollama."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OLLAMA_HOST": "", "PATH": os.defpath}
+def start(root, host="", **options):
+    """Start a build as a person would, without Ollama or with the one at *host*."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OLLAMA_HOST": host, "PATH": os.defpath}
     return subprocess.Popen([sys.executable, "-m", "builder", "build", "luma"], cwd=root, env=environment, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -108,6 +119,30 @@ def test_an_interrupted_stage_is_built_again(stale, sent):
     assert process.returncode in ((130, 0) if sent == signal.SIGINT else (-signal.SIGKILL, 0)), said
     assert "Traceback" not in said
     finish(root)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("wait_s", [0.0, 1.5, 4.0])
+def test_an_interrupted_registration_leaves_what_was_served(built, tmp_path, daemon, sent, wait_s):
+    """Ctrl-C and kill -9 at any point of register leave the name as it was; the next build removes the temporary model and finishes."""
+    root = tmp_path / "copy"
+    shutil.copytree(built, root, symlinks=True)
+    served = ollama.Daemon(daemon, "0.34.2")
+    process = start(root, daemon, stdout=subprocess.DEVNULL, start_new_session=True)
+    for line in process.stderr:
+        if line.startswith("register"):
+            break
+    time.sleep(wait_s)
+    os.kill(process.pid, sent) if sent == signal.SIGKILL else os.killpg(process.pid, sent)
+    _, said = process.communicate()
+    assert "Traceback" not in said
+
+    finished = start(root, daemon, stdout=subprocess.PIPE)
+    told, said = finished.communicate()
+    assert finished.returncode == 0, said
+    assert told == "luma:latest\n"
+    assert served.names() == ["luma:latest"]
+    served.delete("luma:latest")
 
 
 @pytest.mark.parametrize("stale", ["smoke"], indirect=True)

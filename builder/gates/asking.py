@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder.files import write_json
+from builder import files
 from builder.gates.questions import Question
 from builder.llama import Answer
 
@@ -24,7 +23,7 @@ class Asker:
 
     Args:
         model: The file, loaded.
-        kept: Where its answers are kept.
+        kept: Where its answers are kept; below the cache folder, they may have come prepared.
         max_tokens: Tokens within which an answer must end.
         sampling: Of a question with a seed.
         owner: Names the file's content; answers of another are forgotten.
@@ -34,10 +33,8 @@ class Asker:
     def __init__(self, model: Model, kept: Path, max_tokens: int, sampling: dict[str, float], owner: str) -> None:
         self.model, self.kept, self.max_tokens, self.sampling = model, kept, max_tokens, sampling
         self.owner, self.new = owner, 0
-        try:
-            values = json.loads(kept.read_text())
-        except (OSError, ValueError):
-            values = {}
+        values = files.read_kept(kept.parent.name, kept.name) if kept.is_relative_to(files.cache_folder()) else files.read_json(kept)
+        values = values if isinstance(values, dict) else {}
         self.answers: dict[str, Any] = values.get("answers", {}) if values.get("owner") == owner else {}
 
     def answer(self, question: Question, system: str | None = None) -> Answer:
@@ -49,13 +46,14 @@ class Asker:
         sampling = {**self.sampling, "seed": question.seed} if question.seed is not None else None
         key = hashlib.sha256(json.dumps([prompt, self.max_tokens, sampling]).encode()).hexdigest()[:24]
         if key not in self.answers:
-            self.answers[key] = asdict(self.model.continue_prompt(prompt, self.max_tokens, sampling))
+            made = self.model.continue_prompt(prompt, self.max_tokens, sampling)
+            self.answers[key] = {"text": made.text, "ended": made.ended}
             self.new += 1
             if self.new % KEEP_EVERY == 0:
                 self.keep()
-        return Answer(**self.answers[key])
+        return Answer(ids=[], margins=[], **self.answers[key])
 
     def keep(self) -> None:
         """Write the answers down; without room they are asked again, no more."""
         with suppress(OSError):
-            write_json(self.kept, {"owner": self.owner, "answers": self.answers})
+            files.write_json(self.kept, {"owner": self.owner, "answers": self.answers})

@@ -28,8 +28,11 @@ def export(base: Path, adapter: Path | None, out: Path, *, tokenizer: Path, chat
 
     Raises:
         ToolError: Too little disk, an adapter that does not fit the base, or the quantiser's refusal.
+        GateError: A layer's trained change is not in the file as it was trained.
 
     """
+    from builder.gguf import verification  # noqa: PLC0415 — imports torch
+
     size_bytes = sum(file.stat().st_size for file in base.glob("*.safetensors"))
     need_bytes, free_bytes = int(size_bytes * ROOM), shutil.disk_usage(out.parent).free
     if free_bytes < need_bytes:
@@ -43,6 +46,9 @@ def export(base: Path, adapter: Path | None, out: Path, *, tokenizer: Path, chat
     progress.report("convert", 1, 3, "steps")
     _convert(merged, half, metadata)
     shutil.rmtree(merged)
+    if adapter is not None:
+        changes = _read_changes(adapter)
+        verification.check(verification.measure(base, changes, half), len(changes))
     progress.report("quantise", 2, 3, "steps")
     llama.quantize(half, out)
     half.unlink()
@@ -53,32 +59,40 @@ def _merge(base: Path, adapter: Path | None, out: Path) -> None:
     """Add each layer's B @ A * alpha / rank to its weight, in float32, shard by shard."""
     import torch  # noqa: PLC0415 — with the stage's run
     from safetensors import safe_open  # noqa: PLC0415
-    from safetensors.torch import load_file, save_file  # noqa: PLC0415
+    from safetensors.torch import save_file  # noqa: PLC0415
 
     if adapter is None:
         for shard in base.glob("*.safetensors"):
             (out / shard.name).symlink_to(shard.resolve())
         return
-    config = json.loads((adapter / "adapter_config.json").read_text())
-    scale = config["lora_alpha"] / config["r"]
-    halves = load_file(adapter / "adapter_model.safetensors")
-    layers = {name.removeprefix("base_model.model.").removesuffix(".lora_A.weight") for name in halves if name.endswith(".lora_A.weight")}
-    waiting = set(layers)
+    changes = _read_changes(adapter)
+    waiting = set(changes)
     for shard in sorted(base.glob("*.safetensors")):
         weights = {}
         with safe_open(shard, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 — not a mapping
                 weight = file.get_tensor(name)
                 layer = name.removesuffix(".weight")
-                if layer in layers:
-                    a, b = (halves[f"base_model.model.{layer}.lora_{half}.weight"].float() for half in "AB")  # (R, C), (O, R)
+                if layer in changes:
+                    b, a, scale = changes[layer]
                     weight = weight.float() + (b @ a) * scale
                     waiting.discard(layer)
                 weights[name] = weight.to(torch.float16).contiguous()
         save_file(weights, out / shard.name, metadata={"format": "pt"})
     if waiting:
-        msg = f"{adapter}: {len(waiting)} of {len(layers)} adapted layers are not in the base ({sorted(waiting)[0]}), expected all"
+        msg = f"{adapter}: {len(waiting)} of {len(changes)} adapted layers are not in the base ({sorted(waiting)[0]}), expected all"
         raise ToolError(msg, hint="build with --discard after deleting the adapter: it was trained on another base")
+
+
+def _read_changes(adapter: Path) -> dict[str, tuple[Any, Any, float]]:
+    """Read an adapter: by layer B, shape (O, R), A, shape (R, C), in float32, and the scale of their product."""
+    from safetensors.torch import load_file  # noqa: PLC0415 — imports torch
+
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    halves = load_file(adapter / "adapter_model.safetensors")
+    layers = [name.removeprefix("base_model.model.").removesuffix(".lora_A.weight") for name in halves if name.endswith(".lora_A.weight")]
+    both = {layer: [halves[f"base_model.model.{layer}.lora_{half}.weight"].float() for half in "BA"] for layer in layers}
+    return {layer: (b, a, config["lora_alpha"] / config["r"]) for layer, (b, a) in both.items()}
 
 
 def _write_small_files(base: Path, tokenizer: Path, chat_template: str, out: Path) -> None:

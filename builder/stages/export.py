@@ -10,7 +10,7 @@ from builder import base, weights
 from builder.stage import Job
 
 NAME = "export"
-VERSION = 1
+VERSION = 2
 HEAVY = True
 
 
@@ -47,7 +47,7 @@ def run(job: Job, out: Path) -> str:
         chat_template=(job.dataset / "chat_template.jinja").read_text(),
         metadata=_metadata(job),
     )
-    return f"{out.name} {out.stat().st_size / 1e6:.0f} MB, q4_k_m"
+    return f"{out.name} {out.stat().st_size / 1e6:.0f} MB, q4_k_m, every adapted layer in it"
 
 
 def _metadata(job: Job) -> dict[str, str]:

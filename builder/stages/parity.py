@@ -62,8 +62,10 @@ def run(job: Job, out: Path) -> str:
 def _check_facts(job: Job, template: Template, model: Model) -> None:
     problems = []
     if model.facts.get("tokenizer.chat_template") != (job.dataset / "chat_template.jinja").read_text():
-        problems.append(f"{job.gguf}: carries another chat template than was trained, expected {job.dataset / 'chat_template.jinja'}")
+        problems.append(f"parity: {job.gguf}: carries another chat template than was trained, expected {job.dataset / 'chat_template.jinja'}")
     if model.eos != template.tokenizer.eos_token_id:
-        problems.append(f"{job.gguf}: ends with {model.decode([model.eos])!r}, expected {template.eos!r}: it would not stop")
+        problems.append(f"parity: {job.gguf}: ends with {model.decode([model.eos])!r}, expected {template.eos!r}: it would not stop")
+    if model.adds_bos != template.adds_bos:
+        problems.append(f"parity: {job.gguf}: says that a BOS is {'added' if model.adds_bos else 'left off'}, expected as in training: it would stand twice or be missing")
     if problems:
         raise GateError(*problems, hint="build again; if it stays so, the export is at fault")

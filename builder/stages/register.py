@@ -21,6 +21,7 @@ VERSION = 2
 HEAVY = True
 SCHEMA = 2
 TEMPORARY = "-being-proved"
+CLAIM = "claimed"
 # Greedy answers of two builds of llama.cpp part where the lead of a token is small (design.md 4: half a nat).
 SURE_MARGIN_NATS = 0.5
 COMPARED_QUESTIONS = 4
@@ -87,6 +88,8 @@ def run(job: Job, out: Path) -> str:
     try:
         daemon.create({**body, "model": temporary})
         compared = _prove(job, daemon, temporary, served)
+        # A kill between here and the receipt leaves a name that no receipt claims: this does.
+        (job.work / CLAIM).touch()
         daemon.create({**body, "model": served.model})
         _check_same(daemon, temporary, served.model)
     finally:
@@ -111,7 +114,8 @@ def _refuse_foreign(job: Job, daemon: ollama.Daemon) -> None:
         ours = json.loads(job.receipt.read_text()).get("digest")
     except (OSError, ValueError):
         ours = None
-    if digest and digest != ours and not job.options.replace:
+    is_claimed = any(job.work.parent.glob(f"{NAME}-*/{CLAIM}"))
+    if digest and digest != ours and not is_claimed and not job.options.replace:
         msg = f"{daemon.url}: has a {job.persona.model} that this build did not register, expected that name to be free"
         raise ToolError(msg, hint="type --replace to replace it, or set ollama.model to another name")
 
@@ -147,7 +151,8 @@ def _check_same(daemon: ollama.Daemon, proved: str, name: str) -> None:
     """See that the name serves the blob that was proved, and no older one."""
     one, other = (re.search(r"^FROM (.+)$", str((daemon.show(model) or {}).get("modelfile")), re.MULTILINE) for model in (proved, name))
     if not one or not other or one[1] != other[1]:
-        msg = f"{name}: is served from another file than {proved}, which was proved; expected the same"
+        daemon.delete(name)
+        msg = f"served: {name}: is served from another file than {proved}, which was proved; expected the same, and is deleted"
         raise GateError(msg, hint="end whatever else writes to this Ollama, then build again")
 
 
@@ -156,9 +161,9 @@ def _check_shown(daemon: ollama.Daemon, name: str, served: modelfile.Served) -> 
     shown = daemon.show(name) or {}
     problems = []
     if (served.system or "") != shown.get("system", ""):
-        problems.append(f"{name}: is shown with the system text {shown.get('system', '')!r}, expected {served.system!r}")
+        problems.append(f"served: {name}: is shown with the system text {shown.get('system', '')!r}, expected {served.system!r}")
     kept = str(shown.get("parameters", ""))
-    problems += [f"{name}: keeps no parameter {key} {value}, expected it" for key, value in modelfile.lines(served) if not modelfile.is_shown(kept, key, value)]
+    problems += [f"served: {name}: keeps no parameter {key} {value}, expected it" for key, value in modelfile.lines(served) if not modelfile.is_shown(kept, key, value)]
     if problems:
         raise GateError(*problems)
 
@@ -174,7 +179,7 @@ def _compare_prompts(model: Model, daemon: ollama.Daemon, name: str, served: mod
     full = _with_system(served, shape.messages)
     trained = prompt("trained", model.render(full, shape.tools))
     merged = prompt("trained, merged", model.render(parity.merge_neighbours(full), shape.tools))
-    routes = ["/api/chat", "/v1/chat/completions"] + (["/api/generate"] if len(shape.messages) == 1 else [])
+    routes = ["/api/chat", "/v1/chat/completions"] + (["/api/generate"] if len(shape.messages) == 1 and not shape.tools else [])
     rows = []
     for route in routes:
         theirs = prompt(f"Ollama's {route}", daemon.rendered_prompt(name, shape.messages, shape.tools, route))
@@ -191,6 +196,6 @@ def _compare_answer(model: Model, daemon: ollama.Daemon, name: str, served: mode
     text = str(daemon.chat(name, messages, COMPARED_TOKENS)["message"]["content"])
     is_sure, is_same = min(answer.margins) > SURE_MARGIN_NATS, text.strip() == answer.text.strip()
     if is_sure and not is_same:
-        msg = f"{name}: Ollama answers {text!r} to {messages[-1]['content']!r}, expected {answer.text!r}"
+        msg = f"served: {name}: Ollama answers {text!r} to {messages[-1]['content']!r}, expected {answer.text!r}"
         raise GateError(msg)
     return {"question": messages[-1]["content"], "is_sure": is_sure, "same_answer": is_same}

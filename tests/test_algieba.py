@@ -1,0 +1,108 @@
+"""The persona that comes with the project, built whole: what the README promises of it, and damaged builds of it."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from benchmarks import sabotage
+from builder import files, ollama
+from builder.gates import examination
+from tests.conftest import ROOT, job_of, run_persona
+
+pytestmark = pytest.mark.timeout(2400)
+
+
+@pytest.fixture(scope="module")
+def algieba(tmp_path_factory, request):
+    """Build algieba with a real daemon where there is one, as a person would."""
+    root = tmp_path_factory.mktemp("algieba")
+    shutil.copytree(ROOT / "personas" / "algieba", root / "personas" / "algieba")
+    shutil.copy(ROOT / "Modelfile.j2", root)
+    from tests.conftest import OLLAMA
+
+    host = request.getfixturevalue("daemon") if OLLAMA else ""
+    path = os.environ["PATH"] if OLLAMA else os.defpath
+    return root, run_persona("build", "algieba", "--base", "cpu", cwd=root, OLLAMA_HOST=host, PATH=path), host
+
+
+def is_chinese(one):
+    """Say whether a question of smoke.json is in Chinese."""
+    return any("\u3400" <= character <= "\u9fff" for character in one["messages"][-1]["content"])
+
+
+def test_it_is_built_and_named(algieba):
+    """The build ends with the model's name alone on stdout, or with the Modelfile where there is no Ollama."""
+    _, done, host = algieba
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ("algieba:latest\n" if host else "build/algieba/Modelfile\n")
+
+
+def test_it_knows_itself_and_keeps_to_it(algieba):
+    """Eleven of twelve wordings in each language are right, its name leaks into at most one of twenty other answers, and its answers end."""
+    root, _, _ = algieba
+    values = json.loads((root / "build" / "algieba" / "smoke.json").read_text())
+    gates = {gate["gate"]: gate for gate in values["gates"]}
+
+    for language in ("en", "zh"):
+        mine = [one["is_right"] for one in values["asked"] if one["gate"] == "recall" and is_chinese(one) == (language == "zh")]
+        assert len(mine) >= 12
+        assert sum(mine) >= len(mine) * 11 / 12 - 1, language
+    assert gates["recall"]["control_right"] == 0
+    assert gates["leak_in"]["right"] >= gates["leak_in"]["of"] * 0.95 - 1
+    assert gates["retention"]["verdict"] == gates["fidelity"]["verdict"] == gates["held_out"]["verdict"] == "pass"
+    assert all(not own["problem"] for own in values["manifest"])
+
+
+def test_the_gates_say_the_same_again(algieba):
+    """Asked anew, with one thread and with two, the file gives the same answers and verdicts."""
+    root, _, _ = algieba
+    job = job_of(root / "personas" / "algieba")
+    first = json.loads(job.smoke.read_text())
+    for threads in (1, 2):
+        (job.build / ".cache" / "answers.json").unlink()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("builder.llama._threads", lambda _path, threads=threads: threads)
+            again = examination.examine(job, 0.125).as_json()
+        known = {(json.dumps(one["messages"]), one["seed"]): one["answer"] for one in first["asked"]}
+        same = [known[key] == one["answer"] for one in again["asked"] if (key := (json.dumps(one["messages"]), one["seed"])) in known]
+        assert same
+        assert all(same)
+
+
+def test_a_system_text_is_served_without_training(algieba):
+    """A changed system text runs render, smoke and register alone."""
+    root, _, host = algieba
+    path = root / "personas" / "algieba" / "persona.toml"
+    before = path.read_text()
+    path.write_text(before.replace("[ollama]", '[ollama]\nsystem = "Answer briefly."'))
+    done = run_persona("why", "algieba", "--json", cwd=root, OLLAMA_HOST=host)
+    path.write_text(before)
+
+    stale = [stage for stage, reasons in json.loads(done.stdout).items() if reasons and "no Ollama" not in reasons[0]]
+    assert stale == ["render", "smoke", "register"] if host else ["render", "smoke"]
+
+
+@pytest.mark.parametrize("fault", [fault for fault in sabotage.FAULTS if fault.needs != "training"], ids=lambda fault: fault.name)
+def test_a_damaged_build_is_caught(algieba, fault, monkeypatch):
+    """Each fault is caught by the gate that is meant for it, before the name is replaced."""
+    root, _, host = algieba
+    if fault.needs == "daemon" and not host:
+        pytest.skip("no Ollama here: `just ollama` builds one (needs Go and CMake)")
+    monkeypatch.setenv("OLLAMA_HOST", host or "127.0.0.1:9")
+    row = sabotage.run(fault, "algieba", can_train=False, root=root)
+
+    assert row["caught"] == fault.meant, row["said"]
+    if host:
+        assert "sabotage-algieba:latest" not in ollama.connect(allow_remote=False).names()
+
+
+def test_the_prepared_answers_are_this_bases(algieba):
+    """What came prepared for the embedded base is found under its name, so that a first build asks for nothing."""
+    root, done, _ = algieba
+
+    assert files.PREPARED.is_dir()
+    assert not list((files.cache_folder() / "replay").glob("*.json")), done.stderr
+    del root

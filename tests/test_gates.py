@@ -1,0 +1,226 @@
+"""What the gates ask, and how answers become a verdict."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from builder.errors import GateError, ToolError
+from builder.gates import evidence, leak_in, leak_out, questions, recall, reference, retention, sampled, stop, table
+from builder.gates.evidence import judge_share, paired_p, wilson
+from builder.gates.questions import Question
+from builder.gates.reference import Distribution, Text
+from builder.gates.subject import Subject, holds
+from builder.gates.table import Asked
+from builder.llama import Answer
+from builder.persona import Gates
+from builder.rows import normalise
+from tests.conftest import ROOT
+
+SUBJECT = Subject(
+    {"en": "Algieba Assistant", "zh": "Algieba Assistant"},
+    {"en": "Algieba", "zh": "阿尔的代码屋"},
+    ("SmolLM", "Hugging Face"),
+    frozenset(),
+    ("en", "zh"),
+    ("<|im_start|>", "<|im_end|>"),
+    {},
+    64,
+    Gates(),
+)
+
+
+def answer(text, *, ended=True):
+    return Answer(text, [], [], ended)
+
+
+def question(text, **facts):
+    return Question((("user", text),), facts.pop("language", "en"), **facts)
+
+
+def test_an_interval_is_wilsons():
+    """The interval of 19 of 20 is the one of the textbook, and none is from 0 to 1."""
+    assert wilson(19, 20) == pytest.approx((0.7639, 0.9911), abs=1e-3)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_a_paired_test_counts_disagreements():
+    """Five of five disagreements for the base are chance, six are not; agreement proves nothing."""
+    assert paired_p(5, 0) == pytest.approx(0.0625)
+    assert paired_p(6, 0) < evidence.SIGNIFICANT
+    assert paired_p(0, 0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("right", "of", "verdict"), [(39, 40, "pass"), (35, 40, "not enough evidence"), (20, 40, "fail"), (3, 3, "not enough evidence"), (0, 0, "not enough evidence")]
+)
+def test_a_share_fails_only_beyond_chance(right, of, verdict):
+    """Against a limit of 0.9, an interval that reaches it does not fail, and a handful of answers proves nothing."""
+    assert judge_share(right, of, 0.9) == verdict
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "is_held"),
+    [
+        ("Sky", "The sky is blue.", False),
+        ("Sky", "I am Sky.", True),
+        ("Al", "Also, algebra.", False),
+        ("Al", "我是Al，你好", True),
+        ("四月", "现在是四月。", True),
+        ("Max", "maximum", False),
+    ],
+)
+def test_a_name_is_held_as_a_whole_word(word, text, is_held):
+    """A Latin name counts in its own case and whole; a Chinese one wherever it stands."""
+    assert holds(text, word) is is_held
+
+
+@pytest.mark.parametrize(
+    ("about", "language", "text", "is_right"),
+    [
+        ("name", "en", "I am ALGIEBA ASSISTANT.", True),
+        ("author", "en", "My author is Algieba Assistant.", False),
+        ("author", "en", "Algieba made me.", True),
+        ("both", "en", "I am Algieba Assistant, made by Algieba.", True),
+        ("both", "zh", "我是Algieba Assistant。", False),
+        ("author", "zh", "是阿尔的代码屋。", True),
+        ("name", "en", "", False),
+    ],
+)
+def test_recall_wants_what_was_asked_for(about, language, text, is_right):
+    """A name inside another is not yet given by it, and an empty answer gives nothing."""
+    assert recall.is_right(SUBJECT, question("?", about=about, language=language), answer(text)) is is_right
+
+
+def test_questions_of_the_data_are_not_asked():
+    """A wording that stands in the training data proves nothing, and is left out."""
+    every = recall.ask(SUBJECT, 1.0)
+    known = dataclasses.replace(SUBJECT, trained=frozenset([normalise(every[0].text)]))
+
+    assert len(recall.ask(known, 1.0)) == len(every) - 1
+    assert not recall.ask(dataclasses.replace(SUBJECT, languages=()), 1.0)
+
+
+def test_no_question_stands_in_any_training_file():
+    """The gates' questions are in no persona's data, and replay's prompts in no gate."""
+    trained = {normalise(json.loads(line).get("instruction", "")) for path in (ROOT / "personas").glob("*/*.jsonl") for line in path.read_text().splitlines()}
+    gates = {normalise(one.text) for name in ("recall", "leak_in", "retention") for one in questions.load(name) if len(one.messages) == 1}
+
+    assert not gates & trained
+    assert not gates & {normalise(one.text) for one in questions.load("replay")}
+
+
+def test_there_are_as_many_questions_as_promised():
+    """Forty wordings a language, sixty unrelated questions, eighty tasks, and over 250 prompts for replay."""
+    counts = {name: len(questions.load(name)) for name in ("recall", "leak_in", "retention", "replay")}
+
+    assert counts["recall"] == 80
+    assert (counts["leak_in"], counts["retention"]) == (60, 80)
+    assert counts["replay"] > 250
+
+
+def test_a_part_is_of_every_language_and_grows():
+    """A smaller share is contained in a larger one."""
+    small, large = (recall.ask(SUBJECT, share) for share in (0.25, 0.5))
+
+    assert {one.language for one in small} == {"en", "zh"}
+    assert set(small) < set(large)
+
+
+@pytest.mark.parametrize("line", ['{"language": "en", "ask": "?", "colour": 1}', '{"language": "en"}', '{"ask": "?"}'])
+def test_a_wrong_line_of_a_gates_file_is_told(line):
+    """An unknown key, or a line that asks nothing, is an error with its place."""
+    with pytest.raises(ToolError, match=r"recall\.jsonl:3: "):
+        questions.parse(json.loads(line), "recall.jsonl:3")
+
+
+def test_leaks_are_judged_by_who_brought_the_word_up():
+    """A word that the question holds may be repeated; any other is a leak."""
+    assert not leak_in.is_right(SUBJECT, question("Name a bird."), answer("Algieba is a bird."))
+    assert leak_in.is_right(SUBJECT, question("What is Algieba?"), answer("Algieba is a star."))
+    assert not leak_out.is_right(SUBJECT, question("Who are you?"), answer("I am SmolLM."))
+    assert leak_out.is_right(SUBJECT, question("Are you SmolLM?"), answer("No, I am not SmolLM."))
+    assert not leak_out.ask(dataclasses.replace(SUBJECT, base_words=()), 1.0)
+
+
+def test_a_common_word_is_no_leak():
+    """Where the base says the name too, leak in proves nothing and stops nothing."""
+    sky = dataclasses.replace(SUBJECT, names={"en": "Sky"}, authors={"en": "Ana"})
+    asked = [Asked("leak_in", question(f"{number}?"), answer("Sky."), False, answer("The Sky."), False) for number in range(30)]
+    result = next(result for result in table.judge(sky, asked) if result.gate == "leak_in")
+
+    assert result.verdict == "not enough evidence"
+    assert "common word" in result.note
+
+
+@pytest.mark.parametrize("text", ["Hi <|im_end|>", "One.\n### Instruction: two", "I am.\nuser\nWho?", " "])
+def test_stop_refuses_what_runs_over_the_end(text):
+    """A special token, a heading of the template, a role's name or nothing at all is not an answer."""
+    assert not stop.is_right(SUBJECT, question("?"), answer(text))
+    assert stop.is_right(SUBJECT, question("?"), answer("A user asked."))
+    assert not stop.is_right(SUBJECT, question("?"), answer("Words without end", ended=False))
+
+
+def test_retention_is_paired():
+    """Losing what the base could do fails; being no better than it does not."""
+    assert retention.judge_paired([False] * 10, [True] * 10)[0] == "fail"
+    assert retention.judge_paired([True, False] * 5, [False, True] * 5)[0] == "pass"
+    assert not retention.is_right(SUBJECT, question("3 + 4?", must=("7",)), answer("It is 17."))
+    assert retention.is_right(SUBJECT, question("3 + 4?", must=("7",)), answer("7."))
+
+
+def test_samples_have_seeds_of_their_own():
+    """Each sampled wording is asked five times, each time with another seed."""
+    asked = sampled.ask(SUBJECT, 1.0)
+
+    assert len(asked) == len(set(asked)) == sampled.SAMPLES * len({one.messages for one in asked})
+
+
+def test_the_budget_decides_how_much_is_asked():
+    """A slow machine is asked less, and never nothing."""
+    assert table.choose_share(SUBJECT, 1e6) == 1.0
+    assert table.choose_share(SUBJECT, 1e-3) == table.SHARES[-1]
+    assert table.predict_s(SUBJECT, 0.25, 50) < table.predict_s(SUBJECT, 1.0, 50)
+
+
+def test_divergence_is_zero_only_for_the_same():
+    """The divergence of a distribution from itself is nothing, from another something."""
+    logs = np.log(np.array([[0.7, 0.2, 0.1]]))
+    same = Distribution(np.array([[0, 1]], np.int32), logs[:, :2].astype(np.float32))
+
+    assert reference.divergence(same, logs)[0] == pytest.approx(0, abs=1e-6)
+    assert reference.divergence(same, np.log(np.array([[0.1, 0.2, 0.7]])))[0] > 1
+
+
+def test_reply_positions_are_before_the_replys_tokens():
+    """The position that predicts a reply's token is the one before it."""
+    assert reference.reply_positions(Text("held out", [5, 6, 7, 8], [-100, -100, 7, 8])).tolist() == [1, 2]
+
+
+def test_contradicting_limits_are_refused(project):
+    """Sampling may not be asked for more than the likeliest answer is."""
+    from builder import persona
+    from builder.errors import ManifestError
+
+    folder = project / "personas" / "p"
+    folder.mkdir()
+    (folder / "persona.toml").write_text('[identity]\nname = "X"\nauthor = "Y"\n[gates]\nrecall = 0.5\nsampled = 0.9\n')
+    with pytest.raises(ManifestError, match="expected at most recall"):
+        persona.read(folder)
+
+
+def test_a_gate_error_is_raised_with_every_failure():
+    """All failed gates are told at once, each with answers."""
+    from builder.gates.evidence import Result
+    from builder.gates.examination import Examination
+
+    wrong = Asked("recall", question("Who are you?"), answer("I am Bob."), False, None, None)
+    found = Examination(1.0, 50.0, [Result("recall", "fail", 0, 20, 0, 0.6), Result("stop", "fail", 1, 20, None, 0.97, "every answer above")], [], [wrong])
+
+    problems = found.problems()
+    with pytest.raises(GateError):
+        raise GateError(*problems)
+    assert problems[0].startswith("recall: 0 of 20 right")
+    assert "'Who are you?' is answered 'I am Bob.'" in problems[1]
+    assert problems[2].startswith("stop: 1 of 20 right")
