@@ -60,6 +60,12 @@ def test_a_share_fails_only_beyond_chance(right, of, verdict):
     assert judge_share(right, of, 0.9) == verdict
 
 
+def test_nothing_wrong_is_never_a_failure():
+    """All of eighty right passes a limit of one, whatever rounding makes of the interval; one of them wrong does not."""
+    assert judge_share(80, 80, 1.0) == "pass"
+    assert judge_share(79, 80, 1.0) == "fail"
+
+
 @pytest.mark.parametrize(
     ("word", "text", "is_held"),
     [

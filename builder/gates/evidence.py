@@ -67,6 +67,6 @@ def paired_p(only_base: int, only_persona: int) -> float:
 
 def judge_share(right: int, of: int, limit: float) -> Verdict:
     """Hold a share against the least it should be: it fails only where chance cannot explain it."""
-    if of and wilson(right, of)[1] < limit:
+    if of and right / of < limit and wilson(right, of)[1] < limit:
         return "fail"
     return "pass" if of >= LEAST_ANSWERS and right / of >= limit else "not enough evidence"
