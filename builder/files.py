@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-# The embedded base's own answers, so that the first build on a laptop need not ask for them: `just prepare` renews them.
+# The embedded base's own answers, so that the first build on a laptop need not ask for them; CONTRIBUTING says how they are renewed.
 PREPARED = Path(__file__).parent / "prepared"
 
 

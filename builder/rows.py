@@ -55,6 +55,14 @@ def read(persona: Persona) -> list[Row]:
         DataError: A file or a row is not as it must be; all mistakes at once.
 
     """
+    rows, problems = collect(persona)
+    if problems:
+        raise DataError(*problems)
+    return rows
+
+
+def collect(persona: Persona) -> tuple[list[Row], list[str]]:
+    """Read what can be read of a persona's data files, and name every mistake of the rest."""
     rows: list[Row] = []
     problems: list[str] = []
     for path in persona.data_files:
@@ -70,9 +78,7 @@ def read(persona: Persona) -> list[Row]:
                 rows.append(Row(where, _conversation(value, persona)))
             except ValueError as error:
                 problems.append(f"{where}: {error}")
-    if problems:
-        raise DataError(*problems)
-    return rows
+    return rows, problems
 
 
 def _raw_rows(path: Path) -> Iterator[tuple[str, Any]]:

@@ -23,6 +23,7 @@ class Result:
     of: int = 0
     control_right: int | None = None
     limit: float | None = None
+    """The least share that must be right, or the greatest figure of the note."""
     note: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
 

@@ -57,9 +57,8 @@ class Examination:
                 yield f"manifest: {own.question.ask!r} is answered {own.answer.text!r}: {own.problem}"
         for result in self.results:
             if result.verdict == "fail":
-                count = f"{result.right} of {result.of} right, " if result.of else ""
-                limit = f", expected {result.limit:.0%} or more" if result.of and result.limit is not None and result.gate in table.LIMITS else ""
-                yield f"{result.gate}: {count}{result.note or 'beyond chance'}{limit if result.gate not in ('leak_in', 'leak_out') else ''}"
+                share = f"{result.right} of {result.of} right, expected {result.limit:.0%} or more" if result.limit is not None and result.of and not result.figures else ""
+                yield f"{result.gate}: {', '.join(filter(None, (share, result.note)))}"
                 for one in [one for one in self.asked if _is_wrong(result.gate, one)][:EXAMPLES]:
                     yield f"  {one.question.text!r} is answered {one.answer.text!r}"
 

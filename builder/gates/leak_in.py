@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from builder.gates import questions
-from builder.gates.evidence import Verdict, judge_share
 from builder.gates.questions import Question
 from builder.gates.subject import Subject, holds
 from builder.llama import Answer
@@ -22,6 +21,6 @@ def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
     return not any(holds(answer.text, word) and not holds(question.text, word) for word in subject.own_words)
 
 
-def judge(subject: Subject, right: int, of: int) -> Verdict:
-    """Hold the share of clean answers against `gates.leak_in`."""
-    return judge_share(right, of, 1 - subject.limits.leak_in)
+def least(subject: Subject) -> float:
+    """Give the least share that must be right, from `gates.leak_in`."""
+    return 1 - subject.limits.leak_in

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from builder.gates.evidence import Verdict, judge_share
 from builder.gates.questions import Question
 from builder.gates.subject import Subject
 from builder.llama import Answer
@@ -24,6 +23,6 @@ def is_right(subject: Subject, _question: Question, answer: Answer) -> bool:
     return answer.ended and bool(answer.text.strip()) and not SCAFFOLD.search(answer.text) and not any(token in answer.text for token in subject.special)
 
 
-def judge(subject: Subject, right: int, of: int) -> Verdict:
-    """Hold the share against `gates.stop`."""
-    return judge_share(right, of, subject.limits.stop)
+def least(subject: Subject) -> float:
+    """Give the least share that must be right, from `gates.stop`."""
+    return subject.limits.stop

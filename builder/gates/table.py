@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from builder import progress
 from builder.gates import leak_in, leak_out, recall, retention, sampled, stop
 from builder.gates.asking import Asker
-from builder.gates.evidence import Result
+from builder.gates.evidence import Result, judge_share
 from builder.gates.questions import Question
 from builder.gates.subject import Subject, holds
 from builder.llama import Answer
 
 GATES = (recall, leak_in, leak_out, retention, sampled)
-LIMITS = {"recall": "recall", "leak_in": "leak_in", "leak_out": "leak_out", "sampled": "sampled", "stop": "stop"}
 # Shares of the table a build may ask: few steps, so that a machine's mood does not change the questions.
 SHARES = (1.0, 0.5, 0.25, 0.125)
 # Tokens of an answer, its prompt's cost included, as measured on algieba (16) and its base (45).
@@ -70,23 +69,22 @@ def judge(subject: Subject, asked: list[Asked]) -> Iterator[Result]:
         mine = [one for one in asked if one.gate == gate.NAME]
         yield _judge(gate, subject, mine) if mine else Result(gate.NAME, "does not apply", note=_why_not(gate.NAME, subject))
     ends = [stop.is_right(subject, one.question, one.answer) for one in asked]
-    yield Result(stop.NAME, stop.judge(subject, sum(ends), len(ends)), sum(ends), len(ends), None, subject.limits.stop, "every answer above")
+    yield Result(stop.NAME, judge_share(sum(ends), len(ends), stop.least(subject)), sum(ends), len(ends), None, stop.least(subject), "every answer above")
 
 
 def _judge(gate: Any, subject: Subject, mine: list[Asked]) -> Result:
     right = [one.is_right for one in mine]
     control = [bool(one.control_is_right) for one in mine if one.control is not None]
-    control_right = sum(control) if control else None
-    limit = getattr(subject.limits, LIMITS[gate.NAME]) if gate.NAME in LIMITS else None
+    found = Result(gate.NAME, "not enough evidence", sum(right), len(right), sum(control) if control else None)
     if gate is retention:
         if len(control) != len(right):
-            return Result(gate.NAME, "not enough evidence", sum(right), len(right), None, None, "the base is not here to compare with")
+            return replace(found, note="the base is not here to compare with")
         verdict, note = retention.judge_paired(right, control)
-        return Result(gate.NAME, verdict, sum(right), len(right), control_right, None, note)
+        return replace(found, verdict=verdict, note=note)
+    found = replace(found, limit=gate.least(subject))
     if gate is leak_in and (common := [word for word in subject.own_words if any(one.control and holds(one.control.text, word) for one in mine)]):
-        note = f"the base says {common[0]!r} too: it is a common word, and proves nothing"
-        return Result(gate.NAME, "not enough evidence", sum(right), len(right), control_right, limit, note)
-    return Result(gate.NAME, gate.judge(subject, sum(right), len(right)), sum(right), len(right), control_right, limit)
+        return replace(found, note=f"the base says {common[0]!r} too: it is a common word, and proves nothing")
+    return replace(found, verdict=judge_share(sum(right), len(right), gate.least(subject)))
 
 
 def _why_not(name: str, subject: Subject) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from builder import base
 from builder.conversation import Template
 from builder.errors import DataError
-from builder.rows import Row, read
+from builder.rows import Row, collect
 from builder.stage import Job
 
 NAME = "data"
@@ -49,8 +49,8 @@ def run(job: Job, out: Path) -> str:
     """Write the encoded rows; see `builder.rows` for what a row may be."""
     manifest = job.persona.manifest
     template = Template(job.base, manifest.data.template, base.read(job.base).family)
-    rows = read(job.persona)
-    encoded = _encode(rows, template, manifest.training.max_length)
+    rows, problems = collect(job.persona)
+    encoded = _encode(rows, problems, template, manifest.training.max_length)
     out.mkdir()
     (out / "chat_template.jinja").write_text(template.jinja)
     held = [is_held_out(row, manifest.data.held_out) for row in rows]
@@ -69,8 +69,8 @@ def is_held_out(row: Row, share: float) -> bool:
     return bucket < share * BUCKETS
 
 
-def _encode(rows: list[Row], template: Template, max_length: int) -> list[dict[str, Any]]:
-    problems: list[str] = []
+def _encode(rows: list[Row], problems: list[str], template: Template, max_length: int) -> list[dict[str, Any]]:
+    """Encode rows that were read; raise with what could not be read and what cannot be trained on, all at once."""
     seen: dict[str, str] = {}
     encoded = []
     for row in rows:
