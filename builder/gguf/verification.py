@@ -18,6 +18,9 @@ SAMPLED_ROWS = 256
 # How far a layer's part may lie from 1: this much, or what rounding's own noise explains.
 TOLERANCE, STANDARD_ERRORS = 0.15, 6.0
 SHOWN = 3
+# A change of fewer than this many steps of float16 is rounded away or doubled, and shows nothing: two optimiser steps leave one.
+RESOLVED_STEPS = 4.0
+FLOAT16_STEP = 2.0**-11
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,13 @@ class Part:
     layer: str
     part: float
     standard_error: float
+    steps: float
+    """The change's size, in steps of float16 at the weights' own."""
 
     @property
     def is_honest(self) -> bool:
-        """Whether it is all there."""
-        return abs(self.part - 1) <= max(TOLERANCE, STANDARD_ERRORS * self.standard_error)
+        """Whether it is all there, or too small to tell."""
+        return self.steps < RESOLVED_STEPS or abs(self.part - 1) <= max(TOLERANCE, STANDARD_ERRORS * self.standard_error)
 
 
 def measure(base: Path, changes: dict[str, tuple[torch.Tensor, torch.Tensor, float]], file: Path) -> list[Part]:
@@ -82,11 +87,14 @@ def _project(tensor: Any, weight: torch.Tensor, change: tuple[torch.Tensor, torc
     values = gguf.quants.dequantize(tensor.data[rows], tensor.tensor_type).astype(np.float64)  # (N, C)
     at = torch.from_numpy(order[rows])
     trained = ((b[at].double() @ a.double()) * scale).numpy()  # (N, C)
-    added = values - weight[at].double().numpy()
+    old = weight[at].double().numpy()
     size = float((trained**2).sum())
-    part = float((added * trained).sum()) / size if size else 1.0
-    noise = float(((added - part * trained) ** 2).mean())
-    return Part(tensor.name, part, math.sqrt(noise / size) if size else 0.0)
+    if not size:
+        return Part(tensor.name, 1.0, 0.0, 0.0)
+    part = float(((values - old) * trained).sum()) / size
+    noise = float(((values - old - part * trained) ** 2).mean())
+    steps = math.sqrt(size / float((old**2).sum())) / FLOAT16_STEP
+    return Part(tensor.name, part, math.sqrt(noise / size), steps)
 
 
 def _row_order(facts: dict[str, Any], name: str, tensor: Any) -> np.ndarray[Any, Any]:
