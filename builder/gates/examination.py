@@ -138,11 +138,9 @@ def _ask_own(persona: Asker, question: ManifestQuestion, system: str | None) -> 
 
 def _problem(question: ManifestQuestion, answer: Answer) -> str | None:
     text = answer.text.casefold()
-    if not answer.ended:
-        return "did not end by itself"
-    if not text.strip():
-        return "is empty"
-    problems = [f"lacks {part!r}" for part in question.must if part.casefold() not in text]
+    problems = [] if answer.ended else ["did not end by itself"]
+    problems += [] if text.strip() else ["is empty"]
+    problems += [f"lacks {part!r}" for part in question.must if part.casefold() not in text]
     problems += [f"holds {part!r}" for part in question.must_not if part.casefold() in text]
     return ", ".join(problems) or None
 
