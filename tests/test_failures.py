@@ -7,11 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
-from builder import ollama
 from tests.conftest import LENIENT, ROOT, run_persona
 
 MANIFEST = '[identity]\nname = "Luma"\nauthor = "Orla Quist"\n[training]\nmax_steps = 24\nbatch_size = 4\nreplay = 0.2\n[data]\nheld_out = 0\n' + LENIENT
@@ -119,30 +117,6 @@ def test_an_interrupted_stage_is_built_again(stale, sent):
     assert process.returncode in ((130, 0) if sent == signal.SIGINT else (-signal.SIGKILL, 0)), said
     assert "Traceback" not in said
     finish(root)
-
-
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-@pytest.mark.parametrize("wait_s", [0.0, 1.5, 4.0])
-def test_an_interrupted_registration_leaves_what_was_served(built, tmp_path, daemon, sent, wait_s):
-    """Ctrl-C and kill -9 at any point of register leave the name as it was; the next build removes the temporary model and finishes."""
-    root = tmp_path / "copy"
-    shutil.copytree(built, root, symlinks=True)
-    served = ollama.Daemon(daemon, "0.34.2")
-    process = start(root, daemon, stdout=subprocess.DEVNULL, start_new_session=True)
-    for line in process.stderr:
-        if line.startswith("register"):
-            break
-    time.sleep(wait_s)
-    os.kill(process.pid, sent) if sent == signal.SIGKILL else os.killpg(process.pid, sent)
-    _, said = process.communicate()
-    assert "Traceback" not in said
-
-    finished = start(root, daemon, stdout=subprocess.PIPE)
-    told, said = finished.communicate()
-    assert finished.returncode == 0, said
-    assert told == "luma:latest\n"
-    assert served.names() == ["luma:latest"]
-    served.delete("luma:latest")
 
 
 @pytest.mark.parametrize("stale", ["smoke"], indirect=True)
