@@ -105,7 +105,7 @@ class Data(_Table):
     template: Literal["base", "chatml", "alpaca"] = Field(
         "base", description="The chat template trained and served under; `base` is the base's own, its default system text taken out."
     )
-    held_out: float = Field(0.1, ge=0, le=0.5, description="Share of the questions never trained on, asked by `smoke`.")
+    held_out: float = Field(0.1, ge=0, le=0.5, description="Share of the questions never trained on, on which its loss is held against the base's.")
 
 
 class Training(_Table):
@@ -147,7 +147,7 @@ class Question(_Table):
 class Smoke(_Table):
     """What the finished model is asked before it is registered."""
 
-    questions: tuple[Question, ...] = Field((), description="Questions beside the held-out rows and the unrelated ones.")
+    questions: tuple[Question, ...] = Field((), description="Questions beside the gates' own, asked with the served system text.")
     max_tokens: int = Field(192, ge=8, description="Tokens within which an answer must end by itself.")
 
 
