@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from builder import persona
+from builder import ollama, persona
 from builder.stage import Job, Options
 
 ROOT = Path(__file__).parent.parent
@@ -94,9 +94,9 @@ def job_of(folder: Path, **options) -> Job:
     return Job(persona.read(folder), root / "build" / folder.name, root / "Modelfile.j2", Options(**options))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def daemon(tmp_path_factory):
-    """Start a real Ollama on a private port and store."""
+    """Start a real Ollama on a private port and store, each module of tests its own."""
     if OLLAMA is None:
         pytest.skip("no Ollama here: `just ollama` builds one (needs Go and CMake)")
     folder = tmp_path_factory.mktemp("ollama")
@@ -123,9 +123,12 @@ def daemon(tmp_path_factory):
 
 @pytest.fixture
 def served(daemon, monkeypatch):
-    """Let the code under test find the private daemon."""
+    """Let the code under test find the private daemon, and leave nothing in it, whatever came of the test."""
     monkeypatch.setenv("OLLAMA_HOST", daemon)
-    return daemon
+    yield daemon
+    there = ollama.connect(allow_remote=False)
+    for name in there.names():
+        there.delete(name)
 
 
 def run_persona(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:

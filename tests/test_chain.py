@@ -165,7 +165,6 @@ def test_a_model_made_by_hand_is_not_replaced(short, tmp_path):
     with pytest.raises(ToolError, match="that this build did not register"):
         register.run(job, job.receipt)
     register.run(registered_job(short[0], tmp_path / "other", replace=True), job.receipt)
-    ollama.connect(allow_remote=False).delete("luma:latest")
 
 
 def test_a_silent_daemon_is_an_error(monkeypatch):
