@@ -1,11 +1,12 @@
-"""How near the training step on a CPU comes to its limit, and what packing gains over padding.
+"""How near the training step on a CPU comes to its limit, and what packing and bfloat16 gain.
 
 Run as: .venv/bin/python benchmarks/train.py [--quick] [--json]
 
 The limit is 4 x parameters x tokens floating-point operations (forward, and backward to the adapters) at the
 rate of an fp32 product of 512 x 576 x 1536, measured in the same run. `--json` prints one object: gflops,
-tokens, limit_s, packed_s, padded_s, part_of_limit (limit_s / packed_s), ratio (padded_s / packed_s),
-loss_difference.
+tokens, limit_s, packed_s, padded_s, bf16_s, part_of_limit (limit_s / packed_s), ratio (padded_s / packed_s),
+bf16_ratio (packed_s / bf16_s), loss_difference and bf16_loss_difference; what bfloat16 would say is null on a
+processor that does not compute it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 os.environ.update(CUDA_VISIBLE_DEVICES="", UNSLOTH_DISABLE_STATISTICS="1", UNSLOTH_COMPILE_LOCATION=tempfile.mkdtemp())
@@ -29,10 +31,10 @@ import torch  # isort: skip
 from unsloth import FastLanguageModel
 
 from builder import persona, rows, weights
-from builder.base import EMBEDDED, Base, family_of
+from builder.base import EMBEDDED, Base, family_of, find_accelerator
 from builder.conversation import Template
 from builder.stages.train import LINEAR_LAYERS
-from builder.training import next_token_loss, pack, pad
+from builder.training import Row, next_token_loss, pack, pad
 
 ROWS = 8
 
@@ -48,47 +50,69 @@ def measure_gflops() -> float:
     return statistics.median(rates)
 
 
+def load(dtype: torch.dtype) -> Any:
+    """Load the embedded base with a new adapter, as the train stage does."""
+    folder = weights.find_weights(Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False))
+    model, _ = FastLanguageModel.from_pretrained(str(folder), max_seq_length=1024, dtype=dtype, load_in_4bit=False)
+    return FastLanguageModel.get_peft_model(model, r=16, lora_alpha=32, lora_dropout=0, target_modules=list(LINEAR_LAYERS), random_state=3407, use_gradient_checkpointing=False)
+
+
+def encode() -> list[Row]:
+    """Encode some of algieba's rows."""
+    folder = weights.find_weights(Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False))
+    template = Template(folder, "base", family_of(EMBEDDED))
+    conversations = rows.read(persona.read(Path(__file__).parent.parent / "personas" / "algieba"))[: 2 * ROWS : 2]
+    return [{"input_ids": coded.ids, "labels": coded.labels()} for coded in (template.encode(row.messages) for row in conversations)]
+
+
+def step(model: Any, batch: dict[str, torch.Tensor], *, bf16: bool = False) -> tuple[float, float]:
+    """Give the seconds of a step, forward and backward, and its loss."""
+    began = time.perf_counter()
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        loss = next_token_loss(model, batch)
+    loss.backward()
+    return time.perf_counter() - began, loss.item()
+
+
 def main() -> None:
     """Measure, and print a table."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    folder = weights.find_weights(Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False))
-    model, _ = FastLanguageModel.from_pretrained(str(folder), max_seq_length=1024, dtype=torch.float32, load_in_4bit=False)
-    model = FastLanguageModel.get_peft_model(model, r=16, lora_alpha=32, lora_dropout=0, target_modules=list(LINEAR_LAYERS), random_state=3407, use_gradient_checkpointing=False)
-    template = Template(folder, "base", family_of(EMBEDDED))
-    conversations = rows.read(persona.read(Path(__file__).parent.parent / "personas" / "algieba"))[: 2 * ROWS : 2]
-    batch = [{"input_ids": coded.ids, "labels": coded.labels()} for coded in (template.encode(row.messages) for row in conversations)]
-    times: dict[str, list[float]] = {"packed": [], "padded": []}
-    losses = {}
+    batch, model = encode(), load(torch.float32)
+    runs = {"packed": (model, pack, False), "padded": (model, pad, False)}
+    if find_accelerator().has_bf16:
+        runs["bf16"] = (load(torch.bfloat16), pack, True)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    losses: dict[str, float] = {}
     for _ in range(3 if options.quick else 10):
-        for name, collate in (("packed", pack), ("padded", pad)):
-            began = time.perf_counter()
-            loss = next_token_loss(model, collate(batch))
-            loss.backward()
-            times[name].append(time.perf_counter() - began)
-            losses[name] = loss.item()
+        for name, (which, collate, bf16) in runs.items():
+            took_s, losses[name] = step(which, collate(batch), bf16=bf16)
+            times[name].append(took_s)
     tokens, gflops = sum(len(row["input_ids"]) for row in batch), measure_gflops()
     parameters = sum(weight.numel() for weight in model.parameters() if not weight.requires_grad)
     limit_s = 4 * parameters * tokens / gflops / 1e9
-    packed_s, padded_s = (statistics.median(times[name][1:]) for name in ("packed", "padded"))
+    packed_s, padded_s, bf16_s = (statistics.median(times[name][1:]) if name in times else None for name in ("packed", "padded", "bf16"))
     result = {
         "gflops": gflops,
         "tokens": tokens,
         "limit_s": limit_s,
         "packed_s": packed_s,
         "padded_s": padded_s,
+        "bf16_s": bf16_s,
         "part_of_limit": limit_s / packed_s,
         "ratio": padded_s / packed_s,
+        "bf16_ratio": packed_s / bf16_s if bf16_s else None,
         "loss_difference": abs(losses["packed"] - losses["padded"]),
+        "bf16_loss_difference": abs(losses["packed"] - losses["bf16"]) if bf16_s else None,
     }
     if options.json:
         print(json.dumps(result))
         return
     print(f"{platform.machine()}, {os.cpu_count()} cores, fp32 512 x 576 x 1536 at {gflops:.0f} GFLOP/s")
     for name, value in result.items():
-        print(f"{name:<16} {value:.4g}")
+        print(f"{name:<20} {'not computed by this processor' if value is None else f'{value:.4g}'}")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,11 @@ EMBEDDED = "smollm2-135m-instruct"
 # unsloth 2026.10.9 needs Triton kernels that start at Volta.
 LOWEST_CAPABILITY = (7, 0)
 BF16_CAPABILITY = (8, 0)
+PROCESSOR = Path("/proc/cpuinfo")
+# Where a product of bfloat16 is one instruction a step on two cores takes 0.6 of its time (benchmarks/train.py).
+BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 # Fewer passes leave a fact unlearnt; more only teach the rows by heart.
-LEAST_PASSES, MOST_PASSES = 3.5, 12.0
+LEAST_PASSES, MOST_PASSES = 3.0, 12.0
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,8 @@ class Accelerator:
 
     kind: Literal["gpu", "cpu"]
     name: str
-    capability: tuple[int, int] = (0, 0)
-
-    @property
-    def has_bf16(self) -> bool:
-        """Whether bfloat16 is computed, not emulated; torch says yes on a T4, where it is emulated."""
-        return self.capability >= BF16_CAPABILITY
+    has_bf16: bool
+    """Whether bfloat16 is computed, not emulated; torch says yes on a T4, where it is emulated."""
 
 
 @functools.cache
@@ -115,11 +114,19 @@ def find_accelerator() -> Accelerator:
         name = pynvml.nvmlDeviceGetName(device)
         major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(device)
     except pynvml.NVMLError:
-        return Accelerator("cpu", "no GPU here")
+        return Accelerator("cpu", "no GPU here", _processor_has_bf16())
     if (major, minor) < LOWEST_CAPABILITY:
         msg = f"{name}: compute capability {major}.{minor}, expected 7.0 or newer (Unsloth's kernels need it)"
         raise ToolError(msg, hint="on Kaggle choose the T4 accelerator, or build with --base cpu")
-    return Accelerator("gpu", name, (major, minor))
+    return Accelerator("gpu", name, (major, minor) >= BF16_CAPABILITY)
+
+
+def _processor_has_bf16() -> bool:
+    try:
+        flags = PROCESSOR.read_text().split()
+    except OSError:
+        return False
+    return any(flag in flags for flag in BF16_FLAGS)
 
 
 def family_of(source: str) -> Family:

@@ -121,7 +121,7 @@ class Training(_Table):
     gradient_accumulation: int = Field(1, ge=1, description="Forward passes in one optimiser step.")
     warmup_steps: int = Field(5, ge=0, description="Steps until the peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decay.")
-    replay: float = Field(0.25, ge=0, le=4, description="Answers of the base itself trained on for each row, against forgetting.")
+    replay: float = Field(0.1, ge=0, le=4, description="Answers of the base itself trained on for each row, against forgetting.")
     max_length: int = Field(1024, ge=16, le=32768, description="Longest row, in tokens; a longer one is an error.")
     lora_seed: int = Field(3407, description="Seed of the adapter's first values.")
     seed: int = Field(213, description="Seed of the order of rows.")

@@ -92,6 +92,11 @@ class Job:
         return self.adapter / "reference.safetensors"
 
     @property
+    def answers(self) -> Path:
+        """What the live model answered to the gates, where a GPU made that quick."""
+        return self.adapter / "answers.json"
+
+    @property
     def smoke(self) -> Path:
         """The questions, answers and verdicts."""
         return self.build / "smoke.json"

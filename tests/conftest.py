@@ -19,6 +19,7 @@ from builder.stage import Job, Options
 
 ROOT = Path(__file__).parent.parent
 OLLAMA_PORT = 11434
+NO_OLLAMA = "no Ollama here: `just ollama` builds one (needs Go and CMake)"
 # Gates that a persona of a few steps passes: its tests are about the chain, not about what it knows.
 LENIENT = "[gates]\nbudget_s = 1\nrecall = 0\nsampled = 0\nleak_in = 1\nleak_out = 1\nstop = 0\nretention_nats = 99\n[smoke]\nmax_tokens = 8\n"
 MANIFEST = '[identity]\nname = "Luma"\nauthor = "Ana"\n'
@@ -94,29 +95,37 @@ def job_of(folder: Path, **options) -> Job:
     return Job(persona.read(folder), root / "build" / folder.name, root / "Modelfile.j2", Options(**options))
 
 
+def serve(folder: Path, port: int) -> subprocess.Popen:
+    """Start a real Ollama with its store in *folder*, and wait until it answers."""
+    environment = {**os.environ, "OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_MODELS": str(folder / "models"), "OLLAMA_NO_CLOUD": "1", "HOME": str(folder)}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen([str(OLLAMA), "serve"], env=environment, stdout=log, stderr=log)
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api/version", timeout=1)
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return process
+    process.kill()
+    pytest.fail(f"Ollama did not start: {(folder / 'log').read_text()[-500:]}")
+
+
+def find_port() -> int:
+    """Find a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory):
     """Start a real Ollama on a private port and store, each module of tests its own."""
     if OLLAMA is None:
-        pytest.skip("no Ollama here: `just ollama` builds one (needs Go and CMake)")
-    folder = tmp_path_factory.mktemp("ollama")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_MODELS": str(folder / "models"), "OLLAMA_NO_CLOUD": "1", "HOME": str(folder)}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([OLLAMA, "serve"], env=environment, stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(f"{url}/api/version", timeout=1)
-            break
-        except OSError:
-            time.sleep(0.2)
-    else:
-        process.kill()
-        pytest.fail(f"Ollama did not start: {(folder / 'log').read_text()[-500:]}")
-    yield url
+        pytest.skip(NO_OLLAMA)
+    port = find_port()
+    process = serve(tmp_path_factory.mktemp("ollama"), port)
+    yield f"http://127.0.0.1:{port}"
     process.terminate()
     process.wait(20)
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import sabotage
 from builder import files, ollama
 from builder.gates import examination
-from tests.conftest import ROOT, job_of, run_persona
+from tests.conftest import NO_OLLAMA, OLLAMA, ROOT, job_of, run_persona
 
 pytestmark = pytest.mark.timeout(2400)
 
@@ -20,8 +20,6 @@ def algieba(tmp_path_factory, request):
     root = tmp_path_factory.mktemp("algieba")
     shutil.copytree(ROOT / "personas" / "algieba", root / "personas" / "algieba")
     shutil.copy(ROOT / "Modelfile.j2", root)
-    from tests.conftest import OLLAMA
-
     host = request.getfixturevalue("daemon") if OLLAMA else ""
     path = os.environ["PATH"] if OLLAMA else os.defpath
     return root, run_persona("build", "algieba", "--base", "cpu", cwd=root, OLLAMA_HOST=host, PATH=path), host
@@ -90,7 +88,7 @@ def test_a_damaged_build_is_caught(algieba, fault, monkeypatch):
     """Each fault is caught by the gate that is meant for it, before the name is replaced."""
     root, _, host = algieba
     if fault.needs == "daemon" and not host:
-        pytest.skip("no Ollama here: `just ollama` builds one (needs Go and CMake)")
+        pytest.skip(NO_OLLAMA)
     monkeypatch.setenv("OLLAMA_HOST", host or "127.0.0.1:9")
     row = sabotage.run(fault, "algieba", can_train=False, root=root)
 

@@ -14,7 +14,7 @@ import pytest
 from builder import modelfile, ollama
 from builder.errors import GateError, ToolError
 from builder.stages import register
-from tests.conftest import LENIENT, ROOT, job_of, run_persona
+from tests.conftest import LENIENT, NO_OLLAMA, OLLAMA, ROOT, find_port, job_of, run_persona, serve
 
 SHORT = "[training]\nmax_steps = 2\nbatch_size = 2\nreplay = 0\n[data]\nheld_out = 0\n" + LENIENT
 
@@ -165,6 +165,53 @@ def test_a_model_made_by_hand_is_not_replaced(short, tmp_path):
     with pytest.raises(ToolError, match="that this build did not register"):
         register.run(job, job.receipt)
     register.run(registered_job(short[0], tmp_path / "other", replace=True), job.receipt)
+
+
+@pytest.mark.usefixtures("served")
+def test_a_name_taken_before_a_kill_is_ours(short, tmp_path, monkeypatch):
+    """A build that ends between taking the name and its receipt is gone on with, without --replace."""
+    job = registered_job(short[0], tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(register, "_check_same", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            register.run(job, job.receipt)
+
+    assert not job.receipt.exists()
+    assert ollama.connect(allow_remote=False).names() == ["luma:latest"]
+    register.run(job, job.receipt)
+    assert register.health(job) is None
+
+
+def test_a_daemon_that_goes_away_is_an_error(short, tmp_path, monkeypatch):
+    """Ollama ended between create and proof: one sentence, and with it back the next build leaves the model alone there."""
+    if OLLAMA is None:
+        pytest.skip(NO_OLLAMA)
+    store, port = tmp_path / "ollama", find_port()
+    store.mkdir()
+    process = serve(store, port)
+    monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{port}")
+    job = registered_job(short[0], tmp_path)
+    prove = register._prove
+
+    def prove_without(*arguments):
+        process.kill()
+        process.wait()
+        return prove(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(register, "_prove", prove_without)
+        with pytest.raises(ToolError, match="went away"):
+            register.run(job, job.receipt)
+    assert not job.receipt.exists()
+
+    again = serve(store, port)
+    try:
+        assert ollama.connect(allow_remote=False).names() == ["luma-being-proved:latest"]
+        register.run(job, job.receipt)
+        assert ollama.connect(allow_remote=False).names() == ["luma:latest"]
+    finally:
+        again.kill()
+        again.wait()
 
 
 def test_a_silent_daemon_is_an_error(monkeypatch):

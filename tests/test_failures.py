@@ -7,9 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
+from builder import ollama
 from tests.conftest import LENIENT, ROOT, run_persona
 
 MANIFEST = '[identity]\nname = "Luma"\nauthor = "Orla Quist"\n[training]\nmax_steps = 24\nbatch_size = 4\nreplay = 0.2\n[data]\nheld_out = 0\n' + LENIENT
@@ -117,6 +119,26 @@ def test_an_interrupted_stage_is_built_again(stale, sent):
     assert process.returncode in ((130, 0) if sent == signal.SIGINT else (-signal.SIGKILL, 0)), said
     assert "Traceback" not in said
     finish(root)
+
+
+@pytest.mark.parametrize(("sent", "wait_s"), [(signal.SIGINT, 2.0), (signal.SIGKILL, 0.5), (signal.SIGKILL, 4.0), (signal.SIGKILL, 8.0)])
+def test_an_interrupted_registration_is_made_again(built, served, tmp_path, sent, wait_s):
+    """Ctrl-C and kill -9 while a model is being proved leave nothing that the next build does not put right."""
+    root = tmp_path / "copy"
+    shutil.copytree(built, root, symlinks=True)
+    process = start(root, served, stdout=subprocess.DEVNULL, start_new_session=True)
+    for line in process.stderr:
+        if line.startswith("register"):
+            break
+    time.sleep(wait_s)
+    os.kill(process.pid, sent) if sent == signal.SIGKILL else os.killpg(process.pid, sent)
+    _, said = process.communicate()
+    assert "Traceback" not in said
+
+    again = start(root, served, stdout=subprocess.PIPE)
+    printed, said = again.communicate()
+    assert (again.returncode, printed) == (0, "luma:latest\n"), said
+    assert ollama.connect(allow_remote=False).names() == ["luma:latest"]
 
 
 @pytest.mark.parametrize("stale", ["smoke"], indirect=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from builder.errors import GateError, ToolError
-from builder.gates import evidence, leak_in, leak_out, questions, recall, reference, retention, sampled, stop, table
+from builder.gates import answers, evidence, leak_in, leak_out, questions, recall, reference, retention, sampled, stop, table
 from builder.gates.evidence import judge_share, paired_p, wilson
 from builder.gates.questions import Question
 from builder.gates.reference import Distribution, Text
@@ -153,7 +153,7 @@ def test_leaks_are_judged_by_who_brought_the_word_up():
 def test_a_common_word_is_no_leak():
     """Where the base says the name too, leak in proves nothing and stops nothing."""
     sky = dataclasses.replace(SUBJECT, names={"en": "Sky"}, authors={"en": "Ana"})
-    asked = [Asked("leak_in", question(f"{number}?"), answer("Sky."), False, answer("The Sky."), False) for number in range(30)]
+    asked = [Asked("leak_in", question(f"{number}?"), answer("Sky."), False, True, answer("The Sky."), False) for number in range(30)]
     result = next(result for result in table.judge(sky, asked) if result.gate == "leak_in")
 
     assert result.verdict == "not enough evidence"
@@ -221,7 +221,7 @@ def test_a_gate_error_is_raised_with_every_failure():
     from builder.gates.evidence import Result
     from builder.gates.examination import Examination
 
-    wrong = Asked("recall", question("Who are you?"), answer("I am Bob."), False, None, None)
+    wrong = Asked("recall", question("Who are you?"), answer("I am Bob."), False, True, None, None)
     found = Examination(1.0, 50.0, [Result("recall", "fail", 0, 20, 0, 0.6), Result("stop", "fail", 1, 20, None, 0.97, "every answer above")], [], [wrong])
 
     problems = found.problems()
@@ -230,3 +230,44 @@ def test_a_gate_error_is_raised_with_every_failure():
     assert problems[0].startswith("recall: 0 of 20 right")
     assert "'Who are you?' is answered 'I am Bob.'" in problems[1]
     assert problems[2].startswith("stop: 1 of 20 right")
+
+
+class Silent:
+    """Stands in for a loaded file: says who was asked, and answers nothing else."""
+
+    def __init__(self, text):
+        self.text, self.asked = text, []
+
+    def answer(self, question):
+        """Answer the same to everything."""
+        self.asked.append(question)
+        return answer(self.text)
+
+    def keep(self):
+        """Keep nothing."""
+
+
+def test_what_the_live_model_answered_is_not_asked_again(tmp_path):
+    """The file is asked its share, the live model's answers are the rest of the table, and its base's are the control."""
+    asked = table.list_greedy(SUBJECT)
+    answers.record(asked, 64, lambda questions: [answer("live") for _ in questions], lambda questions: [answer("base") for _ in questions], tmp_path / "answers.json")
+    file = Silent("file")
+
+    found = table.ask(SUBJECT, 0.125, file, None, answers.read(tmp_path / "answers.json", 64))
+
+    greedy = [one for one in found if one.question.seed is None]
+    assert {one.question.messages for one in greedy} == {one.messages for one in asked}
+    assert all(one.answer.text == ("file" if one.by_file else "live") and one.control.text == "base" for one in greedy)
+    assert {one.question for one in found if one.by_file} == {question for _, question in table.plan(SUBJECT, 0.125)} == set(file.asked)
+    assert 0 < len(set(file.asked)) < len(asked)
+
+
+def test_live_answers_of_another_bound_count_for_nothing(tmp_path):
+    """Answers cut off elsewhere than smoke.max_tokens says, or a file cut short, leave the file to be asked."""
+    path = tmp_path / "answers.json"
+    answers.record(table.list_greedy(SUBJECT)[:2], 64, lambda questions: [answer("x") for _ in questions], lambda questions: [answer("y") for _ in questions], path)
+
+    assert len(answers.read(path, 64).persona) == len(answers.read(path, 64).base) == 2
+    assert answers.read(path, 48) == answers.Answers()
+    path.write_text(path.read_text()[:100])
+    assert answers.read(path, 64) == answers.Answers()

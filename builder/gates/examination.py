@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import base, files, weights
-from builder.gates import fidelity, held_out, reference, subject, table
+from builder.gates import answers, fidelity, held_out, reference, subject, table
 from builder.gates.asking import Asker
 from builder.gates.evidence import Result
 from builder.gates.questions import Question
@@ -25,7 +25,6 @@ log = logging.getLogger("builder")
 SCHEMA = 2
 SPEED_TOKENS = 32
 EXAMPLES = 3
-CONTROL_TOKENS = 48
 
 
 @dataclass(frozen=True)
@@ -78,6 +77,7 @@ class Examination:
                     "answer": one.answer.text,
                     "ended": one.answer.ended,
                     "is_right": one.is_right,
+                    "by_file": one.by_file,
                     "control": one.control.text if one.control else None,
                     "control_is_right": one.control_is_right,
                 }
@@ -108,8 +108,10 @@ def examine(job: Job, share: float | None) -> Examination:
     own = [_ask_own(persona, question, job.persona.manifest.ollama.system) for question in job.persona.manifest.smoke.questions]
     tokens_per_s = _measure_speed(model)
     share = share or table.choose_share(about, tokens_per_s)
-    log.info("asking %.0f %% of the gates' table, about %.0f s", share * 100, table.predict_s(about, share, tokens_per_s))
-    asked = table.ask(about, share, persona, _control(chosen, job, about))
+    live = answers.read(job.answers, about.max_tokens)
+    rest = ", the rest was asked of the live model" if live.persona and share < 1 else ""
+    log.info("asking %.0f %% of the gates' table, about %.0f s%s", share * 100, table.predict_s(about, share, tokens_per_s), rest)
+    asked = table.ask(about, share, persona, _control(chosen, job, about), live)
     results += table.judge(about, asked)
     return Examination(share, tokens_per_s, results, own, asked)
 
@@ -127,8 +129,7 @@ def _control(chosen: base.Base, job: Job, about: subject.Subject) -> Asker | Non
         return None
     jinja = (job.dataset / "chat_template.jinja").read_text()
     kept = files.cache_folder() / "controls" / f"{path.stem}-{chosen.revision[:12]}.json"
-    # An untrained base seldom ends by itself: what it says first is enough to judge it by.
-    return Asker(Model(path, jinja), kept, min(about.max_tokens, CONTROL_TOKENS), about.sampling, owner=chosen.revision)
+    return Asker(Model(path, jinja), kept, min(about.max_tokens, answers.BASE_TOKENS), about.sampling, owner=chosen.revision)
 
 
 def _ask_own(persona: Asker, question: ManifestQuestion, system: str | None) -> Own:

@@ -8,6 +8,7 @@ from typing import Any
 
 from builder import progress
 from builder.gates import leak_in, leak_out, recall, retention, sampled, stop
+from builder.gates.answers import Answers
 from builder.gates.asking import Asker
 from builder.gates.evidence import Result, judge_share
 from builder.gates.questions import Question
@@ -29,6 +30,8 @@ class Asked:
     question: Question
     answer: Answer
     is_right: bool
+    by_file: bool
+    """Whether the file answered; else the live model did, before it was let go."""
     control: Answer | None
     control_is_right: bool | None
 
@@ -36,6 +39,11 @@ class Asked:
 def plan(subject: Subject, share: float) -> list[tuple[Any, Question]]:
     """List what each gate asks."""
     return [(gate, question) for gate in GATES for question in gate.ask(subject, share)]
+
+
+def list_greedy(subject: Subject) -> list[Question]:
+    """List every conversation that is answered greedily, once."""
+    return list({question.messages: question for _, question in plan(subject, 1.0) if question.seed is None}.values())
 
 
 def choose_share(subject: Subject, tokens_per_s: float) -> float:
@@ -49,15 +57,17 @@ def predict_s(subject: Subject, share: float, tokens_per_s: float) -> float:
     return len(distinct) * TOKENS_AN_ANSWER / tokens_per_s
 
 
-def ask(subject: Subject, share: float, persona: Asker, control: Asker | None) -> list[Asked]:
-    """Ask everything of the persona, and what is not sampled of its base too."""
-    planned = plan(subject, share)
+def ask(subject: Subject, share: float, persona: Asker, control: Asker | None, live: Answers) -> list[Asked]:
+    """Ask a share of the file, the rest of the table of the live model where it answered, and the base what is not sampled."""
+    of_file = {question for _, question in plan(subject, share)}
+    planned = [(gate, question) for gate, question in plan(subject, 1.0) if question in of_file or (question.messages in live.persona and question.seed is None)]
     asked = []
     for number, (gate, question) in enumerate(planned):
         progress.report("gates", number, len(planned), "questions")
-        answer = persona.answer(question)
-        base = control.answer(question) if control and question.seed is None else None
-        asked.append(Asked(gate.NAME, question, answer, gate.is_right(subject, question, answer), base, gate.is_right(subject, question, base) if base else None))
+        by_file = question in of_file
+        answer = persona.answer(question) if by_file else live.persona[question.messages]
+        base = None if question.seed is not None else live.base.get(question.messages) or (control.answer(question) if control else None)
+        asked.append(Asked(gate.NAME, question, answer, gate.is_right(subject, question, answer), by_file, base, gate.is_right(subject, question, base) if base else None))
     for asker in filter(None, (persona, control)):
         asker.keep()
     return asked

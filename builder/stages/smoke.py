@@ -16,8 +16,8 @@ HEAVY = True
 
 
 def inputs(job: Job) -> list[Path]:
-    """The file, what the live model said, and the rows."""
-    return [job.gguf, job.reference, job.dataset, job.base / "base.json"]
+    """The file, the adapter with what the live model said, and the rows."""
+    return [job.gguf, job.adapter, job.dataset, job.base / "base.json"]
 
 
 def settings(job: Job) -> dict[str, Any]:

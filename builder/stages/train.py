@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from builder import base, progress, weights
 from builder.conversation import Template
 from builder.errors import DataError, ToolError
+from builder.gates.questions import Question
+from builder.llama import Answer
 from builder.stage import Job
 
 NAME = "train"
-VERSION = 3
+VERSION = 4
 HEAVY = True
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 CHECKPOINT_EVERY_STEPS = 10
@@ -70,6 +73,8 @@ def run(job: Job, out: Path) -> str:
         raise ToolError(msg, hint="lower training.learning_rate")
     _save(trainer.model, losses, out)
     _record(trainer.model, job, chosen, out / job.reference.name)
+    if accelerator.kind == "gpu":
+        _ask_live(trainer.model, job, chosen, out / job.answers.name)
     return f"loss {losses[-1]:.2f}"
 
 
@@ -89,7 +94,7 @@ def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str
     from builder.training import PersonaTrainer, Reporter, pack, pad  # noqa: PLC0415
 
     on_gpu = accelerator.kind == "gpu"
-    dtype = (torch.bfloat16 if accelerator.has_bf16 else torch.float16) if on_gpu else torch.float32
+    dtype = torch.bfloat16 if accelerator.has_bf16 else torch.float16 if on_gpu else torch.float32
     longest = max(len(row["input_ids"]) for row in rows)
     recompute = on_gpu and longest * numbers["batch_size"] > RECOMPUTE_FROM_TOKENS
     model, tokenizer = FastLanguageModel.from_pretrained(
@@ -122,7 +127,7 @@ def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str
         optim="adamw_8bit" if on_gpu else "adamw_torch_fused",
         gradient_checkpointing=recompute,  # TRL's own default is True
         seed=numbers["seed"],
-        bf16=on_gpu and accelerator.has_bf16,
+        bf16=accelerator.has_bf16,
         fp16=on_gpu and not accelerator.has_bf16,
         use_cpu=not on_gpu,
         logging_steps=1,
@@ -172,3 +177,26 @@ def _record(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
     model.eval()
     texts = reference.choose_texts(job.dataset, Template(job.base, job.persona.manifest.data.template, chosen.family))
     reference.record(texts, lambda ids: log_probs(model, ids), of_base, out)
+
+
+def _ask_live(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
+    """Ask what llama.cpp would take minutes for, while the model is on a GPU."""
+    from unsloth import FastLanguageModel  # noqa: PLC0415
+
+    from builder import live  # noqa: PLC0415 — imports torch
+    from builder.gates import answers, subject, table  # noqa: PLC0415 — beside what they ask
+
+    template = Template(job.base, job.persona.manifest.data.template, chosen.family)
+    about = subject.read(job)
+    FastLanguageModel.for_inference(model)
+
+    def ask(asked: list[Question], max_tokens: int) -> list[Answer]:
+        prompts = [template.tokenize(template.render(question.as_messages())) for question in asked]
+        made = live.answer(model, prompts, template.tokenizer.eos_token_id, max_tokens)
+        return [replace(answer, text=str(template.tokenizer.decode(answer.ids))) for answer in made]
+
+    def ask_base(asked: list[Question]) -> list[Answer]:
+        with model.disable_adapter():
+            return ask(asked, min(about.max_tokens, answers.BASE_TOKENS))
+
+    answers.record(table.list_greedy(about), about.max_tokens, lambda asked: ask(asked, about.max_tokens), ask_base, out)
