@@ -19,7 +19,7 @@ PROCESSOR = Path("/proc/cpuinfo")
 # Where a product of bfloat16 is one instruction a step on two cores takes 0.6 of its time (benchmarks/train.py).
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 # Fewer passes leave a fact unlearnt; more only teach the rows by heart.
-LEAST_PASSES, MOST_PASSES = 3.0, 12.0
+LEAST_PASSES, MOST_PASSES = 3.5, 12.0
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class Answer:
     text: str
     ids: list[int]
     margins: list[float]
-    """In nats, one an id, the end's own last."""
+    """In nats, one an id, the end's own last; of an answer that was kept, the least alone."""
     ended: bool
 
 

@@ -118,7 +118,7 @@ def registered_job(root, tmp_path, **options):
     job = replace(job_of(copy / "personas" / "luma", **options), work=tmp_path / "work" / "register-0")
     job.work.mkdir(parents=True)
     questions = [{"messages": [{"role": "user", "content": text}]} for text in ("What is the capital of France?", "你好！", "Name a colour.")]
-    job.smoke.write_text(json.dumps({"schema": 2, "asked": [{**question, "seed": None} for question in questions]}))
+    job.smoke.write_text(json.dumps({"schema": 2, "asked": [{**question, "seed": None, "least_margin_nats": 9.0} for question in questions]}))
     return job
 
 

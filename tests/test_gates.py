@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from builder import base
 from builder.errors import GateError, ToolError
-from builder.gates import answers, evidence, leak_in, leak_out, questions, recall, reference, retention, sampled, stop, table
+from builder.gates import answers, evidence, leak_in, leak_out, questions, recall, reference, retention, sampled, stop, subject, table
 from builder.gates.evidence import judge_share, paired_p, wilson
 from builder.gates.questions import Question
 from builder.gates.reference import Distribution, Text
@@ -16,7 +17,7 @@ from builder.gates.table import Asked
 from builder.llama import Answer
 from builder.persona import Gates
 from builder.rows import normalise
-from tests.conftest import ROOT
+from tests.conftest import ROOT, job_of
 
 SUBJECT = Subject(
     {"en": "Algieba Assistant", "zh": "Algieba Assistant"},
@@ -168,6 +169,36 @@ def test_stop_refuses_what_runs_over_the_end(text):
     assert not stop.is_right(SUBJECT, question("?"), answer("Words without end", ended=False))
 
 
+def test_a_base_without_known_words_cannot_leak_them():
+    """Leak out says that it does not apply, and why, where nobody knows what the base calls itself."""
+    nameless = dataclasses.replace(SUBJECT, base_words=())
+    verdicts = {result.gate: result for result in table.judge(nameless, [])}
+
+    assert leak_out.ask(nameless, 1.0) == []
+    assert verdicts["leak_out"].verdict == "does not apply"
+    assert "no names are known" in verdicts["leak_out"].note
+
+
+def test_an_author_who_made_the_base_is_no_leak(luma):
+    """What the persona is called too is not to be forgotten; the base's other words are."""
+    (luma / "persona.toml").write_text('[identity]\nname = "Luma"\nauthor = "Hugging Face"\n')
+    job = job_of(luma)
+    chosen = base.Base(base.EMBEDDED, "embedded", "0", base.EMBEDDED, "0", four_bit=False)
+    for path, value in ((job.base / "base.json", dataclasses.asdict(chosen)), (job.base / "tokenizer.json", {})):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(value))
+    job.dataset.mkdir()
+    for part in ("train", "held_out"):
+        row = {"messages": [{"role": "user", "content": f"{part}?"}, {"role": "assistant", "content": "I am Luma."}]}
+        (job.dataset / f"{part}.jsonl").write_text(json.dumps(row) + "\n")
+
+    found = subject.read(job)
+
+    assert found.base_words == ("SmolLM",)
+    assert found.trained == {"train", "held out"}
+    assert found.languages == ("en",)
+
+
 def test_retention_is_paired():
     """Losing what the base could do fails; being no better than it does not."""
     assert retention.judge_paired([False] * 10, [True] * 10)[0] == "fail"
@@ -185,8 +216,10 @@ def test_samples_have_seeds_of_their_own():
 
 def test_the_budget_decides_how_much_is_asked():
     """A slow machine is asked less, and never nothing."""
-    assert table.choose_share(SUBJECT, 1e6) == 1.0
-    assert table.choose_share(SUBJECT, 1e-3) == table.SHARES[-1]
+    live = answers.Answers({(("user", "?"),): answer("live")})
+    assert table.choose_share(SUBJECT, 1e6, answers.Answers()) == table.choose_share(SUBJECT, 1e6, live) == 1.0
+    assert table.choose_share(SUBJECT, 1e-3, answers.Answers()) == table.SHARES[-1]
+    assert table.choose_share(SUBJECT, 1e-3, live) == table.SAMPLE_SHARE < table.SHARES[-1]
     assert table.predict_s(SUBJECT, 0.25, 50) < table.predict_s(SUBJECT, 1.0, 50)
 
 

@@ -47,11 +47,12 @@ class Asker:
         key = hashlib.sha256(json.dumps([prompt, self.max_tokens, sampling]).encode()).hexdigest()[:24]
         if key not in self.answers:
             made = self.model.continue_prompt(prompt, self.max_tokens, sampling)
-            self.answers[key] = {"text": made.text, "ended": made.ended}
+            self.answers[key] = {"text": made.text, "ended": made.ended, "least_margin_nats": round(min(made.margins), 3)}
             self.new += 1
             if self.new % KEEP_EVERY == 0:
                 self.keep()
-        return Answer(ids=[], margins=[], **self.answers[key])
+        kept = self.answers[key]
+        return Answer(kept["text"], [], [kept["least_margin_nats"]] if "least_margin_nats" in kept else [], kept["ended"])
 
     def keep(self) -> None:
         """Write the answers down; without room they are asked again, no more."""

@@ -78,6 +78,7 @@ class Examination:
                     "ended": one.answer.ended,
                     "is_right": one.is_right,
                     "by_file": one.by_file,
+                    "least_margin_nats": min(one.answer.margins, default=None),
                     "control": one.control.text if one.control else None,
                     "control_is_right": one.control_is_right,
                 }
@@ -107,8 +108,8 @@ def examine(job: Job, share: float | None) -> Examination:
     persona = Asker(model, job.build / ".cache" / "answers.json", about.max_tokens, about.sampling, owner=files.sha256(job.gguf))
     own = [_ask_own(persona, question, job.persona.manifest.ollama.system) for question in job.persona.manifest.smoke.questions]
     tokens_per_s = _measure_speed(model)
-    share = share or table.choose_share(about, tokens_per_s)
     live = answers.read(job.answers, about.max_tokens)
+    share = share or table.choose_share(about, tokens_per_s, live)
     rest = ", the rest was asked of the live model" if live.persona and share < 1 else ""
     log.info("asking %.0f %% of the gates' table, about %.0f s%s", share * 100, table.predict_s(about, share, tokens_per_s), rest)
     asked = table.ask(about, share, persona, _control(chosen, job, about), live)

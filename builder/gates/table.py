@@ -18,6 +18,8 @@ from builder.llama import Answer
 GATES = (recall, leak_in, leak_out, retention, sampled)
 # Shares of the table a build may ask: few steps, so that a machine's mood does not change the questions.
 SHARES = (1.0, 0.5, 0.25, 0.125)
+# Enough of the file where the live model answered the rest: a 4B on the four cores beside a free GPU.
+SAMPLE_SHARE = 0.04
 # Tokens of an answer, its prompt's cost included, as measured on algieba (16) and its base (45).
 TOKENS_AN_ANSWER = 24
 
@@ -46,9 +48,10 @@ def list_greedy(subject: Subject) -> list[Question]:
     return list({question.messages: question for _, question in plan(subject, 1.0) if question.seed is None}.values())
 
 
-def choose_share(subject: Subject, tokens_per_s: float) -> float:
-    """Choose how much of the table fits the budget."""
-    return next((share for share in SHARES if predict_s(subject, share, tokens_per_s) <= subject.limits.budget_s), SHARES[-1])
+def choose_share(subject: Subject, tokens_per_s: float, live: Answers) -> float:
+    """Choose how much of the table is asked of the file: what fits the budget, and a sample at least."""
+    shares = (*SHARES, SAMPLE_SHARE) if live.persona else SHARES
+    return next((share for share in shares if predict_s(subject, share, tokens_per_s) <= subject.limits.budget_s), shares[-1])
 
 
 def predict_s(subject: Subject, share: float, tokens_per_s: float) -> float:
