@@ -5,7 +5,7 @@ Run as: .venv/bin/python benchmarks/build.py [--quick] [--json] [NAME]
 Builds a copy of a persona (algieba) in a temporary folder, with the daemon at OLLAMA_HOST where one answers. `--quick`
 trains 8 steps and asks an eighth of the gates' table. `--json` prints one object: gflops (an fp32 product of
 512 x 576 x 1536), first_s, second_s, system_s, why_s, peak_rss_bytes (the largest single process), stages (seconds by
-name, of the first build), ratio (first_s / second_s).
+name, of the first build), ratio (first_s / second_s). What the first build said goes to stderr.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ def main() -> None:
             text = re.sub(r"\[\[?(smoke|gates).*?(?=\n\[|\Z)", "", text, flags=re.DOTALL) + "\n[training]\nmax_steps = 8\n" + LENIENT
         manifest.write_text(text)
         first_s, said = run(folder, "build", options.name)
+        print(said, file=sys.stderr)
         peak_rss_bytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
         second_s, _ = run(folder, "build", options.name)
         why_s, _ = run(folder, "why", options.name)

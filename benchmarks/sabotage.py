@@ -34,7 +34,6 @@ from builder.stages import parity, register, render
 
 LEFT_OUT_LAYER = 15
 OTHER_QUANTISATION = 10  # LLAMA_FTYPE_MOSTLY_Q2_K, llama.h
-TRAINED_STEPS = 80
 
 
 @dataclass(frozen=True)
@@ -227,16 +226,15 @@ def _older_blob(job: Job) -> None:
         register.run(job, job.receipt)
 
 
-def _trained(change: Callable[[Job], None], gate: str) -> Callable[[Job], None]:
-    """Train a little on a damaged dataset, and examine the file."""
+def _trained(change: Callable[[Job], None], gate: str, epochs: float | None = None) -> Callable[[Job], None]:
+    """Train on a damaged dataset, as long as an honest build or for so many passes, and examine the file."""
 
     def make(job: Job) -> None:
         from builder.stages import train  # noqa: PLC0415 — beside what it imports
 
         change(job)
         shutil.rmtree(job.adapter)
-        steps = job.persona.manifest.training.max_steps or TRAINED_STEPS
-        training = job.persona.manifest.training.model_copy(update={"max_steps": steps})
+        training = job.persona.manifest.training.model_copy(update={"epochs": epochs})
         manifest = job.persona.manifest.model_copy(update={"training": training})
         job = replace(job, persona=job.persona.model_copy(update={"manifest": manifest}))
         job.adapter.mkdir()
@@ -296,7 +294,7 @@ FAULTS = (
     Fault("the daemon serving an older blob under the name", "served", _older_blob, "daemon"),
     Fault("no end token in training", "stop", _trained(_no_end, "stop"), "training"),
     Fault("the name misspelt in the data", "recall", _trained(_misspelt, "recall"), "training"),
-    Fault("thirty passes on three rows", "leak_in", _trained(_three_rows, "leak_in"), "training"),
+    Fault("thirty passes on three rows", "leak_in", _trained(_three_rows, "leak_in", epochs=30), "training"),
 )
 if __name__ == "__main__":
     sys.exit(main())
