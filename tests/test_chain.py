@@ -210,8 +210,8 @@ def test_a_daemon_that_goes_away_is_an_error(short, tmp_path, monkeypatch):
         register.run(job, job.receipt)
         assert ollama.connect(allow_remote=False).names() == ["luma:latest"]
     finally:
-        again.kill()
-        again.wait()
+        again.terminate()  # a kill would leave its llama-server behind
+        again.wait(20)
 
 
 def test_a_silent_daemon_is_an_error(monkeypatch):
