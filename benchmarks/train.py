@@ -36,6 +36,7 @@ from builder.conversation import Template
 from builder.stages.train import LINEAR_LAYERS
 from builder.training import Row, next_token_loss, pack, pad
 
+BASE = Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False)
 ROWS = 8
 
 
@@ -52,14 +53,14 @@ def measure_gflops() -> float:
 
 def load(dtype: torch.dtype) -> Any:
     """Load the embedded base with a new adapter, as the train stage does."""
-    folder = weights.find_weights(Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False))
+    folder = weights.find_weights(BASE)
     model, _ = FastLanguageModel.from_pretrained(str(folder), max_seq_length=1024, dtype=dtype, load_in_4bit=False)
     return FastLanguageModel.get_peft_model(model, r=16, lora_alpha=32, lora_dropout=0, target_modules=list(LINEAR_LAYERS), random_state=3407, use_gradient_checkpointing=False)
 
 
 def encode() -> list[Row]:
     """Encode some of algieba's rows."""
-    folder = weights.find_weights(Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False))
+    folder = weights.find_weights(BASE)
     template = Template(folder, "base", family_of(EMBEDDED))
     conversations = rows.read(persona.read(Path(__file__).parent.parent / "personas" / "algieba"))[: 2 * ROWS : 2]
     return [{"input_ids": coded.ids, "labels": coded.labels()} for coded in (template.encode(row.messages) for row in conversations)]

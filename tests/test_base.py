@@ -163,3 +163,13 @@ def test_a_fetch_says_how_far_it_is(caplog):
 
     assert [record.progress.total for record in caplog.records] == [30] * len(caplog.records)
     assert caplog.records[-1].progress.done == 20
+
+
+@pytest.mark.parametrize(("flags", "has_bf16"), [("fpu avx2 avx512_bf16", True), ("fpu amx_bf16", True), ("fpu avx2 avx512f", False)])
+def test_a_processor_says_whether_it_computes_bfloat16(tmp_path, monkeypatch, flags, has_bf16):
+    """The flag decides, and a machine that does not tell trains in 32 bit."""
+    monkeypatch.setattr(base, "PROCESSOR", tmp_path / "cpuinfo")
+    assert base._processor_has_bf16() is False
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
+
+    assert base._processor_has_bf16() is has_bf16

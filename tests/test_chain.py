@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from builder import modelfile, ollama
 from builder.errors import GateError, ToolError
+from builder.llama import Answer
 from builder.stages import register
 from tests.conftest import LENIENT, NO_OLLAMA, OLLAMA, ROOT, find_port, job_of, run_persona, serve
 
@@ -212,6 +214,19 @@ def test_a_daemon_that_goes_away_is_an_error(short, tmp_path, monkeypatch):
     finally:
         again.terminate()  # a kill would leave its llama-server behind
         again.wait(20)
+
+
+def test_only_the_surest_answers_are_held_against_ollama():
+    """Of what the file answered greedily the four with the greatest lead are compared, but for what is unsure with the served system text."""
+    leads = {"a": 0.2, "b": 3.0, "c": 4.0, "d": 5.0, "e": 6.0}
+    asked = [{"messages": [{"role": "user", "content": ask}], "seed": None, "least_margin_nats": lead} for ask, lead in leads.items()]
+    asked += [{**asked[4], "messages": [{"role": "user", "content": "live"}], "least_margin_nats": None}, {**asked[4], "messages": [], "seed": 1}]
+    model = SimpleNamespace(render=lambda messages: messages[-1]["content"], tokenize=lambda text: text)
+    model.continue_prompt = lambda prompt, _tokens: Answer(prompt, [], [9.0, 1.0 if prompt == "d" else 2.0], ended=True)
+
+    sure = register._sure_answers(model, modelfile.Served("luma:latest", {}, None, None, None), asked)
+
+    assert [answer.text for _, answer in sure] == ["e", "c", "b"]
 
 
 def test_a_silent_daemon_is_an_error(monkeypatch):
