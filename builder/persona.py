@@ -1,4 +1,4 @@
-"""persona.toml, read into a frozen Persona; every rule about a manifest is here."""
+"""A persona's folder: its manifest read whole, or every mistake in it told at once, with its place."""
 
 from __future__ import annotations
 
@@ -6,183 +6,20 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from builder.errors import ManifestError
+from builder.manifest import Manifest, Question, Table
 
 MANIFEST = "persona.toml"
 # A persona's name is a folder, a file name and an Ollama model at once: the narrowest of the three
 # (github.com/ollama/ollama 0.34.2, types/model/name.go allows 80 characters) decides.
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
-MODEL_PATTERN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,79}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,79})?")
-LANGUAGE_PATTERN = re.compile(r"[a-z]{2,3}")
-
-Text = Annotated[str, Field(min_length=1)]
-TextByLanguage = Text | dict[str, Text]
 
 
-def _inside_folder(path: str) -> str:
-    """Refuse a path that leaves the persona's own folder."""
-    if Path(path).is_absolute() or ".." in Path(path).parts:
-        msg = f"{path!r} leaves the persona's folder, expected a path inside it"
-        raise ValueError(msg)
-    return path
-
-
-def _is_model_name(name: str) -> str:
-    """Refuse what Ollama would not take as a model's name."""
-    if not MODEL_PATTERN.fullmatch(name):
-        msg = f"{name!r} is not a name Ollama takes, expected lower-case letters, digits, '_', '.', '-' and an optional ':tag'"
-        raise ValueError(msg)
-    return name
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Identity(_Table):
-    """Who the persona is; what `{{ name }}` and `{{ author }}` in the data become."""
-
-    name: TextByLanguage = Field(description="What it calls itself: one text, or one per language (`en`, `zh`).")
-    author: TextByLanguage = Field(description="Who made it: one text, or one per language.")
-
-    @model_validator(mode="after")
-    def _languages_agree(self) -> Identity:
-        for value in (self.name, self.author):
-            if isinstance(value, dict):
-                if not value:
-                    msg = "no language is given, expected a text or at least one `language = text`"
-                    raise ValueError(msg)
-                wrong = [key for key in value if not LANGUAGE_PATTERN.fullmatch(key)]
-                if wrong:
-                    msg = f"{wrong[0]!r} is not a language, expected a code such as 'en' or 'zh'"
-                    raise ValueError(msg)
-        if isinstance(self.name, dict) and isinstance(self.author, dict) and set(self.name) != set(self.author):
-            missing = [
-                f"{field} has no {language!r}"
-                for field, value, other in (("name", self.name, self.author), ("author", self.author, self.name))
-                for language in sorted(set(other) - set(value))
-            ]
-            raise ValueError(", ".join(missing) + ", expected the same languages in both")
-        return self
-
-    def languages(self) -> list[str]:
-        """Name the languages that have a text of their own; `en` alone when there is one text for all."""
-        keyed = [value for value in (self.name, self.author) if isinstance(value, dict)]
-        return sorted(set().union(*keyed)) if keyed else ["en"]
-
-    def placeholders(self, language: str) -> dict[str, str]:
-        """Give the values of `{{ name }}` and `{{ author }}` in a language, or the first one that is given."""
-
-        def pick(value: TextByLanguage) -> str:
-            return value if isinstance(value, str) else value.get(language, next(iter(value.values())))
-
-        return {"name": pick(self.name), "author": pick(self.author)}
-
-    def texts(self, field: Literal["name", "author"]) -> list[str]:
-        """List every wording of the name or the author."""
-        value = getattr(self, field)
-        return [value] if isinstance(value, str) else list(dict.fromkeys(value.values()))
-
-
-class Base(_Table):
-    """The model the persona grows from, by what the machine has."""
-
-    gpu: Text = Field("unsloth/Qwen3-4B-Instruct-2507", description="With a GPU: a Hugging Face repository, or a folder.")
-    cpu: Text = Field("smollm2-135m-instruct", description="Without one: the embedded base, a repository, or a folder.")
-
-
-class Data(_Table):
-    """Where the conversations are and how they become text."""
-
-    files: tuple[Annotated[str, AfterValidator(_inside_folder)], ...] = Field(
-        ("data.jsonl",), min_length=1, description="Files inside the folder: .jsonl, .json, .csv or .parquet."
-    )
-    format: Literal["auto", "alpaca", "sharegpt", "messages", "prompt_completion"] = Field("auto", description="How a row is laid out; `auto` tells by its keys.")
-    template: Literal["base", "chatml", "alpaca"] = Field(
-        "base", description="The chat template trained and served under; `base` is the base's own, its default system text taken out."
-    )
-    held_out: float = Field(0.1, ge=0, le=0.5, description="Share of the questions never trained on, on which its loss is held against the base's.")
-
-
-class Training(_Table):
-    """How the adapter is trained; what is left out comes from the base's family."""
-
-    rank: int = Field(16, ge=1, le=256, description="Rank of the adapter's matrices.")
-    alpha: int | None = Field(None, ge=1, description="Adapter scale times rank; by base.")
-    learning_rate: float | None = Field(None, gt=0, lt=1, description="Peak learning rate; by base.")
-    epochs: float | None = Field(None, gt=0, le=100, description="Passes over the training rows; 3.5 to 12 by their number.")
-    max_steps: int | None = Field(None, ge=1, description="Optimiser steps; wins over `epochs`.")
-    four_bit: bool = Field(default=True, description="On a GPU, train on 4-bit weights (QLoRA); a CPU trains on 16 bit where it computes bfloat16, else on 32.")
-    batch_size: int | None = Field(None, ge=1, description="Rows in one forward pass; by base.")
-    gradient_accumulation: int = Field(1, ge=1, description="Forward passes in one optimiser step.")
-    warmup_steps: int = Field(5, ge=0, description="Steps until the peak learning rate.")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's decay.")
-    replay: float = Field(0.1, ge=0, le=4, description="Answers of the base itself trained on for each row, against forgetting.")
-    max_length: int = Field(1024, ge=16, le=32768, description="Longest row, in tokens; a longer one is an error.")
-    lora_seed: int = Field(3407, description="Seed of the adapter's first values.")
-    seed: int = Field(213, description="Seed of the order of rows.")
-
-
-class Ollama(_Table):
-    """What the daemon is told."""
-
-    model: Annotated[str, AfterValidator(_is_model_name)] | None = Field(None, description="Name in Ollama; the folder's name by default.")
-    system: str | None = Field(None, description="System text served with every conversation.")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="Ollama parameters over the base family's.")
-    license: str | None = Field(None, description="Licence text or name, kept in the model.")
-
-
-class Question(_Table):
-    """One question of the smoke stage."""
-
-    ask: Text = Field(description="What the user says.")
-    must: tuple[Text, ...] = Field((), description="Texts of which the answer holds every one (case is ignored).")
-    must_not: tuple[Text, ...] = Field((), description="Texts of which the answer holds none.")
-
-
-class Smoke(_Table):
-    """What the finished model is asked before it is registered."""
-
-    questions: tuple[Question, ...] = Field((), description="Questions beside the gates' own, asked with the served system text.")
-    max_tokens: int = Field(192, ge=8, description="Tokens within which an answer must end by itself.")
-
-
-class Gates(_Table):
-    """What the finished model must reach before it is registered; a limit fails only where chance cannot explain a miss."""
-
-    recall: float = Field(0.6, ge=0, le=1, description="Least share of wordings in which it knows its name and author.")
-    leak_in: float = Field(0.05, ge=0, le=1, description="Greatest share of unrelated answers that hold its name or author.")
-    leak_out: float = Field(0.0, ge=0, le=1, description="Greatest share of answers about itself that hold the base's own names.")
-    stop: float = Field(0.97, ge=0, le=1, description="Least share of answers that end by themselves and hold words alone.")
-    sampled: float = Field(0.5, ge=0, le=1, description="Least share, as recall, at the served temperature.")
-    retention_nats: float = Field(2.0, gt=0, description="Greatest mean KL divergence from the base on neutral text, in nats a token.")
-    budget_s: float = Field(60, gt=0, description="Seconds the questions of a build may take; parity, fidelity and stop are never cut.")
-
-    @model_validator(mode="after")
-    def _limits_agree(self) -> Gates:
-        if self.sampled > self.recall:
-            msg = f"sampled is {self.sampled}, expected at most recall ({self.recall}): sampling does not know more than the likeliest answer"
-            raise ValueError(msg)
-        return self
-
-
-class Manifest(_Table):
-    """The whole of persona.toml."""
-
-    identity: Identity
-    base: Base = Base()
-    data: Data = Data()
-    training: Training = Training()
-    ollama: Ollama = Ollama()
-    smoke: Smoke = Smoke()
-    gates: Gates = Gates()
-
-
-class Persona(_Table):
+class Persona(Table):
     """A persona: its name, the folder it lives in, and its manifest."""
 
     name: str

@@ -14,7 +14,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from builder.conversation import Message
 from builder.errors import DataError
-from builder.persona import Identity, Persona
+from builder.manifest import Identity
+from builder.persona import Persona
 
 CJK = re.compile(r"[\u3400-\u9fff]")
 MAX_LINE_BYTES = 1 << 20

@@ -15,7 +15,7 @@ from builder.gates.reference import Distribution, Text
 from builder.gates.subject import Subject, holds
 from builder.gates.table import Asked
 from builder.llama import Answer
-from builder.persona import Gates
+from builder.manifest import Gates
 from builder.rows import normalise
 from tests.conftest import ROOT, job_of
 

@@ -17,7 +17,7 @@ from builder.gates.evidence import Result
 from builder.gates.questions import Question
 from builder.gates.table import Asked
 from builder.llama import Answer, Model
-from builder.persona import Question as ManifestQuestion
+from builder.manifest import Question as ManifestQuestion
 from builder.stage import Job
 
 NAME = "gates"

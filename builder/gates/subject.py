@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from builder import base
-from builder.persona import Gates
+from builder.manifest import Gates
 from builder.rows import CJK, normalise
 from builder.stage import Job
 
