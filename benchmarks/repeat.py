@@ -45,7 +45,8 @@ def main() -> int:
     runs = QUICK_RUNS if options.quick else RUNS
     found = []
     for run in range(runs):
-        (job.build / ".cache" / "answers.json").unlink(missing_ok=True)
+        for kept in ("answers.json", "distances.json"):
+            (job.build / ".cache" / kept).unlink(missing_ok=True)
         with mock.patch("builder.llama._threads", lambda _path, threads=run % 2 + 1: threads):
             found.append(examination.examine(job, options.share).as_json())
     kinds = {hashlib.sha256(json.dumps(promised(one)).encode()).hexdigest() for one in found}

@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 from builder import base, files, llama, ollama, persona, weights
 from builder.conversation import IGNORED, Template
 from builder.errors import GateError, PersonaError, ToolError
-from builder.gates import examination, fidelity, reference
+from builder.gates import distance, examination, fidelity, reference
 from builder.gguf import export
 from builder.stage import Job, Options
 from builder.stages import parity, register, render
@@ -126,7 +126,7 @@ def _quietly(work: Callable[[], None]) -> None:
 
 def _hold_against_reference(job: Job) -> None:
     chosen, model, said = base.read(job.base), llama.Model(job.gguf), reference.read(job.reference)
-    result = fidelity.judge(model, said, fidelity.measure(model, said), chosen.family, four_bit=chosen.four_bit)
+    result = fidelity.judge(model, distance.measure(model, said), chosen.family, four_bit=chosen.four_bit)
     if result.verdict == "fail":
         raise GateError(f"fidelity: {result.note}")
 

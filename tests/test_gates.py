@@ -8,10 +8,10 @@ import pytest
 
 from builder import base
 from builder.errors import GateError, ToolError
-from builder.gates import answers, evidence, leak_in, leak_out, questions, recall, reference, retention, sampled, stop, subject, table
+from builder.gates import answers, distance, evidence, leak_in, leak_out, questions, recall, reference, retention, sampled, stop, subject, table
 from builder.gates.evidence import judge_share, paired_p, wilson
 from builder.gates.questions import Question
-from builder.gates.reference import Distribution, Text
+from builder.gates.reference import Distribution, Reference, Text
 from builder.gates.subject import Subject, holds
 from builder.gates.table import Asked
 from builder.llama import Answer
@@ -230,6 +230,35 @@ def test_divergence_is_zero_only_for_the_same():
 
     assert reference.divergence(same, logs)[0] == pytest.approx(0, abs=1e-6)
     assert reference.divergence(same, np.log(np.array([[0.1, 0.2, 0.7]])))[0] > 1
+
+
+class Uniform:
+    """Stands in for a loaded file: finds each of four tokens as likely, and counts how often it is asked."""
+
+    asked = 0
+
+    def next_log_probs(self, ids):
+        """Give the logarithm of a quarter everywhere."""
+        self.asked += 1
+        return np.full((len(ids), 4), np.log(0.25), np.float32)
+
+
+def test_a_distance_is_measured_once_a_file(tmp_path):
+    """What was measured of the same file and reference is read, to the same figures; of another it is measured again."""
+    sure, even = (Distribution(np.zeros((3, 1), np.int32), np.full((3, 1), np.log(share), np.float32)) for share in (0.97, 0.25))
+    said, file = Reference([Text("neutral", [1, 2, 3], [1, 2, 3])], [sure], [even], [np.zeros(2)]), Uniform()
+
+    first = distance.measure_once(file, said, tmp_path / "distances.json", "one")
+    again = distance.measure_once(file, said, tmp_path / "distances.json", "one")
+
+    assert file.asked == 1
+    assert [{name: values.tolist() for name, values in vars(one).items()} for one in first] == [{name: values.tolist() for name, values in vars(one).items()} for one in again]
+    assert first[0].kl.shape == (3,)
+    assert first[0].kl.min() > 1
+    assert first[0].base_kl == pytest.approx(0, abs=1e-6)
+    assert first[0].losses == pytest.approx([np.log(4)] * 2, abs=1e-6)
+    distance.measure_once(file, said, tmp_path / "distances.json", "two")
+    assert file.asked == 2
 
 
 def test_reply_positions_are_before_the_replys_tokens():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import base, files, weights
-from builder.gates import answers, fidelity, held_out, reference, subject, table
+from builder.gates import answers, distance, fidelity, held_out, reference, subject, table
 from builder.gates.asking import Asker
 from builder.gates.evidence import Result
 from builder.gates.questions import Question
@@ -99,13 +99,14 @@ def examine(job: Job, share: float | None) -> Examination:
     model = Model(job.gguf)
     about = subject.read(job)
     said = reference.read(job.reference)
-    file_said = fidelity.measure(model, said)
+    owner = files.sha256(job.gguf)
+    distances = distance.measure_once(model, said, job.build / ".cache" / "distances.json", f"{owner} {files.sha256(job.reference)}")
     results = [
-        fidelity.judge(model, said, file_said, chosen.family, four_bit=chosen.four_bit),
-        fidelity.judge_neutral(said, file_said, about.limits.retention_nats),
-        held_out.judge(said, file_said),
+        fidelity.judge(model, distances, chosen.family, four_bit=chosen.four_bit),
+        fidelity.judge_neutral(said, distances, about.limits.retention_nats),
+        held_out.judge(said, distances),
     ]
-    persona = Asker(model, job.build / ".cache" / "answers.json", about.max_tokens, about.sampling, owner=files.sha256(job.gguf))
+    persona = Asker(model, job.build / ".cache" / "answers.json", about.max_tokens, about.sampling, owner)
     own = [_ask_own(persona, question, job.persona.manifest.ollama.system) for question in job.persona.manifest.smoke.questions]
     tokens_per_s = _measure_speed(model)
     live = answers.read(job.answers, about.max_tokens)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from builder.base import Family
-from builder.gates import reference
+from builder.gates.distance import Distance
 from builder.gates.evidence import Result
 from builder.gates.reference import Reference
 from builder.llama import QUANTIZED_AS, Model
@@ -16,16 +14,10 @@ NAME = "fidelity"
 FILE_TYPE = "15"  # LLAMA_FTYPE_MOSTLY_Q4_K_M, llama.h of llama-cpp-python 0.3.36
 
 
-def measure(model: Model, said: Reference) -> list[np.ndarray[Any, Any]]:
-    """Give the log-probabilities of the file after each token of each text."""
-    return [model.next_log_probs(text.ids) for text in said.texts]
-
-
-def judge(model: Model, said: Reference, file_said: list[np.ndarray[Any, Any]], family: Family, *, four_bit: bool) -> Result:
+def judge(model: Model, distances: list[Distance], family: Family, *, four_bit: bool) -> Result:
     """Hold mean KL divergence and top-1 agreement against what honest quantisation costs on this base."""
-    pairs = list(zip(said.persona, file_said, strict=True))
-    kl = np.concatenate([reference.divergence(live, log_probs) for live, log_probs in pairs])
-    agreed = np.concatenate([live.ids[:, 0] == log_probs.argmax(1) for live, log_probs in pairs])
+    kl = np.concatenate([distance.kl for distance in distances])
+    agreed = np.concatenate([distance.agreed for distance in distances])
     limit = family.honest_kl_nats * (2 if four_bit else 1)  # trained on 4 bit and served from 16: two quantisations apart
     figures = {"mean_kl_nats": float(kl.mean()), "worst_kl_nats": float(kl.max()), "top1_share": float(agreed.mean()), "positions": len(kl)}
     note = f"KL {kl.mean():.4f} nats in the mean, {kl.max():.2f} at worst, limit {limit}"
@@ -35,8 +27,8 @@ def judge(model: Model, said: Reference, file_said: list[np.ndarray[Any, Any]], 
     return Result(NAME, "fail" if wrong_type or not kl.mean() <= limit else "pass", int(agreed.sum()), len(agreed), None, limit, note, figures)
 
 
-def judge_neutral(said: Reference, file_said: list[np.ndarray[Any, Any]], limit_nats: float) -> Result:
+def judge_neutral(said: Reference, distances: list[Distance], limit_nats: float) -> Result:
     """Hold how far neutral text has moved from the base against `gates.retention_nats`."""
-    kl = np.concatenate([reference.divergence(base, log) for text, base, log in zip(said.texts, said.base, file_said, strict=True) if text.kind == "neutral"])
+    kl = np.concatenate([distance.base_kl for text, distance in zip(said.texts, distances, strict=True) if text.kind == "neutral"])
     mean = float(kl.mean())
     return Result("neutral", "pass" if mean <= limit_nats else "fail", 0, 0, None, limit_nats, f"KL {mean:.3f} nats from the base on neutral text", {"mean_kl_nats": mean})

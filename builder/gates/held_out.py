@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from builder.gates import reference
+from builder.gates.distance import Distance
 from builder.gates.evidence import Result, Verdict
 from builder.gates.reference import Reference
 
@@ -14,14 +13,14 @@ NAME = "held_out"
 LEAST_TOKENS = 50
 
 
-def judge(said: Reference, file_said: list[np.ndarray[Any, Any]]) -> Result:
+def judge(said: Reference, distances: list[Distance]) -> Result:
     """Hold the mean loss a token on held-out replies against the base's."""
     losses: list[float] = []
     base_losses: list[float] = []
-    for text, base_log, log_probs in zip(said.texts, said.base_label_log_probs, file_said, strict=True):
+    for text, base_log, distance in zip(said.texts, said.base_label_log_probs, distances, strict=True):
         if text.kind == "held out":
             at = reference.reply_positions(text)
-            losses += (-log_probs[at, np.array(text.ids)[at + 1]]).tolist()
+            losses += distance.losses[at].tolist()
             base_losses += (-base_log[at]).tolist()
     if not losses:
         return Result(NAME, "does not apply", note="no row is held out")
