@@ -15,15 +15,15 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from builder import base
+from builder import base, releases
 from builder.conversation import ALPACA_GO
 from builder.errors import ManifestError, ToolError
 from builder.persona import Persona
 from builder.stage import Job
 
-REQUIRES = "0.31.2"
+REQUIRES = releases.LOWEST.version
 INSTRUCTIONS = ("FROM", "TEMPLATE", "SYSTEM", "PARAMETER", "LICENSE", "REQUIRES", "ADAPTER", "DRAFT", "RENDERER", "PARSER", "MESSAGE")
-# Names and types of api.Options and api.Runner, github.com/ollama/ollama 0.34.2, api/types.go; typical_p is refused since 0.34.1.
+# Names and types of api.Options and api.Runner, github.com/ollama/ollama 0.34.2, api/types.go, but for typical_p.
 PARAMETER_TYPES: dict[str, type] = {
     "num_ctx": int, "num_predict": int, "num_keep": int, "seed": int, "top_k": int, "repeat_last_n": int, "num_batch": int,
     "num_gpu": int, "main_gpu": int, "num_thread": int, "draft_num_predict": int, "use_mmap": bool, "temperature": float, "top_p": float,
@@ -40,6 +40,8 @@ class Served:
     parameters: dict[str, Any]
     template: str | None
     """A Go template; None where the GGUF's own Jinja is served."""
+    why: str
+    """Why it is served in that form."""
     system: str | None
     license: str | None
 
@@ -60,17 +62,27 @@ def decide(job: Job) -> Served:
     if manifest.data.template == "alpaca":
         stop.append("### Instruction:")
     parameters = {**base.COMMON_PARAMETERS, **family.parameters, "stop": stop, **manifest.ollama.parameters}
-    # A Jinja that knows tools or thinking wins over any TEMPLATE (server/images.go, shouldPreferChatTemplate).
-    jinja_wins = "tools" in jinja or "tool_call" in jinja or "<think>" in jinja
-    go = {"alpaca": ALPACA_GO.replace("EOS", eos), "chatml": base.CHATML_GO}.get(manifest.data.template, family.go_template)
-    return Served(persona.model, parameters, None if jinja_wins else go, manifest.ollama.system or None, manifest.ollama.license)
+    template, why = _choose_template(jinja, {"alpaca": ALPACA_GO.replace("EOS", eos), "chatml": base.CHATML_GO}.get(manifest.data.template, family.go_template))
+    return Served(persona.model, parameters, template, why, manifest.ollama.system or None, manifest.ollama.license)
+
+
+def _choose_template(jinja: str, go: str | None) -> tuple[str | None, str]:
+    """Choose the form that is served exactly as it was trained and keeps what the base can do."""
+    wins = releases.OWN_TEMPLATE_WINS
+    known = [what for what, signs in (("tools", ("tools", "tool_call")), ("thinking", ("<think>",))) if any(sign in jinja for sign in signs)]
+    if known:
+        return None, f"its own template, which knows {' and '.join(known)} and wins since Ollama {wins.version}"
+    return go, "the trained template as a TEMPLATE" if go is not None else "its own template: none is known for its base as a TEMPLATE"
 
 
 def _check_parameters(persona: Persona) -> None:
     problems = []
     for key, value in persona.manifest.ollama.parameters.items():
         where, kind = f"{persona.folder / 'persona.toml'}: ollama.parameters.{key}", PARAMETER_TYPES.get(key)
-        if kind is None:
+        if key == "typical_p":
+            refused = releases.NO_TYPICAL_P
+            problems.append(f"{where}: Ollama {refused.version} {refused.what}, expected it not to be set")
+        elif kind is None:
             close = difflib.get_close_matches(key, PARAMETER_TYPES, 1)
             problems.append(f"{where}: unknown to Ollama, expected one of {', '.join(sorted(PARAMETER_TYPES))}" + (f"; did you mean '{close[0]}'?" if close else ""))
         elif not _fits(value, kind):

@@ -6,10 +6,11 @@ httpx, which it brings.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import re
 import shutil
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +20,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from builder import files, progress
+from builder import files, progress, releases
 from builder.errors import ToolError
 
 DEFAULT_PORT = 11434
-LOWEST_VERSION = (0, 31, 2)  # hardened GGUF creation (ollama PR 17062)
 CHUNK_BYTES = 4 << 20
 CONNECT_WAIT_S = 5.0
 ANSWER_WAIT_S = 600.0
@@ -67,7 +67,7 @@ class Daemon:
     @contextmanager
     def _client(self) -> Iterator[httpx.Client]:
         try:
-            with httpx.Client(base_url=self.url, timeout=httpx.Timeout(ANSWER_WAIT_S, connect=CONNECT_WAIT_S), trust_env=False) as client:
+            with httpx.Client(base_url=self.url, timeout=httpx.Timeout(ANSWER_WAIT_S, connect=CONNECT_WAIT_S), trust_env=False, verify=_tls()) as client:
                 yield client
         except httpx.HTTPError as error:
             msg = f"{self.url}: went away ({error or type(error).__name__}), expected it to answer"
@@ -168,19 +168,24 @@ def connect(*, allow_remote: bool) -> Daemon:
         msg = f"{url}: is not this machine, expected a daemon on loopback"
         raise ToolError(msg, hint="type --allow-remote to send the model there, unencrypted and to whoever listens")
     try:
-        response = httpx.get(f"{url}/api/version", timeout=CONNECT_WAIT_S, trust_env=False)
-        version = response.json()["version"]
+        response = httpx.get(f"{url}/api/version", timeout=CONNECT_WAIT_S, trust_env=False, verify=_tls())
+        version = str(response.json()["version"])
     except httpx.HTTPError:
         msg = f"{url}: does not answer, expected Ollama"
         raise ToolError(msg, hint="start it with `ollama serve` (or `just serve`), or set OLLAMA_HOST") from None
     except (ValueError, KeyError, TypeError):
         msg = f"{url}: answers, but is not Ollama"
         raise ToolError(msg, hint="set OLLAMA_HOST to where Ollama listens") from None
-    numbers = tuple(int(number) for number in re.findall(r"\d+", str(version))[:3])
-    if numbers != (0, 0, 0) and numbers < LOWEST_VERSION:
-        msg = f"{url}: is Ollama {version}, expected {'.'.join(map(str, LOWEST_VERSION))} or newer"
+    if not releases.is_supported(version):
+        msg = f"{url}: is Ollama {version}, expected {releases.LOWEST.version} or newer"
         raise ToolError(msg, hint="update Ollama: ollama.com/download")
-    return Daemon(url, str(version))
+    return Daemon(url, version)
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Load the certificates once: a client that does takes longer than an answer (httpx 0.28)."""
+    return httpx.create_ssl_context()
 
 
 def _chunks(path: Path, size: int) -> Iterator[bytes]:

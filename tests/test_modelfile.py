@@ -12,7 +12,7 @@ PARAMETERS = {"temperature": 0.7, "stop": ["<|im_end|>", "a b"], "num_ctx": 4096
 
 
 def served(**changes):
-    return Served(**{"model": "x:latest", "parameters": PARAMETERS, "template": "{{ .Prompt }}", "system": None, "license": None, **changes})
+    return Served(**{"model": "x:latest", "parameters": PARAMETERS, "template": "{{ .Prompt }}", "why": "", "system": None, "license": None, **changes})
 
 
 @pytest.mark.parametrize("system", ["You are Luma.", "two\nlines", ' "quoted" ', 'x = """y""" z', "# no comment\nFROM elsewhere", 'ends with "', "  blanks \n\n"])
@@ -41,7 +41,13 @@ def test_lost_characters_are_named():
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("temprature = 1", "did you mean 'temperature'"), ('stop = "x"', "expected a list"), ('top_k = "3"', "expected a whole number"), ("typical_p = 1.0", "unknown to Ollama")],
+    [
+        ("temprature = 1", "did you mean 'temperature'"),
+        ('stop = "x"', "expected a list"),
+        ('top_k = "3"', "expected a whole number"),
+        ("typical_p = 1.0", "Ollama 0.34.1 refuses"),
+        ("mirostat = 1", "unknown to Ollama"),
+    ],
 )
 def test_parameters_are_checked_here(luma, line, message):
     """Ollama stores parameters unchecked, so they are checked before."""
@@ -58,3 +64,20 @@ def test_a_template_that_says_something_else_is_refused(tmp_path):
 
     with pytest.raises(ToolError, match="an unwanted ADAPTER"):
         modelfile.render(broken, served(), "Luma", "base")
+
+
+@pytest.mark.parametrize(
+    ("jinja", "go", "chosen"),
+    [
+        ("{{ messages }}", "{{ .Prompt }}", ("{{ .Prompt }}", "as a TEMPLATE")),
+        ("{% if tools %}{{ messages }}", "{{ .Prompt }}", (None, "knows tools and wins since Ollama 0.30.0")),
+        ("{% if tools %}<think>{{ messages }}", None, (None, "knows tools and thinking")),
+        ("{{ messages }}", None, (None, "none is known")),
+    ],
+)
+def test_the_form_that_is_served_is_chosen_and_explained(jinja, go, chosen):
+    """A TEMPLATE that Ollama would pass over is not written, and the build says why."""
+    template, why = modelfile._choose_template(jinja, go)
+
+    assert template == chosen[0]
+    assert chosen[1] in why

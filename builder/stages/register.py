@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import re
 from pathlib import Path
 from typing import Any
 
-from builder import files, modelfile, ollama, progress
+from builder import files, modelfile, ollama, progress, releases
 from builder.errors import GateError, ToolError
 from builder.gates import parity
 from builder.gates.parity import Prompt
@@ -27,6 +28,7 @@ CLAIM = "claimed"
 SURE_MARGIN_NATS = 1.5
 COMPARED_QUESTIONS = 4
 COMPARED_TOKENS = 48
+log = logging.getLogger("builder")
 
 
 def inputs(job: Job) -> list[Path]:
@@ -77,6 +79,8 @@ def run(job: Job, out: Path) -> str:
 
     """
     daemon = ollama.connect(allow_remote=job.options.allow_remote)
+    if releases.is_source_build(daemon.version):
+        log.warning("%s: says it is version %s, a build from source; expected %s or newer, and it is taken for that", daemon.url, daemon.version, releases.LOWEST.version)
     _refuse_foreign(job, daemon)
     temporary = _temporary_name(job)
     for name in daemon.names():

@@ -38,4 +38,4 @@ def run(job: Job, out: Path) -> str:
     """Render, and read back."""
     served = modelfile.decide(job)
     out.write_text(modelfile.render(job.template, served, job.persona.manifest.identity.texts("name")[0], base.read(job.base).source))
-    return "its template is the GGUF's own" if served.template is None else "with a TEMPLATE of its own"
+    return f"served by {served.why}"
