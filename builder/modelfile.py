@@ -40,10 +40,10 @@ class Served:
     parameters: dict[str, Any]
     template: str | None
     """A Go template; None where the GGUF's own Jinja is served."""
-    why: str
-    """Why it is served in that form."""
     system: str | None
     license: str | None
+    why: str = ""
+    """Why it is served in that form."""
 
 
 def decide(job: Job) -> Served:
@@ -63,7 +63,7 @@ def decide(job: Job) -> Served:
         stop.append("### Instruction:")
     parameters = {**base.COMMON_PARAMETERS, **family.parameters, "stop": stop, **manifest.ollama.parameters}
     template, why = _choose_template(jinja, {"alpaca": ALPACA_GO.replace("EOS", eos), "chatml": base.CHATML_GO}.get(manifest.data.template, family.go_template))
-    return Served(persona.model, parameters, template, why, manifest.ollama.system or None, manifest.ollama.license)
+    return Served(persona.model, parameters, template, manifest.ollama.system or None, manifest.ollama.license, why)
 
 
 def _choose_template(jinja: str, go: str | None) -> tuple[str | None, str]:
