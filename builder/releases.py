@@ -42,8 +42,8 @@ WRITTEN_ANEW = Change(
 )
 BOUNDED_CREATION = Change((0, 31, 2), "creating from a GGUF is safe against a file that asks for too much memory", "an older one is refused", "PR 17062")
 NO_REPEAT_PENALTY = Change((0, 32, 10), "repeat_penalty is 1.0 where nobody sets it, 1.1 before", "it is always set", "commit 6a261db7d")
-NO_ADAPTER = Change((0, 34, 1), "takes no ADAPTER and no safetensors", "the adapter is merged into one GGUF", "issue 14969")
-NO_TYPICAL_P = Change((0, 34, 1), "refuses every chat of a model with typical_p", "the manifest may not set it", "issues 18448, 18480, 18542")
+NO_ADAPTER = Change((0, 34, 1), "takes no ADAPTER, and makes no GGUF of safetensors", "the adapter is merged into one GGUF", "issue 14969; 0.34.2 refused an adapter here")
+NO_TYPICAL_P = Change((0, 34, 1), "refuses to create a model with typical_p", "the manifest may not set it", "issues 18448, 18480, 18542; 0.34.2 refused it here")
 
 CHANGES = (RENDER_ONLY, MEMORY_DECIDES_CONTEXT, OWN_TEMPLATE_WINS, WRITTEN_ANEW, BOUNDED_CREATION, NO_REPEAT_PENALTY, NO_ADAPTER, NO_TYPICAL_P)
 LOWEST = BOUNDED_CREATION

@@ -12,7 +12,7 @@ PARAMETERS = {"temperature": 0.7, "stop": ["<|im_end|>", "a b"], "num_ctx": 4096
 
 
 def served(**changes):
-    return Served(**{"model": "x:latest", "parameters": PARAMETERS, "template": "{{ .Prompt }}", "why": "", "system": None, "license": None, **changes})
+    return Served(**{"model": "x:latest", "parameters": PARAMETERS, "template": "{{ .Prompt }}", "system": None, "license": None, **changes})
 
 
 @pytest.mark.parametrize("system", ["You are Luma.", "two\nlines", ' "quoted" ', 'x = """y""" z', "# no comment\nFROM elsewhere", 'ends with "', "  blanks \n\n"])

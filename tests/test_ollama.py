@@ -8,6 +8,8 @@ import pytest
 
 from builder import ollama
 from builder.errors import ToolError
+from builder.stages import register
+from tests.conftest import job_of
 
 
 class FakeDaemon(BaseHTTPRequestHandler):
@@ -70,6 +72,16 @@ def test_a_source_build_is_taken(fake):
     fake({"version": "0.0.0"})
 
     assert ollama.connect(allow_remote=False).version == "0.0.0"
+
+
+def test_a_source_build_is_warned_about(fake, luma, caplog):
+    """Registration says that the daemon does not know its version, and goes on; with a daemon that does it says nothing."""
+    for version, is_told in (("0.34.2", False), ("0.0.0", True)):
+        fake({"version": version, "models": []})
+        with pytest.raises(ToolError, match=r"base\.json"):  # the first thing that is missing
+            register.run(job_of(luma), luma / "registered.json")
+
+        assert ("a build from source" in caplog.text) is is_told
 
 
 def test_a_daemon_that_stops_in_the_upload_is_an_error(fake, tmp_path):

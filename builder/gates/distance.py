@@ -14,6 +14,8 @@ from builder.gates import reference
 from builder.gates.reference import Array, Reference
 from builder.llama import Model
 
+SCHEMA = 1
+
 
 @dataclass(frozen=True)
 class Distance:
@@ -56,11 +58,11 @@ def measure_once(model: Model, said: Reference, kept: Path, owner: str) -> list[
 
     """
     values = files.read_json(kept)
-    if isinstance(values, dict) and values.get("owner") == owner:
+    if isinstance(values, dict) and (values.get("schema"), values.get("owner")) == (SCHEMA, owner):
         return [Distance(**{name: np.array(numbers) for name, numbers in text.items()}) for text in values["texts"]]
     found = measure(model, said)
     with suppress(OSError):  # without room it is measured again, no more
-        files.write_json(kept, {"owner": owner, "texts": [_as_json(distance) for distance in found]})
+        files.write_json(kept, {"schema": SCHEMA, "owner": owner, "texts": [_as_json(distance) for distance in found]})
     return found
 
 
