@@ -1,19 +1,25 @@
 """What replay is worth: recall, leaks and retention by the share of the base's own answers, over several seeds.
 
-Run as: .venv/bin/python benchmarks/replay.py [--quick] [--json] [--ratios 0 0.25 0.5 1] [--seeds 1 2 3]
+Run as: .venv/bin/python benchmarks/replay.py [--quick] [--json] [--ratios 0 0.25 0.5 1] [--seeds 1 2 3] [--at-once N]
 
 Trains algieba on the embedded base with PEFT and this project's own batch and loss, on a GPU where there is one, and asks
-the live model the gates' whole table in batches. `--json` prints one object a run: ratio, seed, learning_rate,
-passes, batch_size, steps, recall_en, recall_zh, clean (share of unrelated answers without its name), retention, base_retention, stop.
+the live model the gates' whole table in batches. Where more answers are wanted than the base ended by itself, they come
+again; a build would rather take fewer. `--json` prints one object a run: ratio, replayed, distinct (of those), seed,
+learning_rate, passes, batch_size, steps, recall_en, recall_zh, clean (share of unrelated answers without its name), retention,
+base_retention, stop.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
+import multiprocessing
+import os
 import statistics
 import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +46,18 @@ class Bench:
     """The base, its template and algieba's rows, loaded once."""
 
     def __init__(self) -> None:
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        gpus = torch.cuda.device_count()
+        self.device = f"cuda:{os.getpid() % gpus}" if gpus else "cpu"
         self.folder = weights.find_weights(base.Base(base.EMBEDDED, "embedded", "benchmark", base.EMBEDDED, "benchmark", four_bit=False))
         self.family = base.family_of(base.EMBEDDED)
         self.template = conversation.Template(self.folder, "base", self.family)
-        self.eos = int(self.template.tokenizer.eos_token_id)
         self.persona = persona.read(Path(__file__).parent.parent / "personas" / "algieba")
         read = rows.read(self.persona)
         kept = [row for row in read if not is_held_out(row, self.persona.manifest.data.held_out)]
         self.rows = [self.encode(row.messages) for row in kept]
         self.subject = self.find_subject({rows.normalise(row.messages[-2]["content"]) for row in read})
+        untrained = self.load()
+        self.base_figures, self.answers = self.measure(untrained), self.replay(untrained)
 
     def find_subject(self, trained: set[str]) -> Subject:
         """Describe algieba as the gates need it."""
@@ -69,9 +77,7 @@ class Bench:
 
     def ask(self, model: Any, asked: list[questions.Question], max_tokens: int) -> list[Answer]:
         """Answer questions, with text."""
-        prompts = [self.template.tokenize(self.template.render(question.as_messages())) for question in asked]
-        made = live.answer(model.eval(), prompts, self.eos, max_tokens)
-        return [Answer(self.template.tokenizer.decode(answer.ids), answer.ids, [], answer.ended) for answer in made]
+        return live.answer(model.eval(), self.template, [question.as_messages() for question in asked], max_tokens)
 
     def replay(self, model: Any) -> list[dict[str, list[int]]]:
         """Let the base answer the replay prompts, as the replay stage does."""
@@ -116,6 +122,24 @@ class Bench:
         return {**figures, "stop": statistics.mean(ends)}
 
 
+@functools.cache
+def _bench() -> Bench:
+    """Load everything once a process."""
+    return Bench()
+
+
+def _run(ratio: float, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Train and measure one combination."""
+    bench = _bench()
+    rate, batch_size = options.rate or bench.family.learning_rate, options.batch_size or bench.family.batch_size
+    passes = options.passes or bench.family.passes_over(len(bench.rows))
+    replayed = list(itertools.islice(itertools.cycle(bench.answers), round(ratio * len(bench.rows))))
+    model, steps = bench.train(replayed, seed=seed, rate=rate, passes=passes, batch_size=batch_size)
+    given = {"learning_rate": rate, "passes": passes, "batch_size": batch_size, "steps": steps}
+    counted = {"replayed": len(replayed), "distinct": min(len(replayed), len(bench.answers))}
+    return {"ratio": ratio, **counted, "seed": seed, **given, **bench.measure(model), "base_retention": bench.base_figures["retention"]}
+
+
 def main() -> None:
     """Train and measure each combination, and print a table of means."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -123,35 +147,31 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.0, 0.1, 0.25, 0.5, 1.0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--rates", type=float, nargs="+")
-    parser.add_argument("--passes", type=float, nargs="+")
-    parser.add_argument("--batch-sizes", type=int, nargs="+")
+    parser.add_argument("--rate", type=float)
+    parser.add_argument("--passes", type=float)
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--at-once", type=int, default=1, help="processes, spread over the GPUs there are")
     options = parser.parse_args()
-    bench = Bench()
-    untrained = bench.load()
-    base_figures, answers = bench.measure(untrained), bench.replay(untrained)
-    ratios, seeds, passes = (options.ratios, options.seeds, options.passes) if not options.quick else ([0.0, 0.5], [1], [1.0])
+    if options.quick:
+        options.ratios, options.seeds, options.passes = [0.0, 0.5], [1], 1.0
     results = []
-    for ratio, rate, epochs, batch_size in itertools.product(
-        ratios, options.rates or [bench.family.learning_rate], passes or [bench.family.passes_over(len(bench.rows))], options.batch_sizes or [bench.family.batch_size]
-    ):
-        for seed in seeds:
-            replayed = answers[: round(ratio * len(bench.rows))]
-            model, steps = bench.train(replayed, seed=seed, rate=rate, passes=epochs, batch_size=batch_size)
-            run = {"ratio": ratio, "replayed": len(replayed), "seed": seed, "learning_rate": rate, "passes": epochs, "batch_size": batch_size, "steps": steps}
-            results.append({**run, **bench.measure(model), "base_retention": base_figures["retention"]})
+    with ProcessPoolExecutor(options.at_once, multiprocessing.get_context("spawn")) as pool:
+        # The longest first, so that none is left running alone.
+        runs = [pool.submit(_run, ratio, seed, options) for ratio in sorted(options.ratios, reverse=True) for seed in options.seeds]
+        for run in as_completed(runs):
+            results.append(run.result())
             if options.json:
                 print(json.dumps(results[-1]), flush=True)
     if not options.json:
-        _print_table(results)
+        _print_table(sorted(results, key=lambda result: (result["ratio"], result["seed"])))
 
 
 def _print_table(results: list[dict[str, Any]]) -> None:
     names = ("recall_en", "recall_zh", "clean", "retention", "base_retention", "stop")
-    print(f"{'ratio':>6} {'steps':>6} " + " ".join(f"{name:>14}" for name in names))
+    print(f"{'ratio':>6} {'rows':>6} {'steps':>6} " + " ".join(f"{name:>14}" for name in names))
     for ratio in dict.fromkeys(result["ratio"] for result in results):
         mine = [result for result in results if result["ratio"] == ratio]
-        print(f"{ratio:>6} {mine[0]['steps']:>6} " + " ".join(f"{statistics.mean(result[name] for result in mine):>14.3f}" for name in names))
+        print(f"{ratio:>6} {mine[0]['replayed']:>6} {mine[0]['steps']:>6} " + " ".join(f"{statistics.mean(result[name] for result in mine):>14.3f}" for name in names))
 
 
 if __name__ == "__main__":

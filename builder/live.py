@@ -5,29 +5,34 @@ Only a stage's child, or a benchmark, imports this.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from builder import progress
 from builder.llama import Answer
 
+if TYPE_CHECKING:
+    from builder.conversation import Message, Template
+
 BATCH = 64
 
 
-def answer(model: Any, prompts: list[list[int]], eos: int, max_tokens: int) -> list[Answer]:
-    """Answer prompts greedily.
+def answer(model: Any, template: Template, conversations: list[list[Message]], max_tokens: int) -> list[Answer]:
+    """Answer conversations greedily.
 
     Args:
         model: A causal language model, with or without an adapter.
-        prompts: Token ids, one list a prompt.
-        eos: The id that ends an answer.
+        template: Writes the prompts, and says what ends an answer.
+        conversations: Each awaits its answer.
         max_tokens: Tokens after which one is cut off.
 
     Returns:
-        Ids and whether each ended, the end itself left off; no text, and no margins.
+        Text, ids and whether each ended, the end itself left off; no margins.
 
     """
+    prompts = [template.tokenize(template.render(messages)) for messages in conversations]
+    eos = int(template.tokenizer.eos_token_id)
     answers: dict[int, Answer] = {}
     # Prompts of like length in one batch: the composition is fixed by the prompts alone.
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
@@ -41,5 +46,6 @@ def answer(model: Any, prompts: list[list[int]], eos: int, max_tokens: int) -> l
             made = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=max_tokens, do_sample=False, eos_token_id=eos, pad_token_id=eos)
         for index, row in zip(part, made[:, length:].tolist(), strict=True):
             ended = eos in row
-            answers[index] = Answer("", row[: row.index(eos)] if ended else row, [], ended=ended)
+            said = row[: row.index(eos)] if ended else row
+            answers[index] = Answer(str(template.tokenizer.decode(said)), said, [], ended=ended)
     return [answers[index] for index in range(len(prompts))]

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from builder import base, files, progress, weights
-from builder.conversation import Template
+from builder.conversation import Message, Template
 from builder.errors import DataError
 from builder.gates import questions
-from builder.llama import Model
+from builder.llama import Answer, Model
 from builder.stage import Job
 
 NAME = "replay"
@@ -83,19 +83,19 @@ def _prompts_hash() -> str:
 def _ask(job: Job, chosen: base.Base, template: Template) -> list[dict[str, str]]:
     """Let the base answer every prompt, and keep what ends by itself and says something."""
     asked = questions.load("replay")
-    prompts = [template.tokenize(template.render(question.as_messages())) for question in asked]
-    answers = _ask_live(job, chosen, template, prompts) if base.find_accelerator().kind == "gpu" else _ask_file(job, chosen, template, prompts)
-    return [{"ask": question.text, "answer": text} for question, text in zip(asked, answers, strict=True) if text]
+    ask = _ask_live if base.find_accelerator().kind == "gpu" else _ask_file
+    answers = ask(job, chosen, template, [question.as_messages() for question in asked])
+    kept = [(question, answer.text.strip()) for question, answer in zip(asked, answers, strict=True) if answer.ended and not template.special_in(answer.text)]
+    return [{"ask": question.text, "answer": text} for question, text in kept if text]
 
 
-def _ask_file(job: Job, chosen: base.Base, template: Template, prompts: list[list[int]]) -> list[str | None]:
+def _ask_file(job: Job, chosen: base.Base, template: Template, conversations: list[list[Message]]) -> list[Answer]:
     model = Model(_control(job, chosen, template), template.jinja)
-    texts: list[str | None] = []
-    for number, prompt in enumerate(prompts):
-        progress.report("replay", number, len(prompts), "answers")
-        answer = model.continue_prompt(prompt, MAX_TOKENS)
-        texts.append(answer.text.strip() if answer.ended and not template.special_in(answer.text) else None)
-    return texts
+    answers = []
+    for number, messages in enumerate(conversations):
+        progress.report("replay", number, len(conversations), "answers")
+        answers.append(model.continue_prompt(template.tokenize(template.render(messages)), MAX_TOKENS))
+    return answers
 
 
 def _control(job: Job, chosen: base.Base, template: Template) -> Path:
@@ -112,7 +112,7 @@ def _control(job: Job, chosen: base.Base, template: Template) -> Path:
     return found
 
 
-def _ask_live(job: Job, chosen: base.Base, template: Template, prompts: list[list[int]]) -> list[str | None]:
+def _ask_live(job: Job, chosen: base.Base, template: Template, conversations: list[list[Message]]) -> list[Answer]:
     weights.prepare_unsloth(job.work)
     import unsloth  # noqa: F401, PLC0415 — must come before the libraries it patches
     from unsloth import FastLanguageModel  # noqa: PLC0415
@@ -123,6 +123,4 @@ def _ask_live(job: Job, chosen: base.Base, template: Template, prompts: list[lis
         str(weights.find_weights(chosen, training=True)), max_seq_length=1024, dtype=None, load_in_4bit=chosen.four_bit, local_files_only=True
     )
     FastLanguageModel.for_inference(model)
-    answers = live.answer(model, prompts, template.tokenizer.eos_token_id, MAX_TOKENS)
-    texts = [str(template.tokenizer.decode(answer.ids)).strip() for answer in answers]
-    return [text if answer.ended and not template.special_in(text) else None for answer, text in zip(answers, texts, strict=True)]
+    return live.answer(model, template, conversations, MAX_TOKENS)

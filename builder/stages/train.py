@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,9 +190,7 @@ def _ask_live(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
     FastLanguageModel.for_inference(model)
 
     def ask(asked: list[Question], max_tokens: int) -> list[Answer]:
-        prompts = [template.tokenize(template.render(question.as_messages())) for question in asked]
-        made = live.answer(model, prompts, template.tokenizer.eos_token_id, max_tokens)
-        return [replace(answer, text=str(template.tokenizer.decode(answer.ids))) for answer in made]
+        return live.answer(model, template, [question.as_messages() for question in asked], max_tokens)
 
     def ask_base(asked: list[Question]) -> list[Answer]:
         with model.disable_adapter():
