@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
+from peft.optimizers import create_loraplus_optimizer
 from transformers import AutoModelForCausalLM
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -40,6 +41,7 @@ from builder.training import next_token_loss, pad
 MAX_TOKENS = 64
 REPLAY_TOKENS = 48
 WARMUP_STEPS = 5
+WEIGHT_DECAY = 0.01
 
 
 class Bench:
@@ -56,8 +58,6 @@ class Bench:
         kept = [row for row in read if not is_held_out(row, self.persona.manifest.data.held_out)]
         self.rows = [self.encode(row.messages) for row in kept]
         self.subject = self.find_subject({rows.normalise(row.messages[-2]["content"]) for row in read})
-        untrained = self.load()
-        self.base_figures, self.answers = self.measure(untrained), self.replay(untrained)
 
     def find_subject(self, trained: set[str]) -> Subject:
         """Describe algieba as the gates need it."""
@@ -93,7 +93,8 @@ class Bench:
         model = get_peft_model(self.load(), LoraConfig(r=16, lora_alpha=self.family.alpha, target_modules=list(LINEAR_LAYERS)))
         rows_now = [*self.rows, *replayed]
         steps = int(passes * len(rows_now) / batch_size)
-        optimizer = torch.optim.AdamW([weight for weight in model.parameters() if weight.requires_grad], lr=rate, weight_decay=0.01)
+        ratio = self.family.learning_rate_ratio
+        optimizer = create_loraplus_optimizer(model, torch.optim.AdamW, lr=rate, loraplus_lr_ratio=ratio, loraplus_weight_decay=WEIGHT_DECAY)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / WARMUP_STEPS, (steps - step) / max(1, steps - WARMUP_STEPS)))
         order = itertools.chain.from_iterable(iter(lambda: torch.randperm(len(rows_now)).tolist(), None))
         for _ in range(steps):
@@ -128,16 +129,22 @@ def _bench() -> Bench:
     return Bench()
 
 
-def _run(ratio: float, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+def _ask_base() -> tuple[dict[str, float], list[dict[str, list[int]]]]:
+    """Give the base's own figures, and its answers to train on."""
+    untrained = _bench().load()
+    return _bench().measure(untrained), _bench().replay(untrained)
+
+
+def _run(ratio: float, seed: int, options: argparse.Namespace, base_figures: dict[str, float], answers: list[dict[str, list[int]]]) -> dict[str, Any]:
     """Train and measure one combination."""
     bench = _bench()
     rate, batch_size = options.rate or bench.family.learning_rate, options.batch_size or bench.family.batch_size
     passes = options.passes or bench.family.passes_over(len(bench.rows))
-    replayed = list(itertools.islice(itertools.cycle(bench.answers), round(ratio * len(bench.rows))))
+    replayed = list(itertools.islice(itertools.cycle(answers), round(ratio * len(bench.rows))))
     model, steps = bench.train(replayed, seed=seed, rate=rate, passes=passes, batch_size=batch_size)
     given = {"learning_rate": rate, "passes": passes, "batch_size": batch_size, "steps": steps}
-    counted = {"replayed": len(replayed), "distinct": min(len(replayed), len(bench.answers))}
-    return {"ratio": ratio, **counted, "seed": seed, **given, **bench.measure(model), "base_retention": bench.base_figures["retention"]}
+    counted = {"replayed": len(replayed), "distinct": min(len(replayed), len(answers))}
+    return {"ratio": ratio, **counted, "seed": seed, **given, **bench.measure(model), "base_retention": base_figures["retention"]}
 
 
 def main() -> None:
@@ -156,8 +163,9 @@ def main() -> None:
         options.ratios, options.seeds, options.passes = [0.0, 0.5], [1], 1.0
     results = []
     with ProcessPoolExecutor(options.at_once, multiprocessing.get_context("spawn")) as pool:
+        of_base = pool.submit(_ask_base).result()
         # The longest first, so that none is left running alone.
-        runs = [pool.submit(_run, ratio, seed, options) for ratio in sorted(options.ratios, reverse=True) for seed in options.seeds]
+        runs = [pool.submit(_run, ratio, seed, options, *of_base) for ratio in sorted(options.ratios, reverse=True) for seed in options.seeds]
         for run in as_completed(runs):
             results.append(run.result())
             if options.json:

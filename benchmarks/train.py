@@ -1,12 +1,12 @@
-"""How near the training step on a CPU comes to its limit, and what packing and bfloat16 gain.
+"""How near the training step on a CPU comes to its limit, and what packing, plain attention and bfloat16 gain.
 
 Run as: .venv/bin/python benchmarks/train.py [--quick] [--json]
 
 The limit is 4 x parameters x tokens floating-point operations (forward, and backward to the adapters) at the
 rate of an fp32 product of 512 x 576 x 1536, measured in the same run. `--json` prints one object: gflops,
-tokens, limit_s, packed_s, padded_s, bf16_s, part_of_limit (limit_s / packed_s), ratio (padded_s / packed_s),
-bf16_ratio (packed_s / bf16_s), loss_difference and bf16_loss_difference; what bfloat16 would say is null on a
-processor that does not compute it.
+tokens, limit_s, packed_s, padded_s, fused_s (packed, with torch's fused attention), bf16_s, part_of_limit
+(limit_s / packed_s), ratio (padded_s / packed_s), fused_ratio (fused_s / packed_s), bf16_ratio (packed_s / bf16_s),
+loss_difference and bf16_loss_difference; what bfloat16 would say is null on a processor that does not compute it.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def measure_gflops() -> float:
     return statistics.median(rates)
 
 
-def load(dtype: torch.dtype) -> Any:
+def load(dtype: torch.dtype, attention: str = "eager") -> Any:
     """Load the embedded base with a new adapter, as the train stage does."""
     folder = weights.find_weights(BASE)
-    model, _ = FastLanguageModel.from_pretrained(str(folder), max_seq_length=1024, dtype=dtype, load_in_4bit=False)
+    model, _ = FastLanguageModel.from_pretrained(str(folder), max_seq_length=1024, dtype=dtype, load_in_4bit=False, attn_implementation=attention)
     return FastLanguageModel.get_peft_model(model, r=16, lora_alpha=32, lora_dropout=0, target_modules=list(LINEAR_LAYERS), random_state=3407, use_gradient_checkpointing=False)
 
 
@@ -66,11 +66,10 @@ def encode() -> list[Row]:
     return [{"input_ids": coded.ids, "labels": coded.labels()} for coded in (template.encode(row.messages) for row in conversations)]
 
 
-def step(model: Any, batch: dict[str, torch.Tensor], *, bf16: bool = False) -> tuple[float, float]:
+def step(model: Any, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
     """Give the seconds of a step, forward and backward, and its loss."""
     began = time.perf_counter()
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        loss = next_token_loss(model, batch)
+    loss = next_token_loss(model, batch)
     loss.backward()
     return time.perf_counter() - began, loss.item()
 
@@ -82,28 +81,31 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     batch, model = encode(), load(torch.float32)
-    runs = {"packed": (model, pack, False), "padded": (model, pad, False)}
+    runs = {"packed": (model, pack), "padded": (model, pad)}
+    runs["fused"] = (load(torch.float32, "sdpa"), pack)
     if find_accelerator().has_bf16:
-        runs["bf16"] = (load(torch.bfloat16), pack, True)
+        runs["bf16"] = (load(torch.bfloat16), pack)
     times: dict[str, list[float]] = {name: [] for name in runs}
     losses: dict[str, float] = {}
     for _ in range(3 if options.quick else 10):
-        for name, (which, collate, bf16) in runs.items():
-            took_s, losses[name] = step(which, collate(batch), bf16=bf16)
+        for name, (which, collate) in runs.items():
+            took_s, losses[name] = step(which, collate(batch))
             times[name].append(took_s)
     tokens, gflops = sum(len(row["input_ids"]) for row in batch), measure_gflops()
     parameters = sum(weight.numel() for weight in model.parameters() if not weight.requires_grad)
     limit_s = 4 * parameters * tokens / gflops / 1e9
-    packed_s, padded_s, bf16_s = (statistics.median(times[name][1:]) if name in times else None for name in ("packed", "padded", "bf16"))
+    packed_s, padded_s, fused_s, bf16_s = (statistics.median(times[name][1:]) if name in times else None for name in ("packed", "padded", "fused", "bf16"))
     result = {
         "gflops": gflops,
         "tokens": tokens,
         "limit_s": limit_s,
         "packed_s": packed_s,
         "padded_s": padded_s,
+        "fused_s": fused_s,
         "bf16_s": bf16_s,
         "part_of_limit": limit_s / packed_s,
         "ratio": padded_s / packed_s,
+        "fused_ratio": fused_s / packed_s,
         "bf16_ratio": packed_s / bf16_s if bf16_s else None,
         "loss_difference": abs(losses["packed"] - losses["padded"]),
         "bf16_loss_difference": abs(losses["packed"] - losses["bf16"]) if bf16_s else None,

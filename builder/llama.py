@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,11 @@ class Answer:
     margins: list[float]
     """In nats, one an id, the end's own last; of an answer that was kept, the least alone."""
     ended: bool
+
+
+def version() -> str:
+    """Name the llama.cpp that answers here: another one may answer otherwise."""
+    return "llama-cpp-python " + importlib.metadata.version("llama-cpp-python")
 
 
 def quantize(source: Path, out: Path) -> None:

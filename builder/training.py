@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 — the field's name for it
+from peft.optimizers import create_loraplus_optimizer
 from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
@@ -80,7 +81,23 @@ def log_probs(model: Any, ids: list[int]) -> np.ndarray[Any, Any]:
 
 
 class PersonaTrainer(SFTTrainer):  # type: ignore[misc] # unsloth replaces the class at import
-    """TRL's trainer with this project's loss."""
+    """TRL's trainer with this project's loss, and a learning rate of its own for an adapter's B.
+
+    Args:
+        learning_rate_ratio: That rate over A's.
+
+    """
+
+    def __init__(self, *arguments: Any, learning_rate_ratio: float, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.learning_rate_ratio = learning_rate_ratio
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Make the optimiser that the arguments name, with PEFT's groups of LoRA+."""
+        model = self.model if model is None else model
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args, model)
+        self.optimizer = create_loraplus_optimizer(model, kind, loraplus_lr_ratio=self.learning_rate_ratio, loraplus_weight_decay=self.args.weight_decay, **options)
+        return self.optimizer
 
     def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Tensor | None = None) -> Any:  # noqa: FBT001, FBT002 — TRL's signature
         """Compute the loss of one batch; see `next_token_loss`."""

@@ -9,6 +9,7 @@ import pytest
 from builder import base
 from builder.errors import GateError, ToolError
 from builder.gates import answers, distance, evidence, leak_in, leak_out, questions, recall, reference, retention, sampled, stop, subject, table
+from builder.gates.asking import Asker
 from builder.gates.evidence import judge_share, paired_p, wilson
 from builder.gates.questions import Question
 from builder.gates.reference import Distribution, Reference, Text
@@ -258,6 +259,36 @@ def test_a_distance_is_measured_once_a_file(tmp_path):
     assert first[0].base_kl == pytest.approx(0, abs=1e-6)
     assert first[0].losses == pytest.approx([np.log(4)] * 2, abs=1e-6)
     distance.measure_once(file, said, tmp_path / "distances.json", "two")
+    assert file.asked == 2
+
+
+class Parrot:
+    """Stands in for a loaded file: says one word, and counts how often it is asked."""
+
+    asked = 0
+
+    def render(self, messages):
+        """Give what the user says."""
+        return messages[-1]["content"]
+
+    def tokenize(self, text):
+        """Give the characters' codes."""
+        return [ord(letter) for letter in text]
+
+    def continue_prompt(self, _prompt, _max_tokens, _sampling):
+        """Say the word."""
+        self.asked += 1
+        return Answer("Yes.", [1, 2], [3.0, 2.0], ended=True)
+
+
+def test_an_answer_is_kept_for_the_same_file_and_the_same_llama(tmp_path):
+    """A question is asked once of a file, and again where the file or what runs it is another."""
+    file, question = Parrot(), Question((("user", "Are you there?"),), "en")
+    for owner in ("one llama-cpp-python 1", "one llama-cpp-python 1", "one llama-cpp-python 2"):
+        asker = Asker(file, tmp_path / "answers.json", 8, {}, owner)
+        assert asker.answer(question).text == "Yes."
+        asker.keep()
+
     assert file.asked == 2
 
 

@@ -26,7 +26,7 @@ class Asker:
         kept: Where its answers are kept; below the cache folder, they may have come prepared.
         max_tokens: Tokens within which an answer must end.
         sampling: Of a question with a seed.
-        owner: Names the file's content; answers of another are forgotten.
+        owner: Names the file's content and what runs it; answers of another are forgotten.
 
     """
 

@@ -54,7 +54,7 @@ def measure_once(model: Model, said: Reference, kept: Path, owner: str) -> list[
         model: The file, loaded.
         said: What it is held against.
         kept: Where the figures are kept.
-        owner: Names the content of both; figures of another are measured again.
+        owner: Names the content of both and what runs the file; figures of another are measured again.
 
     """
     values = files.read_json(kept)

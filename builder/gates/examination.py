@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from builder import base, files, weights
+from builder import base, files, llama, weights
 from builder.gates import answers, distance, fidelity, held_out, reference, subject, table
 from builder.gates.asking import Asker
 from builder.gates.evidence import Result
@@ -99,7 +99,7 @@ def examine(job: Job, share: float | None) -> Examination:
     model = Model(job.gguf)
     about = subject.read(job)
     said = reference.read(job.reference)
-    owner = files.sha256(job.gguf)
+    owner = f"{files.sha256(job.gguf)} {llama.version()}"
     distances = distance.measure_once(model, said, job.build / ".cache" / "distances.json", f"{owner} {files.sha256(job.reference)}")
     results = [
         fidelity.judge(model, distances, chosen.family, four_bit=chosen.four_bit),

@@ -16,12 +16,14 @@ from builder.llama import Answer
 from builder.stage import Job
 
 NAME = "train"
-VERSION = 4
+VERSION = 5
 HEAVY = True
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 CHECKPOINT_EVERY_STEPS = 10
 # Tokens in one forward pass from which activations are computed again rather than kept: 4B and 16 GiB hold about 4,000.
 RECOMPUTE_FROM_TOKENS = 3072
+# On a CPU torch's fused attention takes twice the time of plain products, whose memory grows with the square of the length.
+PLAIN_ATTENTION_TOKENS = 512
 log = logging.getLogger("builder")
 
 
@@ -36,7 +38,7 @@ def settings(job: Job) -> dict[str, Any]:
     facts = base.peek(job.base)
     family = base.family_of(facts["source"]) if facts else None
     if family:
-        for name in ("alpha", "learning_rate", "batch_size"):
+        for name in ("alpha", "learning_rate", "learning_rate_ratio", "batch_size"):
             values[name] = getattr(family, name) if values[name] is None else values[name]
     return {f"training.{key}": value for key, value in values.items()}
 
@@ -83,6 +85,11 @@ def newest_checkpoint(work: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
 
 
+def choose_attention(tokens: int, *, on_gpu: bool) -> str | None:
+    """Name the attention for batches of so many tokens, as transformers calls it; None is Unsloth's choice."""
+    return "eager" if not on_gpu and tokens <= PLAIN_ATTENTION_TOKENS else None
+
+
 def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str, Any], rows: list[dict[str, Any]], work: Path) -> Any:
     import unsloth  # noqa: F401, I001, PLC0415 — must come before the libraries it patches
     import datasets  # noqa: PLC0415
@@ -102,6 +109,7 @@ def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str
         dtype=dtype,
         load_in_4bit=on_gpu and chosen.four_bit,
         local_files_only=True,
+        attn_implementation=choose_attention(longest * numbers["batch_size"], on_gpu=on_gpu),
     )
     model = FastLanguageModel.get_peft_model(
         model,
@@ -147,6 +155,7 @@ def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str
         # Packed rows want a block-diagonal mask, which Unsloth's GPU attention does not take; there padding is cheap.
         data_collator=pad if on_gpu else pack,
         callbacks=[Reporter()],
+        learning_rate_ratio=numbers["learning_rate_ratio"],
     )
     if len(trainer.train_dataset) != len(rows):
         msg = f"train: {len(trainer.train_dataset)} of {len(rows)} rows reached the trainer, expected all"

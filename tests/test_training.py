@@ -1,0 +1,76 @@
+"""The training step: packed, padded or alone, a row teaches the same; an adapter's halves have their own rates."""
+
+import pytest
+import torch
+from datasets import Dataset
+from peft import LoraConfig, get_peft_model
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from trl import SFTConfig
+
+from builder.conversation import IGNORED
+from builder.stages.train import choose_attention
+from builder.training import PersonaTrainer, next_token_loss, pack, pad
+
+
+def make_row(first, length):
+    """A row whose first two tokens are its prompt."""
+    ids = list(range(first, first + length))
+    return {"input_ids": ids, "labels": [IGNORED, IGNORED, *ids[2:]]}
+
+
+ROWS = [make_row(3, 7), make_row(40, 4), make_row(11, 9)]
+
+
+def make_model(attention="sdpa"):
+    """A tiny Llama with an adapter that is not zero."""
+    torch.manual_seed(1)
+    config = LlamaConfig(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, attn_implementation=attention)
+    model = get_peft_model(LlamaForCausalLM(config), LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False))
+    return model.train()
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("collate", [pack, pad])
+def test_rows_in_one_batch_teach_what_each_teaches_alone(attention, collate):
+    """Neither a neighbour in the pack nor padding changes a row's loss, whichever way attention is computed."""
+    model = make_model(attention)
+    learnt = [sum(label != IGNORED for label in row["labels"]) for row in ROWS]
+    alone = sum(next_token_loss(make_model(), pad([row])) * count for row, count in zip(ROWS, learnt, strict=True)) / sum(learnt)
+
+    together = next_token_loss(model, collate(ROWS))
+
+    assert together.item() == pytest.approx(alone.item(), abs=1e-5)
+
+
+def test_a_packed_row_does_not_see_its_neighbour():
+    """Another neighbour leaves a row's hidden states as they were."""
+    model = make_model().get_base_model().model
+
+    def hidden(neighbour):
+        batch = pack([neighbour, ROWS[0]])
+        batch.pop("labels")
+        return model(**batch)[0][0, -len(ROWS[0]["input_ids"]) :]
+
+    assert torch.allclose(hidden(make_row(20, 5)), hidden(make_row(50, 5)), atol=1e-6)
+
+
+def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path):
+    """B learns at the ratio's multiple of A's rate, and both decay."""
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"</s>": 0})), eos_token="</s>", pad_token="</s>")  # noqa: S106 — tokens of text
+    arguments = SFTConfig(str(tmp_path), learning_rate=1e-3, weight_decay=0.01, use_cpu=True, bf16=False, report_to="none", dataset_kwargs={"skip_prepare_dataset": True})
+    trainer = PersonaTrainer(make_model(), arguments, pack, Dataset.from_list(ROWS), processing_class=tokenizer, learning_rate_ratio=8.0)
+
+    groups = [group for group in trainer.create_optimizer().param_groups if group["params"]]
+
+    assert [group["lr"] for group in groups] == pytest.approx([1e-3, 8e-3])
+    assert [group["weight_decay"] for group in groups] == [0.01, 0.01]
+    names = {id(weight): name for name, weight in trainer.model.named_parameters()}
+    assert ["lora_A" in names[id(group["params"][0])] for group in groups] == [True, False]
+
+
+@pytest.mark.parametrize(("tokens", "on_gpu", "attention"), [(440, False, "eager"), (4096, False, None), (440, True, None)])
+def test_plain_attention_is_for_short_rows_on_a_cpu(tokens, on_gpu, attention):
+    """Its memory grows with the square of the length, so long rows and a GPU keep the fused one."""
+    assert choose_attention(tokens, on_gpu=on_gpu) == attention
