@@ -9,6 +9,7 @@ from tokenizers.models import WordLevel
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import SFTConfig
 
+from builder.base import Accelerator
 from builder.conversation import IGNORED
 from builder.stages.train import choose_attention
 from builder.training import PersonaTrainer, next_token_loss, pack, pad
@@ -70,7 +71,7 @@ def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path):
     assert ["lora_A" in names[id(group["params"][0])] for group in groups] == [True, False]
 
 
-@pytest.mark.parametrize(("tokens", "on_gpu", "attention"), [(440, False, "eager"), (4096, False, None), (440, True, None)])
-def test_plain_attention_is_for_short_rows_on_a_cpu(tokens, on_gpu, attention):
-    """Its memory grows with the square of the length, so long rows and a GPU keep the fused one."""
-    assert choose_attention(tokens, on_gpu=on_gpu) == attention
+@pytest.mark.parametrize(("tokens", "kind", "has_bf16", "attention"), [(440, "cpu", True, "eager"), (4096, "cpu", True, None), (440, "cpu", False, None), (440, "gpu", True, None)])
+def test_plain_attention_is_for_short_rows_in_bfloat16_on_a_cpu(tokens, kind, has_bf16, attention):
+    """Its memory grows with the square of the length, and elsewhere the fused one is quicker."""
+    assert choose_attention(tokens, Accelerator(kind, "any", has_bf16)) == attention

@@ -22,7 +22,7 @@ LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
 CHECKPOINT_EVERY_STEPS = 10
 # Tokens in one forward pass from which activations are computed again rather than kept: 4B and 16 GiB hold about 4,000.
 RECOMPUTE_FROM_TOKENS = 3072
-# On a CPU torch's fused attention takes twice the time of plain products, whose memory grows with the square of the length.
+# In bfloat16 on a CPU torch's fused attention is slower than plain products (benchmarks/train.py), whose memory grows with the square of the length.
 PLAIN_ATTENTION_TOKENS = 512
 log = logging.getLogger("builder")
 
@@ -85,9 +85,10 @@ def newest_checkpoint(work: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
 
 
-def choose_attention(tokens: int, *, on_gpu: bool) -> str | None:
+def choose_attention(tokens: int, accelerator: base.Accelerator) -> str | None:
     """Name the attention for batches of so many tokens, as transformers calls it; None is Unsloth's choice."""
-    return "eager" if not on_gpu and tokens <= PLAIN_ATTENTION_TOKENS else None
+    is_plain = accelerator.kind == "cpu" and accelerator.has_bf16 and tokens <= PLAIN_ATTENTION_TOKENS
+    return "eager" if is_plain else None
 
 
 def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str, Any], rows: list[dict[str, Any]], work: Path) -> Any:
@@ -109,7 +110,7 @@ def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str
         dtype=dtype,
         load_in_4bit=on_gpu and chosen.four_bit,
         local_files_only=True,
-        attn_implementation=choose_attention(longest * numbers["batch_size"], on_gpu=on_gpu),
+        attn_implementation=choose_attention(longest * numbers["batch_size"], accelerator),
     )
     model = FastLanguageModel.get_peft_model(
         model,
