@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, get_linear_schedule_with_warmup
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -34,14 +34,12 @@ from builder import base, conversation, live, persona, rows, weights
 from builder.gates import leak_in, questions, recall, retention, stop
 from builder.gates.subject import Subject
 from builder.llama import Answer
+from builder.stages import replay
 from builder.stages.data import is_held_out
 from builder.stages.train import LINEAR_LAYERS
 from builder.training import next_token_loss, pad
 
 MAX_TOKENS = 64
-REPLAY_TOKENS = 48
-WARMUP_STEPS = 5
-WEIGHT_DECAY = 0.01
 
 
 class Bench:
@@ -79,23 +77,23 @@ class Bench:
         """Answer questions, with text."""
         return live.answer(model.eval(), self.template, [question.as_messages() for question in asked], max_tokens)
 
-    def replay(self, model: Any) -> list[dict[str, list[int]]]:
-        """Let the base answer the replay prompts, as the replay stage does."""
-        asked = questions.load("replay")
+    def replay(self, model: Any, share: float) -> list[dict[str, list[int]]]:
+        """Let the base answer the replay prompts, or a share of them, as the replay stage does."""
+        asked = questions.part(questions.load("replay"), share)
         words = (*self.subject.own_words, *self.family.identity_words)
-        pairs = zip(asked, self.ask(model, asked, REPLAY_TOKENS), strict=True)
+        pairs = zip(asked, self.ask(model, asked, replay.MAX_TOKENS), strict=True)
         kept = [(q, a.text.strip()) for q, a in pairs if a.ended and a.text.strip() and not any(word.casefold() in a.text.casefold() for word in words)]
         return [self.encode([{"role": "user", "content": q.text}, {"role": "assistant", "content": text}]) for q, text in kept]
 
     def train(self, replayed: list[dict[str, list[int]]], *, seed: int, rate: float, passes: float, batch_size: int) -> tuple[Any, int]:
         """Train an adapter; return the model and its number of steps."""
         torch.manual_seed(seed)
-        model = get_peft_model(self.load(), LoraConfig(r=16, lora_alpha=self.family.alpha, target_modules=list(LINEAR_LAYERS)))
+        numbers, family = self.persona.manifest.training, self.family
+        model = get_peft_model(self.load(), LoraConfig(r=numbers.rank, lora_alpha=family.alpha, target_modules=list(LINEAR_LAYERS)))
         rows_now = [*self.rows, *replayed]
         steps = int(passes * len(rows_now) / batch_size)
-        ratio = self.family.learning_rate_ratio
-        optimizer = create_loraplus_optimizer(model, torch.optim.AdamW, lr=rate, loraplus_lr_ratio=ratio, loraplus_weight_decay=WEIGHT_DECAY)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / WARMUP_STEPS, (steps - step) / max(1, steps - WARMUP_STEPS)))
+        optimizer = create_loraplus_optimizer(model, torch.optim.AdamW, lr=rate, loraplus_lr_ratio=family.learning_rate_ratio, loraplus_weight_decay=numbers.weight_decay)
+        schedule = get_linear_schedule_with_warmup(optimizer, numbers.warmup_steps, steps)
         order = itertools.chain.from_iterable(iter(lambda: torch.randperm(len(rows_now)).tolist(), None))
         for _ in range(steps):
             batch = {key: value.to(self.device) for key, value in pad([rows_now[index] for index in itertools.islice(order, batch_size)]).items()}
@@ -106,12 +104,12 @@ class Bench:
             optimizer.zero_grad()
         return model, steps
 
-    def measure(self, model: Any) -> dict[str, float]:
-        """Ask the gates' table, and give the share that is right."""
+    def measure(self, model: Any, share: float) -> dict[str, float]:
+        """Ask the gates' table, or a share of it, and give the share that is right."""
         figures: dict[str, float] = {}
         ends: list[bool] = []
         for gate in (recall, leak_in, retention):
-            asked = gate.ask(self.subject, 1.0)
+            asked = gate.ask(self.subject, share)
             answers = self.ask(model, asked, MAX_TOKENS)
             right = [gate.is_right(self.subject, question, answer) for question, answer in zip(asked, answers, strict=True)]
             ends += [stop.is_right(self.subject, question, answer) for question, answer in zip(asked, answers, strict=True)]
@@ -129,10 +127,10 @@ def _bench() -> Bench:
     return Bench()
 
 
-def _ask_base() -> tuple[dict[str, float], list[dict[str, list[int]]]]:
+def _ask_base(share: float) -> tuple[dict[str, float], list[dict[str, list[int]]]]:
     """Give the base's own figures, and its answers to train on."""
     untrained = _bench().load()
-    return _bench().measure(untrained), _bench().replay(untrained)
+    return _bench().measure(untrained, share), _bench().replay(untrained, share)
 
 
 def _run(ratio: float, seed: int, options: argparse.Namespace, base_figures: dict[str, float], answers: list[dict[str, list[int]]]) -> dict[str, Any]:
@@ -144,13 +142,13 @@ def _run(ratio: float, seed: int, options: argparse.Namespace, base_figures: dic
     model, steps = bench.train(replayed, seed=seed, rate=rate, passes=passes, batch_size=batch_size)
     given = {"learning_rate": rate, "passes": passes, "batch_size": batch_size, "steps": steps}
     counted = {"replayed": len(replayed), "distinct": min(len(replayed), len(answers))}
-    return {"ratio": ratio, **counted, "seed": seed, **given, **bench.measure(model), "base_retention": base_figures["retention"]}
+    return {"ratio": ratio, **counted, "seed": seed, **given, **bench.measure(model, options.share), "base_retention": base_figures["retention"]}
 
 
 def main() -> None:
     """Train and measure each combination, and print a table of means."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two ratios, one seed, one pass")
+    parser.add_argument("--quick", action="store_true", help="two ratios, one seed, half a pass, an eighth of the table")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.0, 0.1, 0.25, 0.5, 1.0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
@@ -159,11 +157,12 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--at-once", type=int, default=1, help="processes, spread over the GPUs there are")
     options = parser.parse_args()
+    options.share = 1.0
     if options.quick:
-        options.ratios, options.seeds, options.passes = [0.0, 0.5], [1], 1.0
+        options.ratios, options.seeds, options.passes, options.share = [0.0, 0.5], [1], 0.5, 0.125
     results = []
     with ProcessPoolExecutor(options.at_once, multiprocessing.get_context("spawn")) as pool:
-        of_base = pool.submit(_ask_base).result()
+        of_base = pool.submit(_ask_base, options.share).result()
         # The longest first, so that none is left running alone.
         runs = [pool.submit(_run, ratio, seed, options, *of_base) for ratio in sorted(options.ratios, reverse=True) for seed in options.seeds]
         for run in as_completed(runs):

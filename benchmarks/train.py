@@ -5,8 +5,9 @@ Run as: .venv/bin/python benchmarks/train.py [--quick] [--json]
 The limit is 4 x parameters x tokens floating-point operations (forward, and backward to the adapters) at the
 rate of an fp32 product of 512 x 576 x 1536, measured in the same run. `--json` prints one object: gflops,
 tokens, limit_s, packed_s, padded_s, bf16_s (with plain attention), fused_s (bfloat16 with torch's fused
-attention), part_of_limit (limit_s / packed_s), ratio (padded_s / packed_s), fused_ratio (fused_s / bf16_s), bf16_ratio (packed_s / bf16_s),
-loss_difference and bf16_loss_difference; what bfloat16 would say is null on a processor that does not compute it.
+attention), part_of_limit (limit_s / packed_s), ratio (padded_s / packed_s), fused_ratio (fused_s / bf16_s),
+bf16_ratio (packed_s / bf16_s), loss_difference and bf16_loss_difference; what bfloat16 would say is null on a
+processor that does not compute it.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from builder import files
 from builder.errors import ToolError
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ class Answer:
     ended: bool
 
 
-def version() -> str:
-    """Name the llama.cpp that answers here: another one may answer otherwise."""
-    return "llama-cpp-python " + importlib.metadata.version("llama-cpp-python")
+def identify(path: Path) -> str:
+    """Name a file's content and the llama.cpp that runs it here: where either is another, so may its answers be."""
+    return f"{files.sha256(path)} llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
 
 
 def quantize(source: Path, out: Path) -> None:

@@ -1,12 +1,13 @@
 """What the gates ask, and how answers become a verdict."""
 
 import dataclasses
+import importlib.metadata
 import json
 
 import numpy as np
 import pytest
 
-from builder import base
+from builder import base, llama
 from builder.errors import GateError, ToolError
 from builder.gates import answers, distance, evidence, leak_in, leak_out, questions, recall, reference, retention, sampled, stop, subject, table
 from builder.gates.asking import Asker
@@ -281,15 +282,19 @@ class Parrot:
         return Answer("Yes.", [1, 2], [3.0, 2.0], ended=True)
 
 
-def test_an_answer_is_kept_for_the_same_file_and_the_same_llama(tmp_path):
+def test_an_answer_is_kept_for_the_same_file_and_the_same_llama(tmp_path, monkeypatch):
     """A question is asked once of a file, and again where the file or what runs it is another."""
-    file, question = Parrot(), Question((("user", "Are you there?"),), "en")
-    for owner in ("one llama-cpp-python 1", "one llama-cpp-python 1", "one llama-cpp-python 2"):
-        asker = Asker(file, tmp_path / "answers.json", 8, {}, owner)
+    file, gguf, question = Parrot(), tmp_path / "model.gguf", Question((("user", "Are you there?"),), "en")
+
+    def ask(content, version):
+        gguf.write_text(content)
+        monkeypatch.setattr(importlib.metadata, "version", lambda _name: version)
+        asker = Asker(file, tmp_path / "answers.json", 8, {}, llama.identify(gguf))
         assert asker.answer(question).text == "Yes."
         asker.keep()
+        return file.asked
 
-    assert file.asked == 2
+    assert [ask("one", "1"), ask("one", "1"), ask("two", "1"), ask("two", "2")] == [1, 1, 2, 3]
 
 
 def test_reply_positions_are_before_the_replys_tokens():

@@ -99,7 +99,7 @@ def examine(job: Job, share: float | None) -> Examination:
     model = Model(job.gguf)
     about = subject.read(job)
     said = reference.read(job.reference)
-    owner = f"{files.sha256(job.gguf)} {llama.version()}"
+    owner = llama.identify(job.gguf)
     distances = distance.measure_once(model, said, job.build / ".cache" / "distances.json", f"{owner} {files.sha256(job.reference)}")
     results = [
         fidelity.judge(model, distances, chosen.family, four_bit=chosen.four_bit),

@@ -94,7 +94,7 @@ def _ask_file(job: Job, chosen: base.Base, template: Template, conversations: li
     answers = []
     for number, messages in enumerate(conversations):
         progress.report("replay", number, len(conversations), "answers")
-        answers.append(model.continue_prompt(template.tokenize(template.render(messages)), MAX_TOKENS))
+        answers.append(model.ask(messages, MAX_TOKENS))
     return answers
 
 
