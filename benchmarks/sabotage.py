@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import sys
@@ -29,8 +30,8 @@ from builder.conversation import IGNORED, Template
 from builder.errors import GateError, PersonaError, ToolError
 from builder.gates import distance, examination, fidelity, reference
 from builder.gguf import export
-from builder.stage import Job, Options
-from builder.stages import parity, register, render
+from builder.stage import Job, Options, run_in_child
+from builder.stages import parity, register, render, train
 
 LEFT_OUT_LAYER = 15
 OTHER_QUANTISATION = 10  # LLAMA_FTYPE_MOSTLY_Q2_K, llama.h
@@ -54,6 +55,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="also the faults that need training")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    logging.getLogger("builder").propagate = False  # the converter lets the root logger print: progress belongs to no table
     rows = []
     for fault in FAULTS:
         rows.append(run(fault, options.name, can_train=options.all))
@@ -230,15 +232,13 @@ def _trained(change: Callable[[Job], None], gate: str, epochs: float | None = No
     """Train on a damaged dataset, as long as an honest build or for so many passes, and examine the file."""
 
     def make(job: Job) -> None:
-        from builder.stages import train  # noqa: PLC0415 — beside what it imports
-
         change(job)
         shutil.rmtree(job.adapter)
         training = job.persona.manifest.training.model_copy(update={"epochs": epochs})
         manifest = job.persona.manifest.model_copy(update={"training": training})
         job = replace(job, persona=job.persona.model_copy(update={"manifest": manifest}))
         job.adapter.mkdir()
-        _quietly(lambda: print(train.run(job, job.adapter), file=sys.stderr))
+        run_in_child(train, job, job.adapter, job.work / "train.log")
         _export(job)
         problems = examination.examine(job, 0.25).problems()
         mine = [problem for problem in problems if problem.startswith((gate, "manifest"))]
