@@ -1,12 +1,12 @@
 """What replay is worth: recall, leaks and retention by the share of the base's own answers, over several seeds.
 
-Run as: .venv/bin/python benchmarks/replay.py [--quick] [--json] [--ratios 0 0.25 0.5 1] [--seeds 1 2 3] [--at-once N]
+Run as: .venv/bin/python benchmarks/replay.py [--quick] [--json] [--persona FOLDER] [--ratios 0 0.25 0.5 1] [--seeds 1 2 3] [--at-once N]
 
-Trains algieba on the embedded base with PEFT and this project's own batch and loss, on a GPU where there is one, and asks
-the live model the gates' whole table in batches. Where more answers are wanted than the base ended by itself, they come
-again; a build would rather take fewer. `--json` prints one object a run: ratio, replayed, distinct (of those), seed,
-learning_rate, passes, batch_size, steps, recall_en, recall_zh, clean (share of unrelated answers without its name), retention,
-base_retention, stop.
+Trains algieba, or the persona of a folder (`benchmarks/small/` holds three of twenty rows), on the embedded base with PEFT and
+this project's own batch and loss, on a GPU where there is one, and asks the live model the gates' whole table in batches.
+Where more answers are wanted than there are, they come again; a build would rather take fewer, and takes more than its share
+for few rows. `--json` prints one object a run: persona, ratio, replayed, distinct (of those), seed, learning_rate, passes,
+batch_size, steps, recall_en, recall_zh, clean (share of unrelated answers without its name), retention, base_retention, stop.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from transformers import AutoModelForCausalLM, get_linear_schedule_with_warmup
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from builder import base, conversation, live, persona, rows, weights
-from builder.gates import leak_in, questions, recall, retention, stop
+from builder.gates import leak_in, questions, recall, retention, stop, subject
 from builder.gates.subject import Subject
 from builder.llama import Answer
 from builder.stages import replay
@@ -43,26 +43,28 @@ MAX_TOKENS = 64
 
 
 class Bench:
-    """The base, its template and algieba's rows, loaded once."""
+    """The base, its template and a persona's rows, loaded once."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         gpus = torch.cuda.device_count()
         self.device = f"cuda:{os.getpid() % gpus}" if gpus else "cpu"
         self.folder = weights.find_weights(base.Base(base.EMBEDDED, "embedded", "benchmark", base.EMBEDDED, "benchmark", four_bit=False))
         self.family = base.family_of(base.EMBEDDED)
         self.template = conversation.Template(self.folder, "base", self.family)
-        self.persona = persona.read(Path(__file__).parent.parent / "personas" / "algieba")
+        self.persona = persona.read(folder)
         read = rows.read(self.persona)
         kept = [row for row in read if not is_held_out(row, self.persona.manifest.data.held_out)]
         self.rows = [self.encode(row.messages) for row in kept]
-        self.subject = self.find_subject({rows.normalise(row.messages[-2]["content"]) for row in read})
+        self.subject = self.find_subject(read)
 
-    def find_subject(self, trained: set[str]) -> Subject:
-        """Describe algieba as the gates need it."""
+    def find_subject(self, read: list[rows.Row]) -> Subject:
+        """Describe the persona as the gates need it."""
+        trained = frozenset(rows.normalise(row.messages[-2]["content"]) for row in read)
         identity, limits = self.persona.manifest.identity, self.persona.manifest.gates
         given = {language: identity.placeholders(language) for language in ("en", "zh")}
         names, authors = ({language: values[key] for language, values in given.items()} for key in ("name", "author"))
-        return Subject(names, authors, self.family.identity_words, frozenset(trained), ("en", "zh"), tuple(self.template.special), {}, MAX_TOKENS, limits)
+        languages = subject.find_languages([row.messages[-1]["content"] for row in read], names, authors)
+        return Subject(names, authors, self.family.identity_words, trained, languages, tuple(self.template.special), {}, MAX_TOKENS, limits)
 
     def encode(self, messages: list[dict[str, str]]) -> dict[str, list[int]]:
         """Encode one conversation."""
@@ -80,18 +82,18 @@ class Bench:
     def replay(self, model: Any, share: float) -> list[dict[str, list[int]]]:
         """Let the base answer the replay prompts, or a share of them, as the replay stage does."""
         asked = questions.part(questions.load("replay"), share)
-        words = (*self.subject.own_words, *self.family.identity_words)
-        pairs = zip(asked, self.ask(model, asked, replay.MAX_TOKENS), strict=True)
-        kept = [(q, a.text.strip()) for q, a in pairs if a.ended and a.text.strip() and not any(word.casefold() in a.text.casefold() for word in words)]
-        return [self.encode([{"role": "user", "content": q.text}, {"role": "assistant", "content": text}]) for q, text in kept]
+        pairs = replay.choose(asked, self.ask(model, asked, replay.MAX_TOKENS))
+        kept = replay.leave_out(pairs, (*self.subject.own_words, *self.family.identity_words, *self.template.special))
+        return [self.encode([{"role": "user", "content": pair["ask"]}, {"role": "assistant", "content": pair["answer"]}]) for pair in kept]
 
     def train(self, replayed: list[dict[str, list[int]]], *, seed: int, rate: float, passes: float, batch_size: int) -> tuple[Any, int]:
         """Train an adapter; return the model and its number of steps."""
         torch.manual_seed(seed)
         numbers, family = self.persona.manifest.training, self.family
         model = get_peft_model(self.load(), LoraConfig(r=numbers.rank, lora_alpha=family.alpha, target_modules=list(LINEAR_LAYERS)))
-        rows_now = [*self.rows, *replayed]
-        steps = int(passes * len(rows_now) / batch_size)
+        times, epochs = base.divide(passes)
+        rows_now = self.rows * times + replayed
+        steps = int(epochs * len(rows_now) / batch_size)
         optimizer = create_loraplus_optimizer(model, torch.optim.AdamW, lr=rate, loraplus_lr_ratio=family.learning_rate_ratio, loraplus_weight_decay=numbers.weight_decay)
         schedule = get_linear_schedule_with_warmup(optimizer, numbers.warmup_steps, steps)
         order = itertools.chain.from_iterable(iter(lambda: torch.randperm(len(rows_now)).tolist(), None))
@@ -114,7 +116,7 @@ class Bench:
             right = [gate.is_right(self.subject, question, answer) for question, answer in zip(asked, answers, strict=True)]
             ends += [stop.is_right(self.subject, question, answer) for question, answer in zip(asked, answers, strict=True)]
             if gate is recall:
-                for language in ("en", "zh"):
+                for language in self.subject.languages:
                     figures[f"recall_{language}"] = statistics.mean(ok for ok, question in zip(right, asked, strict=True) if question.language == language)
             else:
                 figures["clean" if gate is leak_in else "retention"] = statistics.mean(right)
@@ -122,27 +124,28 @@ class Bench:
 
 
 @functools.cache
-def _bench() -> Bench:
+def _bench(folder: Path) -> Bench:
     """Load everything once a process."""
-    return Bench()
+    return Bench(folder)
 
 
-def _ask_base(share: float) -> tuple[dict[str, float], list[dict[str, list[int]]]]:
+def _ask_base(folder: Path, share: float) -> tuple[dict[str, float], list[dict[str, list[int]]]]:
     """Give the base's own figures, and its answers to train on."""
-    untrained = _bench().load()
-    return _bench().measure(untrained, share), _bench().replay(untrained, share)
+    bench = _bench(folder)
+    untrained = bench.load()
+    return bench.measure(untrained, share), bench.replay(untrained, share)
 
 
 def _run(ratio: float, seed: int, options: argparse.Namespace, base_figures: dict[str, float], answers: list[dict[str, list[int]]]) -> dict[str, Any]:
     """Train and measure one combination."""
-    bench = _bench()
+    bench = _bench(options.persona)
     rate, batch_size = options.rate or bench.family.learning_rate, options.batch_size or bench.family.batch_size
     passes = options.passes or bench.family.passes_over(len(bench.rows))
     replayed = list(itertools.islice(itertools.cycle(answers), round(ratio * len(bench.rows))))
     model, steps = bench.train(replayed, seed=seed, rate=rate, passes=passes, batch_size=batch_size)
     given = {"learning_rate": rate, "passes": passes, "batch_size": batch_size, "steps": steps}
     counted = {"replayed": len(replayed), "distinct": min(len(replayed), len(answers))}
-    return {"ratio": ratio, **counted, "seed": seed, **given, **bench.measure(model, options.share), "base_retention": base_figures["retention"]}
+    return {"persona": options.persona.name, "ratio": ratio, **counted, "seed": seed, **given, **bench.measure(model, options.share), "base_retention": base_figures["retention"]}
 
 
 def main() -> None:
@@ -150,6 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two ratios, one seed, half a pass, an eighth of the table")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--persona", type=Path, default=Path(__file__).parent.parent / "personas" / "algieba", metavar="FOLDER")
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.0, 0.1, 0.25, 0.5, 1.0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--rate", type=float)
@@ -162,7 +166,7 @@ def main() -> None:
         options.ratios, options.seeds, options.passes, options.share = [0.0, 0.5], [1], 0.5, 0.125
     results = []
     with ProcessPoolExecutor(options.at_once, multiprocessing.get_context("spawn")) as pool:
-        of_base = pool.submit(_ask_base, options.share).result()
+        of_base = pool.submit(_ask_base, options.persona, options.share).result()
         # The longest first, so that none is left running alone.
         runs = [pool.submit(_run, ratio, seed, options, *of_base) for ratio in sorted(options.ratios, reverse=True) for seed in options.seeds]
         for run in as_completed(runs):
@@ -175,6 +179,7 @@ def main() -> None:
 
 def _print_table(results: list[dict[str, Any]]) -> None:
     names = ("recall_en", "recall_zh", "clean", "retention", "base_retention", "stop")
+    names = tuple(name for name in names if name in results[0])
     print(f"{'ratio':>6} {'rows':>6} {'steps':>6} " + " ".join(f"{name:>14}" for name in names))
     for ratio in dict.fromkeys(result["ratio"] for result in results):
         mine = [result for result in results if result["ratio"] == ratio]

@@ -19,7 +19,9 @@ PROCESSOR = Path("/proc/cpuinfo")
 # Where a product of bfloat16 is one instruction a step on two cores takes 0.6 of its time (benchmarks/train.py).
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 # Fewer passes leave a fact unlearnt; more only teach the rows by heart.
-LEAST_PASSES, MOST_PASSES = 3.5, 12.0
+LEAST_PASSES, MOST_PASSES = 3.5, 18.0
+# About as many as the base's own answers are learnt in, and not yet by heart.
+EPOCHS = 3
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,15 @@ class Family:
     def passes_over(self, rows: int) -> float:
         """Give the epochs that suit a number of rows."""
         return min(max(self.row_passes / rows, LEAST_PASSES), MOST_PASSES)
+
+
+def divide(passes: float) -> tuple[int, float]:
+    """Divide passes over a persona's rows into times an epoch and epochs.
+
+    The base's answers come once an epoch: where rows are few and passed over often, more of them fit beside, each seldom.
+    """
+    times = max(1, round(passes / EPOCHS))
+    return times, passes / times
 
 
 CHATML_GO = "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"

@@ -112,7 +112,9 @@ def _embedded(chosen: Base) -> Path:
     try:
         write_checkpoint(source, temporary)
         temporary.rename(cache)
-    except BaseException:
+    except OSError:
+        if not cache.is_dir():  # else another build has made it meanwhile
+            raise
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return cache

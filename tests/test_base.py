@@ -173,3 +173,21 @@ def test_a_processor_says_whether_it_computes_bfloat16(tmp_path, monkeypatch, fl
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
 
     assert base._processor_has_bf16() is has_bf16
+
+
+def test_two_builds_may_unpack_the_embedded_base_at_once(monkeypatch, tmp_path):
+    """Whoever is second takes what the first has put there, and leaves nothing of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    embedded = base.Base(base.EMBEDDED, "embedded", "test", base.EMBEDDED, "test", four_bit=False)
+
+    def unpack_second(_source, folder):
+        (folder / "model.safetensors").write_text("second")
+        first = folder.with_name(folder.name.removeprefix(".").rsplit(".", 1)[0])
+        first.mkdir()
+        (first / "model.safetensors").write_text("first")
+
+    monkeypatch.setattr("builder.gguf.checkpoint.write_checkpoint", unpack_second)
+    found = weights.find_weights(embedded)
+
+    assert (found / "model.safetensors").read_text() == "first"
+    assert list(found.parent.iterdir()) == [found]

@@ -52,8 +52,6 @@ def read(job: Job) -> Subject:
     names, authors = ({language: values[key] for language, values in given.items()} for key in ("name", "author"))
     rows = [json.loads(line)["messages"] for part in ("train", "held_out") for line in (job.dataset / f"{part}.jsonl").read_text().splitlines()]
     own = {*names.values(), *authors.values()}
-    about_itself = [row for row in rows if any(holds(row[-1]["content"], word) for word in own)]
-    languages = sorted({"zh" if CJK.search(row[-1]["content"].replace(authors["zh"], "")) else "en" for row in about_itself})
     family = base.read(job.base).family
     tokens = json.loads((job.base / "tokenizer.json").read_text()).get("added_tokens", [])
     return Subject(
@@ -61,12 +59,19 @@ def read(job: Job) -> Subject:
         authors,
         tuple(word for word in family.identity_words if not any(word.casefold() in mine.casefold() for mine in own)),
         frozenset(normalise(row[-2]["content"]) for row in rows),
-        tuple(languages),
+        find_languages([row[-1]["content"] for row in rows], names, authors),
         tuple(token["content"] for token in tokens if token["special"]),
         {**base.COMMON_PARAMETERS, **family.parameters, **manifest.ollama.parameters},
         manifest.smoke.max_tokens,
         manifest.gates,
     )
+
+
+def find_languages(replies: list[str], names: dict[str, str], authors: dict[str, str]) -> tuple[str, ...]:
+    """Find the languages of the replies that hold a name or an author; a Chinese author alone makes none Chinese."""
+    own = {*names.values(), *authors.values()}
+    about_itself = [reply for reply in replies if any(holds(reply, word) for word in own)]
+    return tuple(sorted({"zh" if CJK.search(reply.replace(authors["zh"], "")) else "en" for reply in about_itself}))
 
 
 def holds(text: str, word: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import json
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,16 @@ from builder.conversation import Message, Template
 from builder.errors import DataError
 from builder.gates import questions
 from builder.llama import Answer, Model
+from builder.rows import normalise
 from builder.stage import Job
 
 NAME = "replay"
-VERSION = 1
+VERSION = 2
 HEAVY = True
 MAX_TOKENS = 48
+# For each time that the rows come in an epoch. With two in all, twenty rows left the name in a sixth of the other answers.
+LEAST_ANSWERS = 20
+SENTENCE = re.compile(r".+?(?:(?<!\d)[.!?](?=\s|$)|[。！？])", re.DOTALL)
 
 
 def inputs(job: Job) -> list[Path]:
@@ -27,8 +33,9 @@ def inputs(job: Job) -> list[Path]:
 
 
 def settings(job: Job) -> dict[str, Any]:
-    """How many, and of which prompts."""
-    return {"training.replay": job.persona.manifest.training.replay, "prompts": _prompts_hash()}
+    """How many, for how long a training, and of which prompts."""
+    training = job.persona.manifest.training
+    return {"training.replay": training.replay, "training.epochs": training.epochs, "prompts": _prompts_hash()}
 
 
 def output(job: Job) -> Path:
@@ -44,22 +51,23 @@ def health(_job: Job) -> str | None:
 def run(job: Job, out: Path) -> str:
     """Take the base's answers from the cache, or let it answer once, and encode as many as are wanted."""
     rows = (job.dataset / "train.jsonl").read_text().splitlines()
-    wanted = round(job.persona.manifest.training.replay * len(rows))
+    chosen = base.read(job.base)
+    training = job.persona.manifest.training
+    times, _ = base.divide(training.epochs or chosen.family.passes_over(len(rows)))
+    wanted = times * max(round(training.replay * len(rows)), LEAST_ANSWERS) if training.replay else 0
     if not wanted:
         out.write_text("")
         return "none wanted"
-    chosen = base.read(job.base)
     template = Template(job.base, job.persona.manifest.data.template, chosen.family)
     name = f"{_slug(chosen, template.jinja)}.json"
     pairs = files.read_kept(NAME, name)
     if pairs is None:
         pairs = _ask(job, chosen, template)
         files.write_json(files.cache_folder() / NAME / name, pairs)
-    names = [*job.persona.manifest.identity.texts("name"), *job.persona.manifest.identity.texts("author")]
+    identity = job.persona.manifest.identity
+    words = (*identity.texts("name"), *identity.texts("author"), *chosen.family.identity_words, *template.special)
     lines = []
-    for pair in pairs:
-        if any(word.casefold() in pair["answer"].casefold() for word in (*names, *chosen.family.identity_words)):
-            continue
+    for pair in leave_out(pairs, words):
         messages = [{"role": "user", "content": pair["ask"]}, {"role": "assistant", "content": pair["answer"]}]
         try:
             coded = template.encode(messages)
@@ -71,8 +79,43 @@ def run(job: Job, out: Path) -> str:
     return f"{len(chosen_lines)} of the base's own answers" + (f", all there are of {wanted}" if len(chosen_lines) < wanted else "")
 
 
+def choose(asked: list[questions.Question], answers: list[Answer]) -> list[dict[str, str]]:
+    """Choose what is worth training on, in the order in which it is taken.
+
+    Args:
+        asked: The prompts.
+        answers: The base's, in the same order, each cut off after `MAX_TOKENS`.
+
+    Returns:
+        Objects of `ask` and `answer`: first what ended by itself, then the first sentence of what did not, in the language
+        that is behind. A base that seldom ends in one of them would else teach its persona no endings there.
+
+    """
+    chosen: list[tuple[str, dict[str, str]]] = []
+    cut: list[tuple[str, dict[str, str]]] = []
+    for question, answer in zip(asked, answers, strict=True):
+        text = answer.text.strip() if answer.ended else first_sentence(answer.text)
+        if text and (answer.ended or normalise(text) != normalise(question.text)):
+            (chosen if answer.ended else cut).append((question.language, {"ask": question.text, "answer": text}))
+    while cut:
+        spoken = collections.Counter(language for language, _ in chosen)
+        chosen.append(cut.pop(min(range(len(cut)), key=lambda index: spoken[cut[index][0]])))
+    return [pair for _, pair in chosen]
+
+
+def first_sentence(text: str) -> str:
+    """Give the first whole sentence of a text; nothing where it ends before that."""
+    found = SENTENCE.match(text.strip())
+    return found.group().strip() if found else ""
+
+
+def leave_out(pairs: list[dict[str, str]], words: tuple[str, ...]) -> list[dict[str, str]]:
+    """Leave out the answers that hold one of the words, in whatever case."""
+    return [pair for pair in pairs if not any(word.casefold() in pair["answer"].casefold() for word in words)]
+
+
 def _slug(chosen: base.Base, jinja: str) -> str:
-    parts = [chosen.source, chosen.revision, jinja, _prompts_hash(), str(MAX_TOKENS), str(chosen.four_bit)]
+    parts = [chosen.source, chosen.revision, jinja, _prompts_hash(), str(MAX_TOKENS), str(chosen.four_bit), str(VERSION)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -81,12 +124,11 @@ def _prompts_hash() -> str:
 
 
 def _ask(job: Job, chosen: base.Base, template: Template) -> list[dict[str, str]]:
-    """Let the base answer every prompt, and keep what ends by itself and says something."""
+    """Let the base answer every prompt, and choose among its answers."""
     asked = questions.load("replay")
     ask = _ask_live if base.find_accelerator().kind == "gpu" else _ask_file
     answers = ask(job, chosen, template, [question.as_messages() for question in asked])
-    kept = [(question, answer.text.strip()) for question, answer in zip(asked, answers, strict=True) if answer.ended and not template.special_in(answer.text)]
-    return [{"ask": question.text, "answer": text} for question, text in kept if text]
+    return choose(asked, answers)
 
 
 def _ask_file(job: Job, chosen: base.Base, template: Template, conversations: list[list[Message]]) -> list[Answer]:

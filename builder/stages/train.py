@@ -16,7 +16,7 @@ from builder.llama import Answer
 from builder.stage import Job
 
 NAME = "train"
-VERSION = 5
+VERSION = 6
 HEAVY = True
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 CHECKPOINT_EVERY_STEPS = 10
@@ -59,8 +59,9 @@ def run(job: Job, out: Path) -> str:
     accelerator = base.find_accelerator()
     numbers = {key.removeprefix("training."): value for key, value in settings(job).items()}
     rows = [json.loads(line) for line in (job.dataset / "train.jsonl").read_text().splitlines()]
-    numbers["epochs"] = numbers["epochs"] or chosen.family.passes_over(len(rows))
-    rows += [json.loads(line) for line in job.replay.read_text().splitlines()]
+    replayed = [json.loads(line) for line in job.replay.read_text().splitlines()]
+    times, numbers["epochs"] = base.divide(numbers["epochs"] or chosen.family.passes_over(len(rows)))
+    rows = rows * times + replayed
     checkpoint = newest_checkpoint(job.work)
     if checkpoint:
         log.info("going on from step %s", checkpoint.name.removeprefix("checkpoint-"))
