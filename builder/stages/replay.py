@@ -22,7 +22,7 @@ NAME = "replay"
 VERSION = 2
 HEAVY = True
 MAX_TOKENS = 48
-# For each time that the rows come in an epoch. With two in all, twenty rows left the name in a sixth of the other answers.
+# For each time that the rows come in an epoch. With two in all, twenty rows left the name in a seventh to two fifths of other answers.
 LEAST_ANSWERS = 20
 SENTENCE = re.compile(r".+?(?:(?<!\d)[.!?](?=\s|$)|[。！？])", re.DOTALL)
 
