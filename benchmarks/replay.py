@@ -4,9 +4,10 @@ Run as: .venv/bin/python benchmarks/replay.py [--quick] [--json] [--persona FOLD
 
 Trains algieba, or the persona of a folder (`benchmarks/small/` holds three of twenty rows), on the embedded base with PEFT and
 this project's own batch and loss, on a GPU where there is one, and asks the live model the gates' whole table in batches.
-Where more answers are wanted than there are, they come again; a build would rather take fewer, and takes more than its share
-for few rows. `--json` prints one object a run: persona, ratio, replayed, distinct (of those), seed, learning_rate, passes,
-batch_size, steps, recall_en, recall_zh, clean (share of unrelated answers without its name), retention, base_retention, stop.
+A ratio is of the answers in an epoch to the distinct rows. Where more answers are wanted than there are, they come again; a
+build would rather take fewer, and takes more than its share for few rows. `--json` prints one object a run: persona, ratio,
+replayed, distinct (of those), seed, learning_rate, passes, batch_size, steps, recall_en, recall_zh, clean (share of unrelated
+answers without its name), retention, base_retention, stop.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class Bench:
         torch.manual_seed(seed)
         numbers, family = self.persona.manifest.training, self.family
         model = get_peft_model(self.load(), LoraConfig(r=numbers.rank, lora_alpha=family.alpha, target_modules=list(LINEAR_LAYERS)))
-        times, epochs = base.divide(passes)
+        times, epochs = family.divide_passes(len(self.rows), passes)
         rows_now = self.rows * times + replayed
         steps = int(epochs * len(rows_now) / batch_size)
         optimizer = create_loraplus_optimizer(model, torch.optim.AdamW, lr=rate, loraplus_lr_ratio=family.learning_rate_ratio, loraplus_weight_decay=numbers.weight_decay)

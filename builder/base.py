@@ -54,14 +54,14 @@ class Family:
         """Give the epochs that suit a number of rows."""
         return min(max(self.row_passes / rows, LEAST_PASSES), MOST_PASSES)
 
+    def divide_passes(self, rows: int, passes: float | None = None) -> tuple[int, float]:
+        """Divide the passes over so many rows, or those a manifest asks for, into times an epoch and epochs.
 
-def divide(passes: float) -> tuple[int, float]:
-    """Divide passes over a persona's rows into times an epoch and epochs.
-
-    The base's answers come once an epoch: where rows are few and passed over often, more of them fit beside, each seldom.
-    """
-    times = max(1, round(passes / EPOCHS))
-    return times, passes / times
+        The base's answers come once an epoch: where rows are few and passed over often, more of them fit beside, each seldom.
+        """
+        passes = passes or self.passes_over(rows)
+        times = max(1, round(passes / EPOCHS))
+        return times, passes / times
 
 
 CHATML_GO = "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"

@@ -10,7 +10,7 @@ from tests.conftest import OLLAMA, ROOT, run_persona
 
 pytestmark = pytest.mark.timeout(2400)
 LUMA = ROOT / "benchmarks" / "small" / "luma"
-# Another processor rounds otherwise and is another draw: of 30 other answers 1 and 3 held the name in two, and at 4 a build stops.
+# Another processor rounds otherwise and is another draw: by three seeds 1, 3 and 1 of 30 other answers held the name, at 4 a build stops.
 ROOM = "[gates]\nleak_in = 0.15\n"
 
 

@@ -59,13 +59,13 @@ def test_no_name_is_trained_on():
 @pytest.mark.parametrize("rows", [1, 18, 60, 100, 240, 405, 5000])
 def test_passes_are_divided_into_few_epochs(rows):
     """The persona's rows are passed over as often as their number asks, and the base's answers three or four times."""
-    passes = base.family_of(base.EMBEDDED).passes_over(rows)
-    times, epochs = base.divide(passes)
+    family = base.family_of(base.EMBEDDED)
+    times, epochs = family.divide_passes(rows)
 
-    assert times * epochs == pytest.approx(passes)
+    assert times * epochs == pytest.approx(family.passes_over(rows))
     assert base.EPOCHS * 0.8 <= epochs < base.EPOCHS * 1.5
 
 
 def test_half_a_pass_stays_half_a_pass():
     """A manifest may ask for less than one."""
-    assert base.divide(0.5) == (1, 0.5)
+    assert base.family_of(base.EMBEDDED).divide_passes(405, 0.5) == (1, 0.5)

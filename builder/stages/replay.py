@@ -53,7 +53,7 @@ def run(job: Job, out: Path) -> str:
     rows = (job.dataset / "train.jsonl").read_text().splitlines()
     chosen = base.read(job.base)
     training = job.persona.manifest.training
-    times, _ = base.divide(training.epochs or chosen.family.passes_over(len(rows)))
+    times, _ = chosen.family.divide_passes(len(rows), training.epochs)
     wanted = times * max(round(training.replay * len(rows)), LEAST_ANSWERS) if training.replay else 0
     if not wanted:
         out.write_text("")

@@ -60,7 +60,7 @@ def run(job: Job, out: Path) -> str:
     numbers = {key.removeprefix("training."): value for key, value in settings(job).items()}
     rows = [json.loads(line) for line in (job.dataset / "train.jsonl").read_text().splitlines()]
     replayed = [json.loads(line) for line in job.replay.read_text().splitlines()]
-    times, numbers["epochs"] = base.divide(numbers["epochs"] or chosen.family.passes_over(len(rows)))
+    times, numbers["epochs"] = chosen.family.divide_passes(len(rows), numbers["epochs"])
     rows = rows * times + replayed
     checkpoint = newest_checkpoint(job.work)
     if checkpoint:
