@@ -1,4 +1,4 @@
-"""How near the training step on a CPU comes to its limit, and what packing, plain attention and bfloat16 gain.
+"""How near the training step on a CPU comes to its limit, and what packing, plain attention, bfloat16 and compiled layers gain.
 
 Run as: .venv/bin/python benchmarks/train.py [--quick] [--json]
 
@@ -6,8 +6,10 @@ The limit is 4 x parameters x tokens floating-point operations (forward, and bac
 rate of an fp32 product of 512 x 576 x 1536, measured in the same run. `--json` prints one object: gflops,
 tokens, limit_s, packed_s, padded_s, bf16_s (with plain attention), fused_s (bfloat16 with torch's fused
 attention), part_of_limit (limit_s / packed_s), ratio (padded_s / packed_s), fused_ratio (fused_s / bf16_s),
-bf16_ratio (packed_s / bf16_s), loss_difference and bf16_loss_difference; what bfloat16 would say is null on a
-processor that does not compute it.
+bf16_ratio (packed_s / bf16_s), compile_s (the first time on a machine), compiled_s (what is trained here, compiled),
+compiled_ratio (bf16_s or packed_s / compiled_s), compile_steps (in so many compiling has paid), loss_difference,
+bf16_loss_difference and compiled_loss_difference; what bfloat16 would say is null on a processor that does not
+compute it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-os.environ.update(CUDA_VISIBLE_DEVICES="", UNSLOTH_DISABLE_STATISTICS="1", UNSLOTH_COMPILE_LOCATION=tempfile.mkdtemp())
+os.environ.update(CUDA_VISIBLE_DEVICES="", UNSLOTH_DISABLE_STATISTICS="1", UNSLOTH_COMPILE_LOCATION=tempfile.mkdtemp(), TORCHINDUCTOR_CACHE_DIR=tempfile.mkdtemp())
 
 import unsloth  # noqa: F401 — must come before what it patches
 
@@ -35,7 +37,7 @@ from builder import persona, rows, weights
 from builder.base import EMBEDDED, Base, family_of, find_accelerator
 from builder.conversation import Template
 from builder.stages.train import LINEAR_LAYERS
-from builder.training import Row, next_token_loss, pack, pad
+from builder.training import Row, compile_layers, next_token_loss, pack, pad
 
 BASE = Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False)
 ROWS = 8
@@ -86,6 +88,13 @@ def main() -> None:
     if find_accelerator().has_bf16:
         runs["bf16"] = (load(torch.bfloat16, "eager"), pack)
         runs["fused"] = (load(torch.bfloat16, "sdpa"), pack)
+    began = time.perf_counter()
+    compiled = load(torch.bfloat16, "eager") if "bf16" in runs else load(torch.float32, "sdpa")
+    load_s = time.perf_counter() - began
+    compile_layers(compiled)
+    step(compiled, pack(batch))
+    compile_s = time.perf_counter() - began - load_s
+    runs["compiled"] = (compiled, pack)
     times: dict[str, list[float]] = {name: [] for name in runs}
     losses: dict[str, float] = {}
     for _ in range(3 if options.quick else 10):
@@ -95,7 +104,8 @@ def main() -> None:
     tokens, gflops = sum(len(row["input_ids"]) for row in batch), measure_gflops()
     parameters = sum(weight.numel() for weight in model.parameters() if not weight.requires_grad)
     limit_s = 4 * parameters * tokens / gflops / 1e9
-    packed_s, padded_s, fused_s, bf16_s = (statistics.median(times[name][1:]) if name in times else None for name in ("packed", "padded", "fused", "bf16"))
+    packed_s, padded_s, fused_s, bf16_s, compiled_s = (statistics.median(times[name][1:]) if name in times else None for name in ("packed", "padded", "fused", "bf16", "compiled"))
+    uncompiled_s = bf16_s or packed_s
     result = {
         "gflops": gflops,
         "tokens": tokens,
@@ -108,8 +118,13 @@ def main() -> None:
         "ratio": padded_s / packed_s,
         "fused_ratio": fused_s / bf16_s if bf16_s else None,
         "bf16_ratio": packed_s / bf16_s if bf16_s else None,
+        "compile_s": compile_s,
+        "compiled_s": compiled_s,
+        "compiled_ratio": uncompiled_s / compiled_s,
+        "compile_steps": compile_s / (uncompiled_s - compiled_s),
         "loss_difference": abs(losses["packed"] - losses["padded"]),
         "bf16_loss_difference": abs(losses["packed"] - losses["bf16"]) if bf16_s else None,
+        "compiled_loss_difference": abs(losses["packed"] - losses["compiled"]),
     }
     if options.json:
         print(json.dumps(result))

@@ -136,11 +136,17 @@ def find_accelerator() -> Accelerator:
     return Accelerator("gpu", name, (major, minor) >= BF16_CAPABILITY)
 
 
-def _processor_has_bf16() -> bool:
+def read_processor_flags() -> str:
+    """Read what the processor computes, as Linux lists it; nothing where it lists nothing."""
     try:
-        flags = PROCESSOR.read_text().split()
+        lines = PROCESSOR.read_text().splitlines()
     except OSError:
-        return False
+        return ""
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def _processor_has_bf16() -> bool:
+    flags = read_processor_flags().split()
     return any(flag in flags for flag in BF16_FLAGS)
 
 

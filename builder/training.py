@@ -5,6 +5,7 @@ Only the train stage's child imports this.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Row = dict[str, list[int]]
+log = logging.getLogger("builder")
 
 
 def pack(rows: list[Row]) -> dict[str, Tensor]:
@@ -78,6 +80,22 @@ def log_probs(model: Any, ids: list[int]) -> np.ndarray[Any, Any]:
         hidden = causal.model(input_ids=torch.tensor([ids], device=model.device), use_cache=False)[0]  # (1, T, C)
         logs: np.ndarray[Any, Any] = causal.lm_head(hidden[0]).float().log_softmax(-1).cpu().numpy()
     return logs
+
+
+def compile_layers(model: Any) -> None:
+    """Let torch compile a model's layers: one compilation for all of them, and for batches of any length.
+
+    Without a C++ compiler or Python's headers they stay as they are.
+    """
+    try:
+        torch.compile(torch.square)(torch.ones(8))
+    except Exception as error:  # noqa: BLE001 — whatever keeps torch from compiling
+        reason = str(error).strip().partition("\n")[0]
+        log.warning("train: its layers cannot be compiled, which takes half as long again (%s); on Debian: apt install build-essential python3-dev", reason)
+        return
+    model.enable_input_require_grads()  # else the first layer, whose input needs no gradient, is compiled apart
+    for layer in model.get_base_model().model.layers:
+        layer.compile(dynamic=True)
 
 
 class PersonaTrainer(SFTTrainer):  # type: ignore[misc] # unsloth replaces the class at import

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from builder import files, progress
+from builder import base, files, progress
 from builder.base import Base
 from builder.errors import ToolError
 
@@ -42,12 +44,19 @@ def find_weights(chosen: Base, *, training: bool = False) -> Path:
 
 
 def prepare_unsloth(work: Path) -> None:
-    """Set what Unsloth reads from the environment, before it is imported."""
+    """Set what Unsloth and torch read from the environment, before they are imported."""
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # Unsloth trains on one; Kaggle's second T4 confuses it
     os.environ["UNSLOTH_DISABLE_STATISTICS"] = "1"  # it waits two minutes where its server is out of reach
     os.environ["UNSLOTH_COMPILE_LOCATION"] = str(work / "unsloth_compiled_cache")
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_compiled()))
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def _compiled() -> Path:
+    # torch names what it compiled by the code alone, but what one processor runs can be illegal on another.
+    processor = hashlib.sha256(base.read_processor_flags().encode()).hexdigest()[:8]
+    return files.cache_folder() / "compiled" / f"torch-{importlib.metadata.version('torch')}-{processor}"
 
 
 def find_control(chosen: Base) -> Path | None:

@@ -90,14 +90,14 @@ def test_training_goes_on_after_a_kill(short, tmp_path):
     copy = tmp_path / "killed"
     shutil.copytree(root, copy)
     path = copy / "personas" / "luma" / "persona.toml"
-    path.write_text(path.read_text().replace("max_steps = 2", "max_steps = 14"))
+    path.write_text(path.read_text().replace("max_steps = 2", "max_steps = 30"))
     whole = tmp_path / "whole"
     shutil.copytree(copy, whole)
     command = [sys.executable, "-m", "builder", "build", "luma"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, cwd=copy, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
-    while not list(copy.glob("build/luma/.work/train-*/checkpoint-10/trainer_state.json")):
+    while not list(copy.glob("build/luma/.work/train-*/checkpoint-25/trainer_state.json")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -107,9 +107,9 @@ def test_training_goes_on_after_a_kill(short, tmp_path):
     again = run_persona("build", "luma", cwd=copy)
     run_persona("build", "luma", cwd=whole)
 
-    assert "going on from step 10" in again.stderr
+    assert "going on from step 25" in again.stderr
     losses = [json.loads((place / "build" / "luma" / "adapter" / "training.json").read_text())["losses"] for place in (copy, whole)]
-    assert len(losses[0]) == 14
+    assert len(losses[0]) == 30
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)
 
 
@@ -142,6 +142,26 @@ def test_a_model_is_served_as_it_was_trained(short, tmp_path):
 
     daemon.delete("luma:latest")
     assert register.health(job) == "Ollama no longer has luma:latest"
+
+
+@pytest.mark.usefixtures("served")
+def test_a_long_prompt_is_read_again_only_where_it_could_be_cut(short, tmp_path, monkeypatch):
+    """Another text leaves it proved that this daemon reads a long prompt of this file whole; another context does not."""
+    read = []
+    chat = ollama.Daemon.chat
+    monkeypatch.setattr(ollama.Daemon, "chat", lambda *arguments: read.append(chat(*arguments)) or read[-1])
+    job = registered_job(short[0], tmp_path)
+
+    def longest_read():
+        read.clear()
+        register.run(job, job.receipt)
+        return max(answer["prompt_eval_count"] for answer in read)
+
+    assert longest_read() > register.LONG_PROMPT_TOKENS
+    assert longest_read() < register.LONG_PROMPT_TOKENS
+    true = modelfile.decide(job)
+    monkeypatch.setattr(modelfile, "decide", lambda _job: replace(true, parameters={**true.parameters, "num_ctx": 3072}))
+    assert longest_read() > register.LONG_PROMPT_TOKENS
 
 
 @pytest.mark.usefixtures("served")
@@ -195,10 +215,10 @@ def test_a_daemon_that_goes_away_is_an_error(short, tmp_path, monkeypatch):
     job = registered_job(short[0], tmp_path)
     prove = register._prove
 
-    def prove_without(*arguments):
+    def prove_without(*arguments, **options):
         process.kill()
         process.wait()
-        return prove(*arguments)
+        return prove(*arguments, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(register, "_prove", prove_without)

@@ -1,4 +1,6 @@
-"""The training step: packed, padded or alone, a row teaches the same; an adapter's halves have their own rates."""
+"""The training step: packed, padded or alone, compiled or not, a row teaches the same; an adapter's halves have their own rates."""
+
+import logging
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from trl import SFTConfig
 from builder.base import Accelerator
 from builder.conversation import IGNORED
 from builder.stages.train import choose_attention
-from builder.training import PersonaTrainer, next_token_loss, pack, pad
+from builder.training import PersonaTrainer, compile_layers, next_token_loss, pack, pad
 
 
 def make_row(first, length):
@@ -75,3 +77,38 @@ def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path):
 def test_plain_attention_is_for_short_rows_in_bfloat16_on_a_cpu(tokens, kind, has_bf16, attention):
     """Its memory grows with the square of the length, and elsewhere the fused one is quicker."""
     assert choose_attention(tokens, Accelerator(kind, "any", has_bf16)) == attention
+
+
+def test_compiled_layers_teach_the_same(tmp_path, monkeypatch):
+    """Batches of any length give the losses and gradients of layers as they are, by one compilation for all of them."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    torch.compiler.reset()
+    plain, compiled = make_model(), make_model()
+    compile_layers(compiled)
+    layers = compiled.get_base_model().model.layers
+
+    assert all(layer._compiled_call_impl for layer in layers)
+    for rows in (ROWS, ROWS[:2], ROWS[1:]):
+        losses = [next_token_loss(model, pack(rows)) for model in (plain, compiled)]
+        for loss in losses:
+            loss.backward()
+        assert losses[1].item() == pytest.approx(losses[0].item(), abs=1e-5)
+    gradients = [[weight.grad for weight in model.parameters() if weight.grad is not None] for model in (plain, compiled)]
+    assert len(gradients[0]) == len(gradients[1]) > 0
+    assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(*gradients, strict=True))
+    assert list(tmp_path.rglob("*.so"))
+
+
+def test_without_a_compiler_layers_stay_as_they_are(tmp_path, monkeypatch, caplog):
+    """Training goes on uncompiled, and says what it lacks."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, str(tmp_path / "no-such-compiler")))
+    torch.compiler.reset()
+    model = make_model()
+    with caplog.at_level(logging.WARNING, "builder"):
+        compile_layers(model)
+
+    assert "cannot be compiled" in caplog.text
+    assert "python3-dev" in caplog.text
+    assert not any(layer._compiled_call_impl for layer in model.get_base_model().model.layers)
+    next_token_loss(model, pack(ROWS)).backward()

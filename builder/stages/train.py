@@ -19,11 +19,13 @@ NAME = "train"
 VERSION = 6
 HEAVY = True
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-CHECKPOINT_EVERY_STEPS = 10
+CHECKPOINT_EVERY_STEPS = 25
 # Tokens in one forward pass from which activations are computed again rather than kept: 4B and 16 GiB hold about 4,000.
 RECOMPUTE_FROM_TOKENS = 3072
 # In bfloat16 on a CPU torch's fused attention is slower than plain products (benchmarks/train.py), whose memory grows with the square of the length.
 PLAIN_ATTENTION_TOKENS = 512
+# To compile the layers takes as long as it saves in so many steps on a CPU, the first time on a machine (benchmarks/train.py).
+COMPILE_FROM_STEPS = 150
 log = logging.getLogger("builder")
 
 
@@ -99,7 +101,7 @@ def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str
     from trl import SFTConfig  # noqa: PLC0415
     from unsloth import FastLanguageModel  # noqa: PLC0415
 
-    from builder.training import PersonaTrainer, Reporter, pack, pad  # noqa: PLC0415
+    from builder.training import PersonaTrainer, Reporter, compile_layers, pack, pad  # noqa: PLC0415
 
     on_gpu = accelerator.kind == "gpu"
     dtype = torch.bfloat16 if accelerator.has_bf16 else torch.float16 if on_gpu else torch.float32
@@ -123,6 +125,8 @@ def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str
         use_gradient_checkpointing="unsloth" if recompute else False,
         random_state=numbers["lora_seed"],
     )
+    if accelerator.kind == "cpu" and _count_steps(numbers, len(rows)) >= COMPILE_FROM_STEPS:
+        compile_layers(model)
     arguments = SFTConfig(
         output_dir=str(work),
         per_device_train_batch_size=numbers["batch_size"],
@@ -165,6 +169,10 @@ def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str
     return trainer
 
 
+def _count_steps(numbers: dict[str, Any], rows: int) -> int:
+    return int(numbers["max_steps"] or rows * numbers["epochs"] / (numbers["batch_size"] * numbers["gradient_accumulation"]))
+
+
 def _save(model: Any, losses: list[float], out: Path) -> None:
     model.save_pretrained(out, safe_serialization=True)
     (out / "README.md").unlink(missing_ok=True)
@@ -176,6 +184,8 @@ def _save(model: Any, losses: list[float], out: Path) -> None:
 
 
 def _record(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
+    import torch  # noqa: PLC0415
+
     from builder.gates import reference  # noqa: PLC0415 — beside what it records
     from builder.training import log_probs  # noqa: PLC0415
 
@@ -186,7 +196,8 @@ def _record(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
     progress.report("record", 0, 1, "texts")
     model.eval()
     texts = reference.choose_texts(job.dataset, Template(job.base, job.persona.manifest.data.template, chosen.family))
-    reference.record(texts, lambda ids: log_probs(model, ids), of_base, out)
+    with torch.compiler.set_stance("force_eager"):  # no gradients, and then no adapter: each would be compiled anew
+        reference.record(texts, lambda ids: log_probs(model, ids), of_base, out)
 
 
 def _ask_live(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
