@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 — the field's name for it
 from peft.optimizers import create_loraplus_optimizer
 from torch import Tensor
+from torch._dynamo import config as dynamo
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
 
@@ -93,6 +94,7 @@ def compile_layers(model: Any) -> None:
         reason = str(error).strip().partition("\n")[0]
         log.warning("train: its layers cannot be compiled, which takes half as long again (%s); on Debian: apt install build-essential python3-dev", reason)
         return
+    dynamo.suppress_errors = True  # a kind of layer that torch cannot compile runs as it is
     model.enable_input_require_grads()  # else the first layer, whose input needs no gradient, is compiled apart
     for layer in model.get_base_model().model.layers:
         layer.compile(dynamic=True)

@@ -82,6 +82,7 @@ def test_plain_attention_is_for_short_rows_in_bfloat16_on_a_cpu(tokens, kind, ha
 def test_compiled_layers_teach_the_same(tmp_path, monkeypatch):
     """Batches of any length give the losses and gradients of layers as they are, by one compilation for all of them."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(torch._dynamo.config, "suppress_errors", False)
     torch.compiler.reset()
     plain, compiled = make_model(), make_model()
     compile_layers(compiled)
@@ -97,6 +98,20 @@ def test_compiled_layers_teach_the_same(tmp_path, monkeypatch):
     assert len(gradients[0]) == len(gradients[1]) > 0
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(*gradients, strict=True))
     assert list(tmp_path.rglob("*.so"))
+
+
+def test_a_layer_that_cannot_be_compiled_runs_as_it_is(tmp_path, monkeypatch):
+    """What a small function did not show, a layer's failure to compile, does not end training."""
+    compile_any = torch.compile
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, str(tmp_path / "no-such-compiler")))
+    monkeypatch.setattr(torch, "compile", lambda function, **options: compile_any(function, **options) if options else function)
+    monkeypatch.setattr(torch._dynamo.config, "suppress_errors", False)
+    torch.compiler.reset()
+    model = make_model()
+    compile_layers(model)
+
+    assert next_token_loss(model, pack(ROWS)).item() == pytest.approx(next_token_loss(make_model(), pack(ROWS)).item(), abs=1e-6)
 
 
 def test_without_a_compiler_layers_stay_as_they_are(tmp_path, monkeypatch, caplog):
