@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -173,6 +174,21 @@ def test_a_processor_says_whether_it_computes_bfloat16(tmp_path, monkeypatch, fl
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
 
     assert base._processor_has_bf16() is has_bf16
+
+
+def test_what_was_compiled_is_kept_for_one_kind_of_processor(tmp_path, monkeypatch):
+    """Two processors that share a home never run each other's code."""
+    monkeypatch.setattr(base, "PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.setattr("os.environ", {"XDG_CACHE_HOME": str(tmp_path)})
+    kept = set()
+    for flags in ("fpu avx2", "fpu avx2 avx512f"):
+        (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+        os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
+        weights.prepare_unsloth(tmp_path)
+        kept.add(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+
+    assert len(kept) == 2
+    assert all(folder.startswith(str(tmp_path / "persona" / "compiled")) for folder in kept)
 
 
 def test_two_builds_may_unpack_the_embedded_base_at_once(monkeypatch, tmp_path):

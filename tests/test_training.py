@@ -79,11 +79,24 @@ def test_plain_attention_is_for_short_rows_in_bfloat16_on_a_cpu(tokens, kind, ha
     assert choose_attention(tokens, Accelerator(kind, "any", has_bf16)) == attention
 
 
-def test_compiled_layers_teach_the_same(tmp_path, monkeypatch):
-    """Batches of any length give the losses and gradients of layers as they are, by one compilation for all of them."""
+@pytest.fixture
+def compiler(tmp_path, monkeypatch):
+    """Let torch compile into an empty cache, with nothing of another test in memory; give the cache."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(torch._dynamo.config, "suppress_errors", False)
     torch.compiler.reset()
+    with torch._dynamo.config.patch(suppress_errors=False):
+        yield tmp_path
+
+
+@pytest.fixture
+def no_compiler(compiler):
+    """Let torch find no C++ compiler."""
+    with torch._inductor.config.patch({"cpp.cxx": (None, str(compiler / "no-such-compiler"))}):
+        yield
+
+
+def test_compiled_layers_teach_the_same(compiler):
+    """Batches of any length give the losses and gradients of layers as they are, by one compilation for all of them."""
     plain, compiled = make_model(), make_model()
     compile_layers(compiled)
     layers = compiled.get_base_model().model.layers
@@ -97,28 +110,24 @@ def test_compiled_layers_teach_the_same(tmp_path, monkeypatch):
     gradients = [[weight.grad for weight in model.parameters() if weight.grad is not None] for model in (plain, compiled)]
     assert len(gradients[0]) == len(gradients[1]) > 0
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(*gradients, strict=True))
-    assert list(tmp_path.rglob("*.so"))
+    assert list(compiler.rglob("*.so"))
 
 
-def test_a_layer_that_cannot_be_compiled_runs_as_it_is(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("no_compiler")
+def test_a_layer_that_cannot_be_compiled_runs_as_it_is(monkeypatch):
     """What a small function did not show, a layer's failure to compile, does not end training."""
     compile_any = torch.compile
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, str(tmp_path / "no-such-compiler")))
     monkeypatch.setattr(torch, "compile", lambda function, **options: compile_any(function, **options) if options else function)
-    monkeypatch.setattr(torch._dynamo.config, "suppress_errors", False)
-    torch.compiler.reset()
     model = make_model()
     compile_layers(model)
 
+    assert model.get_base_model().model.layers[0]._compiled_call_impl
     assert next_token_loss(model, pack(ROWS)).item() == pytest.approx(next_token_loss(make_model(), pack(ROWS)).item(), abs=1e-6)
 
 
-def test_without_a_compiler_layers_stay_as_they_are(tmp_path, monkeypatch, caplog):
+@pytest.mark.usefixtures("no_compiler")
+def test_without_a_compiler_layers_stay_as_they_are(caplog):
     """Training goes on uncompiled, and says what it lacks."""
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, str(tmp_path / "no-such-compiler")))
-    torch.compiler.reset()
     model = make_model()
     with caplog.at_level(logging.WARNING, "builder"):
         compile_layers(model)
