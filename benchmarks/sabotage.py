@@ -55,6 +55,8 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="also the faults that need training")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if not (ROOT / "build" / options.name / "smoke.json").is_file():
+        parser.error(f"build/{options.name}: is not there whole, expected a finished build to damage; `just build {options.name}` makes one")
     logging.getLogger().addHandler(logging.NullHandler())  # else the converter lets every library print between the table's lines
     rows = []
     for fault in FAULTS:
