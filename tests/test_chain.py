@@ -145,23 +145,25 @@ def test_a_model_is_served_as_it_was_trained(short, tmp_path):
 
 
 @pytest.mark.usefixtures("served")
-def test_a_long_prompt_is_read_again_only_where_it_could_be_cut(short, tmp_path, monkeypatch):
-    """Another text leaves it proved that this daemon reads a long prompt of this file whole; another context does not."""
+def test_the_longest_prompt_is_read_again_only_where_it_could_be_cut(short, tmp_path, monkeypatch):
+    """Another text leaves that one proved for this daemon, file and context, and all others are read."""
     read = []
     chat = ollama.Daemon.chat
     monkeypatch.setattr(ollama.Daemon, "chat", lambda *arguments: read.append(chat(*arguments)) or read[-1])
     job = registered_job(short[0], tmp_path)
-
-    def longest_read():
-        read.clear()
-        register.run(job, job.receipt)
-        return max(answer["prompt_eval_count"] for answer in read)
-
-    assert longest_read() > register.LONG_PROMPT_TOKENS
-    assert longest_read() < register.LONG_PROMPT_TOKENS
     true = modelfile.decide(job)
-    monkeypatch.setattr(modelfile, "decide", lambda _job: replace(true, parameters={**true.parameters, "num_ctx": 3072}))
-    assert longest_read() > register.LONG_PROMPT_TOKENS
+
+    def count_read(**changes):
+        read.clear()
+        monkeypatch.setattr(modelfile, "decide", lambda _job: replace(true, **changes))
+        register.run(job, job.receipt)
+        return len(read), max(answer["prompt_eval_count"] for answer in read) > 1500
+
+    everything, has_longest = count_read()
+    assert has_longest
+    assert count_read() == (everything - 1, False)
+    assert count_read(system="Answer briefly.") == (everything - 1, False)
+    assert count_read(parameters={**true.parameters, "num_ctx": 3072}) == (everything, True)
 
 
 @pytest.mark.usefixtures("served")
