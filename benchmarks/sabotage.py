@@ -294,7 +294,7 @@ FAULTS = (
     Fault("the stop list lost on the way to the daemon", "served", _served_with(parameters={"temperature": 0.2}), "daemon"),
     Fault("a TEMPLATE with one newline more", "parity", _served_with(template=base.CHATML_GO.replace("\n", "\n\n", 1)), "daemon"),
     Fault("the daemon serving an older blob under the name", "served", _older_blob, "daemon"),
-    Fault("no end token in training", "stop", _trained(_no_end, "stop"), "training"),
+    Fault("no end token in training", "end", _trained(_no_end, "end"), "training"),
     Fault("the name misspelt in the data", "recall", _trained(_misspelt, "recall"), "training"),
     Fault("thirty passes on three rows", "leak_in", _trained(_three_rows, "leak_in", epochs=30), "training"),
 )

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from builder import base, llama
+from builder import base, conversation, llama
 from builder.errors import GateError, ToolError
 from builder.gates import answers, distance, evidence, leak_in, leak_out, questions, recall, reference, retention, sampled, stop, subject, table
 from builder.gates.asking import Asker
@@ -234,6 +234,49 @@ def test_divergence_is_zero_only_for_the_same():
     assert reference.divergence(same, np.log(np.array([[0.1, 0.2, 0.7]])))[0] > 1
 
 
+def test_a_reference_keeps_the_likeliest_of_each_position(tmp_path):
+    """What is recorded is read again: the likeliest tokens in order, and what the base finds of each following one."""
+    text = Text("neutral", [3, 1, 2], [3, 1, 2])
+    said = {name: np.log(np.random.default_rng(seed).dirichlet(np.ones(100), 3)) for name, seed in (("persona", 0), ("base", 1))}
+
+    reference.record([text], lambda _ids: said["persona"], lambda _ids: said["base"], tmp_path / "reference.safetensors")
+    found = reference.read(tmp_path / "reference.safetensors")
+
+    assert found.texts == [text]
+    for mine, name in ((found.persona[0], "persona"), (found.base[0], "base")):
+        order = np.argsort(-said[name], axis=1)[:, : reference.LIKELIEST]
+        assert mine.ids.tolist() == order.tolist()
+        assert mine.log_probs == pytest.approx(np.take_along_axis(said[name], order, 1), abs=1e-5)
+    assert found.base_label_log_probs[0] == pytest.approx([said["base"][0, 1], said["base"][1, 2]], abs=1e-5)
+
+
+def test_own_texts_are_of_rows_held_out_and_trained_on(tmp_path):
+    """Some rows are taken from all of each part, and of those trained on only such as fit whole, where there are any."""
+
+    class Words:
+        def tokenize(self, _text):
+            return [1]
+
+        def encode(self, _messages):
+            return conversation.Encoded([1], [True])
+
+    def write(part, lengths):
+        lines = [json.dumps({"input_ids": [number] * length, "labels": [number] * length}) for number, length in enumerate(lengths)]
+        (tmp_path / f"{part}.jsonl").write_text("".join(line + "\n" for line in lines))
+
+    def own(kind):
+        return [text for text in reference.choose_texts(tmp_path, Words()) if text.kind == kind]
+
+    write("held_out", [5] * 3)
+    write("train", [5, reference.MAX_TEXT_TOKENS] * reference.OWN_ROWS * 2)
+    assert len(own("held out")) == 3
+    assert [text.ids[0] for text in own("trained")] == [4 * number for number in range(reference.OWN_ROWS)]
+    assert all(text.is_whole for text in own("trained"))
+    write("train", [reference.MAX_TEXT_TOKENS + 9] * 2)
+    assert [len(text.ids) for text in own("trained")] == [reference.MAX_TEXT_TOKENS] * 2
+    assert not any(text.is_whole for text in own("trained"))
+
+
 class Uniform:
     """Stands in for a loaded file: finds each of four tokens as likely, and counts how often it is asked."""
 
@@ -261,6 +304,33 @@ def test_a_distance_is_measured_once_a_file(tmp_path):
     assert first[0].losses == pytest.approx([np.log(4)] * 2, abs=1e-6)
     distance.measure_once(file, said, tmp_path / "distances.json", "two")
     assert file.asked == 2
+
+
+def said_of(kind, end_loss, replies=evidence.LEAST_ANSWERS, length=4):
+    """Texts of one kind, whose words cost a tenth and a half of a nat and whose end costs so much."""
+    text = Text(kind, list(range(length)), [-100, -100, *range(2, length)])
+    losses = np.array([9.0, *[0.15] * (length - 3), end_loss])
+    one = distance.Distance(np.zeros(length), np.zeros(length), np.ones(length), losses)
+    return Reference([text] * replies, [], [], [np.full(length - 1, -5.0)] * replies), [one] * replies
+
+
+@pytest.mark.parametrize(
+    ("end_loss", "kind", "facts", "verdict"),
+    [
+        (0.001, "trained", {}, "pass"),
+        (0.14, "trained", {}, "pass"),
+        (0.3, "trained", {}, "fail"),
+        (0.3, "trained", {"replies": evidence.LEAST_ANSWERS - 1}, "not enough evidence"),
+        (0.3, "trained", {"length": reference.MAX_TEXT_TOKENS}, "not enough evidence"),
+        (0.3, "held out", {}, "not enough evidence"),
+    ],
+)
+def test_an_end_that_was_not_taught_is_seen(end_loss, kind, facts, verdict):
+    """After a reply learnt by heart the end is as sure as its words; a cut text, and one never trained on, say nothing of it."""
+    result = stop.judge_end(*said_of(kind, end_loss, **facts))
+
+    assert result.verdict == verdict
+    assert verdict == "not enough evidence" or result.figures["base_loss_nats"] == 5.0
 
 
 class Parrot:

@@ -13,7 +13,7 @@ from trl import SFTConfig
 
 from builder.base import Accelerator
 from builder.conversation import IGNORED
-from builder.stages.train import choose_attention
+from builder.stages.train import COMPILE_FROM_STEPS, choose_attention, is_worth_compiling
 from builder.training import PersonaTrainer, compile_layers, next_token_loss, pack, pad
 
 
@@ -77,6 +77,24 @@ def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path):
 def test_plain_attention_is_for_short_rows_in_bfloat16_on_a_cpu(tokens, kind, has_bf16, attention):
     """Its memory grows with the square of the length, and elsewhere the fused one is quicker."""
     assert choose_attention(tokens, Accelerator(kind, "any", has_bf16)) == attention
+
+
+@pytest.mark.parametrize(
+    ("change", "rows", "kind", "is_worth_it"),
+    [
+        ({}, COMPILE_FROM_STEPS * 4, "cpu", True),
+        ({}, COMPILE_FROM_STEPS * 4 - 4, "cpu", False),
+        ({"gradient_accumulation": 2}, COMPILE_FROM_STEPS * 4, "cpu", False),
+        ({"max_steps": COMPILE_FROM_STEPS}, 4, "cpu", True),
+        ({"max_steps": COMPILE_FROM_STEPS - 1}, COMPILE_FROM_STEPS * 4, "cpu", False),
+        ({}, COMPILE_FROM_STEPS * 4, "gpu", False),
+    ],
+)
+def test_layers_are_compiled_where_training_is_long_enough(change, rows, kind, is_worth_it):
+    """Steps decide, those of `max_steps` before those of the rows, and on a CPU alone."""
+    numbers = {"max_steps": None, "epochs": 2.0, "batch_size": 8, "gradient_accumulation": 1, **change}
+
+    assert is_worth_compiling(numbers, rows, Accelerator(kind, "any", has_bf16=True)) is is_worth_it
 
 
 @pytest.fixture

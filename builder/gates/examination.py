@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import base, files, llama, weights
-from builder.gates import answers, distance, fidelity, held_out, reference, subject, table
+from builder.gates import answers, distance, fidelity, held_out, reference, stop, subject, table
 from builder.gates.asking import Asker
 from builder.gates.evidence import Result
 from builder.gates.questions import Question
@@ -105,6 +105,7 @@ def examine(job: Job, share: float | None) -> Examination:
         fidelity.judge(model, distances, chosen.family, four_bit=chosen.four_bit),
         fidelity.judge_neutral(said, distances, about.limits.retention_nats),
         held_out.judge(said, distances),
+        stop.judge_end(said, distances),
     ]
     persona = Asker(model, job.build / ".cache" / "answers.json", about.max_tokens, about.sampling, owner)
     own = [_ask_own(persona, question, job.persona.manifest.ollama.system) for question in job.persona.manifest.smoke.questions]

@@ -16,7 +16,7 @@ from builder.conversation import IGNORED, Template
 
 LIKELIEST = 40
 MAX_TEXT_TOKENS = 128
-# Of the persona's own rows, as many as this beside the fixed texts.
+# Of the persona's own rows, as many held out and as many trained on beside the fixed texts.
 OWN_ROWS = 16
 Array = np.ndarray[Any, Any]
 
@@ -26,8 +26,14 @@ class Text:
     """One text as ids, both of length T: what kind it is, and which ids are a reply's."""
 
     kind: str
+    """`neutral`, `general`, `held out` or `trained`."""
     ids: list[int]
     labels: list[int]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of it was cut off: the last id of a whole conversation ends it."""
+        return len(self.ids) < MAX_TEXT_TOKENS
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Reference:
 
 
 def choose_texts(dataset: Path, template: Template) -> list[Text]:
-    """Choose the texts: neutral prose, general answers, and the persona's held-out rows, or where it has none its first ones."""
+    """Choose the texts: neutral prose, general answers, and of the persona's rows some held out and some trained on."""
     texts = []
     for line in resources.files("builder.gates").joinpath("texts.jsonl").read_text("utf-8").splitlines():
         value = json.loads(line)
@@ -60,10 +66,12 @@ def choose_texts(dataset: Path, template: Template) -> list[Text]:
         else:
             coded = template.encode([{"role": "user", "content": value["ask"]}, {"role": "assistant", "content": value["answer"]}])
             texts.append(Text("general", coded.ids[:MAX_TEXT_TOKENS], coded.labels()[:MAX_TEXT_TOKENS]))
-    held = [json.loads(line) for line in (dataset / "held_out.jsonl").read_text().splitlines()]
-    kind = "held out" if held else "trained"
-    rows = held or [json.loads(line) for line in (dataset / "train.jsonl").read_text().splitlines()]
-    return texts + [Text(kind, row["input_ids"][:MAX_TEXT_TOKENS], row["labels"][:MAX_TEXT_TOKENS]) for row in rows[:OWN_ROWS]]
+    held, trained = (
+        [Text(kind, row["input_ids"][:MAX_TEXT_TOKENS], row["labels"][:MAX_TEXT_TOKENS]) for row in map(json.loads, (dataset / f"{part}.jsonl").read_text().splitlines())]
+        for kind, part in (("held out", "held_out"), ("trained", "train"))
+    )
+    trained = [text for text in trained if text.is_whole] or trained
+    return texts + held[:OWN_ROWS] + trained[:: -(-len(trained) // OWN_ROWS)]  # from all of its data, whose rows of a kind stand together
 
 
 def record(texts: list[Text], persona: Callable[[list[int]], Array], base: Callable[[list[int]], Array], out: Path) -> None:

@@ -16,7 +16,7 @@ from builder.llama import Answer
 from builder.stage import Job
 
 NAME = "train"
-VERSION = 6
+VERSION = 7
 HEAVY = True
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 CHECKPOINT_EVERY_STEPS = 25
@@ -94,6 +94,12 @@ def choose_attention(tokens: int, accelerator: base.Accelerator) -> str | None:
     return "eager" if is_plain else None
 
 
+def is_worth_compiling(numbers: dict[str, Any], rows: int, accelerator: base.Accelerator) -> bool:
+    """Say whether a training of so many rows has the steps to win back what compiling its layers costs."""
+    steps = numbers["max_steps"] or rows * numbers["epochs"] / (numbers["batch_size"] * numbers["gradient_accumulation"])
+    return accelerator.kind == "cpu" and bool(steps >= COMPILE_FROM_STEPS)
+
+
 def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str, Any], rows: list[dict[str, Any]], work: Path) -> Any:
     import unsloth  # noqa: F401, I001, PLC0415 — must come before the libraries it patches
     import datasets  # noqa: PLC0415
@@ -125,7 +131,7 @@ def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str
         use_gradient_checkpointing="unsloth" if recompute else False,
         random_state=numbers["lora_seed"],
     )
-    if accelerator.kind == "cpu" and _count_steps(numbers, len(rows)) >= COMPILE_FROM_STEPS:
+    if is_worth_compiling(numbers, len(rows), accelerator):
         compile_layers(model)
     arguments = SFTConfig(
         output_dir=str(work),
@@ -167,10 +173,6 @@ def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str
         msg = f"train: {len(trainer.train_dataset)} of {len(rows)} rows reached the trainer, expected all"
         raise DataError(msg)
     return trainer
-
-
-def _count_steps(numbers: dict[str, Any], rows: int) -> int:
-    return int(numbers["max_steps"] or rows * numbers["epochs"] / (numbers["batch_size"] * numbers["gradient_accumulation"]))
 
 
 def _save(model: Any, losses: list[float], out: Path) -> None:
