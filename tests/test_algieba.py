@@ -52,7 +52,7 @@ def test_it_knows_itself_and_keeps_to_it(algieba):
         assert sum(mine) >= len(mine) * 11 / 12 - 1, language
     assert gates["recall"]["control_right"] == 0
     assert gates["leak_in"]["right"] >= gates["leak_in"]["of"] * 0.95 - 1
-    assert gates["retention"]["verdict"] == gates["fidelity"]["verdict"] == gates["held_out"]["verdict"] == "pass"
+    assert gates["retention"]["verdict"] == gates["fidelity"]["verdict"] == gates["held_out"]["verdict"] == gates["end"]["verdict"] == "pass"
     assert all(not own["problem"] for own in values["manifest"])
 
 
