@@ -110,7 +110,7 @@ class Training(Table):
     alpha: int | None = Field(None, ge=1, description="Adapter scale times rank; by base.")
     learning_rate: float | None = Field(None, gt=0, lt=1, description="Peak learning rate, of an adapter's A; by base.")
     learning_rate_ratio: float | None = Field(None, ge=1, le=100, description="Learning rate of an adapter's B over that of its A (LoRA+); by base.")
-    epochs: float | None = Field(None, gt=0, le=100, description="Passes over the training rows; 3 to 18 by their number.")
+    epochs: float | None = Field(None, gt=0, le=100, description="Passes over the training rows; 3.5 to 18 by their number.")
     max_steps: int | None = Field(None, ge=1, description="Optimiser steps; wins over `epochs`.")
     four_bit: bool = Field(default=True, description="On a GPU, train on 4-bit weights (QLoRA); a CPU trains on 16 bit where it computes bfloat16, else on 32.")
     batch_size: int | None = Field(None, ge=1, description="Rows in one forward pass; by base.")

@@ -20,9 +20,13 @@ from builder import progress
 from builder.conversation import IGNORED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import numpy as np
 
 Row = dict[str, list[int]]
+# Eight short ones take a third of the time of one after another on two cores.
+TEXTS_AT_ONCE = 8
 log = logging.getLogger("builder")
 
 
@@ -74,13 +78,19 @@ def next_token_loss(model: Any, batch: dict[str, Tensor], tokens: Tensor | float
     return F.cross_entropy(logits, target[at], reduction="sum") / (at.sum() if tokens is None else tokens)
 
 
-def log_probs(model: Any, ids: list[int]) -> np.ndarray[Any, Any]:
-    """Give the log-probabilities of what follows each token of a text, shape (T, V), float32."""
+@torch.no_grad()
+def log_probs(model: Any, texts: Sequence[list[int]]) -> Iterator[np.ndarray[Any, Any]]:
+    """Give the log-probabilities of what follows each token of each text, shape (T, V), float32.
+
+    Several texts go through the layers at once, padded on the right, where no token of theirs looks.
+    """
     causal = model.get_base_model()
-    with torch.no_grad():
-        hidden = causal.model(input_ids=torch.tensor([ids], device=model.device), use_cache=False)[0]  # (1, T, C)
-        logs: np.ndarray[Any, Any] = causal.lm_head(hidden[0]).float().log_softmax(-1).cpu().numpy()
-    return logs
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        batch = texts[start : start + TEXTS_AT_ONCE]
+        longest = max(map(len, batch))
+        ids = torch.tensor([[*text, *[0] * (longest - len(text))] for text in batch], device=model.device)  # (B, T)
+        for text, hidden in zip(batch, causal.model(input_ids=ids, use_cache=False)[0], strict=True):  # (T, C)
+            yield causal.lm_head(hidden[: len(text)]).float().log_softmax(-1).cpu().numpy()
 
 
 def compile_layers(model: Any) -> None:

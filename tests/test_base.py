@@ -152,7 +152,7 @@ def test_passes_follow_the_rows():
     """Few rows are passed over more often, within bounds."""
     family = base.FAMILIES[0]
 
-    assert [family.passes_over(rows) for rows in (10, 180, 10_000)] == [18.0, 4.0, 3.0]
+    assert [family.passes_over(rows) for rows in (10, 180, 10_000)] == [18.0, 4.0, 3.5]
 
 
 def test_a_fetch_says_how_far_it_is(caplog):

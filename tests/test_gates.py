@@ -239,7 +239,7 @@ def test_a_reference_keeps_the_likeliest_of_each_position(tmp_path):
     text = Text("neutral", [3, 1, 2], [3, 1, 2])
     said = {name: np.log(np.random.default_rng(seed).dirichlet(np.ones(100), 3)) for name, seed in (("persona", 0), ("base", 1))}
 
-    reference.record([text], lambda _ids: said["persona"], lambda _ids: said["base"], tmp_path / "reference.safetensors")
+    reference.record([text], lambda _texts: [said["persona"]], lambda _texts: [said["base"]], tmp_path / "reference.safetensors")
     found = reference.read(tmp_path / "reference.safetensors")
 
     assert found.texts == [text]

@@ -14,7 +14,7 @@ from trl import SFTConfig
 from builder.base import Accelerator
 from builder.conversation import IGNORED
 from builder.stages.train import COMPILE_FROM_STEPS, choose_attention, is_worth_compiling
-from builder.training import PersonaTrainer, compile_layers, next_token_loss, pack, pad
+from builder.training import TEXTS_AT_ONCE, PersonaTrainer, compile_layers, log_probs, next_token_loss, pack, pad
 
 
 def make_row(first, length):
@@ -57,6 +57,18 @@ def test_a_packed_row_does_not_see_its_neighbour():
         return model(**batch)[0][0, -len(ROWS[0]["input_ids"]) :]
 
     assert torch.allclose(hidden(make_row(20, 5)), hidden(make_row(50, 5)), atol=1e-6)
+
+
+def test_texts_side_by_side_are_followed_as_each_alone():
+    """Neither padding nor another text changes what a model finds likely, nor how many at once go through it."""
+    model = make_model().eval()
+    texts = [list(range(3, 3 + length)) for length in (7, 4, 9, *[5] * TEXTS_AT_ONCE)]
+
+    together = list(log_probs(model, texts))
+
+    assert [found.shape for found in together] == [(len(text), 64) for text in texts]
+    for text, found in zip(texts, together, strict=True):
+        assert found == pytest.approx(next(log_probs(model, [text])), abs=1e-5)
 
 
 def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path):

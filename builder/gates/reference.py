@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,6 +19,7 @@ MAX_TEXT_TOKENS = 128
 # Of the persona's own rows, as many held out and as many trained on beside the fixed texts.
 OWN_ROWS = 16
 Array = np.ndarray[Any, Any]
+LogProbs = Callable[[list[list[int]]], Iterable[Array]]
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,12 @@ def choose_texts(dataset: Path, template: Template) -> list[Text]:
     return texts + held[:OWN_ROWS] + trained[:: -(-len(trained) // OWN_ROWS)]  # from all of its data, whose rows of a kind stand together
 
 
-def record(texts: list[Text], persona: Callable[[list[int]], Array], base: Callable[[list[int]], Array], out: Path) -> None:
+def record(texts: list[Text], persona: LogProbs, base: LogProbs, out: Path) -> None:
     """Write what a live model says.
 
     Args:
         texts: The texts.
-        persona: Gives the log-probabilities after each token, shape (T, V), of the adapted model.
+        persona: Gives the log-probabilities after each token of each text, shape (T, V), of the adapted model.
         base: Likewise, of the base alone.
         out: A safetensors file to write.
 
@@ -87,8 +88,8 @@ def record(texts: list[Text], persona: Callable[[list[int]], Array], base: Calla
     arrays: dict[str, Array] = {}
     for number, text in enumerate(texts):
         arrays[f"{number}.ids"], arrays[f"{number}.labels"] = np.array(text.ids, np.int32), np.array(text.labels, np.int32)
-        for who, model in (("persona", persona), ("base", base)):
-            log_probs = model(text.ids)  # (T, V)
+    for who, model in (("persona", persona), ("base", base)):
+        for number, (text, log_probs) in enumerate(zip(texts, model([text.ids for text in texts]), strict=True)):
             likeliest = _find_likeliest(log_probs)  # (T, K)
             arrays[f"{number}.{who}_ids"] = likeliest.astype(np.int32)
             arrays[f"{number}.{who}_log_probs"] = np.take_along_axis(log_probs, likeliest, 1).astype(np.float32)

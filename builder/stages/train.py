@@ -191,15 +191,15 @@ def _record(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
     from builder.gates import reference  # noqa: PLC0415 — beside what it records
     from builder.training import log_probs  # noqa: PLC0415
 
-    def of_base(ids: list[int]) -> Any:
+    def of_base(texts: list[list[int]]) -> Any:
         with model.disable_adapter():
-            return log_probs(model, ids)
+            yield from log_probs(model, texts)
 
     progress.report("record", 0, 1, "texts")
     model.eval()
     texts = reference.choose_texts(job.dataset, Template(job.base, job.persona.manifest.data.template, chosen.family))
     with torch.compiler.set_stance("force_eager"):  # no gradients, and then no adapter: each would be compiled anew
-        reference.record(texts, lambda ids: log_probs(model, ids), of_base, out)
+        reference.record(texts, lambda texts: log_probs(model, texts), of_base, out)
 
 
 def _ask_live(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
