@@ -67,12 +67,14 @@ def choose_texts(dataset: Path, template: Template) -> list[Text]:
         else:
             coded = template.encode([{"role": "user", "content": value["ask"]}, {"role": "assistant", "content": value["answer"]}])
             texts.append(Text("general", coded.ids[:MAX_TEXT_TOKENS], coded.labels()[:MAX_TEXT_TOKENS]))
-    held, trained = (
-        [Text(kind, row["input_ids"][:MAX_TEXT_TOKENS], row["labels"][:MAX_TEXT_TOKENS]) for row in map(json.loads, (dataset / f"{part}.jsonl").read_text().splitlines())]
-        for kind, part in (("held out", "held_out"), ("trained", "train"))
-    )
+    held, trained = _read_rows(dataset / "held_out.jsonl", "held out"), _read_rows(dataset / "train.jsonl", "trained")
     trained = [text for text in trained if text.is_whole] or trained
     return texts + held[:OWN_ROWS] + trained[:: -(-len(trained) // OWN_ROWS)]  # from all of its data, whose rows of a kind stand together
+
+
+def _read_rows(path: Path, kind: str) -> list[Text]:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [Text(kind, row["input_ids"][:MAX_TEXT_TOKENS], row["labels"][:MAX_TEXT_TOKENS]) for row in rows]
 
 
 def record(texts: list[Text], persona: LogProbs, base: LogProbs, out: Path) -> None:
