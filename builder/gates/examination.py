@@ -62,7 +62,7 @@ class Examination:
                     yield f"  {one.question.text!r} is answered {one.answer.text!r}"
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as data; README's "What is measured" documents the schema."""
+        """Give it as data; README's "What a build leaves" documents the schema."""
         return {
             "schema": SCHEMA,
             "share": self.share,
