@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812 — the field's name for it
 from peft.optimizers import create_loraplus_optimizer
 from torch import Tensor
 from torch._dynamo import config as dynamo
+from torch.nn.utils.rnn import pad_sequence
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Row = dict[str, list[int]]
-# Eight short ones take a third of the time of one after another on two cores.
+# Eight short ones at once take four tenths of the time of one after another on two cores.
 TEXTS_AT_ONCE = 8
 log = logging.getLogger("builder")
 
@@ -54,10 +55,8 @@ def pad(rows: list[Row]) -> dict[str, Tensor]:
         `input_ids` and `labels`, shape (B, T).
 
     """
-    length = max(len(row["input_ids"]) for row in rows)
-    ids = [row["input_ids"] + [0] * (length - len(row["input_ids"])) for row in rows]
-    labels = [row["labels"] + [IGNORED] * (length - len(row["labels"])) for row in rows]
-    return {"input_ids": torch.tensor(ids), "labels": torch.tensor(labels)}
+    ids, labels = ([torch.tensor(row[name]) for row in rows] for name in ("input_ids", "labels"))
+    return {"input_ids": pad_sequence(ids, batch_first=True), "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED)}
 
 
 def next_token_loss(model: Any, batch: dict[str, Tensor], tokens: Tensor | float | None = None) -> Tensor:
@@ -87,8 +86,7 @@ def log_probs(model: Any, texts: Sequence[list[int]]) -> Iterator[np.ndarray[Any
     causal = model.get_base_model()
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         batch = texts[start : start + TEXTS_AT_ONCE]
-        longest = max(map(len, batch))
-        ids = torch.tensor([[*text, *[0] * (longest - len(text))] for text in batch], device=model.device)  # (B, T)
+        ids = pad_sequence([torch.tensor(text) for text in batch], batch_first=True).to(model.device)  # (B, T)
         for text, hidden in zip(batch, causal.model(input_ids=ids, use_cache=False)[0], strict=True):  # (T, C)
             yield causal.lm_head(hidden[: len(text)]).float().log_softmax(-1).cpu().numpy()
 
