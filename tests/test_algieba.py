@@ -99,6 +99,15 @@ def test_a_damaged_build_is_caught(algieba, fault, monkeypatch):
         assert "sabotage-algieba:latest" not in ollama.connect(allow_remote=False).names()
 
 
+def test_sabotage_wants_a_finished_build(monkeypatch, capsys):
+    """Where there is none to damage, a sentence says so, and how to make one."""
+    monkeypatch.setattr("sys.argv", ["sabotage.py", "nobody"])
+    with pytest.raises(SystemExit, match="2"):
+        sabotage.main()
+
+    assert "expected a finished build to damage; `just build nobody` makes one" in capsys.readouterr().err
+
+
 def test_the_prepared_answers_are_this_bases(algieba):
     """What came prepared for the embedded base is found under its name, so that a first build asks for nothing."""
     root, done, _ = algieba
