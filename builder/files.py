@@ -1,4 +1,4 @@
-"""Files that are never half there, and the folder of what is kept between builds."""
+"""Files read as UTF-8 and written so that they are never half there, and the folder of what is kept between builds."""
 
 from __future__ import annotations
 
@@ -16,6 +16,23 @@ PREPARED = Path(__file__).parent / "prepared"
 def cache_folder() -> Path:
     """Give the user's cache folder for everything that personas share."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "persona"
+
+
+def read_text(path: Path) -> str:
+    """Read UTF-8, with a byte-order mark or without.
+
+    Raises:
+        ValueError: It is something else; the sentence says where.
+
+    """
+    raw = path.read_bytes()
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ValueError(f"{path}:1: is UTF-16, expected UTF-8")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}:{line}: byte {raw[error.start]:#x} is not UTF-8, expected UTF-8") from None
 
 
 def read_kept(folder: str, name: str) -> Any:

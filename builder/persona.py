@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from builder import files
 from builder.errors import ManifestError
 from builder.manifest import Manifest, Question, Table
 
@@ -55,7 +56,10 @@ def read(folder: Path) -> Persona:
         close = difflib.get_close_matches(folder.name, others, 1)
         what = f"{path}: no such file, expected a manifest" + (f"; did you mean '{close[0]}'?" if close else "")
         raise ManifestError(what, hint=f"the personas here are: {', '.join(others)}" if others else "add personas/NAME/persona.toml")
-    text = _read_text(path)
+    try:
+        text = files.read_text(path)
+    except ValueError as error:
+        raise ManifestError(str(error), hint="save it as UTF-8") from None
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -76,18 +80,6 @@ def read(folder: Path) -> Persona:
 def find(root: Path) -> list[str]:
     """Name the personas below a folder, in alphabetical order."""
     return sorted(path.parent.name for path in root.glob(f"*/{MANIFEST}"))
-
-
-def _read_text(path: Path) -> str:
-    raw = path.read_bytes()
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        msg = f"{path}: is UTF-16, expected UTF-8"
-        raise ManifestError(msg, hint="save it as UTF-8")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ManifestError(f"{path}:{line}: byte {error.start} is not UTF-8, expected UTF-8") from None
 
 
 def _sentence(path: Path, text: str, problem: Any) -> str:

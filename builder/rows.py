@@ -1,24 +1,21 @@
-"""Data files read into conversations: formats, placeholders, and every mistake by file and line."""
+"""Records of data files made into conversations: formats, placeholders, and every mistake by file and line."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from builder import records
 from builder.conversation import Message
 from builder.errors import DataError
 from builder.manifest import Identity
 from builder.persona import Persona
 
 CJK = re.compile(r"[\u3400-\u9fff]")
-MAX_LINE_BYTES = 1 << 20
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 # Each format's keys: needed, then allowed beside them.
 FORMATS: dict[str, tuple[set[str], set[str]]] = {
@@ -68,7 +65,7 @@ def collect(persona: Persona) -> tuple[list[Row], list[str]]:
     problems: list[str] = []
     for path in persona.data_files:
         try:
-            raw = list(_raw_rows(path))
+            raw = list(records.read(path))
         except DataError as error:
             problems += error.problems
             continue
@@ -80,76 +77,6 @@ def collect(persona: Persona) -> tuple[list[Row], list[str]]:
             except ValueError as error:
                 problems.append(f"{where}: {error}")
     return rows, problems
-
-
-def _raw_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    if not path.is_file():
-        msg = f"{path}: no such file, expected the persona's data"
-        raise DataError(msg)
-    match path.suffix:
-        case ".jsonl":
-            yield from _jsonl(path)
-        case ".json":
-            yield from _json(path)
-        case ".csv" | ".parquet":
-            yield from _table(path)
-        case suffix:
-            msg = f"{path}: is a {suffix or 'file without ending'}, expected .jsonl, .json, .csv or .parquet"
-            raise DataError(msg)
-
-
-def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
-    problems, rows = [], []
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        where = f"{path}:{number}"
-        if len(line) > MAX_LINE_BYTES:
-            problems.append(f"{where}: the line has {len(line):,} characters, expected at most {MAX_LINE_BYTES:,}")
-        elif line.strip():
-            try:
-                rows.append((where, json.loads(line)))
-            except json.JSONDecodeError as error:
-                problems.append(f"{where}: column {error.colno}: {error.msg.lower()}, expected one JSON object a line")
-    if problems:
-        raise DataError(*problems)
-    yield from rows
-
-
-def _json(path: Path) -> Iterator[tuple[str, Any]]:
-    text = _text(path)
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}: column {error.colno}: {error.msg.lower()}, expected JSON") from None
-    if not isinstance(values, list):
-        raise DataError(f"{path}:1: holds {type(values).__name__}, expected a list of rows")
-    for number, value in enumerate(values, start=1):
-        yield f"{path}: row {number}", value
-
-
-def _table(path: Path) -> Iterator[tuple[str, Any]]:
-    import datasets  # noqa: PLC0415 — takes seconds
-
-    datasets.disable_progress_bars()
-    if path.suffix == ".csv":
-        _text(path)
-    try:
-        table = datasets.Dataset.from_csv(str(path), keep_in_memory=True) if path.suffix == ".csv" else datasets.Dataset.from_parquet(str(path), keep_in_memory=True)
-    except Exception as error:  # noqa: BLE001 — pandas and pyarrow raise dozens of kinds for a broken file
-        raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}), expected a {path.suffix[1:]} table with a header") from None
-    # A csv's first row of values stands on its second line.
-    for number, value in enumerate(table, start=2):
-        yield f"{path}:{number}", {key: item for key, item in value.items() if item is not None}
-
-
-def _text(path: Path) -> str:
-    raw = path.read_bytes()
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{path}:1: is UTF-16, expected UTF-8", hint="save it as UTF-8")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise DataError(f"{path}:{line}: byte {raw[error.start]:#x} is not UTF-8, expected UTF-8") from None
 
 
 def _conversation(value: Any, persona: Persona) -> list[Message]:
