@@ -17,19 +17,28 @@ from builder.progress import Progress
 BAR_WIDTH = 24
 NAME_WIDTH = 10
 MIDDLE_WIDTH = 16
-# A bar for what is over at once is noise.
-BAR_AFTER_S = 2.0
+# An estimate of what is over at once is noise.
+ESTIMATE_AFTER_S = 2.0
+# Where no bar can be drawn, a log say, a line so often tells that it goes on.
+LINE_EVERY_S = 60.0
 
 
 class Console(logging.Handler):
-    """Draws stages, progress and errors."""
+    """Draws stages, progress and errors.
 
-    def __init__(self) -> None:
+    Args:
+        line_every_s: Seconds between two lines of progress, where there is no terminal.
+
+    """
+
+    def __init__(self, line_every_s: float = LINE_EVERY_S) -> None:
         super().__init__()
+        self.line_every_s = line_every_s
         self.screen = Rich(stderr=True, highlight=False, soft_wrap=True)
         self.status: Any = None
         self.stage = ""
         self.began: tuple[str, float, int] = ("", 0.0, 0)
+        self.told_s = 0.0
 
     def line(self, name: str, middle: str = "", end: str = "", style: str = "") -> None:
         """Print one line of the build."""
@@ -41,7 +50,7 @@ class Console(logging.Handler):
     def started(self, name: str, reasons: list[str]) -> None:
         """Say that a stage runs, and why."""
         self.line(name, "; ".join(reasons), style="yellow")
-        self.stage, self.began = name, ("", 0.0, 0)
+        self.stage, self.began, self.told_s = name, ("", 0.0, 0), time.monotonic()
         self.status = self.screen.status("", spinner="dots") if self.screen.is_terminal else None
         if self.status:
             self.status.start()
@@ -83,20 +92,28 @@ class Console(logging.Handler):
         progress = getattr(record, "progress", None)
         if progress is None:
             self.line(self.stage, record.getMessage())
-        elif self.status:
-            self.status.update(escape(self._bar(progress)))
+            return
+        told = self._tell(progress)
+        if self.status:
+            filled = BAR_WIDTH * progress.done // progress.total if progress.total else 0
+            bar = f"{progress.what:<9} {'━' * filled}{'─' * (BAR_WIDTH - filled)} {told}" if told else progress.what
+            self.status.update(escape(bar))
+        elif time.monotonic() - self.told_s >= self.line_every_s:
+            self.told_s = time.monotonic()
+            what = progress.what if progress.what != self.stage else ""
+            self.line(self.stage, f"{what} {told}".strip(), style="dim")
 
-    def _bar(self, progress: Progress) -> str:
+    def _tell(self, progress: Progress) -> str:
+        """Write how far a piece of work is, and how long it will take; nothing where it cannot be counted."""
         now_s = time.monotonic()
         if self.began[0] != progress.what or progress.done < self.began[2]:
             self.began = (progress.what, now_s, progress.done)
         if not progress.total:
-            return progress.what
-        filled = BAR_WIDTH * progress.done // progress.total
-        text = f"{progress.what:<9} {'━' * filled}{'─' * (BAR_WIDTH - filled)} {progress.done}/{progress.total} {progress.unit}"
+            return ""
+        told = f"{progress.done}/{progress.total} {progress.unit}"
         took_s, gone = now_s - self.began[1], progress.done - self.began[2]
         left_s = took_s / gone * (progress.total - progress.done) if gone else 0
-        return f"{text}, {duration(left_s)} left" if took_s > BAR_AFTER_S and gone else text
+        return f"{told}, {duration(left_s)} left" if took_s > ESTIMATE_AFTER_S and gone else told
 
 
 def duration(seconds: float) -> str:
