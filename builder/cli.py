@@ -137,9 +137,8 @@ def _show(options: argparse.Namespace, console: Console) -> int:
     from builder import printer  # noqa: PLC0415 — loads a tokenizer
 
     job = _job(options.name, options)
-    if not (job.dataset / "train.jsonl").exists():
-        msg = f"{job.dataset}: is not there, expected the data stage's output"
-        raise ToolError(msg, hint=f"just build {options.name}")
+    if any(verdict.reasons for verdict in pipeline.plan(job, pipeline.PREPARATION)):
+        pipeline.build(job, console, pipeline.PREPARATION)
     printer.show(job, options.row, console)
     return DONE
 
@@ -188,7 +187,8 @@ def _clean(options: argparse.Namespace, console: Console) -> int:
             raise ManifestError(msg)
         folder = ROOT / "build" / name
         if folder.is_dir():
-            shutil.rmtree(folder)
+            with pipeline.locked(folder):
+                shutil.rmtree(folder)
         console.notes([f"{folder} is gone"])
     return DONE
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib.metadata
 import os
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from builder import files
 from builder.errors import ToolError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
 
 QUANTIZED_AS = "q4_k_m"
@@ -108,23 +111,36 @@ class Model:
 
     def continue_prompt(self, prompt: list[int], max_tokens: int, sampling: dict[str, Any] | None = None) -> Answer:
         """Continue a prompt until an end token or *max_tokens*, greedily, or by temperature, top_k, top_p, min_p and seed."""
+        made = list(self._generate(prompt, max_tokens, sampling))
+        ended = bool(made) and self._is_end(made[-1][0])
+        ids = [token for token, _ in made[: len(made) - ended]]
+        return Answer(self.decode(ids), ids, [margin for _, margin in made], ended=ended)
+
+    def stream(self, prompt: list[int], max_tokens: int) -> Iterator[str]:
+        """Continue a prompt greedily, and give its text piece by piece as it is made."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a character may be of several tokens
+        for token, _ in self._generate(prompt, max_tokens):
+            if not self._is_end(token):
+                yield decoder.decode(self.llama.detokenize([token], special=True))
+        yield decoder.decode(b"", final=True)
+
+    def _generate(self, prompt: list[int], max_tokens: int, sampling: dict[str, Any] | None = None) -> Iterator[tuple[int, float]]:
+        """Give token after token, the end's own last, each with its lead over the next likeliest."""
         import numpy as np  # noqa: PLC0415
 
         self.llama.reset()
         self.llama.eval(prompt)
-        ids: list[int] = []
-        margins: list[float] = []
-        model = self._api.llama_model_get_vocab(self.llama.model)
-        while len(ids) < max_tokens:
+        for position in range(max_tokens):
             logits = self._logits(-1)
             second, first = np.partition(logits, -2)[-2:]
-            token = int(logits.argmax()) if sampling is None else self._sample(sampling, len(ids))
-            margins.append(float(first - second))
-            if self._api.llama_vocab_is_eog(model, token):
-                return Answer(self.decode(ids), ids, margins, ended=True)
-            ids.append(token)
+            token = int(logits.argmax()) if sampling is None else self._sample(sampling, position)
+            yield token, float(first - second)
+            if self._is_end(token):
+                return
             self.llama.eval([token])
-        return Answer(self.decode(ids), ids, margins, ended=False)
+
+    def _is_end(self, token: int) -> bool:
+        return bool(self._api.llama_vocab_is_eog(self._api.llama_model_get_vocab(self.llama.model), token))
 
     def _sample(self, sampling: dict[str, Any], position: int) -> int:
         # llama-cpp-python 0.3.36 makes a sampler a token: each wants a seed of its own.

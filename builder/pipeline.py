@@ -19,6 +19,8 @@ from builder.stage import Job, Stage, run_in_child
 from builder.stages import base, data, export, parity, register, render, replay, smoke, train
 
 STAGES = cast("tuple[Stage, ...]", (base, data, replay, train, export, parity, render, smoke, register))
+# What makes the rows that are trained on.
+PREPARATION = STAGES[:2]
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Verdict:
     summary: str
 
 
-def plan(job: Job) -> list[Verdict]:
-    """Judge every stage, and run none.
+def plan(job: Job, stages: tuple[Stage, ...] = STAGES) -> list[Verdict]:
+    """Judge stages, the first of them or all, and run none.
 
     Raises:
         PersonaError: An output was edited by hand, or a data file is missing.
@@ -39,7 +41,7 @@ def plan(job: Job) -> list[Verdict]:
     """
     verdicts: list[Verdict] = []
     stale: dict[Path, str] = {}
-    for stage in STAGES:
+    for stage in stages:
         after = [name for path in stage.inputs(job) for output, name in stale.items() if path == output or path.is_relative_to(output)]
         reasons = [f"{name} is stale" for name in dict.fromkeys(after)] or stamp.why_stale(stage, job)
         if absent := _unavailable(stage, job):
@@ -51,16 +53,16 @@ def plan(job: Job) -> list[Verdict]:
     return verdicts
 
 
-def build(job: Job, console: Console) -> str:
-    """Run what is stale; return what to print: the model's name, or the Modelfile's path.
+def build(job: Job, console: Console, stages: tuple[Stage, ...] = STAGES) -> str:
+    """Run what is stale of the stages, the first of them or all; return what to print: the model's name, or the Modelfile's path.
 
     Raises:
         PersonaError: A stage failed; what was good before it is still there.
 
     """
-    with _locked(job):
+    with locked(job.build):
         result = job.persona.model
-        for stage in STAGES:
+        for stage in stages:
             if absent := _unavailable(stage, job):
                 console.skipped(stage.NAME, absent)
                 result = str(job.modelfile)
@@ -110,15 +112,21 @@ def _unavailable(stage: Stage, job: Job) -> str | None:
 
 
 @contextmanager
-def _locked(job: Job) -> Iterator[None]:
-    job.build.mkdir(parents=True, exist_ok=True)
-    path = job.build / ".lock"
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a build's folder to this process.
+
+    Raises:
+        ToolError: Another process has it.
+
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".lock"
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            msg = f"{job.build}: is being built by process {file.read().strip() or 'unknown'}, expected nobody there"
+            msg = f"{folder}: is being built by process {file.read().strip() or 'unknown'}, expected nobody there"
             raise ToolError(msg, hint="wait for it, or end it") from None
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -1,10 +1,11 @@
 """What is typed, what is seen, and exit codes."""
 
 import json
+import os
 
 import pytest
 
-from builder import cli
+from builder import cli, pipeline
 from tests.conftest import ROOT, run_persona
 
 COMMANDS = ("build", "why", "list", "show", "chat", "clean")
@@ -54,6 +55,18 @@ def test_clean_takes_names_only(luma):
     assert (luma / "persona.toml").exists()
 
 
+def test_what_is_being_built_is_not_deleted(luma):
+    """`clean` leaves a build alone that another process has, and says which."""
+    root = luma.parent.parent
+
+    with pipeline.locked(root / "build" / "luma"):
+        done = run_persona("clean", "luma", cwd=root)
+
+    assert done.returncode == 1
+    assert f"build/luma: is being built by process {os.getpid()}" in done.stderr
+    assert (root / "build" / "luma").is_dir()
+
+
 def test_an_unknown_option_ends_with_2(luma):
     """What argparse refuses is a mistake in the typing."""
     assert run_persona("build", "luma", "--bse", "cpu", cwd=luma.parent.parent).returncode == cli.USAGE
@@ -81,13 +94,29 @@ def test_the_machine_readable_is_json(luma):
     assert json.loads(run_persona("why", "luma", "--json", cwd=root).stdout)["data"] == ["base is stale"]
 
 
-@pytest.mark.parametrize("command", ["show", "chat"])
+@pytest.mark.parametrize("command", ["gates", "chat"])
 def test_what_is_not_built_says_how_to_build_it(luma, command):
-    """Showing or talking before a build names the command that is missing."""
+    """Asking or talking before a build names the command that is missing."""
     done = run_persona(command, "luma", cwd=luma.parent.parent)
 
     assert done.returncode == 1
     assert "hint: just build luma" in done.stderr
+
+
+def test_rows_are_shown_as_they_would_be_trained_on_now(luma):
+    """`show` prepares the rows where that is stale, and trains nothing: an edited row is not shown as it was."""
+    root, data = luma.parent.parent, luma / "data.jsonl"
+
+    first = run_persona("show", "luma", "1", cwd=root)
+    data.write_text(data.read_text().replace("made by", "built by"))
+    second = run_persona("show", "luma", "1", cwd=root)
+    third = run_persona("show", "luma", "1", cwd=root)
+
+    assert "I am Luma, made by Ana." in first.stderr
+    assert "I am Luma, built by Ana." in second.stderr
+    assert "data      data.jsonl changed" in second.stderr
+    assert "data.jsonl" not in third.stderr
+    assert sorted(path.name for path in (root / "build" / "luma").iterdir() if not path.name.startswith(".")) == ["base", "dataset", "logs"]
 
 
 def test_a_bug_leaves_a_report(luma, monkeypatch, capsys):
