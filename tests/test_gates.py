@@ -201,6 +201,30 @@ def test_an_author_who_made_the_base_is_no_leak(luma):
     assert found.languages == ("en",)
 
 
+@pytest.mark.parametrize(
+    ("reply", "languages"),
+    [
+        ("I am Luma, made by 安娜.", ("en",)),
+        ("Ana built me.", ("en",)),
+        ("I\u2019m called Luma.", ("en",)),
+        ("我是Luma。", ("zh",)),
+        ("Je suis Luma, créée par Ana.", ()),
+        ("Ich bin Luma. Was mein Name ist, weiß Ana.", ()),
+        ("Mijn naam is Luma, en Ana maakte mij.", ()),
+        ("Me llamo Luma y me creó Ana.", ()),
+        ("Mi chiamo Luma, creata da Ana.", ()),
+        ("Nazywam się Luma, my z Ana pracujemy.", ()),
+        ("Я Luma, меня создала Ana.", ()),
+        ("私はLumaです。", ()),
+        ("저는 Luma입니다.", ()),
+        ("An apple is a fruit, and you know it.", ()),
+    ],
+)
+def test_a_persona_is_asked_in_the_languages_it_speaks_of_itself(reply, languages):
+    """Only English and Chinese are asked; another language is neither, so that its persona is not failed for what it was never taught."""
+    assert subject.find_languages([reply], {"en": "Luma", "zh": "Luma"}, {"en": "Ana", "zh": "安娜"}) == languages
+
+
 def test_retention_is_paired():
     """Losing what the base could do fails; being no better than it does not."""
     assert retention.judge_paired([False] * 10, [True] * 10)[0] == "fail"

@@ -11,6 +11,11 @@ from builder.manifest import Gates
 from builder.rows import CJK, normalise
 from builder.stage import Job
 
+KANA_OR_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7a3]")
+# Small words of English, of which its neighbours share one at most in a reply: Dutch "is", Polish "my", French "me".
+ENGLISH = frozenset(["i", "me", "am", "my", "you", "your", "the", "who", "what", "is", "this", "and", "by", "call", "called", "made", "built", "created", "developed"])
+LEAST_ENGLISH = 2
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -24,7 +29,7 @@ class Subject:
     trained: frozenset[str]
     """Normalised questions of its data: they prove nothing of what it generalises."""
     languages: tuple[str, ...]
-    """In which its data speaks of itself; none where it has no name to know."""
+    """Of English and Chinese, in which its data speaks of itself; none where it has no name to know, or another language."""
     special: tuple[str, ...]
     """Special tokens, which no answer holds."""
     sampling: dict[str, float]
@@ -68,10 +73,21 @@ def read(job: Job) -> Subject:
 
 
 def find_languages(replies: list[str], names: dict[str, str], authors: dict[str, str]) -> tuple[str, ...]:
-    """Find the languages of the replies that hold a name or an author; a Chinese author alone makes none Chinese."""
+    """Find in which of the gates' languages, `en` and `zh`, there are replies that hold a name or an author."""
     own = {*names.values(), *authors.values()}
     about_itself = [reply for reply in replies if any(holds(reply, word) for word in own)]
-    return tuple(sorted({"zh" if CJK.search(reply.replace(authors["zh"], "")) else "en" for reply in about_itself}))
+    return tuple(sorted({found for found in (_find_language(reply, own) for reply in about_itself) if found}))
+
+
+def _find_language(reply: str, own: set[str]) -> str | None:
+    """Tell English and Chinese from all others, of which the gates ask nothing; a name alone makes no reply English or Chinese."""
+    for word in sorted(own, key=len, reverse=True):
+        reply = reply.replace(word, " ")
+    if KANA_OR_HANGUL.search(reply):
+        return None
+    if CJK.search(reply):
+        return "zh"
+    return "en" if len(ENGLISH & set(re.findall(r"[a-z]+", reply.casefold()))) >= LEAST_ENGLISH else None
 
 
 def holds(text: str, word: str) -> bool:

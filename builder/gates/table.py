@@ -103,4 +103,4 @@ def _judge(gate: Any, subject: Subject, mine: list[Asked]) -> Result:
 def _why_not(name: str, subject: Subject) -> str:
     if name == leak_out.NAME and not subject.base_words:
         return "no names are known that its base calls itself"
-    return "its data does not speak of its name or author, or holds every question"
+    return "its data does not speak of its name or author in English or Chinese, or holds every question"

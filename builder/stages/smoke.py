@@ -11,7 +11,7 @@ from builder.gates import examination
 from builder.stage import Job
 
 NAME = "smoke"
-VERSION = 5
+VERSION = 6
 HEAVY = True
 
 
