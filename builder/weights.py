@@ -45,7 +45,9 @@ def find_weights(chosen: Base, *, training: bool = False) -> Path:
 
 def prepare_unsloth(work: Path) -> None:
     """Set what Unsloth and torch read from the environment, before they are imported."""
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # Unsloth trains on one; Kaggle's second T4 confuses it
+    # Unsloth trains on one GPU; Kaggle's second T4 confuses it, and so does one that torch cannot use.
+    os.environ["CUDA_VISIBLE_DEVICES"] = base.find_device() if base.find_accelerator().kind == "gpu" else ""
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as the driver's library counts them
     os.environ["UNSLOTH_DISABLE_STATISTICS"] = "1"  # it waits two minutes where its server is out of reach
     os.environ["UNSLOTH_COMPILE_LOCATION"] = str(work / "unsloth_compiled_cache")
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_compiled()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import logging
 import shutil
 from dataclasses import asdict, replace
 from importlib import metadata
@@ -29,6 +30,7 @@ FACTS = (
     "merges.txt",
     "added_tokens.json",
 )
+log = logging.getLogger("builder")
 
 
 def inputs(job: Job) -> list[Path]:
@@ -56,6 +58,8 @@ def health(_job: Job) -> str | None:
 def run(job: Job, out: Path) -> str:
     """Resolve the base's revisions, write base.lock, and copy its small files."""
     source = choose(job)
+    if refused := base.find_accelerator().refused:
+        log.warning("%s; the processor is used", refused)
     chosen = replace(_resolve(job, source), typed=job.options.base is not None)
     out.mkdir()
     folder = weights.find_small_files(chosen)
@@ -69,15 +73,23 @@ def run(job: Job, out: Path) -> str:
 
 
 def choose(job: Job) -> str:
-    """Choose the base: as typed, else as this build already did, else by what the machine has."""
+    """Choose the base: as typed, else as this build already did, else by what the machine has.
+
+    Raises:
+        ToolError: It would be by a GPU that cannot be trained on.
+
+    """
     wanted = job.persona.manifest.base
     typed = job.options.base
-    if typed:
-        return {"gpu": wanted.gpu, "cpu": wanted.cpu}.get(typed, typed)
+    if typed and typed != "gpu":
+        return wanted.cpu if typed == "cpu" else typed
     kept = base.peek(job.base) or {}
-    if kept.get("typed") or kept.get("source") in (wanted.gpu, wanted.cpu):
+    if not typed and (kept.get("typed") or kept.get("source") in (wanted.gpu, wanted.cpu)):
         return str(kept["source"])
-    return wanted.gpu if base.find_accelerator().kind == "gpu" else wanted.cpu
+    accelerator = base.find_accelerator()
+    if accelerator.refused:
+        raise ToolError(accelerator.refused, hint="take another GPU (on Kaggle the T4), update NVIDIA's driver, or build on the processor with --base cpu")
+    return wanted.gpu if typed or accelerator.kind == "gpu" else wanted.cpu
 
 
 def _locked(job: Job, source: str) -> dict[str, str]:
