@@ -98,7 +98,7 @@ class Console(logging.Handler):
             filled = BAR_WIDTH * progress.done // progress.total if progress.total else 0
             bar = f"{progress.what:<9} {'━' * filled}{'─' * (BAR_WIDTH - filled)} {told}" if told else progress.what
             self.status.update(escape(bar))
-        elif time.monotonic() - self.told_s >= self.line_every_s:
+        elif time.monotonic() - self.told_s >= self.line_every_s and (progress.done < progress.total or not progress.total):
             self.told_s = time.monotonic()
             what = progress.what if progress.what != self.stage else ""
             self.line(self.stage, f"{what} {told}".strip(), style="dim")
