@@ -1,15 +1,16 @@
 """How near the training step on a CPU comes to its limit, and what packing, plain attention, bfloat16 and compiled layers gain.
 
-Run as: .venv/bin/python benchmarks/train.py [--quick] [--json]
+Run as: .venv/bin/python benchmarks/train.py [--quick] [--json] [--avx2]
 
 The limit is 4 x parameters x tokens floating-point operations (forward, and backward to the adapters) at the
 rate of an fp32 product of 512 x 576 x 1536, measured in the same run. `--json` prints one object: gflops,
 tokens, limit_s, packed_s, padded_s, bf16_s (with plain attention), fused_s (bfloat16 with torch's fused
 attention), part_of_limit (limit_s / packed_s), ratio (padded_s / packed_s), fused_ratio (fused_s / bf16_s),
 bf16_ratio (packed_s / bf16_s), compile_s (the first time on a machine), compiled_s (what is trained here, compiled),
-compiled_ratio (bf16_s or packed_s / compiled_s), compile_steps (in so many compiling has paid), loss_difference,
-bf16_loss_difference and compiled_loss_difference; what bfloat16 would say is null on a processor that does not
-compute it.
+compiled_part_of_limit (limit_s / compiled_s), compiled_ratio (bf16_s or packed_s / compiled_s), compile_steps (in so
+many compiling has paid), loss_difference, bf16_loss_difference and compiled_loss_difference; what bfloat16 would say is
+null on a processor that does not compute it. `--avx2` keeps torch to what an older processor computes: AVX2, and no
+bfloat16.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 os.environ.update(CUDA_VISIBLE_DEVICES="", UNSLOTH_DISABLE_STATISTICS="1", UNSLOTH_COMPILE_LOCATION=tempfile.mkdtemp(), TORCHINDUCTOR_CACHE_DIR=tempfile.mkdtemp())
+IS_AVX2 = "--avx2" in sys.argv  # torch and its libraries read these as they are imported
+if IS_AVX2:
+    os.environ.update(ATEN_CPU_CAPABILITY="avx2", MKL_ENABLE_INSTRUCTIONS="AVX2", ONEDNN_MAX_CPU_ISA="AVX2")
 
 import unsloth  # noqa: F401 — must come before what it patches
 
@@ -82,10 +86,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--avx2", action="store_true")
     options = parser.parse_args()
     batch, model = encode(), load(torch.float32, "sdpa")
     runs = {"packed": (model, pack), "padded": (model, pad)}
-    if find_accelerator().has_bf16:
+    if find_accelerator().has_bf16 and not IS_AVX2:
         runs["bf16"] = (load(torch.bfloat16, "eager"), pack)
         runs["fused"] = (load(torch.bfloat16, "sdpa"), pack)
     began = time.perf_counter()
@@ -120,6 +125,7 @@ def main() -> None:
         "bf16_ratio": packed_s / bf16_s if bf16_s else None,
         "compile_s": compile_s,
         "compiled_s": compiled_s,
+        "compiled_part_of_limit": limit_s / compiled_s,
         "compiled_ratio": uncompiled_s / compiled_s,
         "compile_steps": compile_s / (uncompiled_s - compiled_s),
         "loss_difference": abs(losses["packed"] - losses["padded"]),
