@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from builder import base
+from builder import base, progress
 from builder.conversation import Template
 from builder.errors import DataError
 from builder.rows import Row, collect
@@ -17,6 +17,7 @@ NAME = "data"
 VERSION = 1
 HEAVY = False
 BUCKETS = 1 << 32
+REPORT_EVERY_ROWS = 500
 
 
 def inputs(job: Job) -> list[Path]:
@@ -73,7 +74,9 @@ def _encode(rows: list[Row], problems: list[str], template: Template, max_length
     """Encode rows that were read; raise with what could not be read and what cannot be trained on, all at once."""
     seen: dict[str, str] = {}
     encoded = []
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number % REPORT_EVERY_ROWS == 0:
+            progress.report(NAME, number, len(rows), "rows")
         content = json.dumps(row.messages, ensure_ascii=False)
         if content in seen:
             problems.append(f"{row.where}: is the same as {seen[content]}, expected no row twice")
