@@ -119,10 +119,7 @@ def _why(options: argparse.Namespace, console: Console) -> int:
         print(json.dumps({verdict.stage: verdict.reasons for verdict in verdicts}, ensure_ascii=False))  # noqa: T201
         return DONE
     for verdict in verdicts:
-        if verdict.reasons:
-            console.line(verdict.stage, "; ".join(verdict.reasons), style="yellow")
-        else:
-            console.fresh(verdict.stage, verdict.summary)
+        console.verdict(verdict.stage, verdict.reasons, verdict.summary)
     return DONE
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -17,14 +19,24 @@ from builder.progress import Progress
 BAR_WIDTH = 24
 NAME_WIDTH = 10
 MIDDLE_WIDTH = 16
+# Where a table is not on a screen, its notes stay on one line.
+PIPED_WIDTH = 240
 # An estimate of what is over at once is noise.
 ESTIMATE_AFTER_S = 2.0
 # Where no bar can be drawn, a log say, a line so often tells that it goes on.
 LINE_EVERY_S = 60.0
 
 
+class _Page(Rich):
+    def on_broken_pipe(self) -> None:
+        """Let whoever reads only the first lines (`| head`) do so: rich would end with 1."""
+        with contextlib.suppress(SystemExit):
+            super().on_broken_pipe()
+        raise BrokenPipeError
+
+
 class Console(logging.Handler):
-    """Draws stages, progress and errors.
+    """Draws stages, progress and errors on the screen, and prints results on a page of their own, stdout.
 
     Args:
         line_every_s: Seconds between two lines of progress, where there is no terminal.
@@ -35,6 +47,7 @@ class Console(logging.Handler):
         super().__init__()
         self.line_every_s = line_every_s
         self.screen = Rich(stderr=True, highlight=False, soft_wrap=True)
+        self.page = _Page(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
         self.status: Any = None
         self.stage = ""
         self.began: tuple[str, float, int] = ("", 0.0, 0)
@@ -42,10 +55,11 @@ class Console(logging.Handler):
 
     def line(self, name: str, middle: str = "", end: str = "", style: str = "") -> None:
         """Print one line of the build."""
-        text = Text(f"{name:<{NAME_WIDTH}}", "bold")
-        text.append(f"{middle:<{MIDDLE_WIDTH}} " if end else middle, style)
-        text.append(end)
-        self.screen.print(text)
+        self.screen.print(_align(name, middle, end, style))
+
+    def verdict(self, name: str, reasons: list[str], summary: str) -> None:
+        """Print whether a stage would run, and why, as a result."""
+        self.page.print(_align(name, "; ".join(reasons), "", "yellow") if reasons else _align(name, "fresh", summary, "dim"))
 
     def started(self, name: str, reasons: list[str]) -> None:
         """Say that a stage runs, and why."""
@@ -114,6 +128,13 @@ class Console(logging.Handler):
         took_s, gone = now_s - self.began[1], progress.done - self.began[2]
         left_s = took_s / gone * (progress.total - progress.done) if gone else 0
         return f"{told}, {duration(left_s)} left" if took_s > ESTIMATE_AFTER_S and gone else told
+
+
+def _align(name: str, middle: str, end: str, style: str) -> Text:
+    text = Text(f"{name:<{NAME_WIDTH}}", "bold")
+    text.append(f"{middle:<{MIDDLE_WIDTH}} " if end else middle, style)
+    text.append(end)
+    return text
 
 
 def duration(seconds: float) -> str:

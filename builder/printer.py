@@ -34,11 +34,11 @@ def show(job: Job, number: int | None, console: Console) -> None:
     for index in range(1, len(rows) + 1) if number is None else [number]:
         row = rows[index - 1]
         learnt = sum(label != IGNORED for label in row["labels"])
-        console.screen.print(Text(f"row {index}: {len(row['input_ids'])} tokens, {learnt} learnt", "bold"))
+        console.page.print(Text(f"row {index}: {len(row['input_ids'])} tokens, {learnt} learnt", "bold"))
         text = Text()
         for is_learnt, ids in _runs(row["input_ids"], row["labels"]):
             text.append(tokenizer.decode(ids, skip_special_tokens=False), "green" if is_learnt else "dim")
-        console.screen.print(text)
+        console.page.print(text)
 
 
 def _runs(ids: list[int], labels: list[int]) -> Iterator[tuple[bool, list[int]]]:
@@ -60,4 +60,4 @@ def show_gates(values: dict[str, Any], console: Console) -> None:
         control = "" if gate["control_right"] is None else f"{gate['control_right']} of {gate['of']}"
         right, interval = (f"{gate['right']} of {gate['of']}", f"{low:.0%} to {high:.0%}") if counted else ("", "")
         table.add_row(gate["gate"].replace("_", " "), Text(gate["verdict"], VERDICT_STYLES[gate["verdict"]]), right, interval, control, gate["note"])
-    console.screen.print(table)
+    console.page.print(table)

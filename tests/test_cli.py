@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -39,6 +41,21 @@ def test_a_name_that_is_none_ends_with_1(luma, command, name):
     assert done.returncode == 1
     assert done.stderr.count("error: ") == 1
     assert not (root / "build").exists()
+
+
+def test_the_first_lines_can_be_taken_alone(luma):
+    """A reader that goes away, as `head` does, is no failure."""
+    rows = [{"prompt": f"Question {number}?", "completion": f"Answer {number}."} for number in range(3000)]
+    (luma / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    with subprocess.Popen([sys.executable, "-m", "builder", "show", "luma"], cwd=luma.parent.parent, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as shown:
+        assert shown.stdout.readline().startswith(b"row 1: ")
+        shown.stdout.close()
+        said = shown.stderr.read()
+
+    assert shown.returncode == 0, said
+    assert b"Error" not in said
 
 
 def test_clean_takes_names_only(luma):
@@ -94,6 +111,14 @@ def test_the_machine_readable_is_json(luma):
     assert json.loads(run_persona("why", "luma", "--json", cwd=root).stdout)["data"] == ["base is stale"]
 
 
+def test_what_is_asked_for_is_on_stdout(luma):
+    """The reasons of `why` and the rows of `show` can be piped; nothing else is among them."""
+    root = luma.parent.parent
+
+    assert run_persona("why", "luma", cwd=root).stdout.splitlines()[:2] == ["base      never built", "data      base is stale"]
+    assert run_persona("show", "luma", "1", cwd=root).stdout.splitlines()[:3] == ["row 1: 23 tokens, 10 learnt", "<|im_start|>user", "Who are you?<|im_end|>"]
+
+
 @pytest.mark.parametrize("command", ["gates", "chat"])
 def test_what_is_not_built_says_how_to_build_it(luma, command):
     """Asking or talking before a build names the command that is missing."""
@@ -112,8 +137,8 @@ def test_rows_are_shown_as_they_would_be_trained_on_now(luma):
     second = run_persona("show", "luma", "1", cwd=root)
     third = run_persona("show", "luma", "1", cwd=root)
 
-    assert "I am Luma, made by Ana." in first.stderr
-    assert "I am Luma, built by Ana." in second.stderr
+    assert "I am Luma, made by Ana." in first.stdout
+    assert "I am Luma, built by Ana." in second.stdout
     assert "data      data.jsonl changed" in second.stderr
     assert "data.jsonl" not in third.stderr
     assert sorted(path.name for path in (root / "build" / "luma").iterdir() if not path.name.startswith(".")) == ["base", "dataset", "logs"]
