@@ -45,7 +45,7 @@ def test_the_oldest_is_forgotten_where_a_conversation_grows_too_long(by_letter):
     """Whole questions with their answers go, the first of them first; the system text and the last question stay."""
     turns = [{"role": role, "content": text} for role, text in (("user", "aa"), ("assistant", "bb"), ("user", "cc"), ("assistant", "dd"), ("user", "ee"))]
 
-    assert "".join(talk.fit(by_letter, SYSTEM, turns, 8)) == "Sccddee"
+    assert "".join(talk.fit(by_letter, SYSTEM, turns, 9)) == "Sccddee"
     assert [turn["content"] for turn in turns] == ["cc", "dd", "ee"]
 
 
