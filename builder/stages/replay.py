@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import base, files, progress, weights
+from builder.accelerator import find_accelerator
 from builder.conversation import Message, Template
 from builder.errors import DataError
 from builder.gates import questions
@@ -126,7 +127,7 @@ def _prompts_hash() -> str:
 def _ask(job: Job, chosen: base.Base, template: Template) -> list[dict[str, str]]:
     """Let the base answer every prompt, and choose among its answers."""
     asked = questions.load("replay")
-    ask = _ask_live if base.find_accelerator().kind == "gpu" else _ask_file
+    ask = _ask_live if find_accelerator().kind == "gpu" else _ask_file
     answers = ask(job, chosen, template, [question.as_messages() for question in asked])
     return choose(asked, answers)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import base, progress, weights
+from builder.accelerator import Accelerator, find_accelerator
 from builder.conversation import Template
 from builder.errors import DataError, ToolError
 from builder.gates.questions import Question
@@ -58,7 +59,7 @@ def health(_job: Job) -> str | None:
 def run(job: Job, out: Path) -> str:
     """Train, going on from the last complete checkpoint of an interrupted try."""
     chosen = base.read(job.base)
-    accelerator = base.find_accelerator()
+    accelerator = find_accelerator()
     numbers = {key.removeprefix("training."): value for key, value in settings(job).items()}
     rows = [json.loads(line) for line in (job.dataset / "train.jsonl").read_text().splitlines()]
     replayed = [json.loads(line) for line in job.replay.read_text().splitlines()]
@@ -88,19 +89,19 @@ def newest_checkpoint(work: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
 
 
-def choose_attention(tokens: int, accelerator: base.Accelerator) -> str | None:
+def choose_attention(tokens: int, accelerator: Accelerator) -> str | None:
     """Name the attention for batches of so many tokens, as transformers calls it; None is Unsloth's choice."""
     is_plain = accelerator.kind == "cpu" and accelerator.has_bf16 and tokens <= PLAIN_ATTENTION_TOKENS
     return "eager" if is_plain else None
 
 
-def is_worth_compiling(numbers: dict[str, Any], rows: int, accelerator: base.Accelerator) -> bool:
+def is_worth_compiling(numbers: dict[str, Any], rows: int, accelerator: Accelerator) -> bool:
     """Say whether a training of so many rows has the steps to win back what compiling its layers costs."""
     steps = numbers["max_steps"] or rows * numbers["epochs"] / (numbers["batch_size"] * numbers["gradient_accumulation"])
     return accelerator.kind == "cpu" and bool(steps >= COMPILE_FROM_STEPS)
 
 
-def _trainer(chosen: base.Base, accelerator: base.Accelerator, numbers: dict[str, Any], rows: list[dict[str, Any]], work: Path) -> Any:
+def _trainer(chosen: base.Base, accelerator: Accelerator, numbers: dict[str, Any], rows: list[dict[str, Any]], work: Path) -> Any:
     import unsloth  # noqa: F401, I001, PLC0415 — must come before the libraries it patches
     import datasets  # noqa: PLC0415
     import torch  # noqa: PLC0415
