@@ -20,7 +20,7 @@ from builder.stages import base, data, export, parity, register, render, replay,
 
 STAGES = cast("tuple[Stage, ...]", (base, data, replay, train, export, parity, render, smoke, register))
 # What makes the rows that are trained on.
-PREPARATION = STAGES[:2]
+PREPARATION = STAGES[: STAGES.index(cast("Stage", data)) + 1]
 
 
 @dataclass(frozen=True)

@@ -41,19 +41,19 @@ def read(path: Path) -> Iterator[Record]:
 
 
 def _jsonl(path: Path) -> Iterator[Record]:
-    problems, rows = [], []
+    problems, found = [], []
     for number, line in enumerate(_text(path).split("\n"), start=1):
         where = f"{path}:{number}"
         if len(line) > MAX_LINE_LENGTH:
             problems.append(f"{where}: the line has {len(line):,} characters, expected at most {MAX_LINE_LENGTH:,}")
         elif line.strip():
             try:
-                rows.append((where, json.loads(line)))
+                found.append((where, json.loads(line)))
             except json.JSONDecodeError as error:
                 problems.append(f"{where}: column {error.colno}: {error.msg.lower()}, expected one JSON object a line")
     if problems:
         raise DataError(*problems)
-    yield from rows
+    yield from found
 
 
 def _json(path: Path) -> Iterator[Record]:
@@ -71,7 +71,7 @@ def _json(path: Path) -> Iterator[Record]:
 def _csv(path: Path) -> Iterator[Record]:
     # The standard library's reader: every field stays text ("4", "None"), and each row's line is known.
     reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    problems, rows, began = [], [], 1
+    problems, found, began = [], [], 1
     header: list[str] = []
     try:
         for fields in reader:
@@ -81,12 +81,12 @@ def _csv(path: Path) -> Iterator[Record]:
             elif fields and len(fields) != len(header):
                 problems.append(f"{where}: holds {len(fields)} fields, expected {len(header)} as in the header; a text with a comma stands in quotes")
             elif fields:
-                rows.append((where, dict(zip(header, fields, strict=True))))
+                found.append((where, dict(zip(header, fields, strict=True))))
     except csv.Error as error:
         problems.append(f"{path}:{began}: {error}, expected CSV")
     if problems:
         raise DataError(*problems)
-    yield from rows
+    yield from found
 
 
 def _parquet(path: Path) -> Iterator[Record]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from builder import modelfile
 from builder.console import Console
-from builder.errors import DataError
+from builder.errors import PersonaError
 from builder.llama import MAX_CONTEXT_TOKENS, Model
 from builder.stage import Job
 
@@ -34,17 +34,17 @@ def talk(job: Job, question: str | None, console: Console) -> None:
 
 
 def fit(model: Model, system: list[dict[str, Any]], turns: list[dict[str, Any]], room_tokens: int) -> list[int]:
-    """Write the prompt of a conversation, its oldest questions and answers forgotten where it has grown too long, as Ollama does.
+    """Write the prompt of a conversation, its oldest questions and answers forgotten where it has grown too long.
 
     Raises:
-        DataError: The last question alone is too long.
+        PersonaError: The last question alone is too long.
 
     """
     prompt = model.tokenize(model.render([*system, *turns]))
     while len(prompt) > room_tokens:
         if len(turns) == 1:
             msg = f"the question is {len(prompt)} tokens long, expected at most {room_tokens}"
-            raise DataError(msg)
+            raise PersonaError(msg)
         del turns[:2]
         prompt = model.tokenize(model.render([*system, *turns]))
     return prompt

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from builder import base, talk, weights
-from builder.errors import DataError
+from builder.errors import PersonaError
 from builder.llama import Model
 
 SYSTEM = [{"role": "system", "content": "S"}]
@@ -51,5 +51,5 @@ def test_the_oldest_is_forgotten_where_a_conversation_grows_too_long(by_letter):
 
 def test_a_question_without_room_is_an_error(by_letter):
     """One that alone is longer than the context is told with its length."""
-    with pytest.raises(DataError, match="is 4 tokens long, expected at most 3"):
+    with pytest.raises(PersonaError, match="is 4 tokens long, expected at most 3"):
         talk.fit(by_letter, SYSTEM, [{"role": "user", "content": "aaa"}], 3)
