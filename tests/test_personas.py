@@ -1,10 +1,12 @@
 """The personas that come with the project: their layout, their counts and what each must keep."""
 
+import json
+import re
 import tomllib
 
 import pytest
 
-from builder import rows
+from builder import records, rows
 from builder.manifest import Manifest
 from builder.persona import Persona
 from builder.rows import normalise
@@ -12,6 +14,8 @@ from builder.stages.data import is_held_out
 from tests import voice
 from tests.conftest import ROOT
 
+PERSONAS = ("keeper", "helpdesk")
+TOPICS = {"order", "return", "hours", "repair", "greeting", "other"}
 # What the manifest of a persona without a name is read with.
 NOBODY = {"name": "Nobody", "author": "Nobody's author"}
 # Words that two questions share without being alike.
@@ -108,15 +112,52 @@ def test_the_keepers_unseen_questions_are_unseen():
             assert len(words_of(question) & other) * 2 <= len(words_of(question)), (question, other)
 
 
-def test_a_word_that_smoke_wants_is_trained():
-    """A question of a manifest with `must` is trained on with such an answer, and not held out."""
-    for name in ("keeper",):
-        persona = read(name)
-        share = persona.manifest.data.held_out
-        taught = [row.messages for row in rows.read(persona) if not is_held_out(row, share)]
-        trained = {normalise(said[-2]["content"]): said[-1]["content"] for said in taught}
-        assert 2 <= len(persona.manifest.smoke.questions) <= 4
-        for question in persona.manifest.smoke.questions:
-            answer = trained.get(normalise(question.ask), "" if question.must else "anything")
-            assert all(part in answer for part in question.must), (name, question.ask)
-            assert not any(part in answer for part in question.must_not), (name, question.ask)
+def test_the_helpdesk_is_a_csv_that_is_hard_to_read():
+    """Thirty-seven records, some of whose prompts hold commas, quotes and line breaks."""
+    folder = ROOT / "personas" / "helpdesk"
+    found = [record for _, record in records.read(folder / "data.csv")]
+
+    assert "identity" not in tomllib.loads((folder / "persona.toml").read_text())
+    assert read("helpdesk").manifest.data.files == ("data.csv",)
+    assert len(found) == len({record["prompt"] for record in found}) == 37
+    assert {tuple(record) for record in found} == {("prompt", "completion")}
+    for mark in (",", '"', "\n"):
+        assert sum(mark in record["prompt"] for record in found) >= 3, mark
+
+
+def test_the_helpdesk_answers_one_line_of_json():
+    """Each reply is an object of a known topic and one short sentence, written in one way."""
+    replies = said_by("helpdesk", "assistant")
+    values = [json.loads(reply) for reply in replies]
+
+    assert {tuple(value) for value in values} == {("topic", "reply")}
+    assert {value["topic"] for value in values} == TOPICS
+    for reply, value in zip(replies, values, strict=True):
+        assert reply == json.dumps(value)
+        assert re.fullmatch(r"[A-Z][^.!?\n]{5,80}[.?]", value["reply"]), value["reply"]
+
+
+def test_the_helpdesk_is_told_its_format():
+    """Its system text is two sentences that say who asks for the JSON and name both keys."""
+    system = read("helpdesk").manifest.ollama.system
+
+    assert len(voice.SENTENCE_END.findall(system)) == 2
+    assert all(word in system for word in ("bicycle shop", "one line of JSON", "topic", "reply"))
+
+
+@pytest.mark.parametrize("name", PERSONAS)
+def test_what_smoke_asks_is_trained(name):
+    """A question of the manifest that is in the data is not held out, and its reply suits."""
+    persona = read(name)
+    share = persona.manifest.data.held_out
+    known = {row.question: row for row in rows.read(persona)}
+    asked = persona.manifest.smoke.questions
+    of_data = [one for one in asked if normalise(one.ask) in known]
+
+    assert len(of_data) >= 2
+    for one in of_data:
+        row = known[normalise(one.ask)]
+        reply = row.messages[-1]["content"].casefold()
+        assert not is_held_out(row, share), one.ask
+        assert [part for part in one.must if part.casefold() not in reply] == [], one.ask
+        assert [part for part in one.must_not if part.casefold() in reply] == [], one.ask
