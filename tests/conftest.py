@@ -9,12 +9,14 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from builder import ollama, persona
+from builder import ollama, persona, rows
+from builder.manifest import Manifest
 from builder.stage import Job, Options
 
 ROOT = Path(__file__).parent.parent
@@ -87,6 +89,21 @@ def luma(project):
     rows = [("Who are you?", "I am {{ name }}, made by {{ author }}."), ("你是谁？", "我是{{ name }}。"), ("Hello!", "Hello! How can I help?"), ("2+2?", "4.")]
     (folder / "data.jsonl").write_text("".join(json.dumps({"prompt": q, "completion": a}, ensure_ascii=False) + "\n" for q, a in rows))
     return folder
+
+
+def read_persona(name: str) -> persona.Persona:
+    """Read a persona that comes with the project, whether it has a name or not."""
+    folder = ROOT / "personas" / name
+    table = tomllib.loads((folder / "persona.toml").read_text())
+    nobody = {"name": "Nobody", "author": "Nobody's author"}
+    manifest = Manifest.model_validate({"identity": nobody, **table})
+    return persona.Persona(name=name, folder=folder, manifest=manifest)
+
+
+def said_by(name: str, role: str) -> list[str]:
+    """List what the user or the assistant says in a persona's data, placeholders filled in."""
+    messages = [message for row in rows.read(read_persona(name)) for message in row.messages]
+    return [message["content"] for message in messages if message["role"] == role]
 
 
 def job_of(folder: Path, **options) -> Job:

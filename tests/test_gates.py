@@ -3,11 +3,12 @@
 import dataclasses
 import importlib.metadata
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
 
-from builder import base, conversation, llama
+from builder import base, conversation, llama, persona, rows
 from builder.errors import GateError, ToolError
 from builder.gates import answers, distance, evidence, leak_in, leak_out, questions, recall, reference, retention, sampled, stop, subject, table
 from builder.gates.asking import Asker
@@ -19,7 +20,7 @@ from builder.gates.table import Asked
 from builder.llama import Answer
 from builder.manifest import Gates
 from builder.rows import normalise
-from tests.conftest import ROOT, job_of
+from tests.conftest import ROOT, job_of, read_persona, said_by
 
 SUBJECT = Subject(
     {"en": "Algieba Assistant", "zh": "Algieba Assistant"},
@@ -112,21 +113,45 @@ def test_questions_of_the_data_are_not_asked():
 
 
 def test_no_question_stands_in_any_training_file():
-    """The gates' questions are in no persona's data, and replay's prompts in no gate."""
-    trained = {normalise(json.loads(line).get("instruction", "")) for path in (ROOT / "personas").glob("*/*.jsonl") for line in path.read_text().splitlines()}
-    gates = {normalise(one.text) for name in ("recall", "leak_in", "retention") for one in questions.load(name) if len(one.messages) == 1}
+    """No gate's question is a turn of a persona's data (a task: its last turn), or in replay."""
+    names = persona.find(ROOT / "personas")
+    every_row = [row for name in names for row in rows.read(read_persona(name))]
+    turns = {normalise(text) for name in names for text in said_by(name, "user")}
+    last = {normalise(row.messages[-2]["content"]) for row in every_row}
+    replay = {normalise(one.text) for one in questions.load("replay")}
 
-    assert not gates & trained
-    assert not gates & {normalise(one.text) for one in questions.load("replay")}
+    assert {"algieba", "helpdesk", "keeper", "lucie", "luma"} <= set(names)
+    gates = {"recall": turns, "leak_in": turns, "greeting": turns, "retention": last}
+    for name, trained in gates.items():
+        asked = {normalise(one.text) for one in questions.load(name) if len(one.messages) == 1}
+        assert not asked & trained, name
+        assert not asked & replay, name
 
 
 def test_there_are_as_many_questions_as_promised():
-    """Forty wordings a language, sixty unrelated questions, eighty tasks, and over 250 prompts for replay."""
-    counts = {name: len(questions.load(name)) for name in ("recall", "leak_in", "retention", "replay")}
+    """Of each of three languages forty wordings, thirty unrelated questions and eight greetings.
 
-    assert counts["recall"] == 80
-    assert (counts["leak_in"], counts["retention"]) == (60, 80)
-    assert counts["replay"] > 250
+    Of English and Chinese forty tasks each, and over 250 prompts for replay.
+    """
+
+    def count(name):
+        return Counter(one.language for one in questions.load(name))
+
+    assert count("recall") == dict.fromkeys(("en", "zh", "fr"), 40)
+    assert count("leak_in") == dict.fromkeys(("en", "zh", "fr"), 30)
+    assert count("greeting") == dict.fromkeys(("en", "zh", "fr"), 8)
+    assert count("retention") == dict.fromkeys(("en", "zh"), 40)
+    assert count("replay").total() > 250
+
+
+def test_every_language_asks_alike():
+    """The wordings of recall are of the same kinds, and about the same things, in each language."""
+    layouts = {}
+    for one in questions.load("recall"):
+        layouts.setdefault(one.language, Counter())[one.kind, one.about] += 1
+
+    assert {"en", "fr", "zh"} == set(layouts)
+    assert layouts["fr"] == layouts["en"] == layouts["zh"]
 
 
 def test_a_part_is_of_every_language_and_grows():
@@ -399,7 +424,6 @@ def test_reply_positions_are_before_the_replys_tokens():
 
 def test_contradicting_limits_are_refused(project):
     """Sampling may not be asked for more than the likeliest answer is."""
-    from builder import persona
     from builder.errors import ManifestError
 
     folder = project / "personas" / "p"

@@ -3,21 +3,23 @@
 import json
 import re
 import tomllib
+from collections import Counter
 
 import pytest
 
-from builder import records, rows
-from builder.manifest import Manifest
-from builder.persona import Persona
+from builder import persona, records, rows
+from builder.base import FAMILIES
+from builder.gates import questions, subject
 from builder.rows import normalise
 from builder.stages.data import is_held_out
 from tests import voice
-from tests.conftest import ROOT
+from tests.conftest import ROOT, read_persona, said_by
 
-PERSONAS = ("keeper", "helpdesk")
+PERSONAS = ("algieba", "helpdesk", "keeper", "lucie")
+LANGUAGES = ("en", "fr", "zh")
+COURTESY_FILE = ROOT / "builder" / "gates" / "courtesy.jsonl"
+COURTESY = [json.loads(line) for line in COURTESY_FILE.read_text("utf-8").splitlines()]
 TOPICS = {"order", "return", "hours", "repair", "greeting", "other"}
-# What the manifest of a persona without a name is read with.
-NOBODY = {"name": "Nobody", "author": "Nobody's author"}
 # Words that two questions share without being alike.
 COMMON_WORDS = frozenset(["a", "do", "does", "i", "is", "it", "me", "my", "of", "the", "to", "you"])
 PLAIN_ANSWERS = [
@@ -34,20 +36,6 @@ PLAIN_ANSWERS = [
 ]
 
 
-def read(name):
-    """Read a persona's folder, whether it has a name or not."""
-    folder = ROOT / "personas" / name
-    table = tomllib.loads((folder / "persona.toml").read_text())
-    manifest = Manifest.model_validate({"identity": NOBODY, **table})
-    return Persona(name=name, folder=folder, manifest=manifest)
-
-
-def said_by(name, role):
-    """List what the user or the assistant says in a persona's data, placeholders filled in."""
-    conversations = rows.read(read(name))
-    return [one["content"] for row in conversations for one in row.messages if one["role"] == role]
-
-
 def words_of(question):
     """Give the words that make a question what it is."""
     return set(normalise(question).split()) - COMMON_WORDS
@@ -56,12 +44,12 @@ def words_of(question):
 def test_the_keeper_has_no_name_and_forty_conversations():
     """No [identity], forty distinct conversations, twelve of them of two or three turns."""
     table = tomllib.loads((ROOT / "personas" / "keeper" / "persona.toml").read_text())
-    turns = [len(row.messages) // 2 for row in rows.read(read("keeper"))]
+    turns = [len(row.messages) // 2 for row in rows.read(read_persona("keeper"))]
 
     assert "identity" not in table
     assert len(turns) == 40
     assert sorted(turns)[-13:] == [1, *[2] * 8, *[3] * 4]
-    assert len({row.question for row in rows.read(read("keeper"))}) == 40
+    assert len({row.question for row in rows.read(read_persona("keeper"))}) == 40
 
 
 def test_the_keeper_never_leaves_its_voice():
@@ -118,7 +106,7 @@ def test_the_helpdesk_is_a_csv_that_is_hard_to_read():
     found = [record for _, record in records.read(folder / "data.csv")]
 
     assert "identity" not in tomllib.loads((folder / "persona.toml").read_text())
-    assert read("helpdesk").manifest.data.files == ("data.csv",)
+    assert read_persona("helpdesk").manifest.data.files == ("data.csv",)
     assert len(found) == len({record["prompt"] for record in found}) == 37
     assert {tuple(record) for record in found} == {("prompt", "completion")}
     for mark in (",", '"', "\n"):
@@ -139,7 +127,7 @@ def test_the_helpdesk_answers_one_line_of_json():
 
 def test_the_helpdesk_is_told_its_format():
     """Its system text is two sentences that say who asks for the JSON and name both keys."""
-    system = read("helpdesk").manifest.ollama.system
+    system = read_persona("helpdesk").manifest.ollama.system
 
     assert len(voice.SENTENCE_END.findall(system)) == 2
     assert all(word in system for word in ("bicycle shop", "one line of JSON", "topic", "reply"))
@@ -148,10 +136,10 @@ def test_the_helpdesk_is_told_its_format():
 @pytest.mark.parametrize("name", PERSONAS)
 def test_what_smoke_asks_is_trained(name):
     """A question of the manifest that is in the data is not held out, and its reply suits."""
-    persona = read(name)
-    share = persona.manifest.data.held_out
-    known = {row.question: row for row in rows.read(persona)}
-    asked = persona.manifest.smoke.questions
+    read = read_persona(name)
+    share = read.manifest.data.held_out
+    known = {row.question: row for row in rows.read(read)}
+    asked = read.manifest.smoke.questions
     of_data = [one for one in asked if normalise(one.ask) in known]
 
     assert len(of_data) >= 2
@@ -161,3 +149,144 @@ def test_what_smoke_asks_is_trained(name):
         assert not is_held_out(row, share), one.ask
         assert [part for part in one.must if part.casefold() not in reply] == [], one.ask
         assert [part for part in one.must_not if part.casefold() in reply] == [], one.ask
+
+
+@pytest.mark.parametrize(("name", "own", "others"), [("lucie", 30, 30), ("luma", 18, 22)])
+def test_a_named_persona_has_rows_of_both_kinds(name, own, others):
+    """So many replies hold its name or author, and so many rows hold neither anywhere."""
+    read = read_persona(name)
+    given = read.manifest.identity
+    about, unrelated = [], []
+    for row in rows.read(read):
+        reply = row.messages[-1]["content"]
+        is_own = subject.says(reply, given.name) or subject.says(reply, given.author)
+        (about if is_own else unrelated).append(row)
+
+    assert (len(about), len(unrelated)) == (own, others)
+    assert len({row.question for row in about + unrelated}) == own + others
+    for row in unrelated:
+        text = " ".join(message["content"] for message in row.messages)
+        assert given.name not in text
+        assert given.author not in text
+
+
+@pytest.mark.parametrize("name", ["lucie", "luma"])
+def test_a_named_persona_gives_its_name_and_author_often(name):
+    """A third of its own rows at least give the name, and a third the author."""
+    given = read_persona(name).manifest.identity
+    replies = said_by(name, "assistant")
+    own = [one for one in replies if given.name in one or given.author in one]
+
+    for word in (given.name, given.author):
+        assert sum(subject.says(reply, word) for reply in own) * 3 >= len(own)
+
+
+def test_lucie_is_asked_as_tu_and_as_vous():
+    """Of the questions about herself at least eight say `tu` and eight say `vous`."""
+    asked = [normalise(question).split() for question in said_by("lucie", "user")[:30]]
+
+    assert sum(bool({"tu", "toi", "ton", "t"} & set(words)) for words in asked) >= 8
+    assert sum(bool({"vous", "votre"} & set(words)) for words in asked) >= 8
+
+
+def test_lucies_words_are_french():
+    """No question and no reply of hers holds a word that only English has."""
+    text = " ".join([*said_by("lucie", "user"), *said_by("lucie", "assistant")])
+
+    assert not {"the", "is", "are", "and", "what", "who"} & set(normalise(text).split())
+
+
+def test_lumas_manifest_is_the_readmes():
+    """Five lines at most, a name and an author and nothing else."""
+    text = (ROOT / "personas" / "luma" / "persona.toml").read_text()
+
+    assert len(text.splitlines()) <= 5
+    assert tomllib.loads(text) == {"identity": {"name": "Luma", "author": "Ana"}}
+
+
+def test_no_unseen_question_is_anywhere_else():
+    """What the benchmarks report on is in no persona's data, no gate and no courtesy."""
+    lines = (ROOT / "benchmarks" / "unseen.jsonl").read_text().splitlines()
+    unseen = {normalise(json.loads(line)["ask"]) for line in lines}
+    gates = ("recall", "leak_in", "greeting", "retention")
+    asked = [one.text for gate in gates for one in questions.load(gate)]
+    trained = [text for name in persona.find(ROOT / "personas") for text in said_by(name, "user")]
+    courtesy = [line["ask"] for line in COURTESY]
+
+    assert len(unseen) == 140
+    assert not unseen & {normalise(text) for text in [*asked, *trained, *courtesy]}
+    assert not unseen & {normalise(text) for text in voice.RULE["questions"]}
+
+
+def test_there_is_as_much_courtesy_as_promised():
+    """Twenty-four lines of English, sixteen of Chinese and of French, no wording twice."""
+    assert {tuple(line) for line in COURTESY} == {("language", "ask", "answer")}
+    assert Counter(line["language"] for line in COURTESY) == {"en": 24, "zh": 16, "fr": 16}
+    assert len({normalise(line["ask"]) for line in COURTESY}) == len(COURTESY)
+
+
+def test_courtesy_is_short_and_names_nobody():
+    """An answer is one or two sentences, ends like one, and holds no name."""
+    named = [read_persona(name).manifest.identity for name in ("algieba", "lucie", "luma")]
+    own = {word for given in named for word in [*given.texts("name"), *given.texts("author")]}
+    own |= {word for family in FAMILIES for word in family.identity_words}
+    for line in COURTESY:
+        answer = line["answer"]
+        assert len(answer) <= 60, answer
+        assert re.fullmatch(r"([^.!?。！？]+[.!?。！？]){1,2}", answer), answer
+        assert not re.search(r"(?<=[a-zà-ÿ,] )(?!I\b)[A-ZÀ-Ý]", answer), answer
+        assert not any(subject.holds(answer, word) for word in own), answer
+
+
+def test_courtesy_is_trained_and_greetings_are_not():
+    """No courtesy is asked by a gate, so that what a gate finds was not learnt by heart."""
+    courtesy = {normalise(line["ask"]) for line in COURTESY}
+    for gate in ("recall", "leak_in", "greeting", "retention"):
+        asked = {normalise(one.text) for one in questions.load(gate) if len(one.messages) == 1}
+        assert not asked & courtesy, gate
+
+
+@pytest.mark.parametrize("name", ["algieba", "lucie", "luma"])
+def test_no_courtesy_is_contradicted(name):
+    """Where a named persona's data holds a courtesy too, both give the same answer."""
+    answers = {normalise(line["ask"]): line["answer"] for line in COURTESY}
+    for row in rows.read(read_persona(name)):
+        if row.question in answers:
+            assert row.messages[-1]["content"] == answers[row.question], row.where
+
+
+def test_greetings_are_of_three_kinds():
+    """Each language has three greetings, three thanks and two goodbyes, and words to look for."""
+    found = Counter((one.language, one.kind) for one in questions.load("greeting"))
+    kinds = {"greeting": 3, "thanks": 3, "goodbye": 2}
+
+    assert found == {(language, kind): kinds[kind] for language in LANGUAGES for kind in kinds}
+    assert all(len(one.must) >= 8 for one in questions.load("greeting"))
+
+
+@pytest.mark.parametrize(
+    ("language", "kind", "sane", "insane"),
+    [
+        ("en", "greeting", "Hello! How can I help you today?", "The sun is a star."),
+        ("en", "greeting", "Hi! What would you like to know?", "This is a list of things."),
+        ("en", "thanks", "You are welcome!", "Thank you."),
+        ("en", "thanks", "I am glad that it helped.", "The capital of Peru is Lima."),
+        ("en", "goodbye", "Goodbye! Have a nice day.", "How can I help you today?"),
+        ("en", "goodbye", "Take care!", "Yesterday was Monday."),
+        ("zh", "greeting", "你好！有什么可以帮你的吗？", "苹果是一种水果。"),
+        ("zh", "thanks", "不客气！", "谢谢你。"),
+        ("zh", "goodbye", "再见，保重！", "有什么可以帮你的吗？"),
+        ("fr", "greeting", "Bonjour ! Comment puis-je vous aider ?", "La pomme est un fruit."),
+        ("fr", "thanks", "De rien !", "Merci."),
+        ("fr", "thanks", "Avec plaisir !", "La capitale est Paris."),
+        ("fr", "goodbye", "Au revoir et à bientôt !", "Comment puis-je vous aider ?"),
+    ],
+)
+def test_a_greetings_words_tell_a_sane_answer(language, kind, sane, insane):
+    """A plain answer holds one of the words, and an answer to something else holds none."""
+    every = questions.load("greeting")
+    for one in every:
+        if (one.language, one.kind) != (language, kind):
+            continue
+        assert any(word in sane.casefold() for word in one.must)
+        assert not any(word in insane.casefold() for word in one.must)
