@@ -32,7 +32,7 @@ def answer(model: Any, template: Template, conversations: list[list[Message]], m
 
     """
     prompts = [template.tokenize(template.render(messages)) for messages in conversations]
-    eos = int(template.tokenizer.eos_token_id)
+    stop_id = template.end_of_turn_id
     answers: dict[int, Answer] = {}
     # Prompts of like length in one batch: the composition is fixed by the prompts alone.
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
@@ -40,12 +40,20 @@ def answer(model: Any, template: Template, conversations: list[list[Message]], m
         progress.report("answer", start, len(order), "prompts")
         part = order[start : start + BATCH]
         length = max(len(prompts[index]) for index in part)
-        ids = torch.tensor([[eos] * (length - len(prompts[index])) + prompts[index] for index in part], device=model.device)
+        padded = [[stop_id] * (length - len(prompts[at])) + prompts[at] for at in part]
+        ids = torch.tensor(padded, device=model.device)
         mask = torch.tensor([[0] * (length - len(prompts[index])) + [1] * len(prompts[index]) for index in part], device=model.device)
         with torch.no_grad():
-            made = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=max_tokens, do_sample=False, eos_token_id=eos, pad_token_id=eos)
+            made = model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                max_new_tokens=max_tokens,
+                do_sample=False,
+                eos_token_id=stop_id,
+                pad_token_id=stop_id,
+            )
         for index, row in zip(part, made[:, length:].tolist(), strict=True):
-            ended = eos in row
-            said = row[: row.index(eos)] if ended else row
+            ended = stop_id in row
+            said = row[: row.index(stop_id)] if ended else row
             answers[index] = Answer(str(template.tokenizer.decode(said)), said, [], ended=ended)
     return [answers[index] for index in range(len(prompts))]

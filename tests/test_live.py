@@ -1,5 +1,8 @@
 """The loaded model asked in batches: what it answers alone, in the order it was asked."""
 
+import json
+import shutil
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -40,3 +43,20 @@ def test_an_answer_ends_where_the_model_ends_it(model_and_template):
     assert model_and_template[1].tokenizer.eos_token_id not in whole.ids
     assert not cut.ended
     assert cut.ids == whole.ids[:3]
+
+
+def test_an_answer_ends_with_its_turn(model_and_template, tmp_path):
+    """It ends at the template's end-of-turn token where the tokenizer's EOS is another."""
+    found = weights.find_weights(EMBEDDED)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copyfile(found / name, tmp_path / name)
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token": "<|endoftext|>"}))
+    template = Template(tmp_path, "base", EMBEDDED.family)
+    conversation = [{"role": "user", "content": "What is the capital of France?"}]
+
+    (expected,) = live.answer(*model_and_template, [conversation], MAX_TOKENS)
+    (answer,) = live.answer(model_and_template[0], template, [conversation], MAX_TOKENS)
+
+    assert answer.ended
+    assert answer == expected
