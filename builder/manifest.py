@@ -100,6 +100,10 @@ class Data(Table):
     template: Literal["base", "chatml", "alpaca"] = Field(
         "base", description="The chat template trained and served under; `base` is the base's own, its default system text taken out."
     )
+    placeholders: bool = Field(
+        default=True,
+        description="Whether {{ name }} and {{ author }} in rows are filled in; false leaves braces as they are.",
+    )
     held_out: float = Field(0.1, ge=0, le=0.5, description="Share of the questions never trained on, on which its loss is held against the base's.")
 
 

@@ -6,17 +6,18 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from builder import records
 from builder.conversation import Message
 from builder.errors import DataError
-from builder.manifest import Identity
 from builder.persona import Persona
 
 CJK = re.compile(r"[\u3400-\u9fff]")
+KANA_OR_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7a3]")
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
+# Of OpenAI's messages and of ShareGPT's: who calls a tool, and who answers for one.
+CALLING_KEYS = ("tool_calls", "function_call")
+CALLING_ROLES = ("function_call",)
+TOOL_ROLES = ("tool", "function", "observation")
 # Each format's keys: needed, then allowed beside them.
 FORMATS: dict[str, tuple[set[str], set[str]]] = {
     "messages": ({"messages"}, set()),
@@ -25,7 +26,19 @@ FORMATS: dict[str, tuple[set[str], set[str]]] = {
     "alpaca": ({"instruction", "output"}, {"input", "system"}),
 }
 ALWAYS_ALLOWED = {"language", "id"}
-PLACEHOLDERS = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+# Two braces, and what they enclose where they are closed.
+BRACES = re.compile(r"\{\{(?:(.*?)\}\})?", re.DOTALL)
+PLACEHOLDERS = ("name", "author")
+SHOWN_CHARACTERS = 40
+KINDS = {
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    str: "text",
+    type(None): "null",
+}
 
 
 @dataclass(frozen=True)
@@ -89,8 +102,23 @@ def _conversation(value: Any, persona: Persona) -> list[Message]:
         raise ValueError(f"unknown key {sorted(unknown)[0]!r} in a row of format {name}, expected {', '.join(sorted(needed | allowed | ALWAYS_ALLOWED))}")
     messages = _messages(name, value)
     _check(messages)
-    language = value.get("language") or ("zh" if CJK.search(messages[-1]["content"] + messages[0]["content"]) else "en")
-    return [{"role": message["role"], "content": fill(message["content"], persona.manifest.identity, language)} for message in messages]
+    language = choose_language(_optional_text(value, "language"), messages)
+    if persona.manifest.data.placeholders:
+        values = persona.manifest.identity.placeholders(language)
+        for message in messages:
+            message["content"] = fill(message["content"], values)
+    return messages
+
+
+def choose_language(given: str, messages: list[Message]) -> str:
+    """Choose the language whose name and author a row is filled in with.
+
+    It is the row's own `language`; without one `zh` where the conversation holds Chinese
+    characters and neither kana nor hangul, else `en`.
+    """
+    text = "\n".join(message["content"] for message in messages)
+    is_chinese = CJK.search(text) and not KANA_OR_HANGUL.search(text)
+    return given or ("zh" if is_chinese else "en")
 
 
 def _format_of(value: dict[str, Any], forced: str) -> str:
@@ -113,10 +141,13 @@ def _messages(name: str, value: dict[str, Any]) -> list[Message]:
         messages = _turns(value["conversations"], "from", "value")
     else:
         asked, answered = ("prompt", "completion") if name == "prompt_completion" else ("instruction", "output")
-        question = "\n".join(str(value[key]) for key in (asked, "input") if value.get(key))
-        messages = [{"role": "user", "content": question}, {"role": "assistant", "content": _string(value[answered], answered)}]
-    if value.get("system"):
-        messages.insert(0, {"role": "system", "content": _string(value["system"], "system")})
+        question = [_text(value[asked], repr(asked)), _optional_text(value, "input")]
+        messages = [
+            {"role": "user", "content": "\n".join(filter(None, question))},
+            {"role": "assistant", "content": _text(value[answered], repr(answered))},
+        ]
+    if system := _optional_text(value, "system"):
+        messages.insert(0, {"role": "system", "content": system})
     return messages
 
 
@@ -125,19 +156,55 @@ def _turns(turns: Any, role_key: str, text_key: str) -> list[Message]:
         raise ValueError("holds no turns, expected a list of them")
     messages = []
     for number, turn in enumerate(turns, start=1):
-        if not isinstance(turn, dict) or role_key not in turn or text_key not in turn:
+        if not isinstance(turn, dict) or role_key not in turn:
             raise ValueError(f"turn {number} has no {role_key!r} and {text_key!r}, expected both")
-        role = ROLES.get(turn[role_key])
-        if role is None:
-            raise ValueError(f"turn {number} is by {turn[role_key]!r}, expected one of {', '.join(ROLES)}")
-        messages.append({"role": role, "content": _string(turn[text_key], text_key)})
+        role = _role(turn, role_key, number)
+        if text_key not in turn:
+            raise ValueError(f"turn {number} has no {text_key!r}, expected text")
+        content = _join_parts(turn[text_key], f"{text_key!r} of turn {number}")
+        messages.append({"role": role, "content": content})
     return messages
 
 
-def _string(value: Any, key: str) -> str:
+def _role(turn: dict[str, Any], role_key: str, number: int) -> str:
+    role = _text(turn[role_key], f"{role_key!r} of turn {number}")
+    calls = role in CALLING_ROLES or any(turn.get(key) for key in CALLING_KEYS)
+    if calls or role in TOOL_ROLES:
+        what = "calls a tool" if calls else "is a tool's answer"
+        why = "tool calls cannot be trained on yet, expected user, assistant or system"
+        raise ValueError(f"turn {number} {what}; {why}")
+    if role not in ROLES:
+        raise ValueError(f"turn {number} is by {role!r}, expected one of {', '.join(ROLES)}")
+    return ROLES[role]
+
+
+def _join_parts(content: Any, where: str) -> str:
+    """Join parts of text by line ends, as llama.cpp's server does; text stays as it is."""
+    if not isinstance(content, list):
+        return _text(content, where)
+    texts = []
+    for number, part in enumerate(content, start=1):
+        if not isinstance(part, dict) or part.get("type") != "text":
+            kind = f"of type {part.get('type')!r}" if isinstance(part, dict) else _kind(part)
+            raise ValueError(f"part {number} of {where} is {kind}, expected parts of type 'text'")
+        texts.append(_text(part.get("text"), f"part {number} of {where}"))
+    return "\n".join(texts)
+
+
+def _text(value: Any, where: str) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{key!r} is {type(value).__name__}, expected text")
+        raise ValueError(f"{where} is {_kind(value)}, expected text")
     return value
+
+
+def _optional_text(value: dict[str, Any], key: str) -> str:
+    """Read what a row need not have; null is as if it were not there, as in a table."""
+    return "" if value.get(key) is None else _text(value[key], repr(key))
+
+
+def _kind(value: Any) -> str:
+    """Name a value's kind as JSON does."""
+    return KINDS.get(type(value), type(value).__name__)
 
 
 def _check(messages: list[Message]) -> None:
@@ -152,19 +219,27 @@ def _check(messages: list[Message]) -> None:
             raise ValueError(f"the {message['role']}'s message is empty, expected text")
 
 
-def fill(text: str, identity: Identity, language: str) -> str:
+def fill(text: str, values: dict[str, str]) -> str:
     """Fill `{{ name }}` and `{{ author }}` in.
 
+    Args:
+        text: What a row says.
+        values: The name and the author, each where the persona has one.
+
     Raises:
-        ValueError: A placeholder is unknown, or one is left over.
+        ValueError: There is another `{{`, or the persona has no such name or author.
 
     """
-    if "{{" not in text and "{%" not in text:
-        return text
-    try:
-        filled = PLACEHOLDERS.from_string(text).render(identity.placeholders(language))
-    except TemplateError as error:
-        raise ValueError(f"{error.message}, expected only {{{{ name }}}} and {{{{ author }}}}") from None
-    if "{{" in filled:
-        raise ValueError("a placeholder is left over after filling in, expected none")
-    return filled
+
+    def find_value(braces: re.Match[str]) -> str:
+        name = (braces[1] or "").strip()
+        if name in values:
+            return values[name]
+        if name in PLACEHOLDERS:
+            missing = f"identity.{name}, which persona.toml does not give"
+            raise ValueError(f"`{{{{ {name} }}}}` stands for {missing}")
+        shown = (text[braces.start() :] if braces[1] is None else braces[0])[:SHOWN_CHARACTERS]
+        what = f"{shown!r} is no placeholder, expected `{{{{ name }}}}` or `{{{{ author }}}}`"
+        raise ValueError(f"{what}; set data.placeholders = false where braces are text")
+
+    return BRACES.sub(find_value, text)
