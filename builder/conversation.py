@@ -33,8 +33,6 @@ ALPACA_GO = (
     '{{ range .Messages }}{{ if eq .Role "system" }}{{ .Content }}\n\n{{ else if eq .Role "user" }}### Instruction:\n{{ .Content }}\n\n'
     "{{ else }}### Response:\n{{ .Content }}EOS\n\n{{ end }}{{ end }}### Response:\n"
 )
-
-
 # Rendered once to see how a template marks turns. Its words stand in no template.
 PROBE: list[Message] = [
     {"role": "user", "content": "northward"},

@@ -359,6 +359,13 @@ UNTRAINABLE = [
         "alpaca",
     ),
     (Kind(write_jinja("{{ m.content }}"), "<|im_end|>", "<|im_end|>"), "base", ENDLESS, "chatml"),
+    # A line end that is a token of its own is no end of a turn.
+    (
+        Kind(write_jinja("{{ m.content }}\n"), "</s>", "</s>", plain=("\n",)),
+        "base",
+        ENDLESS,
+        "alpaca",
+    ),
     # What begins the next turn does not end this one.
     (Kind(write_jinja("<|x|>{{ m.content }}"), "</s>", "</s> <|x|>"), "base", ENDLESS, "alpaca"),
     (KINDS["llama 3"], "chatml", ENDLESS, "alpaca"),
@@ -400,6 +407,8 @@ UNRENDERABLE = [
         chat("u: Hi", "a: Well! Hello", "u: 2+2?", "a: Four."),
         "changes a reply's words",
     ),
+    # The token before the reply takes its blank with it.
+    ("phi, line ends taken", chat("u: Hi", "a:  Hello."), "begins before it"),
     # The end-of-turn token is none right after a letter: the last label would be its ">".
     (
         Kind(CHATML, "<|im_end|>", "<|im_start|> <|im_end|>", options=("single_word",)),
@@ -438,6 +447,7 @@ WIDE_PHI = PHI.replace("<|", "<｜").replace("|>", "｜>")
         ("gemma", "<eos>"),
         ("mistral", "[INST]"),
         ("llama 3", "<|start_header_id|>"),
+        (Kind(write_jinja("{{ m.content }}EOT"), "</s>", "</s>", plain=("EOT",)), "EOT"),
         (Kind(WIDE_PHI, "<｜end｜>", "<｜end｜>", plain=("<｜user｜>",)), "<｜user｜>"),
         (Kind(CHATML, "<|im_end|>", "<|im_end|>", plain=("<|vision_pad|>",)), "<|vision_pad|>"),
     ],
