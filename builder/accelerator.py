@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-# PyPI's torch 2.14.1 is built for CUDA 13.0, whose kernels begin at Turing: a T4 is the oldest that runs them.
-LOWEST_CAPABILITY, LOWEST_CUDA = (7, 5), (13, 0)
+# PyPI's torch 2.10.0 is built for CUDA 12.8, its kernels from Volta (sm_70) on. Any driver of the
+# same major version runs them (docs.nvidia.com/deploy/cuda-compatibility, "Minor Version
+# Compatibility"): for CUDA 12 that is 525 or newer.
+LOWEST_CAPABILITY, LOWEST_CUDA = (7, 0), (12, 0)
 BF16_CAPABILITY = (8, 0)
 PROCESSOR = Path("/proc/cpuinfo")
 # Where a product of bfloat16 is one instruction a step on two cores takes 0.6 of its time (benchmarks/train.py).

@@ -44,7 +44,8 @@ def fake_driver(*gpus, cuda=13020):
     )
 
 
-T4, P100, H100 = ("Tesla T4", (7, 5)), ("Tesla P100", (6, 0)), ("NVIDIA H100", (9, 0))
+P100, V100 = ("Tesla P100", (6, 0)), ("Tesla V100", (7, 0))
+T4, H100 = ("Tesla T4", (7, 5)), ("NVIDIA H100", (9, 0))
 
 
 @pytest.fixture
@@ -78,6 +79,12 @@ def test_the_first_gpu_that_is_visible_is_used(driver, gpus, visible, name, has_
     assert driver(*gpus, visible=visible) == accelerator.Accelerator("gpu", name, has_bf16)
 
 
+@pytest.mark.parametrize(("gpu", "cuda"), [(V100, 12080), (T4, 12000), (T4, 12040), (H100, 13000)])
+def test_a_driver_of_the_same_or_a_later_major_version_will_do(driver, gpu, cuda):
+    """What is built for CUDA 12.8 runs on any driver for CUDA 12, and on every later one."""
+    assert driver(gpu, cuda=cuda) == accelerator.Accelerator("gpu", gpu[0], has_bf16=gpu is H100)
+
+
 @pytest.mark.parametrize(("gpus", "visible"), [((), None), ((T4,), ""), ((T4,), "-1")])
 def test_without_a_gpu_the_processor_is_used(driver, gpus, visible):
     """None is there, or the person hides them all: nothing is refused."""
@@ -89,8 +96,8 @@ def test_without_a_gpu_the_processor_is_used(driver, gpus, visible):
 @pytest.mark.parametrize(
     ("gpu", "cuda", "reason"),
     [
-        (P100, 13020, "Tesla P100: has compute capability 6.0, expected 7.5 or newer"),
-        (T4, 12060, "Tesla T4: has a driver for CUDA 12.6, expected 13.0 or newer"),
+        (P100, 13020, "Tesla P100: has compute capability 6.0, expected 7.0 or newer"),
+        (T4, 11080, "Tesla T4: has a driver for CUDA 11.8, expected 12.0 or newer"),
     ],
 )
 def test_a_gpu_that_torch_cannot_use_is_refused_with_the_reason(driver, luma, gpu, cuda, reason):
@@ -108,13 +115,16 @@ def test_a_gpu_that_torch_cannot_use_is_refused_with_the_reason(driver, luma, gp
 
 
 def test_what_is_refused_is_what_torch_was_not_built_for():
-    """The lowest capability and CUDA are those of the torch that is installed: renewing the lock may move them."""
+    """The limits are the installed torch's: its oldest kernels, and its CUDA's major version."""
     torch = pytest.importorskip("torch")
     if not torch.version.cuda:
         pytest.skip("this torch is built without CUDA")
 
+    # The list of flags is there without a GPU, where torch.cuda.get_arch_list() is empty.
+    flags = torch._C._cuda_getArchFlags().split()
+    oldest = min(int(flag.removeprefix("sm_")) for flag in flags if flag.startswith("sm_"))
+    assert divmod(oldest, 10) == accelerator.LOWEST_CAPABILITY
     assert (int(torch.version.cuda.split(".")[0]), 0) == accelerator.LOWEST_CUDA
-    assert f"sm_{accelerator.LOWEST_CAPABILITY[0]}{accelerator.LOWEST_CAPABILITY[1]}" == torch._C._cuda_getArchFlags().split()[0]
 
 
 @pytest.mark.parametrize(("gpus", "visible", "left"), [((T4, T4), "0,1", "0"), ((T4, T4), "1,0", "1"), ((P100,), "0", ""), ((), "0", "")])
