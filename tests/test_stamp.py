@@ -50,6 +50,30 @@ def test_every_way_of_being_stale_has_its_words(luma):
     assert stamp.why_stale(stage, job) == ["copy.txt is missing"]
 
 
+LONG = "You are Luma, whom Ana made for her garden and for nobody else. "
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "was", "now"),
+    [
+        ("acme/one", "acme/two", "acme/one", "acme/two"),
+        (LONG + "In one word.", LONG + "In two words.", '"…else. In one word."', '"…else. In two words."'),
+        ("A" + LONG, "B" + LONG, f'"A{LONG[:39]}…"', f'"B{LONG[:39]}…"'),
+        (None, LONG, "null", '"You are Luma, whom Ana made for her gard…"'),
+        ("猫" * 50, "猫" * 49 + "犬", f'"…{"猫" * 13}"', f'"…{"猫" * 12}犬"'),
+        ("two\nlines", "two lines", '"two\\nlines"', '"two lines"'),
+        ("2", 2, '"2"', "2"),
+    ],
+)
+def test_a_reason_shows_where_two_texts_differ(luma, old, new, was, now):
+    """Of long texts the part around their first difference is shown, and never the same twice."""
+    job = job_of(luma)
+    make(stage_of(job, settings=lambda _: {"x": old}), job)
+
+    changed = stage_of(job, settings=lambda _: {"x": new})
+    assert stamp.why_stale(changed, job) == [f"x is now {now}, was {was}"]
+
+
 def test_a_touched_file_is_fresh(luma):
     """The time of change alone makes nothing stale."""
     import os
