@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import IO, cast
 
 from builder import stamp
 from builder.console import Console
@@ -21,6 +22,9 @@ from builder.stages import base, data, export, parity, register, render, replay,
 STAGES = cast("tuple[Stage, ...]", (base, data, replay, train, export, parity, render, smoke, register))
 # What makes the rows that are trained on.
 PREPARATION = STAGES[: STAGES.index(cast("Stage", data)) + 1]
+LOCK = ".lock"
+# `plan` asks for the lock to see whether somebody has it, and gives it back in microseconds.
+LOCK_TRIES, LOCK_PAUSE_S = 20, 0.01
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,31 @@ class Verdict:
 
 
 def plan(job: Job, stages: tuple[Stage, ...] = STAGES) -> list[Verdict]:
-    """Judge stages, the first of them or all, and run none.
+    """Judge stages, the first of them or all; run none, and write nothing.
+
+    While a build is running, or where one began meanwhile, the one verdict says so.
 
     Raises:
         PersonaError: An output was edited by hand, or a data file is missing.
 
     """
+    verdicts: list[Verdict] = []
+    failure: OSError | PersonaError | None = None
+    before = _read_lock(job.build)
+    if not before.is_held:
+        try:
+            verdicts = _judge(job, stages)
+        except (OSError, PersonaError) as error:
+            failure = error  # which may be no more than a file seen half-way into its place
+    after = _read_lock(job.build)
+    if before.is_held or after != before:
+        return [Verdict(job.persona.name, [f"is being built by process {after.process}"], "")]
+    if failure:
+        raise failure
+    return verdicts
+
+
+def _judge(job: Job, stages: tuple[Stage, ...]) -> list[Verdict]:
     verdicts: list[Verdict] = []
     stale: dict[Path, str] = {}
     for stage in stages:
@@ -49,7 +72,6 @@ def plan(job: Job, stages: tuple[Stage, ...] = STAGES) -> list[Verdict]:
         elif reasons:
             stale[stage.output(job)] = stage.NAME
         verdicts.append(Verdict(stage.NAME, reasons, str((stamp.read(stage, job) or {}).get("summary", ""))))
-    stamp.save_cache(job)
     return verdicts
 
 
@@ -62,6 +84,8 @@ def build(job: Job, console: Console, stages: tuple[Stage, ...] = STAGES) -> str
     """
     with locked(job.build):
         result = job.persona.model
+        for stage in stages:
+            stamp.restore(stage, job)
         for stage in stages:
             if absent := _unavailable(stage, job):
                 console.skipped(stage.NAME, absent)
@@ -111,6 +135,38 @@ def _unavailable(stage: Stage, job: Job) -> str | None:
     return ask(job) if ask else None
 
 
+@dataclass(frozen=True)
+class _Lock:
+    text: str
+    """The process that took it last, and a text of that time alone."""
+    is_held: bool
+
+    @property
+    def process(self) -> str:
+        return self.text.split(" ")[0] or "unknown"
+
+
+def _read_lock(folder: Path) -> _Lock:
+    """Read who took a build's lock last and whether they have it, without writing."""
+    try:
+        with (folder / LOCK).open() as file:
+            text = file.read()
+            return _Lock(text, is_held=not _take(file, fcntl.LOCK_SH))
+    except FileNotFoundError:
+        return _Lock("", is_held=False)
+
+
+def _take(file: IO[str], kind: int, tries: int = 1) -> bool:
+    for left in reversed(range(tries)):
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_PAUSE_S if left else 0)
+        else:
+            return True
+    return False
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep a build's folder to this process.
@@ -120,15 +176,11 @@ def locked(folder: Path) -> Iterator[None]:
 
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".lock"
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            msg = f"{folder}: is being built by process {file.read().strip() or 'unknown'}, expected nobody there"
+    with os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666), "r+") as file:
+        if not _take(file, fcntl.LOCK_EX, LOCK_TRIES):
+            process = _read_lock(folder).process
+            msg = f"{folder}: is being built by process {process}, expected nobody there"
             raise ToolError(msg, hint="wait for it, or end it") from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        file.write(f"{os.getpid()} {secrets.token_hex(8)}")
+        file.truncate()  # after the write, so that whoever reads it finds a process
         yield

@@ -51,13 +51,12 @@ def read(stage: Stage, job: Job) -> dict[str, Any] | None:
 
 
 def why_stale(stage: Stage, job: Job) -> list[str]:
-    """Give every reason why a stage must run; none means fresh.
+    """Give every reason why a stage must run, and write nothing; no reason means fresh.
 
     Raises:
         ToolError: The output was edited by hand.
 
     """
-    restore(stage, job)
     stamp, output = read(stage, job), stage.output(job)
     if stamp is None:
         return [_failure(stage, job) or "never built"]
@@ -95,7 +94,7 @@ def publish(stage: Stage, job: Job, made: Path, description: dict[str, Any], sum
 
 
 def restore(stage: Stage, job: Job) -> None:
-    """Put back an old output that a crash left aside."""
+    """Put back an old output that a crash left aside; whoever calls it has the build's lock."""
     output = stage.output(job)
     aside = _aside(output)
     if aside.exists() and not output.exists():
