@@ -11,6 +11,8 @@ from typing import Any, Literal
 from builder.errors import ToolError
 
 EMBEDDED = "smollm2-135m-instruct"
+KINDS = f"{EMBEDDED}, a Hugging Face repository (owner/name) or a folder"
+WITHOUT_HUB = f"--base {EMBEDDED} needs no network: it is installed"
 # Fewer passes leave a fact unlearnt, or so little learnt that q4_k_m forgets it; more only teach the rows by heart.
 LEAST_PASSES, MOST_PASSES = 3.5, 18.0
 # About as many as the base's own answers are learnt in, and not yet by heart.

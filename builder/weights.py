@@ -7,12 +7,14 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from builder import files, progress
 from builder.accelerator import find_accelerator, find_device, read_processor_flags
-from builder.base import Base
+from builder.base import KINDS, WITHOUT_HUB, Base
 from builder.errors import ToolError
 
 READER_VERSION = 1  # bumped when the embedded base's checkpoint must be written anew
@@ -83,15 +85,76 @@ def _packaged() -> Path:
     return next(Path(package.submodule_search_locations[0]).glob("*.gguf"))
 
 
+def find_revision(repository: str) -> str:
+    """Ask the hub for a repository's newest commit.
+
+    Raises:
+        ToolError: There is no such repository, or the hub cannot be reached.
+
+    """
+    with _hub_errors(repository):
+        from huggingface_hub import HfApi  # noqa: PLC0415 — takes a second
+
+        return str(HfApi().model_info(repository, timeout=30).sha)
+
+
 def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 — takes a second
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
+    with _hub_errors(repository):
+        from huggingface_hub import snapshot_download  # noqa: PLC0415 — takes a second
+
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns, tqdm_class=_reporting_bar()))
+
+
+@contextmanager
+def _hub_errors(repository: str) -> Iterator[None]:
+    """Say in one sentence why the hub does not give a repository."""
+    import httpx  # noqa: PLC0415 — with the hub's client
 
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns, tqdm_class=_reporting_bar()))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        msg = f"{repository}@{revision[:12]}: cannot be fetched ({type(error).__name__}), expected it on the hub or in the cache"
-        raise ToolError(msg, hint="check the network and HF_TOKEN, then build again: what was fetched is kept") from None
+        yield
+    # httpx's errors are no OSError, and what is no hub's answer is a ValueError of its reader.
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RuntimeError) as error:
+        problem, hint = _explain(error, repository)
+        raise ToolError(f"{repository}: {problem}", hint=hint) from None
+
+
+def _explain(error: Exception, repository: str) -> tuple[str, str]:
+    """Tell what is wrong and what to do.
+
+    Source:
+        huggingface_hub 1.33: errors.py, and utils/_http.py for which answer raises which of them.
+    """
+    import httpx  # noqa: PLC0415 — with the hub's client
+    from huggingface_hub import constants, errors  # noqa: PLC0415 — takes a second
+
+    hub, reason = constants.ENDPOINT, str(error.__cause__ or error).strip().partition("\n")[0]
+    hint = f"check the network; {WITHOUT_HUB}"
+    match error:
+        case errors.HFValidationError():
+            problem, hint = f"is no base, expected {KINDS}", WITHOUT_HUB
+        case errors.GatedRepoError():
+            problem = "is gated, expected that its owner gave you access"
+            hint = f"ask for it at {hub}/{repository}, then build with your HF_TOKEN set"
+        case errors.RepositoryNotFoundError():
+            problem = f"is not on {hub}, or is private, expected {KINDS}"
+            hint = "check the name; a private one needs your HF_TOKEN"
+        case errors.RevisionNotFoundError():
+            problem = f"is on {hub} without the revision that base.lock names, expected it"
+            hint = "delete its entry in base.lock to pin today's revision"
+        case errors.HfHubHTTPError():
+            problem = f"{hub} answers {error.response.status_code}, expected the repository"
+            hint = "check HF_TOKEN, or build later: what was fetched is kept"
+        case _ if constants.HF_HUB_OFFLINE:
+            problem = "is not in the cache, expected it there while HF_HUB_OFFLINE is set"
+            hint = f"unset HF_HUB_OFFLINE; {WITHOUT_HUB}"
+        case httpx.RequestError() | ConnectionError() | errors.LocalEntryNotFoundError():
+            problem = f"{hub} cannot be reached ({reason}), expected it or the base in the cache"
+        case OSError():
+            problem = f"cannot be kept in the cache ({reason}), expected room there"
+            hint = "free some disk, or set HF_HOME to a folder with room"
+        case _:
+            problem = f"{hub} answers as no hub does ({reason}), expected the repository"
+    return problem, hint
 
 
 def _reporting_bar() -> type:

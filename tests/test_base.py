@@ -10,7 +10,7 @@ import pytest
 from builder import base, weights
 from builder.errors import ToolError
 from builder.stages import base as stage
-from tests.conftest import job_of, make_tiny_base, run_persona
+from tests.conftest import find_port, job_of, make_tiny_base, run_persona
 
 REPOSITORY = "acme/tiny-smollm2"
 COMMIT = "c0ffee" * 6 + "c0ff"
@@ -18,7 +18,11 @@ MANIFEST = f'[identity]\nname = "Luma"\nauthor = "Ana"\n[base]\ncpu = "{REPOSITO
 
 
 class FakeHub(BaseHTTPRequestHandler):
-    """Answers what huggingface_hub asks of one repository."""
+    """Answers what huggingface_hub asks of one repository.
+
+    Of others it describes those of `gated`, whose files it keeps; is broken for those of `broken`;
+    and answers a page of its own, as a café's network does, for those of `cafe`.
+    """
 
     folder = None
     asked: list[str]
@@ -42,11 +46,26 @@ class FakeHub(BaseHTTPRequestHandler):
             self._send(json.dumps({"id": REPOSITORY, "sha": COMMIT, "siblings": siblings}).encode(), "application/json", body=body)
         elif path.startswith(f"/{REPOSITORY}/resolve/{COMMIT}/") and (self.folder / path.rsplit("/", 1)[1]).is_file():
             self._send((self.folder / path.rsplit("/", 1)[1]).read_bytes(), "application/octet-stream", body=body)
+        elif path == "/api/models/gated/tiny":
+            facts = {"id": "gated/tiny", "sha": COMMIT, "siblings": [{"rfilename": "config.json"}]}
+            self._send(json.dumps(facts).encode(), "application/json", body=body)
+        elif path.startswith("/api/models/gated/tiny/tree/"):
+            files = [{"type": "file", "path": "config.json", "size": 2, "oid": "0" * 40}]
+            self._send(json.dumps(files).encode(), "application/json", body=body)
+        elif path.startswith("/gated/"):
+            self._refuse(403, "GatedRepo")
+        elif path.startswith("/api/models/broken/"):
+            self._refuse(500, "")
+        elif path.startswith("/api/models/cafe/"):
+            self._send(b"<html>Welcome</html>", "text/html", body=body)
         else:
-            self.send_response(404)
-            self.send_header("X-Error-Code", "RepoNotFound")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self._refuse(404, "RepoNotFound")
+
+    def _refuse(self, status: int, code: str):
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _send(self, content: bytes, kind: str, *, body: bool):
         self.send_response(200)
@@ -62,6 +81,12 @@ class FakeHub(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def reaching(hub, home):
+    """Give the environment in which huggingface_hub asks *hub*, and caches in *home*."""
+    direct = {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}
+    return {"HF_ENDPOINT": hub, "HF_HOME": str(home), **direct}
+
+
 @pytest.fixture
 def hub(tmp_path_factory):
     """Serve a tiny base on loopback; give the environment that finds it, and what was asked."""
@@ -70,8 +95,7 @@ def hub(tmp_path_factory):
     asked: list[str] = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Hub", (FakeHub,), {"folder": folder, "asked": asked}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    home = tmp_path_factory.mktemp("hub")
-    yield {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HUB_OFFLINE": "0", "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}, asked
+    yield reaching(f"http://127.0.0.1:{server.server_port}", tmp_path_factory.mktemp("hub")), asked
     server.shutdown()
     server.server_close()
 
@@ -94,23 +118,76 @@ def test_a_hub_base_is_pinned_fetched_once_and_kept(luma, hub):
     assert asked == []
 
 
-def test_a_hub_base_out_of_reach_is_one_sentence(luma):
-    """Offline, and in no cache: the message names the repository and the way that needs no hub."""
-    (luma / "persona.toml").write_text(MANIFEST)
-    done = run_persona("build", "luma", cwd=luma.parent.parent)
+def refused(folder, source, **environment):
+    """Build a persona that grows from *source*, and give the error's one sentence and the hint."""
+    (folder / "persona.toml").write_text(MANIFEST.replace(REPOSITORY, source))
+    done = run_persona("build", "luma", cwd=folder.parent.parent, **environment)
 
-    assert done.returncode == 1
-    assert f"error: {REPOSITORY}: cannot be asked for its revision" in done.stderr
-    assert "--base cpu" in done.stderr
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("error: ") == 1
+    said, _, hint = done.stderr.partition("error: ")[2].partition("hint: ")
+    assert len(said.splitlines()) == 1
+    return said.strip(), hint.strip()
 
 
-def test_an_unknown_repository_is_one_sentence(luma, hub):
-    """A repository the hub does not know is told by its name."""
-    (luma / "persona.toml").write_text(MANIFEST.replace(REPOSITORY, "acme/nothing"))
-    done = run_persona("build", "luma", cwd=luma.parent.parent, **hub[0])
+def test_a_hub_base_that_is_not_in_the_cache_is_one_sentence(luma):
+    """Offline: the message names the repository, the reason, and a way that needs no hub."""
+    said, hint = refused(luma, REPOSITORY)
 
-    assert done.returncode == 1
-    assert "error: acme/nothing: cannot be asked for its revision (RepositoryNotFoundError)" in done.stderr
+    assert said.startswith(f"{REPOSITORY}: is not in the cache")
+    assert "HF_HUB_OFFLINE" in said
+    assert f"--base {base.EMBEDDED}" in hint
+
+
+@pytest.mark.parametrize("is_pinned", [False, True])
+def test_a_hub_out_of_reach_is_one_sentence(luma, is_pinned):
+    """A port where nobody listens: asked for the revision, and for the files of a pinned one."""
+    if is_pinned:
+        pinned = {"revision": COMMIT, "train_source": REPOSITORY, "train_revision": COMMIT}
+        (luma / "base.lock").write_text(json.dumps({REPOSITORY: pinned}))
+    hub = f"http://127.0.0.1:{find_port()}"
+    said, hint = refused(luma, REPOSITORY, **reaching(hub, luma.parent.parent / "hub"))
+
+    assert said.startswith(f"{REPOSITORY}: {hub} cannot be reached (")
+    assert "refused" in said
+    assert f"--base {base.EMBEDDED}" in hint
+
+
+@pytest.mark.parametrize(
+    ("source", "problem", "way"),
+    [
+        ("acme/nothing", "acme/nothing: is not on http://127.0.0.1:", "HF_TOKEN"),
+        ("gated/tiny", "gated/tiny: is gated, expected that its owner gave you access", "HF_TOKEN"),
+        ("broken/tiny", "broken/tiny: http://127.0.0.1:", "build later"),
+        ("cafe/tiny", "cafe/tiny: http://127.0.0.1:", "check the network"),
+        ("acme/tiny/a", f"acme/tiny/a: is no base, expected {base.KINDS}", base.WITHOUT_HUB),
+        ("acme/ti ny", f"acme/ti ny: is no base, expected {base.KINDS}", base.WITHOUT_HUB),
+    ],
+)
+def test_what_the_hub_refuses_is_one_sentence(luma, hub, source, problem, way):
+    """What huggingface_hub and httpx raise is told with the repository's name and a way out."""
+    said, hint = refused(luma, source, **hub[0])
+
+    assert said.startswith(problem)
+    assert way in hint
+
+
+@pytest.mark.parametrize(
+    ("source", "close"),
+    [
+        ("smolm2-135m-instruct", base.EMBEDDED),
+        ("SmolLM2-135M-Instruct", base.EMBEDDED),
+        ("gpuu", "gpu"),
+        ("llama", None),
+    ],
+)
+def test_a_name_without_an_owner_says_what_a_base_may_be(luma, source, close):
+    """What is neither embedded nor a folder is not asked of the hub; a misspelling is guessed."""
+    with pytest.raises(ToolError) as caught:
+        stage._resolve(job_of(luma), source)
+
+    assert str(caught.value).startswith(f"{source}: is no base, expected {base.KINDS}")
+    assert str(caught.value).partition("did you mean ")[2] == (f"'{close}'?" if close else "")
 
 
 def test_a_folder_is_a_base(luma, tmp_path):
@@ -126,6 +203,8 @@ def test_a_folder_is_a_base(luma, tmp_path):
     assert stage._resolve(job, str(folder)).revision != before
     with pytest.raises(ToolError, match="no such folder"):
         stage._resolve(job, "./nowhere")
+    with pytest.raises(ToolError, match="holds no config"):
+        stage._resolve(job, str(tmp_path))
 
 
 def test_the_choice_is_kept(luma):

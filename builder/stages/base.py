@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib.util
 import json
@@ -121,16 +122,27 @@ def _resolve(job: Job, source: str) -> base.Base:
         return base.Base(source, "embedded", version, source, version, four_bit)
     folder = Path(source).expanduser()
     if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            msg = f"{folder}: holds no config.json, expected a base as Hugging Face writes one"
+            raise ToolError(msg, hint="give the folder that config.json and the weights are in")
         revision = _folder_revision(folder)
         return base.Base(source, "folder", revision, source, revision, four_bit)
     if source.startswith((".", "/", "~")):
         msg = f"{source}: no such folder, expected a base"
         raise ToolError(msg, hint="give a Hugging Face repository (owner/name) or a folder that exists")
+    if "/" not in source:
+        close = difflib.get_close_matches(source.lower(), [base.EMBEDDED, "cpu", "gpu"], 1)
+        advice = f"; did you mean '{close[0]}'?" if close else ""
+        msg = f"{source}: is no base, expected {base.KINDS}{advice}"
+        raise ToolError(msg, hint=base.WITHOUT_HUB)
     locked = _locked(job, source)
     sibling = _four_bit_sibling(source) if four_bit else source
-    revision = locked.get("revision") or _hub_revision(source)
+    revision = locked.get("revision") or weights.find_revision(source)
     same = locked.get("train_source") == sibling
-    train_revision = locked["train_revision"] if same else revision if sibling == source else _hub_revision(sibling)
+    if same:
+        train_revision = locked["train_revision"]
+    else:
+        train_revision = revision if sibling == source else weights.find_revision(sibling)
     return base.Base(source, "hub", revision, sibling, train_revision, four_bit)
 
 
@@ -142,17 +154,6 @@ def _folder_revision(folder: Path) -> str:
             with file.open("rb") as handle:
                 digest.update(hashlib.file_digest(handle, "sha256").digest())
     return digest.hexdigest()
-
-
-def _hub_revision(repository: str) -> str:
-    from huggingface_hub import HfApi  # noqa: PLC0415 — takes a second
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError  # noqa: PLC0415
-
-    try:
-        return str(HfApi().model_info(repository, timeout=30).sha)
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        msg = f"{repository}: cannot be asked for its revision ({type(error).__name__}), expected a Hugging Face repository within reach"
-        raise ToolError(msg, hint="check the name and the network, or build on the embedded base with --base cpu") from None
 
 
 def _four_bit_sibling(repository: str) -> str:
