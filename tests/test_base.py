@@ -7,7 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from builder import base, weights
+from builder import base, pipeline, stamp, weights
+from builder.accelerator import Accelerator
+from builder.console import Console
 from builder.errors import ToolError
 from builder.stages import base as stage
 from tests.conftest import find_port, job_of, make_tiny_base, run_persona
@@ -220,9 +222,78 @@ def test_the_choice_is_kept(luma):
     assert stage.choose(job_of(luma, base="cpu")) == job.persona.manifest.base.cpu
 
 
-@pytest.mark.parametrize(("source", "family"), [("HuggingFaceTB/SmolLM2-135M-Instruct", "smollm2"), ("Qwen/Qwen3-4B-Instruct-2507", "qwen3-instruct"), ("acme/thing", "other")])
+def make_folder_base(folder, **config):
+    """Make a folder that the base stage takes for a base."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>"}))
+    return str(folder)
+
+
+@pytest.fixture
+def grow(luma, tmp_path, monkeypatch):
+    """Build the base stage alone, on a made-up machine, as a person would, and tell what from."""
+    bases = {name: make_folder_base(tmp_path / name) for name in ("gpu", "cpu", "other", "new")}
+
+    def build(typed=None, *, kind="cpu", four_bit=True, **named):
+        gpu, cpu = (bases[named.get(key, key)] for key in ("gpu", "cpu"))
+        manifest = f'[identity]\nname = "L"\nauthor = "A"\n[base]\ngpu = "{gpu}"\ncpu = "{cpu}"\n'
+        manifest += f"[training]\nfour_bit = {str(four_bit).lower()}\n"
+        (luma / "persona.toml").write_text(manifest)
+        accelerator = Accelerator(kind, "made up", has_bf16=True)
+        monkeypatch.setattr(stage, "find_accelerator", lambda: accelerator)
+        job = job_of(luma, base=typed if typed in ("gpu", "cpu", None) else bases[typed])
+        pipeline.build(job, Console(), pipeline.STAGES[:1])
+        assert stamp.why_stale(pipeline.STAGES[0], job_of(luma)) == []
+        return next(name for name, folder in bases.items() if folder == base.read(job.base).source)
+
+    return build
+
+
+def test_a_typed_base_stays_when_the_base_stage_runs_again(grow, monkeypatch):
+    """After a changed setting, or with a new version of the stage, it is what was typed still."""
+    assert grow("other") == "other"
+    assert grow(four_bit=False) == "other"
+    assert grow(four_bit=False) == "other"
+    monkeypatch.setattr(stage, "VERSION", stage.VERSION + 1)
+    assert grow(four_bit=False) == "other"
+    assert grow() == "other"
+    assert grow(kind="gpu") == "other"
+    assert grow("new") == "new"
+    assert grow() == "new"
+
+
+def test_typed_cpu_and_gpu_are_remembered_as_such(grow):
+    """Beside a GPU `--base cpu` is the manifest's cpu, as it becomes, until gpu is typed."""
+    assert grow(kind="gpu") == "gpu"
+    assert grow("cpu", kind="gpu") == "cpu"
+    assert grow(kind="gpu") == "cpu"
+    assert grow(kind="gpu", cpu="new") == "new"
+    assert grow("gpu", kind="gpu") == "gpu"
+    assert grow(kind="cpu") == "gpu"
+    assert grow(kind="gpu", gpu="new") == "new"
+
+
+def test_typing_what_was_chosen_trains_nothing_anew(grow, luma):
+    """What was typed is remembered where nothing else changes, and base.json stays as it is."""
+    assert grow() == "cpu"
+    before = (job_of(luma).base / "base.json").read_bytes()
+    assert grow("cpu") == "cpu"
+
+    assert (job_of(luma).base / "base.json").read_bytes() == before
+    assert grow(kind="gpu", cpu="new") == "new"
+
+
+@pytest.mark.parametrize(
+    ("source", "family"),
+    [
+        ("HuggingFaceTB/SmolLM2-135M-Instruct", "smollm2"),
+        ("Qwen/Qwen3-4B-Instruct-2507", "qwen3-instruct"),
+        ("acme/thing", "other"),
+    ],
+)
 def test_families_are_told_by_name(source, family):
-    """A base's family is known by its repository's name."""
+    """A base's family is known by its repository's name, whoever owns it."""
     assert base.family_of(source).name == family
 
 

@@ -8,12 +8,12 @@ import importlib.util
 import json
 import logging
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from builder import base, weights
+from builder import base, files, weights
 from builder.accelerator import find_accelerator
 from builder.errors import ToolError
 from builder.stage import Job
@@ -21,6 +21,8 @@ from builder.stage import Job
 NAME = "base"
 VERSION = 1
 HEAVY = False
+# What `--base` said last; beside base.json, from which training would have to start anew.
+CHOICE = ".base.json"
 FACTS = (
     "config.json",
     "generation_config.json",
@@ -42,9 +44,14 @@ def inputs(job: Job) -> list[Path]:
 
 
 def settings(job: Job) -> dict[str, Any]:
-    """The chosen base, and its pinned revision."""
+    """The chosen base, its pinned revision, and what was typed to choose it."""
     source = choose(job)
-    return {"base": source, "revision": _locked(job, source).get("revision"), "training.four_bit": job.persona.manifest.training.four_bit}
+    return {
+        "base": source,
+        "--base": _typed(job) or "not typed",
+        "revision": _locked(job, source).get("revision"),
+        "training.four_bit": job.persona.manifest.training.four_bit,
+    }
 
 
 def output(job: Job) -> Path:
@@ -62,7 +69,7 @@ def run(job: Job, out: Path) -> str:
     source = choose(job)
     if refused := find_accelerator().refused:
         log.warning("%s; the processor is used", refused)
-    chosen = replace(_resolve(job, source), typed=job.options.base is not None)
+    chosen = _resolve(job, source)
     out.mkdir()
     folder = weights.find_small_files(chosen)
     for name in FACTS:
@@ -71,27 +78,40 @@ def run(job: Job, out: Path) -> str:
     (out / "base.json").write_text(json.dumps(asdict(chosen), indent=1, sort_keys=True) + "\n")
     if chosen.kind != "folder":
         _write_lock(job, chosen)
+    if typed := _typed(job):
+        files.write_json(job.build / CHOICE, {"base": typed})
     return chosen.source
 
 
 def choose(job: Job) -> str:
-    """Choose the base: as typed, else as this build already did, else by what the machine has.
+    """Choose the base: as typed, now or last, else as this build did, else by what the machine has.
 
     Raises:
         ToolError: It would be by a GPU that cannot be trained on.
 
     """
-    wanted = job.persona.manifest.base
-    typed = job.options.base
+    wanted, typed = job.persona.manifest.base, _typed(job)
     if typed and typed != "gpu":
         return wanted.cpu if typed == "cpu" else typed
-    kept = base.peek(job.base) or {}
-    if not typed and (kept.get("typed") or kept.get("source") in (wanted.gpu, wanted.cpu)):
-        return str(kept["source"])
+    # What was built by a GPU is not built anew because it is on another machine now.
+    source = str((base.peek(job.base) or {}).get("source"))
+    if not job.options.base and source in ((wanted.gpu,) if typed else (wanted.gpu, wanted.cpu)):
+        return source
     accelerator = find_accelerator()
     if accelerator.refused:
         raise ToolError(accelerator.refused, hint="take another GPU (on Kaggle the T4), update NVIDIA's driver, or build on the processor with --base cpu")
     return wanted.gpu if typed or accelerator.kind == "gpu" else wanted.cpu
+
+
+def _typed(job: Job) -> str | None:
+    """Give what `--base` says: `gpu`, `cpu` or a base, as typed now, or in an earlier build."""
+    if job.options.base:
+        return job.options.base
+    choice = files.read_json(job.build / CHOICE)
+    if isinstance(choice, dict) and choice.get("base"):
+        return str(choice["base"])
+    facts = base.peek(job.base) or {}
+    return str(facts["source"]) if facts.get("typed") else None  # as version 1 noted it
 
 
 def _locked(job: Job, source: str) -> dict[str, str]:
