@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from builder import files
 from builder.errors import ToolError
 
 EMBEDDED = "smollm2-135m-instruct"
@@ -25,7 +26,7 @@ class Family:
 
     name: str
     pattern: str
-    """Matched, in lower case, against the repository or the folder's name."""
+    """Matched, in lower case, against the last part of the repository's or the folder's name."""
     identity_words: tuple[str, ...]
     """What the base calls itself and its makers: to be forgotten."""
     default_system: str
@@ -33,6 +34,8 @@ class Family:
     go_template: str | None
     """Its chat template as Ollama writes one, or None where the GGUF's own is served."""
     stop: tuple[str, ...]
+    config: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    """Keys of config.json that tell it from other families, each with the values it may have."""
     parameters: dict[str, float] = field(default_factory=dict)
     """Sampling its makers advise."""
     alpha: int = 16
@@ -73,6 +76,7 @@ FAMILIES = (
         ),
         go_template=CHATML_GO,
         stop=("<|im_end|>",),
+        config={"model_type": ("llama",), "vocab_size": (49152,)},
         # temperature and top_p: the model card of HuggingFaceTB/SmolLM2-135M-Instruct.
         parameters={"temperature": 0.2, "top_p": 0.9},
         alpha=32,
@@ -91,6 +95,8 @@ FAMILIES = (
         default_system="",
         go_template=None,
         stop=("<|im_end|>",),
+        # Hybrid Qwen3 has 40960 positions.
+        config={"model_type": ("qwen3", "qwen3_moe"), "max_position_embeddings": (262144,)},
         # The model card of Qwen/Qwen3-4B-Instruct-2507.
         parameters={"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.0},
     ),
@@ -99,8 +105,27 @@ FAMILIES = (
 
 
 def family_of(source: str) -> Family:
-    """Find a base's family by the name of its repository or folder."""
-    return next(family for family in FAMILIES if re.search(family.pattern, source.lower()))
+    """Find a base's family by the last part of its repository's or folder's name."""
+    name = Path(source).name.lower()
+    return next(family for family in FAMILIES if re.search(family.pattern, name))
+
+
+def family_of_folder(folder: Path) -> Family:
+    """Find the family of a base in a folder by config.json and EOS, else by the folder's name."""
+    config = files.read_json(folder / "config.json")
+    config = config if isinstance(config, dict) else {}
+    try:
+        eos = read_eos(folder)
+    except (OSError, ValueError, KeyError):
+        eos = ""
+    for family in FAMILIES:
+        says_so = all(config.get(key) in values for key, values in family.config.items())
+        if family.config and says_so and eos in family.stop:
+            return family
+    named = family_of(str(folder.resolve()))
+    known = {key: values for key, values in named.config.items() if key in config}
+    is_another = any(config[key] not in values for key, values in known.items())
+    return FAMILIES[-1] if is_another else named
 
 
 @dataclass(frozen=True)
@@ -115,13 +140,14 @@ class Base:
     """What is trained on: the 4-bit sibling where Unsloth has one, else *source*."""
     train_revision: str
     four_bit: bool
-    typed: bool = False
-    """Whether it was asked for by `--base`, against the manifest."""
+    family_name: str = ""
+    """The family it was found to be of; where that is not recorded, its name tells."""
 
     @property
     def family(self) -> Family:
         """What is known of its kind."""
-        return family_of(self.source)
+        recorded = (family for family in FAMILIES if family.name == self.family_name)
+        return next(recorded, None) or family_of(self.source)
 
 
 def read(folder: Path) -> Base:
@@ -135,16 +161,14 @@ def read(folder: Path) -> Base:
     if values is None:
         msg = f"{folder / 'base.json'}: cannot be read, expected what the base stage wrote"
         raise ToolError(msg, hint="build the persona first")
-    return Base(**{name: values[name] for name in Base.__dataclass_fields__})
+    return Base(**{item.name: values[item.name] for item in fields(Base) if item.name in values})
 
 
 def peek(folder: Path) -> dict[str, Any] | None:
     """Read base.json if it is there and whole."""
-    try:
-        values = json.loads((folder / "base.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return values if isinstance(values, dict) and set(Base.__dataclass_fields__) <= set(values) else None
+    values = files.read_json(folder / "base.json")
+    needed = {item.name for item in fields(Base) if item.default is MISSING}
+    return values if isinstance(values, dict) and needed <= set(values) else None
 
 
 def read_eos(folder: Path) -> str:

@@ -12,6 +12,7 @@ from builder.accelerator import Accelerator
 from builder.console import Console
 from builder.errors import ToolError
 from builder.stages import base as stage
+from builder.stages import train
 from tests.conftest import find_port, job_of, make_tiny_base, run_persona
 
 REPOSITORY = "acme/tiny-smollm2"
@@ -290,11 +291,47 @@ def test_typing_what_was_chosen_trains_nothing_anew(grow, luma):
         ("HuggingFaceTB/SmolLM2-135M-Instruct", "smollm2"),
         ("Qwen/Qwen3-4B-Instruct-2507", "qwen3-instruct"),
         ("acme/thing", "other"),
+        ("smollm2-fan/llama", "other"),
     ],
 )
 def test_families_are_told_by_name(source, family):
     """A base's family is known by its repository's name, whoever owns it."""
     assert base.family_of(source).name == family
+
+
+SMOLLM2 = {"model_type": "llama", "vocab_size": 49152}
+LLAMA3 = {"model_type": "llama", "vocab_size": 128256}
+QWEN3_INSTRUCT = {"model_type": "qwen3", "max_position_embeddings": 262144}
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "eos", "family"),
+    [
+        ("mine", SMOLLM2, "<|im_end|>", "smollm2"),
+        ("mine", QWEN3_INSTRUCT, "<|im_end|>", "qwen3-instruct"),
+        ("mine", {**QWEN3_INSTRUCT, "max_position_embeddings": 40960}, "<|im_end|>", "other"),
+        ("mine", LLAMA3, "<|im_end|>", "other"),
+        ("mine", SMOLLM2, "<|endoftext|>", "other"),
+        ("smollm2-fan/llama", LLAMA3, "<|eot_id|>", "other"),
+        ("smollm2", LLAMA3, "<|eot_id|>", "other"),
+        ("smollm2", {"model_type": "qwen3"}, "<|im_end|>", "other"),
+        ("SmolLM2-360M", SMOLLM2, "<|endoftext|>", "smollm2"),
+        ("SmolLM2-360M", {}, None, "smollm2"),
+        ("qwen3-instruct", SMOLLM2, "<|im_end|>", "smollm2"),
+    ],
+)
+def test_the_family_of_a_folder_is_told_by_what_is_in_it(luma, name, config, eos, family):
+    """config.json and the EOS decide, its last name where they leave it open; it is recorded."""
+    folder = luma.parent.parent / name
+    make_folder_base(folder, **config)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": eos} if eos else {}))
+
+    job = job_of(luma, base=str(folder))
+    pipeline.build(job, Console(), pipeline.STAGES[:1])
+
+    assert json.loads((job.base / "base.json").read_text())["family_name"] == family
+    assert base.read(job.base).family.name == family
+    assert train.settings(job)["training.alpha"] == base.read(job.base).family.alpha
 
 
 def test_passes_follow_the_rows():

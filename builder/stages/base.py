@@ -8,7 +8,7 @@ import importlib.util
 import json
 import logging
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from builder.errors import ToolError
 from builder.stage import Job
 
 NAME = "base"
-VERSION = 1
+VERSION = 2
 HEAVY = False
 # What `--base` said last; beside base.json, from which training would have to start anew.
 CHOICE = ".base.json"
@@ -75,7 +75,9 @@ def run(job: Job, out: Path) -> str:
     for name in FACTS:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, out / name)
-    (out / "base.json").write_text(json.dumps(asdict(chosen), indent=1, sort_keys=True) + "\n")
+    family = base.family_of_folder(folder) if chosen.kind == "folder" else base.family_of(source)
+    facts = asdict(replace(chosen, family_name=family.name))
+    (out / "base.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
     if chosen.kind != "folder":
         _write_lock(job, chosen)
     if typed := _typed(job):

@@ -39,7 +39,7 @@ def settings(job: Job) -> dict[str, Any]:
     """Every number of `[training]`, the base family's where the manifest is silent."""
     values = job.persona.manifest.training.model_dump(exclude={"max_length", "replay"})
     facts = base.peek(job.base)
-    family = base.family_of(facts["source"]) if facts else None
+    family = base.read(job.base).family if facts else None
     if family:
         for name in ("alpha", "learning_rate", "learning_rate_ratio", "batch_size"):
             values[name] = getattr(family, name) if values[name] is None else values[name]
