@@ -10,6 +10,7 @@ import pytest
 from builder import base, pipeline, stamp, weights
 from builder.accelerator import Accelerator
 from builder.console import Console
+from builder.conversation import Template
 from builder.errors import ToolError
 from builder.stages import base as stage
 from builder.stages import train
@@ -332,6 +333,26 @@ def test_the_family_of_a_folder_is_told_by_what_is_in_it(luma, name, config, eos
     assert json.loads((job.base / "base.json").read_text())["family_name"] == family
     assert base.read(job.base).family.name == family
     assert train.settings(job)["training.alpha"] == base.read(job.base).family.alpha
+
+
+@pytest.mark.parametrize(("eos", "advised"), [("<|im_end|>", "chatml"), ("</s>", "alpaca")])
+def test_a_template_that_is_advised_can_be_trained(tmp_path, eos, advised):
+    """A base without a chat template is advised one whose replies end with its own EOS."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=eos).save_pretrained(tmp_path)
+    other = base.family_of("other")
+
+    with pytest.raises(ToolError, match="has no chat template") as told:
+        Template(tmp_path, "base", other)
+
+    assert told.value.hint == f'set data.template = "{advised}"'
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
+    assert Template(tmp_path, advised, other).encode(turns).learnt[-1]
 
 
 def test_passes_follow_the_rows():
