@@ -13,6 +13,8 @@ MODEL_PATTERN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,79}(:[A-Za-z0-9_][A-Za-z0-9_
 LANGUAGE_PATTERN = re.compile(r"[a-z]{2,3}")
 
 Text = Annotated[str, Field(min_length=1)]
+# transformers seeds numpy too, which takes 32 bits.
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 TextByLanguage = Text | dict[str, Text]
 
 
@@ -123,8 +125,8 @@ class Training(Table):
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decay.")
     replay: float = Field(0.1, ge=0, le=4, description="Answers of the base itself trained on for each row, against forgetting; of few rows more, where it is not 0.")
     max_length: int = Field(1024, ge=16, le=32768, description="Longest row, in tokens; a longer one is an error.")
-    lora_seed: int = Field(3407, description="Seed of the adapter's first values.")
-    seed: int = Field(213, description="Seed of the order of rows.")
+    lora_seed: Seed = Field(3407, description="Seed of the adapter's first values.")
+    seed: Seed = Field(213, description="Seed of the order of rows.")
 
 
 class Ollama(Table):

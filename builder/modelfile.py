@@ -5,31 +5,24 @@ A Modelfile has no escapes. The grammar is that of github.com/ollama/ollama 0.34
 
 from __future__ import annotations
 
-import difflib
-import re
+import traceback
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from builder import base, releases
+from builder import base, files, ollama_table, releases
 from builder.conversation import ALPACA_GO
-from builder.errors import ManifestError, ToolError
+from builder.errors import ManifestError, PersonaError, ToolError
 from builder.persona import Persona
 from builder.stage import Job
 
 REQUIRES = releases.LOWEST.version
 INSTRUCTIONS = ("FROM", "TEMPLATE", "SYSTEM", "PARAMETER", "LICENSE", "REQUIRES", "ADAPTER", "DRAFT", "RENDERER", "PARSER", "MESSAGE")
-# Names and types of api.Options and api.Runner, github.com/ollama/ollama 0.34.2, api/types.go, but for typical_p.
-PARAMETER_TYPES: dict[str, type] = {
-    "num_ctx": int, "num_predict": int, "num_keep": int, "seed": int, "top_k": int, "repeat_last_n": int, "num_batch": int,
-    "num_gpu": int, "main_gpu": int, "num_thread": int, "draft_num_predict": int, "use_mmap": bool, "temperature": float, "top_p": float,
-    "min_p": float, "repeat_penalty": float, "presence_penalty": float, "frequency_penalty": float, "stop": list,
-}  # fmt: skip
-EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", list: "a list of texts"}
+OWN_TEMPLATE = "mend Modelfile.j2, or take the project's own"
 
 
 @dataclass(frozen=True)
@@ -46,6 +39,44 @@ class Served:
     """Why it is served in that form."""
 
 
+def check(persona: Persona, template: Path) -> None:
+    """Check, before anything is trained, what is told to Ollama and needs no base to be checked.
+
+    Raises:
+        ManifestError: `[ollama]` holds what Ollama or a Modelfile cannot take; all of it at once,
+            and what is wrong with the template.
+        ToolError: The template alone is broken, or renders something else than what it is given.
+
+    """
+    failures: list[PersonaError] = []
+    try:
+        ollama_table.check(persona)
+    except ManifestError as error:
+        failures.append(error)
+    try:
+        _try_template(persona, template, has_own_values=not failures)
+    except ToolError as error:
+        failures.append(error)
+    if failures:
+        problems = [problem for failure in failures for problem in failure.problems]
+        raise type(failures[0])(*problems, hint=failures[-1].hint)
+
+
+def _try_template(persona: Persona, template: Path, *, has_own_values: bool) -> None:
+    """Render sample values, all of them and as few as may be, and the persona's own."""
+    parameters = {**base.COMMON_PARAMETERS, "stop": ["<|im_end|>"]}
+    samples = [
+        Served(persona.model, parameters, base.CHATML_GO, "You are a persona.", "Apache-2.0"),
+        Served(persona.model, parameters, None, None, None),
+    ]
+    if has_own_values:
+        own = persona.manifest.ollama
+        told = {**parameters, **own.parameters}
+        samples.append(Served(persona.model, told, None, own.system or None, own.license))
+    for sample in samples:
+        render(template, sample, persona.name, base.EMBEDDED)
+
+
 def decide(job: Job) -> Served:
     """Decide what is served, every parameter explicit, from a build's own files.
 
@@ -56,8 +87,7 @@ def decide(job: Job) -> Served:
     persona, family = job.persona, base.read(job.base).family
     jinja, eos = (job.dataset / "chat_template.jinja").read_text(), base.read_eos(job.base)
     manifest = persona.manifest
-    _check_parameters(persona)
-    _check_system(persona, eos)
+    ollama_table.check(persona, eos)
     stop = list(dict.fromkeys([*family.stop, eos]))
     if manifest.data.template == "alpaca":
         stop.append("### Instruction:")
@@ -75,42 +105,6 @@ def _choose_template(jinja: str, go: str | None) -> tuple[str | None, str]:
     return go, "the trained template as a TEMPLATE" if go is not None else "its own template: none is known for its base as a TEMPLATE"
 
 
-def _check_parameters(persona: Persona) -> None:
-    problems = []
-    for key, value in persona.manifest.ollama.parameters.items():
-        where, kind = f"{persona.folder / 'persona.toml'}: ollama.parameters.{key}", PARAMETER_TYPES.get(key)
-        if key == "typical_p":
-            refused = releases.NO_TYPICAL_P
-            problems.append(f"{where}: Ollama {refused.version} {refused.what}, expected it not to be set")
-        elif kind is None:
-            close = difflib.get_close_matches(key, PARAMETER_TYPES, 1)
-            problems.append(f"{where}: unknown to Ollama, expected one of {', '.join(sorted(PARAMETER_TYPES))}" + (f"; did you mean '{close[0]}'?" if close else ""))
-        elif not _fits(value, kind):
-            problems.append(f"{where}: is {value!r}, expected {EXPECTED[kind]}")
-    if problems:
-        raise ManifestError(*problems)
-
-
-def _fits(value: Any, kind: type) -> bool:
-    if kind is list:
-        return isinstance(value, list) and all(isinstance(item, str) and item for item in value)
-    if kind is bool:
-        return isinstance(value, bool)
-    return not isinstance(value, bool) and isinstance(value, (int, float) if kind is float else int)
-
-
-def _check_system(persona: Persona, eos: str) -> None:
-    system, where = persona.manifest.ollama.system, f"{persona.folder / 'persona.toml'}: ollama.system"
-    for number, line in enumerate((system or "").split("\n"), start=1):
-        if line.rstrip().endswith('"""'):
-            msg = f'{where}: line {number} ends with """, which ends the value in a Modelfile; expected no line that ends so'
-            raise ManifestError(msg, hint='put something after the """, or use other quotes')
-        token = re.search(r"<\|[^|<>]+\|>", line)
-        if token or eos in line:
-            msg = f"{where}: line {number} holds the special token {token[0] if token else eos!r}, expected plain text"
-            raise ManifestError(msg)
-
-
 def render(template: Path, served: Served, name: str, base_name: str) -> str:
     """Render Modelfile.j2, and prove by reading it back that it says what is meant.
 
@@ -122,8 +116,9 @@ def render(template: Path, served: Served, name: str, base_name: str) -> str:
     environment.filters.update(quoted=_quoted, parameter=_parameter)
     lost = sorted({character for character in served.system or "" if not is_carried(character)})
     parameters = lines(served)
+    source = _read_template(template)
     try:
-        text = environment.from_string(template.read_text()).render(
+        text = environment.from_string(source).render(
             model=served.model,
             name=" ".join(name.split()),
             base=base_name,
@@ -134,11 +129,30 @@ def render(template: Path, served: Served, name: str, base_name: str) -> str:
             requires=REQUIRES,
             lost_characters=", ".join(f"U+{ord(character):04X}" for character in lost),
         )
-    except TemplateError as error:
-        line = getattr(error, "lineno", None)
-        raise ToolError(f"{template}{f':{line}' if line else ''}: {error.message}, expected a Jinja template") from None
+    except Exception as error:  # noqa: BLE001 — an expression of the template may raise anything
+        message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
+        line = _find_line(error)
+        msg = f"{template}{f':{line}' if line else ''}: {message}, expected a Jinja template"
+        raise ToolError(msg, hint=OWN_TEMPLATE) from None
     _prove(template, text, served, parameters)
     return text
+
+
+def _read_template(path: Path) -> str:
+    try:
+        return files.read_text(path)
+    except FileNotFoundError:
+        msg = f"{path}: no such file, expected the template of every Modelfile"
+        raise ToolError(msg, hint=OWN_TEMPLATE) from None
+    except ValueError as error:
+        raise ToolError(str(error), hint="save it as UTF-8") from None
+
+
+def _find_line(error: Exception) -> int | None:
+    """Find the line of the template at which rendering failed."""
+    frames = traceback.walk_tb(error.__traceback__)
+    at = [line for frame, line in frames if frame.f_code.co_filename == "<template>"]
+    return getattr(error, "lineno", None) or (at[-1] if at else None)
 
 
 def _prove(template: Path, text: str, served: Served, parameters: list[tuple[str, Any]]) -> None:
@@ -148,12 +162,16 @@ def _prove(template: Path, text: str, served: Served, parameters: list[tuple[str
     meant += [("PARAMETER", f"{key} {_carried(str(_plain(value)))}") for key, value in parameters]
     meant += [("LICENSE", _carried(served.license))] if served.license is not None else []
     meant += [("REQUIRES", REQUIRES)]
-    said = parse(text)
+    try:
+        said = parse(text)
+    except ToolError as error:
+        msg = f"{template}: as rendered, {error.problems[0]}"
+        raise ToolError(msg, hint=OWN_TEMPLATE) from None
     missing = [pair for pair in meant if pair not in said] + [pair for pair in said if pair not in meant]
     if missing:
         instruction, value = missing[0]
         msg = f"{template}: renders {'no' if missing[0] in meant else 'an unwanted'} {instruction} {value[:60]!r}, expected exactly what the manifest says"
-        raise ToolError(msg, hint="mend Modelfile.j2, or take the project's own")
+        raise ToolError(msg, hint=OWN_TEMPLATE)
 
 
 def lines(served: Served) -> list[tuple[str, Any]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, cast
 
-from builder import stamp
+from builder import modelfile, stamp
 from builder.console import Console
 from builder.errors import PersonaError, ToolError
 from builder.stage import Job, Stage, run_in_child
@@ -42,9 +42,11 @@ def plan(job: Job, stages: tuple[Stage, ...] = STAGES) -> list[Verdict]:
     While a build is running, or where one began meanwhile, the one verdict says so.
 
     Raises:
-        PersonaError: An output was edited by hand, or a data file is missing.
+        PersonaError: An output was edited by hand, a data file is missing, or what Ollama is told
+            is wrong.
 
     """
+    modelfile.check(job.persona, job.template)
     verdicts: list[Verdict] = []
     failure: OSError | PersonaError | None = None
     before = _read_lock(job.build)
@@ -82,6 +84,7 @@ def build(job: Job, console: Console, stages: tuple[Stage, ...] = STAGES) -> str
         PersonaError: A stage failed; what was good before it is still there.
 
     """
+    modelfile.check(job.persona, job.template)
     with locked(job.build):
         result = job.persona.model
         for stage in stages:
