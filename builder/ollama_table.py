@@ -20,7 +20,12 @@ PARAMETER_TYPES: dict[str, type] = {
     "min_p": float, "repeat_penalty": float, "presence_penalty": float,
     "frequency_penalty": float, "stop": list,
 }  # fmt: skip
-EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", list: "a list of texts"}
+EXPECTED = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list of texts",
+}
 # What the families people use have for special tokens: ChatML, Llama, Gemma, Mistral, DeepSeek.
 SPECIAL_TOKEN = re.compile(
     r"<\|[^|<>]+\|>|<\|\w+>|<\w+\|>|<｜[^｜<>]+｜>"
@@ -64,7 +69,8 @@ def _find_in_parameter(where: str, key: str, value: Any) -> list[str]:
     if not _fits(value, kind):
         shown = repr(value) if isinstance(value, str | list) else value
         return [f"{where}: is {shown}, expected {EXPECTED[kind]}"]
-    return [problem for text in value for problem in _find_ends(where, text)] if kind is list else []
+    texts = value if kind is list else []
+    return [problem for text in texts for problem in _find_ends(where, text)]
 
 
 def _fits(value: Any, kind: type) -> bool:
