@@ -7,16 +7,21 @@ httpx, which it brings.
 from __future__ import annotations
 
 import functools
+import ipaddress
 import json
+import logging
 import os
+import posixpath
+import re
 import shutil
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -24,9 +29,14 @@ from builder import files, progress, releases
 from builder.errors import ToolError
 
 DEFAULT_PORT = 11434
+SCHEME_PORTS = {"http": 80, "https": 443}
+HIGHEST_PORT = 65535
+DEFAULT_REGISTRY, DEFAULT_NAMESPACE, DEFAULT_TAG = "registry.ollama.ai", "library", "latest"
+HOST_HINT = "set OLLAMA_HOST to HOST:PORT or http://HOST:PORT, or unset it for this machine's own"
 CHUNK_BYTES = 4 << 20
 CONNECT_WAIT_S = 5.0
 ANSWER_WAIT_S = 600.0
+log = logging.getLogger("builder")
 
 
 def find_binary() -> str | None:
@@ -36,19 +46,126 @@ def find_binary() -> str | None:
 
 
 def host() -> str:
-    """Give the daemon's address as a URL, from OLLAMA_HOST as Ollama itself reads it."""
-    text = os.environ.get("OLLAMA_HOST", "").strip().strip("\"'") or "127.0.0.1"
-    parts = urlsplit(text if "://" in text else f"http://{text}")
-    name = parts.hostname or "127.0.0.1"
-    name = "127.0.0.1" if name == "0.0.0.0" else name  # noqa: S104 — what it listens on is not where it is reached
-    port = parts.port or (443 if parts.scheme == "https" else DEFAULT_PORT)
-    return f"{parts.scheme}://{f'[{name}]' if ':' in name else name}:{port}"
+    """Give the daemon's address as a URL, from OLLAMA_HOST as Ollama itself reads it.
+
+    The rules are those of envconfig.Host in github.com/ollama/ollama 0.34.2: `http://` alone means
+    port 80, a port that is none falls back to the default, and a path goes before every route.
+
+    Raises:
+        ToolError: OLLAMA_HOST is no address of a daemon.
+
+    """
+    text = os.environ.get("OLLAMA_HOST", "").strip().strip("\"'").strip()
+    scheme, has_scheme, rest = text.partition("://")
+    if not has_scheme:
+        scheme, rest = "http", text
+    default_port = SCHEME_PORTS.get(scheme, DEFAULT_PORT) if has_scheme else DEFAULT_PORT
+    address, _, path = rest.partition("/")
+    if scheme.lower() not in ("http", "https"):
+        msg = f"OLLAMA_HOST: is of the scheme {scheme!r}, expected http or https"
+        raise ToolError(msg, hint=HOST_HINT)
+    if "@" in address:  # not shown: it may hold a password
+        msg = "OLLAMA_HOST: holds a user name, expected an address alone"
+        raise ToolError(msg, hint=HOST_HINT)
+    name, port = _split_address(address, default_port)
+    if port == 0:
+        msg = "OLLAMA_HOST: is of port 0, expected the port that Ollama listens on"
+        raise ToolError(msg, hint=HOST_HINT)
+    # Cleaned as Go's URL.JoinPath does.
+    prefix = posixpath.normpath(f"/{quote(path, errors='surrogateescape')}").strip("/")
+    return f"{scheme.lower()}://{_reachable(name)}:{port}" + (f"/{prefix}" if prefix else "")
+
+
+def _split_address(text: str, default_port: int) -> tuple[str, int]:
+    """Split `host:port` as Go's net.SplitHostPort does, and fall back as Ollama does."""
+    both = re.fullmatch(r"(?:\[([^\[\]]*)\]|([^\[\]:]*)):([^\[\]:]*)", text)
+    if both is None:
+        return text.strip("[]") if _parse_ip(text.strip("[]")) else text, default_port
+    port = both[3]
+    if re.fullmatch(r"[+-]?0*[0-9]{1,5}", port) and 0 <= int(port) <= HIGHEST_PORT:
+        return both[1] or both[2] or "", int(port)
+    _warn_of_port(port, default_port)
+    return both[1] or both[2] or "", default_port
+
+
+@functools.cache
+def _warn_of_port(port: str, default_port: int) -> None:
+    """Say once that a port is none."""
+    said = "OLLAMA_HOST: %r is no port, expected 1 to %d; %d is taken, as Ollama does"
+    log.warning(said, port, HIGHEST_PORT, default_port)
+
+
+def _reachable(name: str) -> str:
+    """Write a host as it stands in a URL; this machine's own for what means any address."""
+    ip = _parse_ip(name or "127.0.0.1")
+    if ip is not None and ip.is_unspecified:
+        ip = ipaddress.ip_address("127.0.0.1" if ip.version == 4 else "::1")
+    if ip is not None:
+        return f"[{ip}]" if ip.version == 6 else str(ip)
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        msg = f"OLLAMA_HOST: {name!r} is no host, expected an address or a name"
+        raise ToolError(msg, hint=HOST_HINT)
+    return "localhost" if name.lower() == "localhost." else name
+
+
+def _parse_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Parse an address, one that is mapped into IPv6 as what it is; None where it is a name."""
+    try:
+        ip = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(ip, "ipv4_mapped", None) or ip
 
 
 def is_loopback(url: str) -> bool:
-    """Say whether an address is this machine's own."""
+    """Say whether an address is this machine's own: localhost, or loopback and nothing else."""
     name = urlsplit(url).hostname or ""
-    return name in ("localhost", "::1") or name.startswith("127.")
+    if name in ("localhost", "localhost."):
+        return True
+    if ip := _parse_ip(name):
+        return ip.is_loopback
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(name, None)}
+    except (OSError, UnicodeError):
+        return False
+    return bool(found) and all(ip is not None and ip.is_loopback for ip in map(_parse_ip, found))
+
+
+def is_same_daemon(url: str, other: str) -> bool:
+    """Say whether two addresses are one daemon's; all of this machine's own, at one port, are."""
+    return url == other or _place(url) == _place(other)
+
+
+def _place(url: str) -> tuple[str, int | None, str]:
+    parts = urlsplit(url)
+    return "" if is_loopback(url) else parts.netloc.lower(), parts.port, parts.path
+
+
+def normalize(model: str) -> str:
+    """Write a model's name whole and in lower case, by which two of one model are equal.
+
+    Ollama ignores case, and fills in what is left out. The parts and their defaults are those of
+    types/model/name.go in github.com/ollama/ollama 0.34.2.
+    """
+    path, _, last = model.rpartition("/")
+    name, _, tag = last.partition(":")
+    registry, _, namespace = path.rpartition("/")
+    parts = (registry or DEFAULT_REGISTRY, namespace or DEFAULT_NAMESPACE, name)
+    return f"{'/'.join(parts)}:{tag or DEFAULT_TAG}".lower()
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A model as the daemon lists it.
+
+    Attributes:
+        name: Its name, in the case that it was made with.
+        digest: Its digest.
+
+    """
+
+    name: str
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -83,16 +200,38 @@ class Daemon:
             response = client.post("/api/show", json={"model": model})
             return None if response.status_code == httpx.codes.NOT_FOUND else _answer(response, f"{self.url}/api/show")
 
+    def models(self) -> list[Listed]:
+        """List the models it has."""
+        with self._client() as client:
+            answer = _answer(client.get("/api/tags"), f"{self.url}/api/tags")
+        try:
+            return [Listed(entry["name"], entry["digest"]) for entry in answer["models"]]
+        except (KeyError, TypeError):
+            msg = f"{self.url}/api/tags: answers something else, expected a list of models"
+            raise ToolError(msg) from None
+
+    def find(self, model: str) -> Listed | None:
+        """Find a model, however its name is written; None when there is none.
+
+        Raises:
+            ToolError: It has two whose names Ollama takes for one.
+
+        """
+        found = [listed for listed in self.models() if normalize(listed.name) == normalize(model)]
+        if len(found) > 1:
+            names = " and ".join(listed.name for listed in found)
+            msg = f"{self.url}: has {names}, expected one: Ollama takes the names for one model"
+            raise ToolError(msg, hint=f"remove them with `ollama rm {model}`, once for each")
+        return found[0] if found else None
+
     def digest(self, model: str) -> str | None:
         """Give a model's digest; None when there is none of that name."""
-        with self._client() as client:
-            models = _answer(client.get("/api/tags"), f"{self.url}/api/tags")["models"]
-        return next((entry["digest"] for entry in models if entry["name"] == model), None)
+        found = self.find(model)
+        return found.digest if found else None
 
     def names(self) -> list[str]:
-        """Name the models it has."""
-        with self._client() as client:
-            return [entry["name"] for entry in _answer(client.get("/api/tags"), f"{self.url}/api/tags")["models"]]
+        """Name the models it has, in the case that they were made with."""
+        return [listed.name for listed in self.models()]
 
     def upload(self, path: Path, sha256: str) -> None:
         """Send a file, unless the daemon has it."""
@@ -121,10 +260,18 @@ class Daemon:
                 if "error" in status:
                     raise ToolError(f"{self.url}/api/create: {status['error']}, expected it to take {body['model']}")
 
+    def copy(self, source: str, target: str) -> None:
+        """Give a model another name too, with the same digest, in place of what had that name."""
+        with self._client() as client:
+            response = client.post("/api/copy", json={"source": source, "destination": target})
+            _answer(response, f"{self.url}/api/copy")
+
     def delete(self, model: str) -> None:
         """Delete a model, if it is there."""
         with self._client() as client:
-            client.request("DELETE", "/api/delete", json={"model": model})
+            response = client.request("DELETE", "/api/delete", json={"model": model})
+            if response.status_code != httpx.codes.NOT_FOUND:
+                _answer(response, f"{self.url}/api/delete")
 
     def rendered_prompt(self, model: str, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None, route: str = "/api/chat") -> str:
         """Ask for the text it would give the model, without generating.
@@ -170,7 +317,7 @@ def connect(*, allow_remote: bool) -> Daemon:
     try:
         response = httpx.get(f"{url}/api/version", timeout=CONNECT_WAIT_S, trust_env=False, verify=_tls())
         version = str(response.json()["version"])
-    except httpx.HTTPError:
+    except (httpx.HTTPError, httpx.InvalidURL):
         msg = f"{url}: does not answer, expected Ollama"
         raise ToolError(msg, hint="start it with `ollama serve` (or `just serve`), or set OLLAMA_HOST") from None
     except (ValueError, KeyError, TypeError):
