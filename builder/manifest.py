@@ -8,8 +8,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-# The name in Ollama: types/model/name.go of github.com/ollama/ollama 0.34.2 allows 80 characters.
-MODEL_PATTERN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,79}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,79})?")
+# The name in Ollama, `[[host/]namespace/]model[:tag]`: types/model/name.go of
+# github.com/ollama/ollama 0.34.2.
+MODEL_PATTERN = re.compile(
+    r"(?:(?:[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}/)?"  # host
+    r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}/)?"  # namespace
+    r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}"  # model
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}))?"
+)
+# Where internal/modelref/modelref.go of the same reads a place into the tag: `nova:local` is
+# shown and deleted as `nova`, and `nova:cloud` is another machine's.
+PLACE_PATTERN = re.compile(r"local|cloud|.*-cloud", re.IGNORECASE)
 LANGUAGE_PATTERN = re.compile(r"[a-z]{2,3}")
 
 Text = Annotated[str, Field(min_length=1)]
@@ -20,7 +29,7 @@ TextByLanguage = Text | dict[str, Text]
 
 def _inside_folder(path: str) -> str:
     """Refuse a path that leaves the persona's own folder."""
-    if Path(path).is_absolute() or ".." in Path(path).parts:
+    if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
         msg = f"{path!r} leaves the persona's folder, expected a path inside it"
         raise ValueError(msg)
     return path
@@ -28,8 +37,14 @@ def _inside_folder(path: str) -> str:
 
 def _is_model_name(name: str) -> str:
     """Refuse what Ollama would not take as a model's name."""
-    if not MODEL_PATTERN.fullmatch(name):
-        msg = f"{name!r} is not a name Ollama takes, expected lower-case letters, digits, '_', '.', '-' and an optional ':tag'"
+    match = MODEL_PATTERN.fullmatch(name)
+    if match is None:
+        form = "model, namespace/model or host/namespace/model, and an optional ':tag'"
+        form += ", each of letters, digits, '_', '.' and '-'"
+        msg = f"{name!r} is not a name Ollama takes, expected {form}"
+        raise ValueError(msg)
+    if PLACE_PATTERN.fullmatch(match["tag"] or ""):
+        msg = f"{name!r} has a tag that tells Ollama where a model runs, expected another tag"
         raise ValueError(msg)
     return name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -31,7 +32,7 @@ class Persona(Table):
     def model(self) -> str:
         """The name in Ollama, always with a tag."""
         name = self.manifest.ollama.model or self.name
-        return name if ":" in name else f"{name}:latest"
+        return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
     @property
     def data_files(self) -> list[Path]:
@@ -46,16 +47,15 @@ def read(folder: Path) -> Persona:
         ManifestError: Anything about the name, the folder or the manifest is wrong; all of it at once.
 
     """
-    if not NAME_PATTERN.fullmatch(folder.name):
-        shown = folder.name if len(folder.name) <= 40 else folder.name[:40] + "…"
-        msg = f"{shown!r} is not a persona's name, expected up to 80 lower-case letters, digits, '-', '_' or '.'"
-        raise ManifestError(msg)
+    check_name(folder.name)
     path = folder / MANIFEST
+    _check_inside(folder.parent, folder, hint="copy the folder there, or link to another in it")
     if not path.is_file():
         others = sorted(other.parent.name for other in folder.parent.glob(f"*/{MANIFEST}"))
         close = difflib.get_close_matches(folder.name, others, 1)
         what = f"{path}: no such file, expected a manifest" + (f"; did you mean '{close[0]}'?" if close else "")
         raise ManifestError(what, hint=f"the personas here are: {', '.join(others)}" if others else "add personas/NAME/persona.toml")
+    _check_inside(folder, path, hint="copy the file into the persona's folder")
     try:
         text = files.read_text(path)
     except ValueError as error:
@@ -71,15 +71,41 @@ def read(folder: Path) -> Persona:
     except ValidationError as error:
         raise ManifestError(*(_sentence(path, text, problem) for problem in error.errors())) from None
     persona = Persona(name=folder.name, folder=folder, manifest=manifest)
-    problems = [f"{file}: a link that leaves {folder}" for file in persona.data_files if file.is_symlink() and not file.resolve().is_relative_to(folder.resolve())]
-    if problems:
-        raise ManifestError(*problems, hint="copy the file into the persona's folder")
+    _check_inside(folder, *persona.data_files, hint="copy the file into the persona's folder")
     return persona
+
+
+def check_name(name: str) -> str:
+    """Give back a persona's name, checked.
+
+    Raises:
+        ManifestError: It is none.
+
+    """
+    if not NAME_PATTERN.fullmatch(name):
+        shown = name if len(name) <= 40 else name[:40] + "…"
+        expected = "up to 80 lower-case letters, digits, '-', '_' or '.'"
+        msg = f"{shown!r} is not a persona's name, expected {expected}"
+        raise ManifestError(msg)
+    return name
+
+
+def _check_inside(folder: Path, *paths: Path, hint: str) -> None:
+    """Refuse what a link, anywhere on the way, leads out of a folder; the folder may be a link."""
+    outside = [path for path in paths if not _real(path).is_relative_to(_real(folder))]
+    if outside:
+        problems = (f"{path}: a link that leaves {folder}, expected it inside" for path in outside)
+        raise ManifestError(*problems, hint=hint)
 
 
 def find(root: Path) -> list[str]:
     """Name the personas below a folder, in alphabetical order."""
     return sorted(path.parent.name for path in root.glob(f"*/{MANIFEST}"))
+
+
+def _real(path: Path) -> Path:
+    """Follow every link; Path.resolve raises a RuntimeError where links go round in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def _sentence(path: Path, text: str, problem: Any) -> str:

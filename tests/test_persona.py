@@ -5,6 +5,8 @@ import pytest
 from builder import persona
 from builder.errors import ManifestError
 
+IDENTITY = '[identity]\nname = "X"\nauthor = "Y"\n'
+
 
 def write(folder, text):
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,24 +67,110 @@ def test_broken_toml_has_its_line(project):
         persona.read(folder)
 
 
-def test_files_stay_inside(project):
+@pytest.mark.parametrize("file", ["../x.jsonl", "/etc/passwd", "x\\u0000.jsonl"])
+def test_files_stay_inside(project, file):
     """A data file outside the persona's folder is refused."""
-    folder = write(project / "personas" / "p", '[identity]\nname = "X"\nauthor = "Y"\n[data]\nfiles = ["../x.jsonl"]\n')
+    folder = write(project / "personas" / "p", f'{IDENTITY}[data]\nfiles = ["{file}"]\n')
 
     with pytest.raises(ManifestError, match="leaves the persona's folder"):
         persona.read(folder)
 
 
-@pytest.mark.parametrize("key", ["seed", "lora_seed"])
-def test_a_seed_is_one_that_training_takes(project, key):
-    """Seeds have 32 bits and no sign, as numpy's do: another is told before anything is trained."""
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [("x.jsonl", "outside/x.jsonl"), ("in", "outside"), ("in", "../p-else")],
+)
+def test_links_stay_inside(project, link, target):
+    """Data that a link leads out of the folder is refused, also by a folder on the way."""
+    for outside in (project / "outside", project / "personas" / "p-else"):
+        outside.mkdir()
+        (outside / "x.jsonl").write_text("{}\n")
+    file = "x.jsonl" if link == "x.jsonl" else f"{link}/x.jsonl"
+    folder = write(project / "personas" / "p", f'{IDENTITY}[data]\nfiles = ["{file}"]\n')
+    (folder / link).symlink_to(target if target.startswith("..") else project / target)
 
-    def read(value):
-        text = f'[identity]\nname = "X"\nauthor = "Y"\n[training]\n{key} = {value}\n'
-        return persona.read(write(project / "personas" / "p", text))
+    with pytest.raises(ManifestError, match="a link that leaves") as caught:
+        persona.read(folder)
+    assert str(folder / file) in str(caught.value)
 
-    for value in (0, 2**32 - 1):
-        assert getattr(read(value).manifest.training, key) == value
-    for value in (-1, 2**32):
-        with pytest.raises(ManifestError, match=rf"toml:5: training\.{key}: is {value}, expected"):
-            read(value)
+
+def test_links_inside_are_followed(project):
+    """Links within the folder are fine, as is one that leads round in a circle until it is read."""
+    text = f'{IDENTITY}[data]\nfiles = ["here/x.jsonl", "round"]\n'
+    folder = write(project / "personas" / "p", text)
+    (folder / "rows").mkdir()
+    (folder / "here").symlink_to("rows")
+    (folder / "round").symlink_to("round")
+
+    assert persona.read(folder).data_files == [folder / "here" / "x.jsonl", folder / "round"]
+
+
+def test_a_manifest_is_the_folders_own(project):
+    """A manifest that is a link out of the persona's folder is refused."""
+    other = write(project / "other", IDENTITY)
+    folder = project / "personas" / "p"
+    folder.mkdir()
+    (folder / "persona.toml").symlink_to(other / "persona.toml")
+
+    with pytest.raises(ManifestError, match=r"p/persona\.toml: a link that leaves"):
+        persona.read(folder)
+
+
+def test_a_persona_stays_in_personas(project):
+    """A persona's folder may be a link within personas/, not out of it: a build writes there."""
+    write(project / "other", IDENTITY)
+    write(project / "personas" / "p", IDENTITY)
+    (project / "personas" / "q").symlink_to("p")
+    (project / "personas" / "out").symlink_to(project / "other")
+    (project / "linked").symlink_to("personas")
+
+    assert persona.read(project / "personas" / "q").model == "q:latest"
+    assert persona.read(project / "linked" / "p").model == "p:latest"
+    with pytest.raises(ManifestError, match=r"personas/out: a link that leaves .*/personas, "):
+        persona.read(project / "personas" / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("nova", "nova:latest"),
+        ("Nova:7B", "Nova:7B"),
+        ("ana/luma", "ana/luma:latest"),
+        ("ana/luma:7b", "ana/luma:7b"),
+        ("localhost:5000/ana/luma", "localhost:5000/ana/luma:latest"),
+        ("registry.ollama.ai/library/nova:latest", "registry.ollama.ai/library/nova:latest"),
+        ("nova-cloud", "nova-cloud:latest"),
+    ],
+)
+def test_a_models_name_has_a_tag(project, name, model):
+    """A name in Ollama may have a namespace and a registry, for a push, and always has a tag."""
+    folder = write(project / "personas" / "p", f'{IDENTITY}[ollama]\nmodel = "{name}"\n')
+
+    assert persona.read(folder).model == model
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "is not a name Ollama takes"),
+        ("ana//luma", "is not a name Ollama takes"),
+        ("/luma", "is not a name Ollama takes"),
+        ("luma/", "is not a name Ollama takes"),
+        ("luma:", "is not a name Ollama takes"),
+        ("a.b/luma", "is not a name Ollama takes"),
+        ("a/b/c/luma", "is not a name Ollama takes"),
+        ("https://box/ana/luma", "is not a name Ollama takes"),
+        ("luma@sha256:00", "is not a name Ollama takes"),
+        ("x" * 81, "is not a name Ollama takes"),
+        ("luma:cloud", "has a tag that tells Ollama where a model runs"),
+        ("luma:Local", "has a tag that tells Ollama where a model runs"),
+        ("luma:7b-cloud", "has a tag that tells Ollama where a model runs"),
+    ],
+)
+def test_a_models_name_is_one_that_ollama_takes(project, name, said):
+    """What Ollama would refuse, or take for a model of another place, is refused with its line."""
+    folder = write(project / "personas" / "p", f'{IDENTITY}[ollama]\nmodel = "{name}"\n')
+
+    with pytest.raises(ManifestError, match=said) as caught:
+        persona.read(folder)
+    assert "persona.toml:5: ollama.model" in str(caught.value)
