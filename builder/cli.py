@@ -78,7 +78,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _job(name: str, options: argparse.Namespace) -> Job:
+def _name_of(typed: str) -> str:
+    """Read NAME, or personas/NAME as a shell completes it, as the name of a folder in personas/.
+
+    Raises:
+        ManifestError: It is another path, or no persona's name.
+
+    """
+    name = typed.rstrip("/").removeprefix("personas/")
+    if "/" in name:
+        msg = f"{typed!r:.60} is a path, expected the name of a folder in personas/"
+        raise ManifestError(msg)
+    return persona.check_name(name)
+
+
+def _job(typed: str, options: argparse.Namespace) -> Job:
+    name = _name_of(typed)
     read = persona.read(ROOT / "personas" / name)
     flags = {key: getattr(options, key) for key in Options.__dataclass_fields__ if hasattr(options, key)}
     return Job(read, ROOT / "build" / name, ROOT / "Modelfile.j2", Options(**flags))
@@ -99,7 +114,7 @@ def _build(options: argparse.Namespace, console: Console) -> int:
             failed.append(name)
             continue
         if result.endswith("Modelfile"):
-            console.notes(_without_ollama(name))
+            console.notes(_without_ollama(_name_of(name)))
         print(result, flush=True)  # noqa: T201 — the result
     if failed and len(options.names) > 1:
         console.notes([f"failed: {', '.join(failed)}"])
@@ -146,7 +161,7 @@ def _chat(options: argparse.Namespace, console: Console) -> int:
     job = _job(options.name, options)
     if not job.gguf.exists():
         msg = f"{job.gguf}: is not there, expected a finished build"
-        raise ToolError(msg, hint=f"just build {options.name}")
+        raise ToolError(msg, hint=f"just build {job.persona.name}")
     talk.talk(job, options.question, console)
     return DONE
 
@@ -158,7 +173,7 @@ def _gates(options: argparse.Namespace, console: Console) -> int:
     job = _job(options.name, options)
     if not job.gguf.exists() or not job.reference.exists():
         msg = f"{job.gguf}: is not there, expected a finished build"
-        raise ToolError(msg, hint=f"just build {options.name}")
+        raise ToolError(msg, hint=f"just build {job.persona.name}")
     console.started("gates", ["the whole table"])
     out = job.build / "gates.json"
     run_in_child(cast("Stage", examination), job, out, job.build / "logs" / "gates.log")
@@ -178,10 +193,7 @@ def _clean(options: argparse.Namespace, console: Console) -> int:
             size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
             print(f"{folder.name}\t{size_bytes / 1e9:.2f} GB")  # noqa: T201 — the result
         return DONE
-    for name in options.names:
-        if not persona.NAME_PATTERN.fullmatch(name):
-            msg = f"{name!r} is not a persona's name"
-            raise ManifestError(msg)
+    for name in map(_name_of, options.names):
         folder = ROOT / "build" / name
         if folder.is_dir():
             with pipeline.locked(folder):

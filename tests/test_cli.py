@@ -31,7 +31,7 @@ def test_no_name_lists_the_personas(luma):
     assert "usage: just build NAME..." in done.stderr
 
 
-@pytest.mark.parametrize("name", ["a/b", "../luma", "Luma", "x" * 200, "nobody"])
+@pytest.mark.parametrize("name", ["a/b", "../luma", "Luma", "/", "x" * 200, "nobody"])
 @pytest.mark.parametrize("command", ["build", "why", "show", "chat"])
 def test_a_name_that_is_none_ends_with_1(luma, command, name):
     """Each command refuses a name that is no persona's, in one sentence, and writes nothing."""
@@ -41,6 +41,37 @@ def test_a_name_that_is_none_ends_with_1(luma, command, name):
     assert done.returncode == 1
     assert done.stderr.count("error: ") == 1
     assert not (root / "build").exists()
+
+
+@pytest.mark.parametrize("typed", ["../personas/luma", "./luma", "personas/a/luma", "FULL"])
+@pytest.mark.parametrize("command", ["build", "why", "show", "chat", "gates", "clean"])
+def test_a_name_is_no_path(luma, capsys, command, typed):
+    """A path is no name, in one sentence, whatever lies there, and nothing is written."""
+    root = luma.parent.parent
+    before = sorted(root.rglob("*"))
+
+    assert cli.main([command, typed.replace("FULL", str(luma))]) == cli.MENDABLE
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert printed.err.endswith("is a path, expected the name of a folder in personas/\n")
+    assert len(printed.err.splitlines()) == 1
+    assert sorted(root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("typed", ["luma", "luma/", "personas/luma", "personas/luma/"])
+def test_a_name_may_be_completed_by_a_shell(luma, capsys, typed):
+    """What a shell makes of a name is that name: the same build, and the same hint."""
+    build = luma.parent.parent / "build" / "luma"
+    build.mkdir(parents=True)
+
+    assert cli.main(["why", typed]) == cli.DONE
+    assert capsys.readouterr().out.startswith("base      never built\n")
+    assert cli.main(["chat", typed]) == cli.MENDABLE
+    assert capsys.readouterr().err.endswith("hint: just build luma\n")
+    assert cli.main(["clean", typed]) == cli.DONE
+    assert not build.exists()
+    assert luma.exists()
 
 
 def test_the_first_lines_can_be_taken_alone(luma):
