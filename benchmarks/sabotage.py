@@ -220,13 +220,16 @@ def _older_blob(job: Job) -> None:
         file.write(b"\0" * 64)
     daemon = ollama.connect(allow_remote=False)
     daemon.upload(older, files.sha256(older))
-    create = ollama.Daemon.create
+    true = register._verify  # noqa: SLF001 — the fault's place
 
-    def swapped(self: ollama.Daemon, body: dict[str, Any]) -> None:
-        other = {**body, "files": {"model.gguf": f"sha256:{files.sha256(older)}"}}
-        create(self, other if register.TEMPORARY not in body["model"] else body)
+    def swapped(*arguments: Any, **options: Any) -> list[dict[str, Any]]:
+        compared = true(*arguments, **options)
+        _, _, name, served = arguments
+        body = register._body(served, files.sha256(older))  # noqa: SLF001 — likewise
+        daemon.create({**body, "model": name})
+        return compared
 
-    with mock.patch.object(ollama.Daemon, "create", swapped):
+    with mock.patch.object(register, "_verify", swapped):
         register.run(job, job.receipt)
 
 

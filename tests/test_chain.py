@@ -1,5 +1,6 @@
 """The chain on the real embedded base: train, export, ask, register."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,11 +11,13 @@ import time
 from dataclasses import replace
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
-from builder import modelfile, ollama
+from builder import files, modelfile, ollama
 from builder.errors import GateError, ToolError
 from builder.llama import Answer
+from builder.stage import Options
 from builder.stages import register
 from tests.conftest import LENIENT, NO_OLLAMA, OLLAMA, ROOT, find_port, job_of, run_persona, serve
 
@@ -178,32 +181,334 @@ def test_another_template_is_caught(short, tmp_path, monkeypatch):
     assert ollama.connect(allow_remote=False).names() == []
 
 
-@pytest.mark.usefixtures("served")
-def test_a_model_made_by_hand_is_not_replaced(short, tmp_path):
-    """A name that this build did not register is refused without --replace."""
+def make_by_hand(job, name):
+    """Make a model of the same file as a person would, with a system text of their own."""
+    daemon = ollama.connect(allow_remote=False)
+    sha256 = files.sha256(job.gguf)
+    daemon.upload(job.gguf, sha256)
+    blobs = {"by-hand.gguf": f"sha256:{sha256}"}
+    daemon.create({"model": name, "files": blobs, "system": f"Made by hand as {name}."})
+    return daemon.find(name)
+
+
+def copy_by_hand(daemon, model, name):
+    """Give a model made by hand another name too."""
+    daemon.copy(model.name, name)
+    return daemon.find(name)
+
+
+def named(job, model, *, system=None, **options):
+    """Let a job register its persona under a name, and with a system text."""
+    manifest = job.persona.manifest
+    changed = manifest.ollama.model_copy(update={"model": model, "system": system})
+    manifest = manifest.model_copy(update={"ollama": changed})
+    changed = job.persona.model_copy(update={"manifest": manifest})
+    return replace(job, persona=changed, options=Options(**options))
+
+
+def publish(job):
+    """Register, and put the receipt where a build does."""
+    out = job.build / "new.json"
+    register.run(job, out)
+    out.rename(job.receipt)
+
+
+class Killed(BaseException):
+    """Stands for the end of a process: nothing that it would still do is done."""
+
+
+@pytest.fixture
+def kill(monkeypatch):
+    """Give a function that registers, and is killed at a request that follows the create."""
+
+    def run(job, method, model, *, after):
+        is_created = is_dead = False
+
+        def watch(name, request):
+            def call(*arguments):
+                nonlocal is_created, is_dead
+                is_created = is_created or name == "create"
+                about = arguments[-1]["model"] if name == "create" else arguments[-1]
+                is_last = is_created and name == method and about.startswith(model)
+                if is_last and after:
+                    request(*arguments)
+                is_dead = is_dead or is_last
+                if is_dead:
+                    raise Killed
+                return request(*arguments)
+
+            return call
+
+        with monkeypatch.context() as patch:
+            for name in ("create", "copy", "delete", "find"):
+                patch.setattr(ollama.Daemon, name, watch(name, getattr(ollama.Daemon, name)))
+            with pytest.raises(Killed):
+                register.run(job, job.build / "new.json")
+
+    return run
+
+
+@pytest.fixture
+def unverified(monkeypatch):
+    """Leave out what a registration compares, which other tests are about."""
+    monkeypatch.setattr(register, "_verify", lambda *_, **__: [])
+
+
+@pytest.mark.usefixtures("served", "unverified")
+@pytest.mark.parametrize(
+    ("made", "model"),
+    [
+        ("luma", "luma"),
+        ("Nova", "nova"),
+        ("nova:Latest", "registry.ollama.ai/library/NOVA"),
+        ("Ana/precious:7b", "ana/precious:7B"),
+    ],
+)
+def test_a_model_made_by_hand_is_not_replaced(short, tmp_path, monkeypatch, made, model):
+    """A name that this build did not register is refused without --replace, in whatever case it is.
+
+    That is before anything is sent. With it the name is taken as the daemon has it, and is this
+    build's own from then on, until somebody makes another model of the name.
+    """
+    job = named(registered_job(short[0], tmp_path), model)
+    by_hand = make_by_hand(job, made)
+    refused = f"has a {by_hand.name} that this build did not register"
+
+    with monkeypatch.context() as patch:
+        patch.delattr(ollama.Daemon, "upload")
+        with pytest.raises(ToolError, match=refused):
+            register.run(job, job.receipt)
+    assert ollama.connect(allow_remote=False).models() == [by_hand]
+
+    publish(named(job, model, replace=True))
+    assert ollama.connect(allow_remote=False).names() == [by_hand.name]
+    assert register.health(job) is None
+    publish(job)
+    make_by_hand(job, model)
+    assert register.health(job) == f"{job.persona.model} was changed in Ollama"
+    with pytest.raises(ToolError, match=refused):
+        register.run(job, job.receipt)
+    ollama.connect(allow_remote=False).delete(made)
+    assert register.health(job) == f"Ollama no longer has {job.persona.model}"
+
+
+@pytest.mark.usefixtures("served", "unverified")
+def test_a_model_made_by_hand_while_one_is_verified_is_not_replaced(short, tmp_path, monkeypatch):
+    """A name that somebody takes between the first look and the last is refused."""
     job = registered_job(short[0], tmp_path)
-    register.run(job, job.receipt)
-    job.receipt.unlink()
-    (job.work / register.CLAIM).unlink()
+    by_hand = []
+
+    def verify(*_, **__):
+        by_hand.append(make_by_hand(job, "Luma"))
+        return []
+
+    monkeypatch.setattr(register, "_verify", verify)
+
+    with pytest.raises(ToolError, match="has a Luma:latest that this build did not register"):
+        register.run(job, job.receipt)
+    assert ollama.connect(allow_remote=False).models() == by_hand
+
+
+@pytest.mark.usefixtures("served")
+def test_a_model_changed_while_it_is_verified_is_not_named(short, tmp_path, monkeypatch):
+    """The name is given to what was verified; where that was changed, nobody gets the name."""
+    job = registered_job(short[0], tmp_path)
+
+    def verify(_job, _daemon, name, *_, **__):
+        make_by_hand(job, name)
+        return []
+
+    monkeypatch.setattr(register, "_verify", verify)
+
+    with pytest.raises(GateError, match="luma:latest: was changed while it was verified"):
+        register.run(job, job.receipt)
+    assert ollama.connect(allow_remote=False).names() == []
+
+
+@pytest.mark.usefixtures("served", "unverified")
+@pytest.mark.parametrize(
+    "point",
+    [
+        ("create", "persona-unverified:", "before"),
+        ("create", "persona-unverified:", "after"),
+        ("copy", "persona-replaced:", "before"),
+        ("copy", "persona-replaced:", "after"),
+        ("copy", "luma:", "after"),
+        ("delete", "persona-unverified:", "after"),
+    ],
+)
+def test_a_kill_loses_nothing_and_leaves_nothing(short, tmp_path, kill, point):
+    """Wherever a build is killed, the name serves the older model or the newer, never nothing.
+
+    The next build goes on without --replace, and removes what the killed one made. Models made by
+    hand stay: of names that look temporary, and of a name that the persona is given after the kill.
+    """
+    job = registered_job(short[0], tmp_path)
+    publish(job)
+    daemon = ollama.connect(allow_remote=False)
+    older = daemon.digest("luma")
+    by_hand = [make_by_hand(job, name) for name in ("luma-being-proved", "precious")]
+    by_hand += [copy_by_hand(daemon, by_hand[0], "persona-unverified")]
+
+    method, model, when = point
+    kill(named(job, "luma", system="Answer briefly."), method, model, after=when == "after")
+    newer = daemon.digest("luma")
+    assert newer is not None
+    assert (newer != older) is (method == "delete" or model == "luma:")
+    with pytest.raises(ToolError, match="has a precious:latest that this build did not register"):
+        register.run(named(job, "precious"), job.receipt)
+
+    publish(named(job, "luma", system="Answer at length."))
+    assert daemon.digest("luma") not in (older, newer)
+    daemon.delete("luma")
+    assert sorted(daemon.names()) == sorted(model.name for model in by_hand)
+    assert [daemon.find(model.name) for model in by_hand] == by_hand
+
+
+@pytest.mark.usefixtures("served", "unverified")
+@pytest.mark.parametrize("after", [False, True])
+def test_a_claim_is_for_one_model_of_one_daemon(short, tmp_path, kill, after):
+    """What a kill leaves opens a name to the model that was put there alone.
+
+    A model that is made by hand under the name, before the next try, is refused; so is any where
+    the claim is for another daemon, whose temporary models are none of this one's.
+    """
+    job = registered_job(short[0], tmp_path)
+    kill(job, "copy", "luma:", after=after)
+    daemon = ollama.connect(allow_remote=False)
+    (temporary,) = (name for name in daemon.names() if name.startswith("persona-unverified:"))
+    by_hand = make_by_hand(job, "luma")
+
+    (claim,) = job.work.parent.glob(f"{register.CLAIMS}/*.json")
+    text = claim.read_text()
+    claim.write_text(text.replace(daemon.url, "http://192.0.2.7:11434"))
+    with pytest.raises(ToolError, match="that this build did not register"):
+        register.run(job, job.receipt)
+    assert daemon.find(temporary) is not None
+
+    claim.write_text(text)
+    with pytest.raises(ToolError, match="that this build did not register"):
+        register.run(job, job.receipt)
+    assert daemon.models() == [by_hand]
+    assert not claim.exists()
+
+
+@pytest.mark.usefixtures("served", "unverified")
+def test_a_claim_deletes_no_other_name(short, tmp_path, kill):
+    """A claim whose temporary model is none of a build's is not read, and deletes nothing."""
+    job = registered_job(short[0], tmp_path)
+    kill(job, "create", "persona-unverified:", after=False)
+    (claim,) = job.work.parent.glob(f"{register.CLAIMS}/*.json")
+    claim.write_text(json.dumps({**json.loads(claim.read_text()), "unverified": "precious"}))
+    make_by_hand(job, "precious")
+
+    publish(job)
+    assert sorted(ollama.connect(allow_remote=False).names()) == ["luma:latest", "precious:latest"]
+
+
+@pytest.mark.usefixtures("served", "unverified")
+def test_a_copy_made_by_hand_is_not_ours(short, tmp_path):
+    """A build's own model under a name that a person copied it to is that person's."""
+    job = registered_job(short[0], tmp_path)
+    publish(job)
+    daemon = ollama.connect(allow_remote=False)
+    by_hand = copy_by_hand(daemon, daemon.find("luma"), "precious")
+
+    with pytest.raises(ToolError, match="has a precious:latest that this build did not register"):
+        register.run(named(job, "precious", system="Answer briefly."), job.receipt)
+    assert daemon.find("precious") == by_hand
+
+
+@pytest.mark.usefixtures("served", "unverified")
+def test_a_receipt_is_for_one_daemon(short, tmp_path):
+    """A receipt owns no name in another daemon, be it the same model there."""
+    job = registered_job(short[0], tmp_path)
+    publish(job)
+    receipt = json.loads(job.receipt.read_text())
+    (claim,) = job.work.parent.glob(f"{register.CLAIMS}/*.json")
+    claim.unlink()
+    job.receipt.write_text(json.dumps({**receipt, "url": "http://192.0.2.7:11434"}))
 
     with pytest.raises(ToolError, match="that this build did not register"):
         register.run(job, job.receipt)
-    register.run(registered_job(short[0], tmp_path / "other", replace=True), job.receipt)
 
 
-@pytest.mark.usefixtures("served")
-def test_a_name_taken_before_a_kill_is_ours(short, tmp_path, monkeypatch):
-    """A build that ends between taking the name and its receipt is gone on with, without --replace."""
+@pytest.mark.usefixtures("served", "unverified")
+def test_a_receipt_must_be_there_for_a_name_to_be_ours(short, tmp_path):
+    """A build that ends between the name and its receipt is gone on with, without --replace."""
     job = registered_job(short[0], tmp_path)
-    with monkeypatch.context() as patch:
-        patch.setattr(register, "_check_same", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            register.run(job, job.receipt)
+    register.run(job, job.build / "lost.json")
 
-    assert not job.receipt.exists()
-    assert ollama.connect(allow_remote=False).names() == ["luma:latest"]
-    register.run(job, job.receipt)
+    publish(job)
     assert register.health(job) is None
+
+
+@pytest.mark.usefixtures("served", "unverified")
+def test_a_name_that_cannot_be_given_keeps_its_model(short, tmp_path, monkeypatch):
+    """Where Ollama fails in taking a name, and what had it is gone, that is put back."""
+    job = registered_job(short[0], tmp_path)
+    publish(job)
+    daemon = ollama.connect(allow_remote=False)
+    older, copy = daemon.models(), ollama.Daemon.copy
+
+    def copy_without_room(self, source, target):
+        if source.startswith("persona-unverified:"):
+            self.delete(target)
+            raise ToolError("no space left on device")
+        copy(self, source, target)
+
+    monkeypatch.setattr(ollama.Daemon, "copy", copy_without_room)
+    with pytest.raises(ToolError, match="no space left"):
+        register.run(named(job, "luma", system="Answer briefly."), job.receipt)
+    assert daemon.models() == older
+    assert register.health(job) is None
+
+
+@pytest.mark.usefixtures("served", "unverified")
+def test_what_is_replaced_is_freed(short, tmp_path):
+    """A model that has lost its name leaves none of its files in Ollama."""
+    job = registered_job(short[0], tmp_path)
+    texts = ("Answer briefly.", "Answer at length.")
+    for text in texts:
+        publish(named(job, "luma", system=text))
+
+    blobs = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+    url = ollama.connect(allow_remote=False).url
+    there = [httpx.head(f"{url}/api/blobs/sha256:{blob}").status_code for blob in blobs]
+    assert there == [404, 200]
+
+
+@pytest.mark.usefixtures("served", "unverified")
+def test_a_receipt_tells_what_was_let_through(short, tmp_path):
+    """The receipt lists the gates that failed and were let through by hand, if any."""
+    job = registered_job(short[0], tmp_path)
+    for let_through in ([], ["recall", "stop"]):
+        if let_through:
+            smoke = json.loads(job.smoke.read_text())
+            job.smoke.write_text(json.dumps({**smoke, "let_through": let_through}))
+        publish(job)
+        receipt = json.loads(job.receipt.read_text())
+
+        assert (receipt["schema"], receipt["let_through"]) == (5, let_through)
+        assert receipt["model"] == "luma:latest"
+
+
+@pytest.mark.usefixtures("served", "unverified")
+@pytest.mark.parametrize("schema", [4, 6, None])
+def test_a_receipt_of_another_schema_is_told(short, tmp_path, schema):
+    """A receipt that an older or newer version wrote is not read: it says so, and owns no name."""
+    job = registered_job(short[0], tmp_path)
+    publish(job)
+    receipt = json.loads(job.receipt.read_text())
+    (claim,) = job.work.parent.glob(f"{register.CLAIMS}/*.json")
+    claim.unlink()
+    job.receipt.write_text(json.dumps({**receipt, "schema": schema}))
+
+    said = f"registered.json: says schema {schema}, expected a whole receipt of schema 5"
+    assert register.health(job).endswith(said)
+    with pytest.raises(ToolError, match="that this build did not register") as caught:
+        register.run(job, job.receipt)
+    assert said in caught.value.problems[1]
 
 
 def test_a_daemon_that_goes_away_is_an_error(short, tmp_path, monkeypatch):
@@ -215,22 +520,23 @@ def test_a_daemon_that_goes_away_is_an_error(short, tmp_path, monkeypatch):
     process = serve(store, port)
     monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{port}")
     job = registered_job(short[0], tmp_path)
-    prove = register._prove
+    verify = register._verify
 
-    def prove_without(*arguments, **options):
+    def verify_without(*arguments, **options):
         process.kill()
         process.wait()
-        return prove(*arguments, **options)
+        return verify(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(register, "_prove", prove_without)
+        patch.setattr(register, "_verify", verify_without)
         with pytest.raises(ToolError, match="went away"):
             register.run(job, job.receipt)
     assert not job.receipt.exists()
 
     again = serve(store, port)
     try:
-        assert ollama.connect(allow_remote=False).names() == ["luma-being-proved:latest"]
+        (left,) = ollama.connect(allow_remote=False).names()
+        assert left.startswith("persona-unverified:")
         register.run(job, job.receipt)
         assert ollama.connect(allow_remote=False).names() == ["luma:latest"]
     finally:
