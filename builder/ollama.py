@@ -1,38 +1,28 @@
-"""The border to the daemon: where it is, what it can, and putting a model there.
+"""The client of the daemon: what it has, and putting a model there.
 
-The `ollama` client does what it can; uploads with progress and the fields it cannot send go through
-httpx, which it brings.
+Through httpx: the `ollama` client 0.6.3 has no HEAD and no progress for uploads, and cannot send
+`requires` or `_debug_render_only`.
 """
 
 from __future__ import annotations
 
 import functools
-import ipaddress
 import json
 import logging
-import os
-import posixpath
-import re
 import shutil
-import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 import httpx
 
-from builder import files, progress, releases
+from builder import address, files, progress, releases
 from builder.errors import ToolError
 
-DEFAULT_PORT = 11434
-SCHEME_PORTS = {"http": 80, "https": 443}
-HIGHEST_PORT = 65535
 DEFAULT_REGISTRY, DEFAULT_NAMESPACE, DEFAULT_TAG = "registry.ollama.ai", "library", "latest"
-HOST_HINT = "set OLLAMA_HOST to HOST:PORT or http://HOST:PORT, or unset it for this machine's own"
 CHUNK_BYTES = 4 << 20
 CONNECT_WAIT_S = 5.0
 ANSWER_WAIT_S = 600.0
@@ -43,102 +33,6 @@ def find_binary() -> str | None:
     """Find an installed `ollama`, on PATH or built by `just ollama`."""
     built = sorted(files.cache_folder().glob("ollama-*/bin/ollama"))
     return shutil.which("ollama") or (str(built[-1]) if built else None)
-
-
-def host() -> str:
-    """Give the daemon's address as a URL, from OLLAMA_HOST as Ollama itself reads it.
-
-    The rules are those of envconfig.Host in github.com/ollama/ollama 0.34.2: `http://` alone means
-    port 80, a port that is none falls back to the default, and a path goes before every route.
-
-    Raises:
-        ToolError: OLLAMA_HOST is no address of a daemon.
-
-    """
-    text = os.environ.get("OLLAMA_HOST", "").strip().strip("\"'").strip()
-    scheme, has_scheme, rest = text.partition("://")
-    if not has_scheme:
-        scheme, rest = "http", text
-    default_port = SCHEME_PORTS.get(scheme, DEFAULT_PORT) if has_scheme else DEFAULT_PORT
-    address, _, path = rest.partition("/")
-    if scheme.lower() not in ("http", "https"):
-        msg = f"OLLAMA_HOST: is of the scheme {scheme!r}, expected http or https"
-        raise ToolError(msg, hint=HOST_HINT)
-    if "@" in address:  # not shown: it may hold a password
-        msg = "OLLAMA_HOST: holds a user name, expected an address alone"
-        raise ToolError(msg, hint=HOST_HINT)
-    name, port = _split_address(address, default_port)
-    if port == 0:
-        msg = "OLLAMA_HOST: is of port 0, expected the port that Ollama listens on"
-        raise ToolError(msg, hint=HOST_HINT)
-    # Cleaned as Go's URL.JoinPath does.
-    prefix = posixpath.normpath(f"/{quote(path, errors='surrogateescape')}").strip("/")
-    return f"{scheme.lower()}://{_reachable(name)}:{port}" + (f"/{prefix}" if prefix else "")
-
-
-def _split_address(text: str, default_port: int) -> tuple[str, int]:
-    """Split `host:port` as Go's net.SplitHostPort does, and fall back as Ollama does."""
-    both = re.fullmatch(r"(?:\[([^\[\]]*)\]|([^\[\]:]*)):([^\[\]:]*)", text)
-    if both is None:
-        return text.strip("[]") if _parse_ip(text.strip("[]")) else text, default_port
-    port = both[3]
-    if re.fullmatch(r"[+-]?0*[0-9]{1,5}", port) and 0 <= int(port) <= HIGHEST_PORT:
-        return both[1] or both[2] or "", int(port)
-    _warn_of_port(port, default_port)
-    return both[1] or both[2] or "", default_port
-
-
-@functools.cache
-def _warn_of_port(port: str, default_port: int) -> None:
-    """Say once that a port is none."""
-    said = "OLLAMA_HOST: %r is no port, expected 1 to %d; %d is taken, as Ollama does"
-    log.warning(said, port, HIGHEST_PORT, default_port)
-
-
-def _reachable(name: str) -> str:
-    """Write a host as it stands in a URL; this machine's own for what means any address."""
-    ip = _parse_ip(name or "127.0.0.1")
-    if ip is not None and ip.is_unspecified:
-        ip = ipaddress.ip_address("127.0.0.1" if ip.version == 4 else "::1")
-    if ip is not None:
-        return f"[{ip}]" if ip.version == 6 else str(ip)
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
-        msg = f"OLLAMA_HOST: {name!r} is no host, expected an address or a name"
-        raise ToolError(msg, hint=HOST_HINT)
-    return "localhost" if name.lower() == "localhost." else name
-
-
-def _parse_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Parse an address, one that is mapped into IPv6 as what it is; None where it is a name."""
-    try:
-        ip = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    return getattr(ip, "ipv4_mapped", None) or ip
-
-
-def is_loopback(url: str) -> bool:
-    """Say whether an address is this machine's own: localhost, or loopback and nothing else."""
-    name = urlsplit(url).hostname or ""
-    if name in ("localhost", "localhost."):
-        return True
-    if ip := _parse_ip(name):
-        return ip.is_loopback
-    try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(name, None)}
-    except (OSError, UnicodeError):
-        return False
-    return bool(found) and all(ip is not None and ip.is_loopback for ip in map(_parse_ip, found))
-
-
-def is_same_daemon(url: str, other: str) -> bool:
-    """Say whether two addresses are one daemon's; all of this machine's own, at one port, are."""
-    return url == other or _place(url) == _place(other)
-
-
-def _place(url: str) -> tuple[str, int | None, str]:
-    parts = urlsplit(url)
-    return "" if is_loopback(url) else parts.netloc.lower(), parts.port, parts.path
 
 
 def normalize(model: str) -> str:
@@ -296,11 +190,21 @@ class Daemon:
         body: dict[str, Any] = {"model": model, "messages": messages, "stream": False, "truncate": False}
         if tools:
             body["tools"] = tools
-        return self._post("/api/chat", {**body, "options": {"temperature": 0, "seed": 0, "num_predict": max_tokens}})
+        return self._post("/api/chat", {**body, "options": {"temperature": 0, "seed": 0, "repeat_penalty": 1.0, "num_predict": max_tokens}})
 
-    def unload(self, model: str) -> None:
-        """Let it forget a loaded model."""
-        self._post("/api/generate", {"model": model, "keep_alive": 0})
+
+def find_url(*, allow_remote: bool) -> str:
+    """Give the daemon's address.
+
+    Raises:
+        ToolError: OLLAMA_HOST is no address, or one of another machine that is not allowed.
+
+    """
+    url = address.host()
+    if not address.is_loopback(url) and not allow_remote:
+        msg = f"{url}: is not this machine, expected a daemon on loopback"
+        raise ToolError(msg, hint="type --allow-remote to send the model there, unencrypted and to whoever listens")
+    return url
 
 
 def connect(*, allow_remote: bool) -> Daemon:
@@ -310,10 +214,7 @@ def connect(*, allow_remote: bool) -> Daemon:
         ToolError: It is not on this machine, does not answer, is no Ollama, or is too old.
 
     """
-    url = host()
-    if not is_loopback(url) and not allow_remote:
-        msg = f"{url}: is not this machine, expected a daemon on loopback"
-        raise ToolError(msg, hint="type --allow-remote to send the model there, unencrypted and to whoever listens")
+    url = find_url(allow_remote=allow_remote)
     try:
         response = httpx.get(f"{url}/api/version", timeout=CONNECT_WAIT_S, trust_env=False, verify=_tls())
         version = str(response.json()["version"])

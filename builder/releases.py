@@ -37,7 +37,7 @@ OWN_TEMPLATE_WINS = Change(
 WRITTEN_ANEW = Change(
     (0, 30, 0),
     "creating from a GGUF may write the file anew, under another digest",
-    "the name is held to the blob that was proved, not to the file that was sent",
+    "the name is a copy of the model that was verified, not made again of the file that was sent",
     "PR 16031; server/create.go; 0.34.2 kept the digest of every file here",
 )
 BOUNDED_CREATION = Change((0, 31, 2), "creating from a GGUF is safe against a file that asks for too much memory", "an older one is refused", "PR 17062")

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from builder import files, modelfile, ollama
+from builder import files, modelfile, ollama, serving
 from builder.errors import GateError, ToolError
 from builder.llama import Answer
 from builder.stage import Options
@@ -251,7 +251,7 @@ def kill(monkeypatch):
 @pytest.fixture
 def unverified(monkeypatch):
     """Leave out what a registration compares, which other tests are about."""
-    monkeypatch.setattr(register, "_verify", lambda *_, **__: [])
+    monkeypatch.setattr(serving, "verify", lambda *_, **__: [])
 
 
 @pytest.mark.usefixtures("served", "unverified")
@@ -302,7 +302,7 @@ def test_a_model_made_by_hand_while_one_is_verified_is_not_replaced(short, tmp_p
         by_hand.append(make_by_hand(job, "Luma"))
         return []
 
-    monkeypatch.setattr(register, "_verify", verify)
+    monkeypatch.setattr(serving, "verify", verify)
 
     with pytest.raises(ToolError, match="has a Luma:latest that this build did not register"):
         register.run(job, job.receipt)
@@ -318,7 +318,7 @@ def test_a_model_changed_while_it_is_verified_is_not_named(short, tmp_path, monk
         make_by_hand(job, name)
         return []
 
-    monkeypatch.setattr(register, "_verify", verify)
+    monkeypatch.setattr(serving, "verify", verify)
 
     with pytest.raises(GateError, match="luma:latest: was changed while it was verified"):
         register.run(job, job.receipt)
@@ -520,7 +520,7 @@ def test_a_daemon_that_goes_away_is_an_error(short, tmp_path, monkeypatch):
     process = serve(store, port)
     monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{port}")
     job = registered_job(short[0], tmp_path)
-    verify = register._verify
+    verify = serving.verify
 
     def verify_without(*arguments, **options):
         process.kill()
@@ -528,7 +528,7 @@ def test_a_daemon_that_goes_away_is_an_error(short, tmp_path, monkeypatch):
         return verify(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(register, "_verify", verify_without)
+        patch.setattr(serving, "verify", verify_without)
         with pytest.raises(ToolError, match="went away"):
             register.run(job, job.receipt)
     assert not job.receipt.exists()
@@ -552,7 +552,7 @@ def test_only_the_surest_answers_are_held_against_ollama():
     model = SimpleNamespace(render=lambda messages: messages[-1]["content"], tokenize=lambda text: text)
     model.continue_prompt = lambda prompt, _tokens: Answer(prompt, [], [9.0, 1.0 if prompt == "d" else 2.0], ended=True)
 
-    sure = register._sure_answers(model, modelfile.Served("luma:latest", {}, None, None, None), asked)
+    sure = serving.sure_answers(model, modelfile.Served("luma:latest", {}, None, None, None), asked)
 
     assert [answer.text for _, answer in sure] == ["e", "c", "b"]
 

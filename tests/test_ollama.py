@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from builder import ollama
+from builder import address, ollama
 from builder.errors import ToolError
 from builder.stages import register
 from tests.conftest import job_of
@@ -150,7 +150,7 @@ def test_the_address_is_read_as_ollama_reads_it(monkeypatch, text, url):
     """OLLAMA_HOST may lack a scheme or a port, or be what a daemon listens on."""
     monkeypatch.setenv("OLLAMA_HOST", text)
 
-    assert ollama.host() == url
+    assert address.host() == url
 
 
 @pytest.mark.parametrize(
@@ -180,8 +180,8 @@ def test_what_is_no_address_is_refused(monkeypatch, text, said):
 def test_a_port_that_is_none_is_warned_about(monkeypatch, caplog):
     """That the default port is taken in place of another is said, once."""
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:70000")
-    ollama.host()
-    ollama.host()
+    address.host()
+    address.host()
 
     said = "'70000' is no port, expected 1 to 65535; 11434 is taken, as Ollama does"
     assert caplog.messages == [f"OLLAMA_HOST: {said}"]
@@ -216,7 +216,7 @@ def test_another_machine_needs_its_option(monkeypatch, names, text, is_here):
     names["box.here"] = ["127.0.0.1", "::1"]
     monkeypatch.setenv("OLLAMA_HOST", text)
 
-    assert ollama.is_loopback(ollama.host()) is is_here
+    assert address.is_loopback(address.host()) is is_here
     if not is_here:
         with pytest.raises(ToolError, match="is not this machine"):
             ollama.connect(allow_remote=False)
@@ -225,7 +225,7 @@ def test_another_machine_needs_its_option(monkeypatch, names, text, is_here):
 def test_a_path_goes_before_every_route(fake, monkeypatch):
     """A daemon behind a path of a proxy is asked below that path."""
     asked = fake({"version": "0.34.2", "models": []})
-    monkeypatch.setenv("OLLAMA_HOST", f"{ollama.host()}/behind/a/proxy/")
+    monkeypatch.setenv("OLLAMA_HOST", f"{address.host()}/behind/a/proxy/")
 
     assert ollama.connect(allow_remote=False).names() == []
     assert asked == ["/behind/a/proxy/api/version", "/behind/a/proxy/api/tags"]
@@ -244,7 +244,7 @@ def test_a_path_goes_before_every_route(fake, monkeypatch):
 )
 def test_a_daemon_is_a_machine_and_a_port(url, other, is_same):
     """The names of this machine are one daemon's at one port; everything else is another's."""
-    assert ollama.is_same_daemon(url, other) is is_same
+    assert address.is_same_daemon(url, other) is is_same
 
 
 @pytest.mark.parametrize(
@@ -284,3 +284,24 @@ def test_a_list_that_is_none_is_an_error(fake):
 
     with pytest.raises(ToolError, match="expected a list of models"):
         ollama.connect(allow_remote=False).names()
+
+
+def test_a_name_that_is_taken_is_told_before_training(fake, luma):
+    """A model of the name, in whatever case, that this build did not register is refused by the early check."""
+    model = {"name": "Luma:latest", "model": "Luma:latest", "digest": "0" * 64}
+    fake({"version": "0.34.2", "models": [model]})
+    with pytest.raises(ToolError, match="that this build did not register"):
+        register.check(job_of(luma))
+    register.check(job_of(luma, replace=True))
+
+    fake({"version": "0.34.2", "models": []})
+    register.check(job_of(luma))
+
+
+def test_an_address_is_told_before_training(monkeypatch, luma):
+    """A remote daemon wants --allow-remote at once; one that does not answer is told when it is needed."""
+    monkeypatch.setenv("OLLAMA_HOST", "192.0.2.7:11434")
+    with pytest.raises(ToolError, match="is not this machine"):
+        register.check(job_of(luma))
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    register.check(job_of(luma))

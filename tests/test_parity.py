@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from builder import base, files, ollama
+from builder import base, files, ollama, serving
 from builder.errors import GateError
 from builder.gates import parity as gate
 from builder.gates.parity import Prompt, Shape
 from builder.gguf import export
 from builder.llama import Model
 from builder.modelfile import Served, decide
-from builder.stages import parity, register
+from builder.stages import parity
 from tests.conftest import job_of, make_tiny_base
 
 
@@ -71,10 +71,10 @@ def test_a_template_with_tools_is_the_same_in_the_daemon(tiny_job, served):
     daemon = ollama.connect(allow_remote=False)
     sha256 = files.sha256(tiny_job.gguf)
     daemon.upload(tiny_job.gguf, sha256)
-    daemon.create({**register._body(told, sha256), "model": "tiny"})
+    daemon.create({**serving.body(told, sha256), "model": "tiny"})
     model = Model(tiny_job.gguf)
 
-    rows = [row for shape in gate.shapes(qwen_template()) for row in register._compare_prompts(model, daemon, "tiny", told, shape)]
+    rows = [row for shape in gate.shapes(qwen_template()) for row in serving.compare_prompts(model, daemon, "tiny", told, shape)]
     daemon.delete("tiny")
 
     assert {row["shape"] for row in rows} >= {"two tools", "a tool's answer", "an empty system"}
@@ -88,10 +88,10 @@ def test_an_overridden_template_is_caught(tiny_job, served):
     daemon = ollama.connect(allow_remote=False)
     sha256 = files.sha256(tiny_job.gguf)
     daemon.upload(tiny_job.gguf, sha256)
-    daemon.create({**register._body(told, sha256), "parser": "passthrough", "model": "tiny"})
+    daemon.create({**serving.body(told, sha256), "parser": "passthrough", "model": "tiny"})
     try:
         with pytest.raises(GateError, match="parts from training at token 0"):
-            register._compare_prompts(Model(tiny_job.gguf), daemon, "tiny", told, gate.shapes(qwen_template())[0])
+            serving.compare_prompts(Model(tiny_job.gguf), daemon, "tiny", told, gate.shapes(qwen_template())[0])
     finally:
         daemon.delete("tiny")
 

@@ -1,4 +1,4 @@
-"""Stage 9, register: put the model into Ollama, verify it there, and only then name it.
+"""The register stage: put the model into Ollama, verify it there, and only then name it.
 
 It is made under a random name, which is written into a claim first. By the claim that a kill
 leaves, the next build removes its temporary models, and knows its own model from anybody else's.
@@ -16,24 +16,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from builder import files, modelfile, ollama, progress, releases
+from builder import address, files, modelfile, ollama, releases, serving
 from builder.errors import GateError, ToolError
-from builder.gates import parity
-from builder.gates.parity import Prompt
-from builder.llama import Answer, Model
-from builder.manifest import Table
 from builder.stage import Job
+from builder.tables import Table
 
 NAME = "register"
 VERSION = 4
 HEAVY = True
 SCHEMA = 5
 CLAIMS = "claims"
-# Greedy answers of two builds of llama.cpp part where the lead of a token is small: flash attention alone took one of a
-# SmolLM2 persona from 1.1 nats to 0.6, and Ollama 0.34.2's own build past nought.
-SURE_MARGIN_NATS = 1.5
-COMPARED_QUESTIONS = 4
-COMPARED_TOKENS = 48
 OTHERS_HINT = "end whatever else writes to this Ollama, then build again"
 log = logging.getLogger("builder")
 
@@ -92,6 +84,26 @@ def unavailable(_job: Job) -> str | None:
     return None
 
 
+def check(job: Job) -> None:
+    """Tell before anything is trained what would keep the model from its name; a daemon that does not answer is told at the end.
+
+    Raises:
+        ToolError: OLLAMA_HOST is no address or another machine's, or the name is somebody else's.
+
+    """
+    if unavailable(job):
+        return
+    ollama.find_url(allow_remote=job.options.allow_remote)
+    # What an earlier try left is settled under the lock, when the stage runs.
+    if any((job.build / ".work" / CLAIMS).glob("*.json")):
+        return
+    try:
+        daemon = ollama.connect(allow_remote=job.options.allow_remote)
+    except ToolError:
+        return
+    _refuse_foreign(job, daemon, _read_receipt(job), [])
+
+
 def health(job: Job) -> str | None:
     """Ask the daemon whether it still has the model, with the digest of the receipt."""
     receipt = _read_receipt(job)
@@ -137,9 +149,9 @@ def run(job: Job, out: Path) -> str:
     claim_path = _claims_folder(job) / f"{mark}.json"
     files.write_json(claim_path, claim.model_dump())
     try:
-        daemon.create({**_body(served, sha256), "model": claim.unverified})
+        daemon.create({**serving.body(served, sha256), "model": claim.unverified})
         digest = _digest(daemon, claim.unverified)
-        compared = _verify(
+        compared = serving.verify(
             job,
             daemon,
             claim.unverified,
@@ -220,7 +232,7 @@ def _settle_claims(job: Job, daemon: ollama.Daemon) -> list[Claim]:
             claim = Claim.model_validate(files.read_json(path))
         except ValidationError:
             continue
-        if not ollama.is_same_daemon(claim.url, daemon.url):
+        if not address.is_same_daemon(claim.url, daemon.url):
             continue
         if daemon.digest(claim.model) is None and daemon.digest(claim.replaced) is not None:
             daemon.copy(claim.replaced, claim.model)
@@ -256,98 +268,5 @@ def _refuse_foreign(
 def _is_for(own: Receipt | Claim, daemon: ollama.Daemon, found: ollama.Listed) -> bool:
     """Say whether a receipt or claim is for this very model: the name, the digest, the daemon."""
     is_same_model = ollama.normalize(own.model) == ollama.normalize(found.name)
-    is_same_daemon = ollama.is_same_daemon(own.url, daemon.url)
+    is_same_daemon = address.is_same_daemon(own.url, daemon.url)
     return is_same_model and own.digest == found.digest and is_same_daemon
-
-
-def _body(served: modelfile.Served, sha256: str) -> dict[str, Any]:
-    fields = {"template": served.template, "system": served.system, "license": served.license}
-    return {
-        "files": {"model.gguf": f"sha256:{sha256}"},
-        "parameters": served.parameters,
-        "requires": modelfile.REQUIRES,
-        **{key: value for key, value in fields.items() if value is not None},
-    }
-
-
-def _verify(
-    job: Job,
-    daemon: ollama.Daemon,
-    name: str,
-    served: modelfile.Served,
-    *,
-    has_read_longest: bool,
-) -> list[dict[str, Any]]:
-    _check_shown(daemon, name, served)
-    model = Model(job.gguf)
-    jinja = (job.dataset / "chat_template.jinja").read_text()
-    shapes = parity.shapes(jinja)
-    sure = _sure_answers(model, served, json.loads(job.smoke.read_text())["asked"])
-    total = len(shapes) + len(sure)
-    longest = max(shapes, key=lambda shape: sum(len(str(message.get("content"))) for message in shape.messages))
-    compared = []
-    for number, shape in enumerate(shapes):
-        progress.report("verify", number, total, "prompts")
-        compared += _compare_prompts(model, daemon, name, served, shape, is_read=not (has_read_longest and shape is longest))
-    for number, (messages, answer) in enumerate(sure, start=len(shapes)):
-        progress.report("verify", number, total, "answers")
-        compared.append(_compare_answer(daemon, name, messages, answer))
-    return compared
-
-
-def _check_shown(daemon: ollama.Daemon, name: str, served: modelfile.Served) -> None:
-    """Compare what the daemon says it keeps with what it was told."""
-    shown = daemon.show(name) or {}
-    problems = []
-    if (served.system or "") != shown.get("system", ""):
-        what = f"is shown with the system text {shown.get('system', '')!r}"
-        problems.append(f"served: {served.model}: {what}, expected {served.system!r}")
-    kept = str(shown.get("parameters", ""))
-    for key, value in modelfile.lines(served):
-        if not modelfile.is_shown(kept, key, value):
-            what = f"keeps no parameter {key} {value}"
-            problems.append(f"served: {served.model}: {what}, expected it")
-    if problems:
-        raise GateError(*problems)
-
-
-def _with_system(served: modelfile.Served, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return messages if not served.system or messages[0]["role"] == "system" else [{"role": "system", "content": served.system}, *messages]
-
-
-def _compare_prompts(model: Model, daemon: ollama.Daemon, name: str, served: modelfile.Served, shape: parity.Shape, *, is_read: bool = True) -> list[dict[str, Any]]:
-    def prompt(where: str, text: str) -> Prompt:
-        return Prompt(where, text, model.tokenize(text))
-
-    full = _with_system(served, shape.messages)
-    trained = prompt("trained", model.render(full, shape.tools))
-    merged = prompt("trained, merged", model.render(parity.merge_neighbours(full), shape.tools))
-    routes = ["/api/chat", "/v1/chat/completions"] + (["/api/generate"] if len(shape.messages) == 1 and not shape.tools else [])
-    rows = []
-    for route in routes:
-        theirs = prompt(f"Ollama's {route}", daemon.rendered_prompt(name, shape.messages, shape.tools, route))
-        rows.append({"shape": shape.name, **parity.compare(shape, trained, theirs, model.decode, merged)})
-    if not is_read:
-        return rows
-    counted = daemon.chat(name, shape.messages, 1, shape.tools).get("prompt_eval_count")
-    if counted != rows[0]["tokens"]:
-        msg = f"parity: {shape.name!r}: Ollama read {counted} tokens of a prompt of {rows[0]['tokens']}, expected every one"
-        raise GateError(msg, hint="the usual cause is a second BOS, or num_ctx too small")
-    return rows
-
-
-def _sure_answers(model: Model, served: modelfile.Served, asked: list[dict[str, Any]]) -> list[tuple[list[dict[str, str]], Answer]]:
-    """Give the questions that the file answers most surely, where another build of llama.cpp must answer the same."""
-    greedy = {one["messages"][-1]["content"]: one for one in asked if one["seed"] is None and one["least_margin_nats"] is not None}
-    surest = sorted(greedy.values(), key=lambda one: -one["least_margin_nats"])[:COMPARED_QUESTIONS]
-    answers = [(one["messages"], model.continue_prompt(model.tokenize(model.render(_with_system(served, one["messages"]))), COMPARED_TOKENS)) for one in surest]
-    return [(messages, answer) for messages, answer in answers if min(answer.margins) > SURE_MARGIN_NATS]
-
-
-def _compare_answer(daemon: ollama.Daemon, name: str, messages: list[dict[str, str]], answer: Answer) -> dict[str, Any]:
-    text = str(daemon.chat(name, messages, COMPARED_TOKENS)["message"]["content"])
-    if text.strip() != answer.text.strip():
-        question = messages[-1]["content"]
-        msg = f"served: Ollama answers {text!r} to {question!r}, expected {answer.text!r}"
-        raise GateError(msg)
-    return {"question": messages[-1]["content"], "answer": text, "least_margin_nats": round(min(answer.margins), 2)}
