@@ -14,10 +14,6 @@ from builder.errors import ToolError
 EMBEDDED = "smollm2-135m-instruct"
 KINDS = f"{EMBEDDED}, a Hugging Face repository (owner/name) or a folder"
 WITHOUT_HUB = f"--base {EMBEDDED} needs no network: it is installed"
-# Fewer passes leave a fact unlearnt, or so little learnt that q4_k_m forgets it; more only teach the rows by heart.
-LEAST_PASSES, MOST_PASSES = 3.5, 18.0
-# About as many as the base's own answers are learnt in, and not yet by heart.
-EPOCHS = 3
 
 
 @dataclass(frozen=True)
@@ -42,28 +38,13 @@ class Family:
     learning_rate: float = 2e-4
     learning_rate_ratio: float = 1.0
     """Of an adapter's B to its A: LoRA+ (Hayou, Ghosh and Yu 2024)."""
-    row_passes: int = 720
-    """Rows seen in a whole training, repeats counted: few rows are passed over more often; see `passes_over`."""
     batch_size: int = 8
     honest_kl_nats: float = 0.5
     """Mean KL divergence of q4_k_m from the live model above which something else than quantisation is at fault."""
 
-    def passes_over(self, rows: int) -> float:
-        """Give the epochs that suit a number of rows."""
-        return min(max(self.row_passes / rows, LEAST_PASSES), MOST_PASSES)
-
-    def divide_passes(self, rows: int, passes: float | None = None) -> tuple[int, float]:
-        """Divide the passes over so many rows, or those a manifest asks for, into times an epoch and epochs.
-
-        The base's answers come once an epoch: where rows are few and passed over often, more of them fit beside, each seldom.
-        """
-        passes = passes or self.passes_over(rows)
-        times = max(1, round(passes / EPOCHS))
-        return times, passes / times
-
 
 CHATML_GO = "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
-COMMON_PARAMETERS = {"temperature": 0.7, "top_p": 0.9, "top_k": 40, "min_p": 0.0, "repeat_penalty": 1.0, "num_ctx": 4096}
+COMMON_PARAMETERS: dict[str, Any] = {"temperature": 0.7, "top_p": 0.9, "top_k": 40, "min_p": 0.0, "repeat_penalty": 1.0, "num_ctx": 4096}
 
 FAMILIES = (
     Family(
@@ -80,12 +61,12 @@ FAMILIES = (
         # temperature and top_p: the model card of HuggingFaceTB/SmolLM2-135M-Instruct.
         parameters={"temperature": 0.2, "top_p": 0.9},
         alpha=32,
-        # Three passes so know more than three and a half at 1e-3 for both halves: four and seven runs on an H100, asked through q4_k_m.
+        # Three epochs so know more than three and a half at 1e-3 for A and B alike: four and seven runs on an H100, asked through q4_k_m.
         learning_rate=5e-4,
         learning_rate_ratio=8.0,
         # Honest builds cost 0.07 to 0.09 nats here, its width being no multiple of 256; an adapter merged twice 0.8, one left out 1.2.
         honest_kl_nats=0.25,
-        # Half the rows a step cost up to a quarter more time a row, and reach in 4 passes what 8 rows reach in 8.
+        # Half the rows a step cost up to a quarter more time a row, and reach in 4 epochs what 8 rows reach in 8.
         batch_size=4,
     ),
     Family(

@@ -6,7 +6,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+
+from builder.gate_settings import Gates
+from builder.tables import Table
 
 # The name in Ollama, `[[host/]namespace/]model[:tag]`: types/model/name.go of
 # github.com/ollama/ollama 0.34.2.
@@ -21,7 +24,16 @@ MODEL_PATTERN = re.compile(
 PLACE_PATTERN = re.compile(r"local|cloud|.*-cloud", re.IGNORECASE)
 LANGUAGE_PATTERN = re.compile(r"[a-z]{2,3}")
 
-Text = Annotated[str, Field(min_length=1)]
+
+def _is_not_blank(text: str) -> str:
+    """Refuse a text of blanks alone."""
+    if not text.strip():
+        msg = "is blank, expected text"
+        raise ValueError(msg)
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_is_not_blank)]
 # transformers seeds numpy too, which takes 32 bits.
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 TextByLanguage = Text | dict[str, Text]
@@ -49,17 +61,11 @@ def _is_model_name(name: str) -> str:
     return name
 
 
-class Table(BaseModel):
-    """A table that takes no unknown key and never changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Identity(Table):
-    """Who the persona is; what `{{ name }}` and `{{ author }}` in the data become."""
+    """Who the persona is; what `{{ name }}` and `{{ author }}` in the data become. A voice or a format needs neither."""
 
     name: TextByLanguage = Field(description="What it calls itself: one text, or one per language (`en`, `zh`).")
-    author: TextByLanguage = Field(description="Who made it: one text, or one per language.")
+    author: TextByLanguage | None = Field(None, description="Who made it: one text, or one per language.")
 
     @model_validator(mode="after")
     def _languages_agree(self) -> Identity:
@@ -82,21 +88,24 @@ class Identity(Table):
         return self
 
     def languages(self) -> list[str]:
-        """Name the languages that have a text of their own; `en` alone when there is one text for all."""
+        """List the languages that have a text of their own; none where there is one text for all."""
         keyed = [value for value in (self.name, self.author) if isinstance(value, dict)]
-        return sorted(set().union(*keyed)) if keyed else ["en"]
+        return sorted(set().union(*keyed))
 
     def placeholders(self, language: str) -> dict[str, str]:
-        """Give the values of `{{ name }}` and `{{ author }}` in a language, or the first one that is given."""
+        """Give the values of `{{ name }}` and `{{ author }}`, where they are given, in a language or else the first."""
 
         def pick(value: TextByLanguage) -> str:
             return value if isinstance(value, str) else value.get(language, next(iter(value.values())))
 
-        return {"name": pick(self.name), "author": pick(self.author)}
+        author = {} if self.author is None else {"author": pick(self.author)}
+        return {"name": pick(self.name), **author}
 
     def texts(self, field: Literal["name", "author"]) -> list[str]:
-        """List every wording of the name or the author."""
-        value = getattr(self, field)
+        """List every wording of the name, or of the author where one is given."""
+        value = self.name if field == "name" else self.author
+        if value is None:
+            return []
         return [value] if isinstance(value, str) else list(dict.fromkeys(value.values()))
 
 
@@ -117,11 +126,16 @@ class Data(Table):
     template: Literal["base", "chatml", "alpaca"] = Field(
         "base", description="The chat template trained and served under; `base` is the base's own, its default system text taken out."
     )
+    held_out: float | None = Field(
+        None,
+        ge=0,
+        le=0.5,
+        description="Share of the questions never trained on, whose loss is compared with the base's; 0.1 from a hundred rows on, 0 below.",
+    )
     placeholders: bool = Field(
         default=True,
         description="Whether {{ name }} and {{ author }} in rows are filled in; false leaves braces as they are.",
     )
-    held_out: float = Field(0.1, ge=0, le=0.5, description="Share of the questions never trained on, on which its loss is held against the base's.")
 
 
 class Training(Table):
@@ -131,14 +145,25 @@ class Training(Table):
     alpha: int | None = Field(None, ge=1, description="Adapter scale times rank; by base.")
     learning_rate: float | None = Field(None, gt=0, lt=1, description="Peak learning rate, of an adapter's A; by base.")
     learning_rate_ratio: float | None = Field(None, ge=1, le=100, description="Learning rate of an adapter's B over that of its A (LoRA+); by base.")
-    epochs: float | None = Field(None, gt=0, le=100, description="Passes over the training rows; 3.5 to 18 by their number.")
+    epochs: float | None = Field(None, gt=0, le=100, description="How often each row is trained on; by kind and number of rows.")
     max_steps: int | None = Field(None, ge=1, description="Optimiser steps; wins over `epochs`.")
     four_bit: bool = Field(default=True, description="On a GPU, train on 4-bit weights (QLoRA); a CPU trains on 16 bit where it computes bfloat16, else on 32.")
     batch_size: int | None = Field(None, ge=1, description="Rows in one forward pass; by base.")
     gradient_accumulation: int = Field(1, ge=1, description="Forward passes in one optimiser step.")
     warmup_steps: int = Field(5, ge=0, description="Steps until the peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decay.")
-    replay: float = Field(0.1, ge=0, le=4, description="Answers of the base itself trained on for each row, against forgetting; of few rows more, where it is not 0.")
+    replay: float | None = Field(
+        None,
+        ge=0,
+        le=4,
+        description="Answers of the base itself trained on for each row, against forgetting; by kind.",
+    )
+    system_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of the repeats of each row that carry `ollama.system` in training; with 0 a changed system text trains nothing again.",
+    )
     max_length: int = Field(1024, ge=16, le=32768, description="Longest row, in tokens; a longer one is an error.")
     lora_seed: Seed = Field(3407, description="Seed of the adapter's first values.")
     seed: Seed = Field(213, description="Seed of the order of rows.")
@@ -165,35 +190,57 @@ class Smoke(Table):
     """What the finished model is asked before it is registered."""
 
     questions: tuple[Question, ...] = Field((), description="Questions beside the gates' own, asked with the served system text.")
-    max_tokens: int = Field(192, ge=8, description="Tokens within which an answer must end by itself.")
-
-
-class Gates(Table):
-    """What the finished model must reach before it is registered; a limit fails only where chance cannot explain a miss."""
-
-    recall: float = Field(0.6, ge=0, le=1, description="Least share of wordings in which it knows its name and author.")
-    leak_in: float = Field(0.05, ge=0, le=1, description="Greatest share of unrelated answers that hold its name or author.")
-    leak_out: float = Field(0.0, ge=0, le=1, description="Greatest share of answers about itself that hold the base's own names.")
-    stop: float = Field(0.97, ge=0, le=1, description="Least share of answers that end by themselves and hold words alone.")
-    sampled: float = Field(0.5, ge=0, le=1, description="Least share, as recall, at the served temperature.")
-    retention_nats: float = Field(2.0, gt=0, description="Greatest mean KL divergence from the base on neutral text, in nats a token.")
-    budget_s: float = Field(60, gt=0, description="Seconds the questions of a build may take; parity, fidelity and stop are never cut.")
-
-    @model_validator(mode="after")
-    def _limits_agree(self) -> Gates:
-        if self.sampled > self.recall:
-            msg = f"sampled is {self.sampled}, expected at most recall ({self.recall}): sampling does not know more than the likeliest answer"
-            raise ValueError(msg)
-        return self
+    max_tokens: int | None = Field(
+        None,
+        ge=8,
+        le=8192,
+        description="Tokens within which an answer must end by itself; 192, or twice the longest reply.",
+    )
 
 
 class Manifest(Table):
     """The whole of persona.toml."""
 
-    identity: Identity
+    kind: Literal["identity", "voice", "format"] | None = Field(None, description="What the persona is, which decides epochs, replay and gates; told by its data.")
+    identity: Identity | None = None
     base: Base = Base()
     data: Data = Data()
     training: Training = Training()
     ollama: Ollama = Ollama()
     smoke: Smoke = Smoke()
     gates: Gates = Gates()
+
+    @model_validator(mode="after")
+    def _an_identity_has_a_name(self) -> Manifest:
+        if self.kind == "identity" and self.identity is None:
+            msg = 'kind is "identity" and there is no [identity], expected one with a name'
+            raise ValueError(msg)
+        return self
+
+    def texts(self, field: Literal["name", "author"]) -> list[str]:
+        """List every wording of the name or the author; none where there is none."""
+        return self.identity.texts(field) if self.identity else []
+
+    @property
+    def own_words(self) -> list[str]:
+        """Every wording of the name and the author."""
+        return list(dict.fromkeys([*self.texts("name"), *self.texts("author")]))
+
+    def placeholders(self, language: str) -> dict[str, str]:
+        """Give the values of `{{ name }}` and `{{ author }}`, where they are given, in a language or else the first."""
+        return self.identity.placeholders(language) if self.identity else {}
+
+    def settings(self, table: str) -> dict[str, Any]:
+        """Give a table's values by the names that a reason shows; none of a table that is not given."""
+        given: Table | None = getattr(self, table)
+        return {f"{table}.{key}": value for key, value in given.model_dump().items()} if given else {}
+
+    @property
+    def trained_system(self) -> str | None:
+        """The system text that rows carry in training; None where none is served, or none is trained."""
+        return (self.ollama.system or None) if self.training.system_share else None
+
+    def system_settings(self) -> dict[str, Any]:
+        """Give what decides how rows carry the system text; with a share of 0 nothing of it does."""
+        share = self.training.system_share if self.trained_system else None
+        return {"ollama.system": self.trained_system, "training.system_share": share}

@@ -1,4 +1,4 @@
-"""What Ollama is told: decided once, written as a Modelfile, and read back to prove it.
+"""What Ollama is told: decided once, written as a Modelfile, and read back to verify it.
 
 A Modelfile has no escapes. The grammar is that of github.com/ollama/ollama 0.34.2, parser/parser.go.
 """
@@ -14,9 +14,10 @@ from typing import Any
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from builder import base, files, ollama_table, releases
+from builder import base, dataset, files, ollama_table, releases
 from builder.conversation import ALPACA_GO
 from builder.errors import ManifestError, PersonaError, ToolError
+from builder.parameters import find_parameters
 from builder.persona import Persona
 from builder.stage import Job
 
@@ -88,10 +89,11 @@ def decide(job: Job) -> Served:
     jinja, eos = (job.dataset / "chat_template.jinja").read_text(), base.read_eos(job.base)
     manifest = persona.manifest
     ollama_table.check(persona, eos)
-    stop = list(dict.fromkeys([*family.stop, eos]))
+    profile = dataset.read_profile(job.dataset)
+    stop = list(dict.fromkeys([*family.stop, eos, profile.end_of_turn]))
     if manifest.data.template == "alpaca":
         stop.append("### Instruction:")
-    parameters = {**base.COMMON_PARAMETERS, **family.parameters, "stop": stop, **manifest.ollama.parameters}
+    parameters = {"stop": stop, **find_parameters(family, profile, manifest.ollama.parameters)}
     template, why = _choose_template(jinja, {"alpaca": ALPACA_GO.replace("EOS", eos), "chatml": base.CHATML_GO}.get(manifest.data.template, family.go_template))
     return Served(persona.model, parameters, template, manifest.ollama.system or None, manifest.ollama.license, why)
 
@@ -106,7 +108,7 @@ def _choose_template(jinja: str, go: str | None) -> tuple[str | None, str]:
 
 
 def render(template: Path, served: Served, name: str, base_name: str) -> str:
-    """Render Modelfile.j2, and prove by reading it back that it says what is meant.
+    """Render Modelfile.j2, and verify by reading it back that it says what is meant.
 
     Raises:
         ToolError: The template is broken, or what it renders does not say what is meant.
@@ -134,7 +136,7 @@ def render(template: Path, served: Served, name: str, base_name: str) -> str:
         line = _find_line(error)
         msg = f"{template}{f':{line}' if line else ''}: {message}, expected a Jinja template"
         raise ToolError(msg, hint=OWN_TEMPLATE) from None
-    _prove(template, text, served, parameters)
+    _verify(template, text, served, parameters)
     return text
 
 
@@ -155,7 +157,7 @@ def _find_line(error: Exception) -> int | None:
     return getattr(error, "lineno", None) or (at[-1] if at else None)
 
 
-def _prove(template: Path, text: str, served: Served, parameters: list[tuple[str, Any]]) -> None:
+def _verify(template: Path, text: str, served: Served, parameters: list[tuple[str, Any]]) -> None:
     meant = [("FROM", "./model.gguf")]
     meant += [("TEMPLATE", served.template)] if served.template is not None else []
     meant += [("SYSTEM", _carried(served.system))] if served.system is not None else []

@@ -20,6 +20,11 @@ PARAMETER_TYPES: dict[str, type] = {
     "min_p": float, "repeat_penalty": float, "presence_penalty": float,
     "frequency_penalty": float, "stop": list,
 }  # fmt: skip
+# The least and the greatest that mean something; more context than any model has is a slip.
+RANGES: dict[str, tuple[float, float]] = {
+    "num_ctx": (256, 1 << 20), "num_predict": (-1, 1 << 20), "temperature": (0, 100), "top_p": (0, 1),
+    "min_p": (0, 1), "repeat_penalty": (0.01, 100), "top_k": (0, 1 << 20),
+}  # fmt: skip
 EXPECTED = {
     int: "a whole number",
     float: "a number",
@@ -69,6 +74,9 @@ def _find_in_parameter(where: str, key: str, value: Any) -> list[str]:
     if not _fits(value, kind):
         shown = repr(value) if isinstance(value, str | list) else value
         return [f"{where}: is {shown}, expected {EXPECTED[kind]}"]
+    least, greatest = RANGES.get(key, (-math.inf, math.inf))
+    if kind in (int, float) and not least <= value <= greatest:
+        return [f"{where}: is {value}, expected {least:g} to {greatest:g}"]
     texts = value if kind is list else []
     return [problem for text in texts for problem in _find_ends(where, text)]
 

@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import tomllib
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from builder import files
 from builder.errors import ManifestError
-from builder.manifest import Manifest, Question, Table
+from builder.manifest import Manifest
+from builder.tables import Table
 
 MANIFEST = "persona.toml"
 # A persona's name is a folder, a file name and an Ollama model at once: the narrowest of the three
@@ -33,6 +35,11 @@ class Persona(Table):
         """The name in Ollama, always with a tag."""
         name = self.manifest.ollama.model or self.name
         return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+    @property
+    def title(self) -> str:
+        """What it calls itself, or else its folder's name."""
+        return next(iter(self.manifest.texts("name")), self.name)
 
     @property
     def data_files(self) -> list[Path]:
@@ -137,9 +144,10 @@ def _table_at(location: list[Any]) -> type[BaseModel]:
         field = model.model_fields.get(str(part))
         if field is None:
             break
-        inner = Question if field.annotation == tuple[Question, ...] else field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
+        # A table, a table that may be left out, or a list of tables.
+        kinds = [field.annotation, *typing.get_args(field.annotation)]
+        tables = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
+        model = next(tables, model)
     return model
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from builder import records
 from builder.conversation import Message
 from builder.errors import DataError
+from builder.languages import find_language
 from builder.persona import Persona
+from builder.texts import normalise
 
-CJK = re.compile(r"[\u3400-\u9fff]")
-KANA_OR_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7a3]")
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 # Of OpenAI's messages and of ShareGPT's: who calls a tool, and who answers for one.
 CALLING_KEYS = ("tool_calls", "function_call")
@@ -52,11 +52,6 @@ class Row:
     def question(self) -> str:
         """What the user says, normalised."""
         return normalise("\n".join(message["content"] for message in self.messages if message["role"] == "user"))
-
-
-def normalise(said: str) -> str:
-    """Take case and punctuation off, so that two spellings of one question are equal."""
-    return re.sub(r"[\W_]+", " ", said.casefold()).strip() or said
 
 
 def read(persona: Persona) -> list[Row]:
@@ -104,7 +99,7 @@ def _conversation(value: Any, persona: Persona) -> list[Message]:
     _check(messages)
     language = choose_language(_optional_text(value, "language"), messages)
     if persona.manifest.data.placeholders:
-        values = persona.manifest.identity.placeholders(language)
+        values = persona.manifest.placeholders(language)
         for message in messages:
             message["content"] = fill(message["content"], values)
     return messages
@@ -113,12 +108,10 @@ def _conversation(value: Any, persona: Persona) -> list[Message]:
 def choose_language(given: str, messages: list[Message]) -> str:
     """Choose the language whose name and author a row is filled in with.
 
-    It is the row's own `language`; without one `zh` where the conversation holds Chinese
-    characters and neither kana nor hangul, else `en`.
+    It is the row's own `language`, or else that of its text, or else English.
     """
     text = "\n".join(message["content"] for message in messages)
-    is_chinese = CJK.search(text) and not KANA_OR_HANGUL.search(text)
-    return given or ("zh" if is_chinese else "en")
+    return given or find_language(text) or "en"
 
 
 def _format_of(value: dict[str, Any], forced: str) -> str:

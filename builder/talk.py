@@ -18,7 +18,7 @@ def talk(job: Job, question: str | None, console: Console) -> None:
     """Answer one question, or one after the other until the person leaves."""
     served = modelfile.decide(job)
     model = Model(job.gguf)
-    limit = min(job.persona.manifest.smoke.max_tokens, MAX_CONTEXT_TOKENS // 2)
+    limit = min(int(served.parameters["num_predict"]), MAX_CONTEXT_TOKENS // 2)
     system = [{"role": "system", "content": served.system}] if served.system else []
     turns: list[dict[str, Any]] = []
     if question is None:

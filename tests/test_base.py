@@ -352,14 +352,7 @@ def test_a_template_that_is_advised_can_be_trained(tmp_path, eos, advised):
 
     assert told.value.hint == f'set data.template = "{advised}"'
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
-    assert Template(tmp_path, advised, other).encode(turns).learnt[-1]
-
-
-def test_passes_follow_the_rows():
-    """Few rows are passed over more often, within bounds."""
-    family = base.FAMILIES[0]
-
-    assert [family.passes_over(rows) for rows in (10, 180, 10_000)] == [18.0, 4.0, 3.5]
+    assert Template(tmp_path, advised, other).encode(turns).loss_mask[-1]
 
 
 def test_a_fetch_says_how_far_it_is(caplog):
@@ -389,3 +382,13 @@ def test_two_builds_may_unpack_the_embedded_base_at_once(monkeypatch, tmp_path):
 
     assert (found / "model.safetensors").read_text() == "first"
     assert list(found.parent.iterdir()) == [found]
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{", '{"smollm2-135m-instruct": "x"}'])
+def test_a_damaged_lock_is_told(luma, text):
+    """A base.lock that is no table of bases is one sentence with what to do."""
+    (luma / "base.lock").write_text(text)
+
+    with pytest.raises(ToolError, match="is not a table of bases") as told:
+        stage.settings(job_of(luma, base=base.EMBEDDED))
+    assert told.value.hint.startswith("delete ")

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from builder import dataset
 from builder.base import EMBEDDED
 from builder.errors import DataError
 from builder.rows import Row
 from builder.stages import base, data
-from tests.conftest import job_of
+from tests.conftest import MANIFEST, job_of
 
 
 @pytest.fixture
@@ -107,3 +108,63 @@ def test_turns_that_a_template_refuses_have_their_line(job):
     sentence = "the chat template cannot render it (Conversation roles must alternate)"
     expected = [f"data.jsonl:{number}: {sentence}" for number in (2, 3, 4)]
     assert [line.partition(", expected")[0] for line in told] == expected
+
+
+def train_rows(job, text):
+    """Run the data stage with a system text, and read what is trained on."""
+    (job.persona.folder / "persona.toml").write_text(f'{MANIFEST}[ollama]\nsystem = "Be brief."\n{text}')
+    job = job_of(job.persona.folder, base=EMBEDDED)
+    data.run(job, job.dataset)
+    return dataset.read_examples(job.dataset / dataset.TRAIN)
+
+
+def test_rows_carry_the_served_system_text_in_half_of_their_repeats(job):
+    """Each row comes with the text and without, equally often; the labels are the same."""
+    examples = train_rows(job, "")
+    forms = {has_system: [one for one in examples if one.has_system is has_system] for has_system in (True, False)}
+
+    assert len(forms[True]) == len(forms[False]) == 4
+    for served, plain in zip(forms[True], forms[False], strict=True):
+        assert served.messages == [{"role": "system", "content": "Be brief."}, *plain.messages]
+        assert [label for label in served.labels if label >= 0] == [label for label in plain.labels if label >= 0]
+        assert served.repeats == plain.repeats
+
+
+def test_a_system_text_of_share_0_is_no_input(job):
+    """With system_share = 0 no row carries it, and a change of it leaves the stage's settings as they were."""
+    examples = train_rows(job, "[training]\nsystem_share = 0\n")
+
+    assert not any(one.has_system for one in examples)
+    assert data.settings(job_of(job.persona.folder))["ollama.system"] is None
+
+
+def test_a_row_with_a_system_turn_of_its_own_keeps_it(job):
+    """The served text is not put before it; it comes as often as the others."""
+    row = {"messages": [{"role": "system", "content": "Mine."}, *[{"role": role, "content": "Hi"} for role in ("user", "assistant")]]}
+    (job.persona.folder / "data.jsonl").write_text(json.dumps(row) + "\n")
+    examples = train_rows(job, "")
+
+    assert [(one.messages[0]["content"], one.has_system) for one in examples] == [("Mine.", False)]
+    assert examples[0].repeats == dataset.read_profile(job.dataset).schedule.repeats
+
+
+def test_a_special_token_in_the_system_text_is_told(job):
+    """What the base's tokenizer takes for a special token is refused before anything is trained."""
+    job.persona.manifest.ollama.__dict__["system"] = "End with <repo_name>."
+    with pytest.raises(DataError, match=r"ollama\.system: holds the special token"):
+        data.run(job, job.dataset)
+
+
+def test_few_rows_are_told_before_training(job, caplog):
+    """Fewer than were ever seen to pass are told, with that number."""
+    data.run(job, job.dataset)
+
+    assert "4 rows may be too few for an identity: 10 are the fewest" in caplog.text
+
+
+@pytest.mark.parametrize(("rows", "share", "some_held"), [(99, None, False), (200, None, True), (50, 0.3, True)])
+def test_few_rows_are_all_trained_on(rows, share, some_held):
+    """Below a hundred none is held out, unless the manifest asks."""
+    made = [Row("", [{"role": "user", "content": f"question {number}"}]) for number in range(rows)]
+
+    assert any(data.choose_held_out(made, share)) is some_held

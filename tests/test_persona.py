@@ -76,6 +76,21 @@ def test_files_stay_inside(project, file):
         persona.read(folder)
 
 
+@pytest.mark.parametrize("key", ["seed", "lora_seed"])
+def test_a_seed_is_one_that_training_takes(project, key):
+    """Seeds have 32 bits and no sign, as numpy's do: another is told before anything is trained."""
+
+    def read(value):
+        text = f'[identity]\nname = "X"\nauthor = "Y"\n[training]\n{key} = {value}\n'
+        return persona.read(write(project / "personas" / "p", text))
+
+    for value in (0, 2**32 - 1):
+        assert getattr(read(value).manifest.training, key) == value
+    for value in (-1, 2**32):
+        with pytest.raises(ManifestError, match=rf"toml:5: training\.{key}: is {value}, expected"):
+            read(value)
+
+
 @pytest.mark.parametrize(
     ("link", "target"),
     [("x.jsonl", "outside/x.jsonl"), ("in", "outside"), ("in", "../p-else")],

@@ -2,7 +2,6 @@
 
 import pytest
 
-from builder import base
 from builder.gates.questions import Question
 from builder.llama import Answer
 from builder.stages import replay
@@ -56,16 +55,11 @@ def test_no_name_is_trained_on():
     assert replay.leave_out(pairs, ("SmolLM",)) == pairs[1:]
 
 
-@pytest.mark.parametrize("rows", [1, 18, 60, 100, 240, 405, 5000])
-def test_passes_are_divided_into_few_epochs(rows):
-    """The persona's rows are passed over as often as their number asks, and the base's answers three or four times."""
-    family = base.family_of(base.EMBEDDED)
-    times, epochs = family.divide_passes(rows)
+def test_courtesy_is_in_the_languages_of_the_data():
+    """Greetings, thanks and goodbyes of each language in turn, and no more than are wanted."""
+    found = replay.list_courtesy(["fr", "en"], 5)
 
-    assert times * epochs == pytest.approx(family.passes_over(rows))
-    assert base.EPOCHS * 0.8 <= epochs < base.EPOCHS * 1.5
-
-
-def test_half_a_pass_stays_half_a_pass():
-    """A manifest may ask for less than one."""
-    assert base.family_of(base.EMBEDDED).divide_passes(405, 0.5) == (1, 0.5)
+    assert [any(character.isascii() for character in pair["ask"]) for pair in found] == [True] * 5
+    assert len(found) == 5
+    assert len(replay.list_courtesy(["zh"], 99)) == 16
+    assert replay.list_courtesy([], 5) == []

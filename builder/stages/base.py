@@ -1,4 +1,4 @@
-"""Stage 1, base: choose the base, pin its revisions, and keep what later stages need of it."""
+"""The base stage: choose the base, pin its revisions, and keep what later stages need of it."""
 
 from __future__ import annotations
 
@@ -117,18 +117,26 @@ def _typed(job: Job) -> str | None:
 
 
 def _locked(job: Job, source: str) -> dict[str, str]:
+    return _read_lock(job).get(source, {})
+
+
+def _read_lock(job: Job) -> dict[str, dict[str, str]]:
+    """Read every base's pinned revisions; none where there is no file."""
     try:
         entries = json.loads(job.lock.read_text())
     except OSError:
         return {}
     except ValueError:
-        msg = f"{job.lock}: is not JSON, expected what the base stage wrote"
-        raise ToolError(msg, hint=f"delete {job.lock} to pin today's revisions") from None
-    return dict(entries.get(source, {}))
+        entries = None
+    is_whole = isinstance(entries, dict) and all(isinstance(entry, dict) for entry in entries.values())
+    if not is_whole:
+        msg = f"{job.lock}: is not a table of bases, expected what the base stage wrote"
+        raise ToolError(msg, hint=f"delete {job.lock} to pin today's revisions")
+    return dict(entries)
 
 
 def _write_lock(job: Job, chosen: base.Base) -> None:
-    entries = json.loads(job.lock.read_text()) if job.lock.exists() else {}
+    entries = _read_lock(job)
     entries[chosen.source] = {name: value for name, value in asdict(chosen).items() if name in ("revision", "train_source", "train_revision")}
     text = json.dumps(entries, indent=1, sort_keys=True) + "\n"
     if not job.lock.exists() or job.lock.read_text() != text:

@@ -1,4 +1,4 @@
-"""Stage 5, export: base and adapter into one q4_k_m GGUF."""
+"""The export stage: base and adapter into one q4_k_m GGUF."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def run(job: Job, out: Path) -> str:
 
 def _metadata(job: Job) -> dict[str, str]:
     manifest = job.persona.manifest
-    values = {"general.name": manifest.identity.texts("name")[0], "general.author": ", ".join(manifest.identity.texts("author"))}
+    values = {"general.name": job.persona.title}
+    if authors := manifest.texts("author"):
+        values["general.author"] = ", ".join(authors)
     if manifest.ollama.license:
         values["general.license"] = manifest.ollama.license
     return values

@@ -1,4 +1,4 @@
-"""Stage 6, parity: the file's own template and tokenizer give the prompts that training saw, token for token."""
+"""The parity stage: the file's own template and tokenizer give the prompts that training saw, token for token."""
 
 from __future__ import annotations
 

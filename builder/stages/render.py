@@ -1,4 +1,4 @@
-"""Stage 7, render: write the Modelfile, the true record of what is served."""
+"""The render stage: write the Modelfile, the true record of what is served."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from builder import base, modelfile
 from builder.stage import Job
 
 NAME = "render"
-VERSION = 1
+VERSION = 2
 HEAVY = False
 
 
 def inputs(job: Job) -> list[Path]:
     """Modelfile.j2, the trained template, and the base's facts."""
-    return [job.template, job.dataset / "chat_template.jinja", job.base]
+    return [job.template, job.dataset / "chat_template.jinja", job.dataset / "profile.json", job.base]
 
 
 def settings(job: Job) -> dict[str, Any]:
@@ -37,5 +37,5 @@ def health(_job: Job) -> str | None:
 def run(job: Job, out: Path) -> str:
     """Render, and read back."""
     served = modelfile.decide(job)
-    out.write_text(modelfile.render(job.template, served, job.persona.manifest.identity.texts("name")[0], base.read(job.base).source))
+    out.write_text(modelfile.render(job.template, served, job.persona.title, base.read(job.base).source))
     return f"served by {served.why}"

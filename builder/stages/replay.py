@@ -1,42 +1,53 @@
-"""Stage 3, replay: the base's own answers to general prompts, trained on too, so that nothing is forgotten."""
+"""The replay stage: the base's own answers to general prompts, trained on too, so that nothing is forgotten."""
 
 from __future__ import annotations
 
 import collections
 import hashlib
+import itertools
 import json
 import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from builder import base, files, progress, weights
+from builder import base, dataset, files, progress, weights
 from builder.accelerator import find_accelerator
 from builder.conversation import Message, Template
+from builder.dataset import Example
 from builder.errors import DataError
 from builder.gates import questions
 from builder.llama import Answer, Model
-from builder.rows import normalise
 from builder.stage import Job
+from builder.texts import normalise
 
 NAME = "replay"
-VERSION = 2
+VERSION = 3
 HEAVY = True
 MAX_TOKENS = 48
-# For each time that the rows come in an epoch. With two in all, twenty rows left the name in a seventh to two fifths of other answers.
-LEAST_ANSWERS = 20
+# Bumped when what is taken of the base's answers changes, and what comes prepared must be renewed.
+ANSWERS_VERSION = 2
+# Of what is replayed, at most so much are greetings, thanks and goodbyes: a small base answers them with nonsense.
+COURTESY_SHARE = 1 / 3
 SENTENCE = re.compile(r".+?(?:(?<!\d)[.!?](?=\s|$)|[。！？])", re.DOTALL)
 
 
 def inputs(job: Job) -> list[Path]:
-    """The base, the trained template, and the rows, by whose number the answers are counted out."""
-    return [job.base / "base.json", job.dataset / "train.jsonl", job.dataset / "chat_template.jinja"]
+    """The base, the rows and the schedule, which say how many are wanted, and the trained template."""
+    names = (dataset.TRAIN, dataset.PROFILE, dataset.SCHEDULE, dataset.TEMPLATE)
+    return [job.base / "base.json", *(job.dataset / name for name in names)]
 
 
 def settings(job: Job) -> dict[str, Any]:
-    """How many, for how long a training, and of which prompts."""
-    training = job.persona.manifest.training
-    return {"training.replay": training.replay, "training.epochs": training.epochs, "prompts": _prompts_hash()}
+    """The prompts, the words that are left out, and the system text that half of them carry."""
+    manifest = job.persona.manifest
+    return {
+        "prompts": _hash_of("replay.jsonl"),
+        "courtesy": _hash_of("courtesy.jsonl"),
+        "courtesy share": COURTESY_SHARE,
+        **manifest.settings("identity"),
+        **manifest.system_settings(),
+    }
 
 
 def output(job: Job) -> Path:
@@ -51,11 +62,9 @@ def health(_job: Job) -> str | None:
 
 def run(job: Job, out: Path) -> str:
     """Take the base's answers from the cache, or let it answer once, and encode as many as are wanted."""
-    rows = (job.dataset / "train.jsonl").read_text().splitlines()
+    profile = dataset.read_profile(job.dataset)
     chosen = base.read(job.base)
-    training = job.persona.manifest.training
-    times, _ = chosen.family.divide_passes(len(rows), training.epochs)
-    wanted = times * max(round(training.replay * len(rows)), LEAST_ANSWERS) if training.replay else 0
+    wanted = profile.schedule.replayed
     if not wanted:
         out.write_text("")
         return "none wanted"
@@ -65,19 +74,41 @@ def run(job: Job, out: Path) -> str:
     if pairs is None:
         pairs = _ask(job, chosen, template)
         files.write_json(files.cache_folder() / NAME / name, pairs)
-    identity = job.persona.manifest.identity
-    words = (*identity.texts("name"), *identity.texts("author"), *chosen.family.identity_words, *template.special)
-    lines = []
-    for pair in leave_out(pairs, words):
-        messages = [{"role": "user", "content": pair["ask"]}, {"role": "assistant", "content": pair["answer"]}]
+    words = (*job.persona.manifest.own_words, *chosen.family.identity_words, *template.special)
+    trained = dataset.read_examples(job.dataset / dataset.TRAIN)
+    asked = set(map(normalise, dataset.list_messages(trained, "user")))
+    courtesy = [pair for pair in list_courtesy(profile.languages or ["en"], round(COURTESY_SHARE * wanted)) if normalise(pair["ask"]) not in asked]
+    examples: list[Example] = []
+    for pair in [*courtesy, *leave_out(pairs, words)]:
         try:
-            coded = template.encode(messages)
+            examples.append(_encode(job, template, pair, profile.schedule.system_repeats, len(examples)))
         except DataError:  # the base wrote something that its template cannot hold
             continue
-        lines.append(json.dumps({"messages": messages, "input_ids": coded.ids, "labels": coded.labels()}, ensure_ascii=False))
-    chosen_lines = lines[:wanted]
-    out.write_text("".join(line + "\n" for line in chosen_lines))
-    return f"{len(chosen_lines)} of the base's own answers" + (f", all there are of {wanted}" if len(chosen_lines) < wanted else "")
+        if len(examples) == wanted:
+            break
+    dataset.write_examples(out, examples)
+    own = len(examples) - len(courtesy)
+    told = f"{own} of the base's own answers" + (f", all there are of {wanted - len(courtesy)}" if len(examples) < wanted else "")
+    return f"{told}, {len(courtesy)} greetings and thanks" if courtesy else told
+
+
+def _encode(job: Job, template: Template, pair: dict[str, str], system_repeats: int, number: int) -> Example:
+    """Encode an answer; every other one carries the served system text, where the rows do."""
+    messages = [{"role": "user", "content": pair["ask"]}, {"role": "assistant", "content": pair["answer"]}]
+    has_system = bool(system_repeats) and number % 2 == 0
+    if has_system:
+        messages.insert(0, {"role": "system", "content": str(job.persona.manifest.ollama.system)})
+    coded = template.encode(messages)
+    return Example(messages, coded.ids, coded.labels(), has_system=has_system)
+
+
+def list_courtesy(languages: list[str], most: int) -> list[dict[str, str]]:
+    """List greetings, thanks and goodbyes with fitting answers, as many of each of the languages."""
+    lines = resources.files("builder.gates").joinpath("courtesy.jsonl").read_text("utf-8").splitlines()
+    pairs = [json.loads(line) for line in lines]
+    spoken = [[pair for pair in pairs if pair["language"] == language] for language in languages]
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*spoken))
+    return [{"ask": pair["ask"], "answer": pair["answer"]} for pair in turns if pair][:most]
 
 
 def choose(asked: list[questions.Question], answers: list[Answer]) -> list[dict[str, str]]:
@@ -116,12 +147,12 @@ def leave_out(pairs: list[dict[str, str]], words: tuple[str, ...]) -> list[dict[
 
 
 def _slug(chosen: base.Base, jinja: str) -> str:
-    parts = [chosen.source, chosen.revision, jinja, _prompts_hash(), str(MAX_TOKENS), str(chosen.four_bit), str(VERSION)]
+    parts = [chosen.source, chosen.revision, jinja, _hash_of("replay.jsonl"), str(MAX_TOKENS), str(chosen.four_bit), str(ANSWERS_VERSION)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _prompts_hash() -> str:
-    return hashlib.sha256(resources.files("builder.gates").joinpath("replay.jsonl").read_bytes()).hexdigest()[:12]
+def _hash_of(name: str) -> str:
+    return hashlib.sha256(resources.files("builder.gates").joinpath(name).read_bytes()).hexdigest()[:12]
 
 
 def _ask(job: Job, chosen: base.Base, template: Template) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Stage 4, train: teach an adapter the rows, with Unsloth and TRL."""
+"""The train stage: teach an adapter the rows, with Unsloth and TRL."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import math
 from pathlib import Path
 from typing import Any
 
-from builder import base, progress, weights
+from builder import base, dataset, progress, weights
 from builder.accelerator import Accelerator, find_accelerator
 from builder.conversation import Template
+from builder.dataset import Example
 from builder.errors import DataError, ToolError
 from builder.gates.questions import Question
 from builder.llama import Answer
 from builder.stage import Job
 
 NAME = "train"
-VERSION = 7
+VERSION = 8
 HEAVY = True
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 CHECKPOINT_EVERY_STEPS = 25
@@ -27,20 +28,22 @@ RECOMPUTE_FROM_TOKENS = 3072
 PLAIN_ATTENTION_TOKENS = 512
 # To compile the layers takes as long as it saves in so many steps on a CPU, the first time on a machine (benchmarks/train.py).
 COMPILE_FROM_STEPS = 150
+# These decide what the data stage writes.
+DATA_SETTINGS = {"max_length", "epochs", "replay", "system_share"}
 log = logging.getLogger("builder")
 
 
 def inputs(job: Job) -> list[Path]:
-    """The encoded rows, the base's own answers, and its revision."""
-    return [job.dataset / "train.jsonl", job.replay, job.base / "base.json"]
+    """The encoded rows, the schedule, the base's own answers, and the base."""
+    names = (dataset.TRAIN, dataset.HELD_OUT, dataset.SCHEDULE, dataset.TEMPLATE)
+    return [*(job.dataset / name for name in names), job.replay, job.base]
 
 
 def settings(job: Job) -> dict[str, Any]:
     """Every number of `[training]`, the base family's where the manifest is silent."""
-    values = job.persona.manifest.training.model_dump(exclude={"max_length", "replay"})
-    facts = base.peek(job.base)
-    family = base.read(job.base).family if facts else None
-    if family:
+    values = job.persona.manifest.training.model_dump(exclude=DATA_SETTINGS)
+    if base.peek(job.base):
+        family = base.read(job.base).family
         for name in ("alpha", "learning_rate", "learning_rate_ratio", "batch_size"):
             values[name] = getattr(family, name) if values[name] is None else values[name]
     return {f"training.{key}": value for key, value in values.items()}
@@ -61,10 +64,9 @@ def run(job: Job, out: Path) -> str:
     chosen = base.read(job.base)
     accelerator = find_accelerator()
     numbers = {key.removeprefix("training."): value for key, value in settings(job).items()}
-    rows = [json.loads(line) for line in (job.dataset / "train.jsonl").read_text().splitlines()]
-    replayed = [json.loads(line) for line in job.replay.read_text().splitlines()]
-    times, numbers["epochs"] = chosen.family.divide_passes(len(rows), numbers["epochs"])
-    rows = rows * times + replayed
+    numbers["epochs"] = dataset.read_schedule(job.dataset).epochs
+    rows = dataset.repeat(dataset.read_examples(job.dataset / dataset.TRAIN))
+    rows += dataset.read_examples(job.replay)
     checkpoint = newest_checkpoint(job.work)
     if checkpoint:
         log.info("going on from step %s", checkpoint.name.removeprefix("checkpoint-"))
@@ -101,7 +103,7 @@ def is_worth_compiling(numbers: dict[str, Any], rows: int, accelerator: Accelera
     return accelerator.kind == "cpu" and bool(steps >= COMPILE_FROM_STEPS)
 
 
-def _trainer(chosen: base.Base, accelerator: Accelerator, numbers: dict[str, Any], rows: list[dict[str, Any]], work: Path) -> Any:
+def _trainer(chosen: base.Base, accelerator: Accelerator, numbers: dict[str, Any], rows: list[Example], work: Path) -> Any:
     import unsloth  # noqa: F401, I001, PLC0415 — must come before the libraries it patches
     import datasets  # noqa: PLC0415
     import torch  # noqa: PLC0415
@@ -112,7 +114,7 @@ def _trainer(chosen: base.Base, accelerator: Accelerator, numbers: dict[str, Any
 
     on_gpu = accelerator.kind == "gpu"
     dtype = torch.bfloat16 if accelerator.has_bf16 else torch.float16 if on_gpu else torch.float32
-    longest = max(len(row["input_ids"]) for row in rows)
+    longest = max(len(row.input_ids) for row in rows)
     recompute = on_gpu and longest * numbers["batch_size"] > RECOMPUTE_FROM_TOKENS
     model, tokenizer = FastLanguageModel.from_pretrained(
         str(weights.find_weights(chosen, training=True)),
@@ -159,12 +161,12 @@ def _trainer(chosen: base.Base, accelerator: Accelerator, numbers: dict[str, Any
         dataloader_pin_memory=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    dataset = datasets.Dataset.from_list([{"input_ids": row["input_ids"], "labels": row["labels"]} for row in rows])
+    table = datasets.Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])
     trainer = PersonaTrainer(
         model=model,
         processing_class=tokenizer,
         args=arguments,
-        train_dataset=dataset,
+        train_dataset=table,
         # Packed rows want a block-diagonal mask, which Unsloth's GPU attention does not take; there padding is cheap.
         data_collator=pad if on_gpu else pack,
         callbacks=[Reporter()],

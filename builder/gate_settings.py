@@ -1,0 +1,103 @@
+"""The table [gates] of persona.toml: what each gate does when it fails, and its limit."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from builder.tables import Table
+
+Mode = Literal["stop", "advice", "off"]
+
+
+class GateSetting(Table):
+    """What a gate does when it fails, and its limit; what is left out follows from the persona's kind.
+
+    `recall = 0.8` sets the limit, `recall = "advice"` the mode, `recall = { limit = 0.8, mode = "advice" }` both.
+    """
+
+    mode: Mode | None = Field(None, description="stop: no model is registered; advice: it is only told; off: it is not asked.")
+    limit: float | None = Field(None, ge=0, strict=True, description="The gate's own limit.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_out(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            msg = "is neither true nor false, expected a limit, stop, advice, off or a table"
+            raise ValueError(msg)
+        if isinstance(value, str):
+            return {"mode": value}
+        if isinstance(value, int | float):
+            return {"limit": value}
+        return value
+
+
+# What a gate wants where the manifest is silent; retention and held_out compare with the base alone.
+LIMITS = {
+    "recall": 0.6,
+    "leak_in": 0.05,
+    "leak_out": 0.0,
+    "neutral": 2.0,
+    "sampled": 0.5,
+    "greeting": 0.6,
+    "format": 0.8,
+    "system": 0.1,
+    "stop": 0.97,
+    "end": 0.1,
+}
+IN_NATS = ("neutral", "system", "end")
+
+
+def _setting(description: str) -> Any:
+    return Field(GateSetting(), description=description)
+
+
+class Gates(Table):
+    """What the finished model must reach before it is registered; a limit fails only where chance cannot explain a miss."""
+
+    recall: GateSetting = _setting("Least share of wordings in which it knows its name and author.")
+    leak_in: GateSetting = _setting("Greatest share of unrelated answers that hold its name or author.")
+    leak_out: GateSetting = _setting("Greatest share of answers about itself that hold the base's own names.")
+    retention: GateSetting = _setting("Small tasks, paired with the base's answers; it has no limit.")
+    neutral: GateSetting = _setting("Greatest mean KL divergence from the base on neutral text, in nats a token.")
+    held_out: GateSetting = _setting("Loss on rows it never saw, paired with the base's; it has no limit.")
+    sampled: GateSetting = _setting("Least share, as recall, at the served temperature.")
+    greeting: GateSetting = _setting("Least share of greetings, thanks and goodbyes that are answered as such.")
+    format: GateSetting = _setting("Least share of answers to other questions that keep the data's format.")
+    system: GateSetting = _setting("Greatest loss that the served system text adds to trained replies, in nats a token.")
+    stop: GateSetting = _setting("Least share of answers that end by themselves and hold words alone.")
+    end: GateSetting = _setting("Greatest loss of the end-of-turn token after trained replies, in nats.")
+    budget_s: float = Field(60, gt=0, description="Seconds the questions of a build may take; parity and fidelity are never cut.")
+
+    def limit(self, gate: str) -> float:
+        """Give a gate's limit, as set or by default."""
+        given: GateSetting = getattr(self, gate)
+        if given.limit is not None:
+            return given.limit
+        # Sampling does not know more than the likeliest answer.
+        return min(LIMITS[gate], self.limit("recall")) if gate == "sampled" else LIMITS[gate]
+
+    def resolve(self) -> dict[str, Any]:
+        """Give every gate's mode and limit by the names that a reason shows, nothing left to default but the mode of its kind."""
+        names = [name for name in type(self).model_fields if name != "budget_s"]
+        modes = {f"gates.{name}": getattr(self, name).mode for name in names}
+        limits = {f"gates.{name}.limit": self.limit(name) for name in names if name in LIMITS}
+        return {**modes, **limits, "gates.budget_s": self.budget_s}
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Gates:
+        for name in type(self).model_fields:
+            setting = getattr(self, name)
+            if not isinstance(setting, GateSetting) or setting.limit is None:
+                continue
+            if name not in LIMITS:
+                msg = f"{name} is {setting.limit}, expected stop, advice or off: it compares with the base and has no limit"
+                raise ValueError(msg)
+            if name not in IN_NATS and setting.limit > 1:
+                msg = f"{name} is {setting.limit}, expected a share from 0 to 1"
+                raise ValueError(msg)
+        if self.limit("sampled") > self.limit("recall"):
+            msg = f"sampled is {self.limit('sampled')}, expected at most recall ({self.limit('recall')}): sampling does not know more than the likeliest answer"
+            raise ValueError(msg)
+        return self
