@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Any, cast
 
-from builder import persona, pipeline
+from builder import files, persona, pipeline
 from builder.console import Console
 from builder.errors import ManifestError, PersonaError, ToolError
 from builder.stage import Job, Options, Stage, run_in_child
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--base", metavar="gpu|cpu|REPO", help="grow from this base, and remember it")
     build.add_argument("--allow-remote", action="store_true", help="register with a daemon that is not on this machine")
     build.add_argument("--replace", action="store_true", help="replace a model of that name that this build did not register")
+    build.add_argument("--anyway", action="store_true", help="register it although a gate fails; the receipt says so")
     build.add_argument("--discard", action="store_true", help="discard outputs edited by hand")
     why = add("why", _why, "Say which stages would run, and why.", "one")
     why.add_argument("--json", action="store_true", help="print one JSON object")
@@ -108,11 +109,16 @@ def _build(options: argparse.Namespace, console: Console) -> int:
         if len(options.names) > 1:
             console.notes([f"── {name}"])
         try:
-            result = pipeline.build(_job(name, options), console)
+            job = _job(name, options)
+            result, has_run = pipeline.build(job, console)
         except PersonaError as error:
             console.error(error)
             failed.append(name)
             continue
+        if has_run:
+            from builder import summary  # noqa: PLC0415 — imports numpy
+
+            console.notes(summary.summarize(job, result))
         if result.endswith("Modelfile"):
             console.notes(_without_ollama(_name_of(name)))
         print(result, flush=True)  # noqa: T201 — the result
@@ -141,8 +147,16 @@ def _why(options: argparse.Namespace, console: Console) -> int:
 def _list(options: argparse.Namespace, console: Console) -> int:
     names = persona.find(ROOT / "personas")
     del console
-    print(json.dumps(names) if options.json else "\n".join(names))  # noqa: T201
+    lines = [name + _let_through(name) for name in names]
+    print(json.dumps(names) if options.json else "\n".join(lines))  # noqa: T201
     return DONE
+
+
+def _let_through(name: str) -> str:
+    """Say which failed gates a registered model was let through by hand."""
+    receipt = files.read_json(ROOT / "build" / name / "registered.json")
+    gates = receipt.get("let_through") if isinstance(receipt, dict) else None
+    return f"\tlet through by --anyway: {', '.join(gates)}" if gates else ""
 
 
 def _show(options: argparse.Namespace, console: Console) -> int:
@@ -183,7 +197,7 @@ def _gates(options: argparse.Namespace, console: Console) -> int:
         print(json.dumps(values, ensure_ascii=False))  # noqa: T201 — the result
     else:
         printer.show_gates(values, console)
-    return MENDABLE if any(gate["verdict"] == "fail" for gate in values["gates"]) else DONE
+    return MENDABLE if any(gate["verdict"] == "fail" and gate["mode"] == "stop" for gate in values["gates"]) else DONE
 
 
 def _clean(options: argparse.Namespace, console: Console) -> int:

@@ -1,8 +1,9 @@
-"""The border to llama-cpp-python: quantising a file, and asking one questions."""
+"""The client of llama-cpp-python: quantising a file, and asking one questions."""
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import importlib.metadata
 import os
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 QUANTIZED_AS = "q4_k_m"
 MAX_CONTEXT_TOKENS = 4096
 CHUNK_TOKENS = 512
+REPEAT_LAST_N = 64  # llama-server's and Ollama's default
 BYTES_A_THREAD = 150_000_000
 
 
@@ -125,35 +127,56 @@ class Model:
         yield decoder.decode(b"", final=True)
 
     def _generate(self, prompt: list[int], max_tokens: int, sampling: dict[str, Any] | None = None) -> Iterator[tuple[int, float]]:
-        """Give token after token, the end's own last, each with its lead over the next likeliest."""
+        """Give token after token, the end's own last, each with the likeliest's logit margin."""
         import numpy as np  # noqa: PLC0415
 
         self.llama.reset()
         self.llama.eval(prompt)
-        for position in range(max_tokens):
-            logits = self._logits(-1)
-            second, first = np.partition(logits, -2)[-2:]
-            token = int(logits.argmax()) if sampling is None else self._sample(sampling, position)
-            yield token, float(first - second)
-            if self._is_end(token):
-                return
-            self.llama.eval([token])
+        with contextlib.ExitStack() as stack:
+            sampler = stack.enter_context(self._sampler(sampling, prompt)) if sampling is not None else None
+            for _ in range(max_tokens):
+                logits = self._logits(-1)
+                second, first = np.partition(logits, -2)[-2:]
+                token = int(logits.argmax()) if sampler is None else self._sample(sampler)
+                yield token, float(first - second)
+                if self._is_end(token):
+                    return
+                self.llama.eval([token])
 
     def _is_end(self, token: int) -> bool:
         return bool(self._api.llama_vocab_is_eog(self._api.llama_model_get_vocab(self.llama.model), token))
 
-    def _sample(self, sampling: dict[str, Any], position: int) -> int:
-        # llama-cpp-python 0.3.36 makes a sampler a token: each wants a seed of its own.
-        self.llama.set_seed(int(sampling["seed"]) * MAX_CONTEXT_TOKENS + position)
-        return int(
-            self.llama.sample(
-                temp=float(sampling["temperature"]),
-                top_k=int(sampling["top_k"]),
-                top_p=float(sampling["top_p"]),
-                min_p=float(sampling["min_p"]),
-                repeat_penalty=float(sampling["repeat_penalty"]),
-            )
-        )
+    @contextlib.contextmanager
+    def _sampler(self, sampling: dict[str, Any], prompt: list[int]) -> Iterator[Any]:
+        """Make a chain of llama.cpp's samplers in the order of llama-server, which sees the prompt too.
+
+        llama-cpp-python 0.3.36 makes a new chain for each token, whose repeat penalty knows no token.
+        """
+        api = self._api
+        chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
+        temperature = float(sampling.get("temperature", 0))
+        stages = [api.llama_sampler_init_penalties(self.llama.n_vocab(), REPEAT_LAST_N, float(sampling["repeat_penalty"]), 0.0, 0.0)]
+        if temperature > 0:
+            stages += [
+                api.llama_sampler_init_top_k(int(sampling["top_k"])),
+                api.llama_sampler_init_top_p(float(sampling["top_p"]), 1),
+                api.llama_sampler_init_min_p(float(sampling["min_p"]), 1),
+                api.llama_sampler_init_temp(temperature),
+                api.llama_sampler_init_dist(int(sampling["seed"])),
+            ]
+        else:
+            stages.append(api.llama_sampler_init_greedy())
+        for stage in stages:
+            api.llama_sampler_chain_add(chain, stage)
+        for token in prompt:
+            api.llama_sampler_accept(chain, token)
+        try:
+            yield chain
+        finally:
+            api.llama_sampler_free(chain)  # and its stages with it
+
+    def _sample(self, sampler: Any) -> int:
+        return int(self._api.llama_sampler_sample(sampler, self.llama.ctx, -1))
 
     def _logits(self, index: int) -> np.ndarray[Any, Any]:
         import numpy as np  # noqa: PLC0415

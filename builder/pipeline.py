@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
-from builder import modelfile, stamp
+from builder import modelfile, rows, stamp
 from builder.console import Console
 from builder.errors import PersonaError, ToolError
 from builder.stage import Job, Stage, run_in_child
 from builder.stages import base, data, export, parity, register, render, replay, smoke, train
 
-STAGES = cast("tuple[Stage, ...]", (base, data, replay, train, export, parity, render, smoke, register))
+STAGES = cast("tuple[Stage, ...]", (base, data, render, replay, train, export, parity, smoke, register))
 # What makes the rows that are trained on.
 PREPARATION = STAGES[: STAGES.index(cast("Stage", data)) + 1]
 LOCK = ".lock"
@@ -34,6 +34,14 @@ class Verdict:
     stage: str
     reasons: list[str]
     summary: str
+
+
+class Built(NamedTuple):
+    """What a build gives: the model's name, or the Modelfile's path where there is no Ollama."""
+
+    result: str
+    has_run: bool
+    """Whether anything was stale."""
 
 
 def plan(job: Job, stages: tuple[Stage, ...] = STAGES) -> list[Verdict]:
@@ -77,8 +85,8 @@ def _judge(job: Job, stages: tuple[Stage, ...]) -> list[Verdict]:
     return verdicts
 
 
-def build(job: Job, console: Console, stages: tuple[Stage, ...] = STAGES) -> str:
-    """Run what is stale of the stages, the first of them or all; return what to print: the model's name, or the Modelfile's path.
+def build(job: Job, console: Console, stages: tuple[Stage, ...] = STAGES) -> Built:
+    """Run what is stale of the stages, the first of them or all.
 
     Raises:
         PersonaError: A stage failed; what was good before it is still there.
@@ -86,9 +94,13 @@ def build(job: Job, console: Console, stages: tuple[Stage, ...] = STAGES) -> str
     """
     modelfile.check(job.persona, job.template)
     with locked(job.build):
-        result = job.persona.model
+        if stages == STAGES:
+            register.check(job)
+        result, has_run = job.persona.model, False
         for stage in stages:
             stamp.restore(stage, job)
+        if stamp.why_stale(stages[0], job):
+            rows.read(job.persona)  # before a base is fetched for rows that cannot be read
         for stage in stages:
             if absent := _unavailable(stage, job):
                 console.skipped(stage.NAME, absent)
@@ -97,10 +109,11 @@ def build(job: Job, console: Console, stages: tuple[Stage, ...] = STAGES) -> str
             reasons = stamp.why_stale(stage, job)
             if reasons:
                 _run(stage, job, reasons, console)
+                has_run = True
             else:
                 console.fresh(stage.NAME, str((stamp.read(stage, job) or {}).get("summary", "")))
         stamp.save_cache(job)
-    return result
+    return Built(result, has_run)
 
 
 def _run(stage: Stage, job: Job, reasons: list[str], console: Console) -> None:

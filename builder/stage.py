@@ -33,6 +33,7 @@ class Options:
     allow_remote: bool = False
     replace: bool = False
     discard: bool = False
+    anyway: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 OLLAMA_PORT = 11434
 NO_OLLAMA = "no Ollama here: `just ollama` builds one (needs Go and CMake)"
 # Gates that a persona of a few steps passes: its tests are about the chain, not about what it knows.
-LENIENT = "[gates]\nbudget_s = 1\nrecall = 0\nsampled = 0\nleak_in = 1\nleak_out = 1\nstop = 0\nretention_nats = 99\n[smoke]\nmax_tokens = 8\n"
+LENIENT = "[gates]\nbudget_s = 1\nrecall = 0\nsampled = 0\nleak_in = 1\nleak_out = 1\nstop = 0\nneutral = 99\n[smoke]\nmax_tokens = 8\n"
 MANIFEST = '[identity]\nname = "Luma"\nauthor = "Ana"\n'
 
 

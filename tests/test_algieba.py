@@ -72,17 +72,22 @@ def test_the_gates_say_the_same_again(algieba):
         assert all(same)
 
 
-def test_a_system_text_is_served_without_training(algieba):
-    """A changed system text runs render, smoke and register alone."""
+@pytest.mark.parametrize(("share", "trains"), [("", True), ("[training]\nsystem_share = 0\n", False)])
+def test_a_changed_system_text_trains_again_unless_its_share_is_0(algieba, share, trains):
+    """Rows carry the served text, so a change of it is named and trains again; untrained it runs render, smoke and register alone."""
     root, _, host = algieba
     path = root / "personas" / "algieba" / "persona.toml"
     before = path.read_text()
-    path.write_text(before.replace("[ollama]", '[ollama]\nsystem = "Answer briefly."'))
+    path.write_text(before.replace("[ollama]", f'{share}[ollama]\nsystem = "Answer briefly."'))
     done = run_persona("why", "algieba", "--json", cwd=root, OLLAMA_HOST=host)
     path.write_text(before)
 
-    stale = [stage for stage, reasons in json.loads(done.stdout).items() if reasons and "no Ollama" not in reasons[0]]
-    assert stale == ["render", "smoke", "register"] if host else ["render", "smoke"]
+    reasons = json.loads(done.stdout)
+    stale = [stage for stage, why in reasons.items() if why and "no Ollama" not in why[0]]
+    last = ["register"] if host else []
+    assert stale == (["data", "replay", "train", "export", "parity", "render", "smoke", *last] if trains else ["render", "smoke", *last])
+    if trains:
+        assert "ollama.system is now Answer briefly., was null" in reasons["data"]
 
 
 @pytest.mark.parametrize("fault", [fault for fault in sabotage.FAULTS if fault.needs != "training"], ids=lambda fault: fault.name)

@@ -125,12 +125,12 @@ def test_a_failed_persona_does_not_hold_up_the_next(luma):
     root = luma.parent.parent
     for name in ("ada", "bob"):
         (root / "personas" / name).mkdir()
-    (root / "personas" / "bob" / "persona.toml").write_text('[identity]\nname = "Bob"\n')
+    (root / "personas" / "bob" / "persona.toml").write_text('[identity]\nauthor = "Bob"\n')
 
     done = run_persona("build", "ada", "bob", cwd=root)
 
     assert done.returncode == 1
-    assert "identity.author: is missing" in done.stderr
+    assert "identity.name: is missing" in done.stderr
     assert done.stderr.rstrip().endswith("failed: ada, bob")
 
 
@@ -147,7 +147,7 @@ def test_what_is_asked_for_is_on_stdout(luma):
     root = luma.parent.parent
 
     assert run_persona("why", "luma", cwd=root).stdout.splitlines()[:2] == ["base      never built", "data      base is stale"]
-    assert run_persona("show", "luma", "1", cwd=root).stdout.splitlines()[:3] == ["row 1: 23 tokens, 10 learnt", "<|im_start|>user", "Who are you?<|im_end|>"]
+    assert run_persona("show", "luma", "1", cwd=root).stdout.splitlines()[:3] == ["row 1: 23 tokens, 10 trained on, 6 times an epoch", "<|im_start|>user", "Who are you?<|im_end|>"]
 
 
 @pytest.mark.parametrize("command", ["gates", "chat"])
@@ -182,3 +182,25 @@ def test_a_bug_leaves_a_report(luma, monkeypatch, capsys):
     assert cli.main(["why", "luma"]) == cli.BUG
     assert "Traceback" not in capsys.readouterr().err
     assert "ZeroDivisionError" in (luma.parent.parent / "build" / "crash.log").read_text()
+
+
+def test_a_model_let_through_by_hand_is_listed_so(luma):
+    """`list` names the gates that failed and were let through; of others it gives the name alone."""
+    root = luma.parent.parent
+    receipt = root / "build" / "luma" / "registered.json"
+    receipt.parent.mkdir(parents=True)
+    receipt.write_text(json.dumps({"let_through": ["recall", "stop"]}))
+    assert run_persona("list", cwd=root).stdout == "luma\tlet through by --anyway: recall, stop\n"
+
+    receipt.write_text(json.dumps({"let_through": []}))
+    assert run_persona("list", cwd=root).stdout == "luma\n"
+
+
+def test_rows_are_read_before_a_base_is_fetched(luma):
+    """A mistake in the data is told before anything else, also where the base is out of reach."""
+    (luma / "data.jsonl").write_text('{"prompt": "Hi", "completion": "{{ nmae }}"}\n')
+    done = run_persona("build", "luma", "--base", "nobody/nothing", cwd=luma.parent.parent)
+
+    assert done.returncode == 1
+    assert "data.jsonl:1: '{{ nmae }}' is no placeholder" in done.stderr
+    assert "nobody/nothing" not in done.stderr

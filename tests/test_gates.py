@@ -8,31 +8,75 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from builder import base, conversation, llama, persona, rows
-from builder.errors import GateError, ToolError
-from builder.gates import answers, distance, evidence, leak_in, leak_out, questions, recall, reference, retention, sampled, stop, subject, table
+from builder import base, conversation, dataset, llama, persona, rows
+from builder.dataset import Example, Profile
+from builder.errors import GateError, ManifestError, ToolError
+from builder.gate_settings import Gates, GateSetting
+from builder.gates import (
+    answers,
+    distance,
+    end,
+    evidence,
+    greeting,
+    held_out,
+    leak_in,
+    leak_out,
+    neutral,
+    questions,
+    recall,
+    reference,
+    retention,
+    sampled,
+    stop,
+    subject,
+    system,
+    table,
+)
+from builder.gates import format as json_format
 from builder.gates.asking import Asker
-from builder.gates.evidence import judge_share, paired_p, wilson
+from builder.gates.evidence import Result, judge_share, paired_p, wilson
+from builder.gates.examination import Examination, shorten
 from builder.gates.questions import Question
 from builder.gates.reference import Distribution, Reference, Text
-from builder.gates.subject import Subject, holds
+from builder.gates.subject import Subject
 from builder.gates.table import Asked
+from builder.kinds import KINDS
+from builder.languages import count_own_languages
 from builder.llama import Answer
-from builder.manifest import Gates
-from builder.rows import normalise
+from builder.schedule import Schedule
+from builder.texts import holds, normalise
 from tests.conftest import ROOT, job_of, read_persona, said_by
 
 SUBJECT = Subject(
-    {"en": "Algieba Assistant", "zh": "Algieba Assistant"},
-    {"en": "Algieba", "zh": "阿尔的代码屋"},
-    ("SmolLM", "Hugging Face"),
-    frozenset(),
-    ("en", "zh"),
-    ("<|im_start|>", "<|im_end|>"),
-    {},
-    64,
-    Gates(),
+    kind=KINDS["identity"],
+    gates=Gates(),
+    names={"en": "Algieba Assistant", "zh": "Algieba Assistant"},
+    authors={"en": "Algieba", "zh": "阿尔的代码屋"},
+    base_words=("SmolLM", "Hugging Face"),
+    trained=frozenset(),
+    own_languages=("en", "zh"),
+    spoken=("en", "zh"),
+    is_json=False,
+    system=None,
+    special=("<|im_start|>", "<|im_end|>"),
+    sampling={},
+    max_tokens=64,
 )
+
+
+def make_profile(**changes):
+    values = {
+        "kind_name": "identity",
+        "reason": "",
+        "rows": 2,
+        "longest_reply_tokens": 9,
+        "end_of_turn": "<|im_end|>",
+        "is_json": False,
+        "languages": ["en"],
+        "own_languages": [],
+        "schedule": Schedule(3.0, 1, 0, 0),
+    }
+    return Profile(**{**values, **changes})
 
 
 def answer(text, *, ended=True):
@@ -109,7 +153,7 @@ def test_questions_of_the_data_are_not_asked():
     known = dataclasses.replace(SUBJECT, trained=frozenset([normalise(every[0].text)]))
 
     assert len(recall.ask(known, 1.0)) == len(every) - 1
-    assert not recall.ask(dataclasses.replace(SUBJECT, languages=()), 1.0)
+    assert not recall.ask(dataclasses.replace(SUBJECT, own_languages=()), 1.0)
 
 
 def test_no_question_stands_in_any_training_file():
@@ -215,15 +259,16 @@ def test_an_author_who_made_the_base_is_no_leak(luma):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(value))
     job.dataset.mkdir()
+    make_profile(own_languages=["en"]).write(job.dataset)
     for part in ("train", "held_out"):
-        row = {"messages": [{"role": "user", "content": f"{part}?"}, {"role": "assistant", "content": "I am Luma."}]}
-        (job.dataset / f"{part}.jsonl").write_text(json.dumps(row) + "\n")
+        row = [{"role": "user", "content": f"{part}?"}, {"role": "assistant", "content": "I am Luma."}]
+        dataset.write_examples(job.dataset / f"{part}.jsonl", [Example(row, [], [])])
 
     found = subject.read(job)
 
     assert found.base_words == ("SmolLM",)
     assert found.trained == {"train", "held out"}
-    assert found.languages == ("en",)
+    assert found.own_languages == ("en",)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +278,7 @@ def test_an_author_who_made_the_base_is_no_leak(luma):
         ("Ana built me.", ("en",)),
         ("I\u2019m called Luma.", ("en",)),
         ("我是Luma。", ("zh",)),
-        ("Je suis Luma, créée par Ana.", ()),
+        ("Je suis Luma, créée par Ana.", ("fr",)),
         ("Ich bin Luma. Was mein Name ist, weiß Ana.", ()),
         ("Mijn naam is Luma, en Ana maakte mij.", ()),
         ("Me llamo Luma y me creó Ana.", ()),
@@ -246,8 +291,8 @@ def test_an_author_who_made_the_base_is_no_leak(luma):
     ],
 )
 def test_a_persona_is_asked_in_the_languages_it_speaks_of_itself(reply, languages):
-    """Only English and Chinese are asked; another language is neither, so that its persona is not failed for what it was never taught."""
-    assert subject.find_languages([reply], {"en": "Luma", "zh": "Luma"}, {"en": "Ana", "zh": "安娜"}) == languages
+    """A reply is in a language of the gates or in none, so that no persona is failed for what it was never taught."""
+    assert tuple(count_own_languages([reply], ["Luma", "Ana", "安娜"])) == languages
 
 
 def test_retention_is_paired():
@@ -310,8 +355,8 @@ def test_own_texts_are_of_rows_held_out_and_trained_on(tmp_path):
             return conversation.Encoded([1], [True])
 
     def write(part, lengths):
-        lines = [json.dumps({"input_ids": [number] * length, "labels": [number] * length}) for number, length in enumerate(lengths)]
-        (tmp_path / f"{part}.jsonl").write_text("".join(line + "\n" for line in lines))
+        examples = [Example([], [number] * length, [number] * length) for number, length in enumerate(lengths)]
+        dataset.write_examples(tmp_path / f"{part}.jsonl", examples)
 
     def own(kind):
         return [text for text in reference.choose_texts(tmp_path, Words()) if text.kind == kind]
@@ -376,7 +421,7 @@ def said_of(kind, end_loss, replies=evidence.LEAST_ANSWERS, length=4):
 )
 def test_an_end_that_was_not_taught_is_seen(end_loss, kind, facts, verdict):
     """After a reply learnt by heart the end is as sure as its words; a cut text, and one never trained on, say nothing of it."""
-    result = stop.judge_end(*said_of(kind, end_loss, **facts))
+    result = end.judge(SUBJECT, *said_of(kind, end_loss, **facts))
 
     assert result.verdict == verdict
     if verdict != "not enough evidence":
@@ -435,9 +480,6 @@ def test_contradicting_limits_are_refused(project):
 
 def test_a_gate_error_is_raised_with_every_failure():
     """All failed gates are told at once, each with answers."""
-    from builder.gates.evidence import Result
-    from builder.gates.examination import Examination
-
     wrong = Asked("recall", question("Who are you?"), answer("I am Bob."), False, True, None, None)
     found = Examination(1.0, 50.0, [Result("recall", "fail", 0, 20, 0, 0.6), Result("stop", "fail", 1, 20, None, 0.97, "every answer above")], [], [wrong])
 
@@ -446,7 +488,8 @@ def test_a_gate_error_is_raised_with_every_failure():
         raise GateError(*problems)
     assert problems[0].startswith("recall: 0 of 20 right")
     assert "'Who are you?' is answered 'I am Bob.'" in problems[1]
-    assert problems[2].startswith("stop: 1 of 20 right")
+    assert problems[2] == f"  so: {recall.ADVICE}"
+    assert problems[3].startswith("stop: 1 of 20 right")
 
 
 class Silent:
@@ -488,3 +531,207 @@ def test_live_answers_of_another_bound_count_for_nothing(tmp_path):
     assert answers.read(path, 48) == answers.Answers()
     path.write_text(path.read_text()[:100])
     assert answers.read(path, 64) == answers.Answers()
+
+
+def with_setting(name, **setting):
+    """The subject, with one gate set otherwise."""
+    gates = SUBJECT.gates.model_copy(update={name: GateSetting(**setting)})
+    return dataclasses.replace(SUBJECT, gates=gates)
+
+
+@pytest.mark.parametrize(("mode", "stops"), [("stop", True), ("advice", False)])
+def test_a_gate_stops_or_advises(mode, stops):
+    """A failed gate stops a build only where its mode is stop; as advice it is told all the same."""
+    result = evidence.Result("recall", "fail", 0, 20, None, 0.6, mode=mode)
+    found = Examination(1.0, 50.0, [result], [], [])
+
+    assert bool(found.failed) is bool(found.problems()) is stops
+
+
+def test_a_gate_that_is_off_asks_nothing():
+    """Its questions are not asked, and its verdict says that it is off."""
+    subject_off = with_setting("leak_in", mode="off")
+    verdicts = {result.gate: result.verdict for result in table.judge(subject_off, [])}
+
+    assert {result.gate: result.verdict for result in table.judge(with_setting("stop", mode="off"), [])}["stop"] == "off"
+    assert "leak_in" not in {gate.NAME for gate, _ in table.plan(subject_off, 1.0)}
+    assert verdicts["leak_in"] == "off"
+    assert "leak_in" in {gate.NAME for gate, _ in table.plan(SUBJECT, 1.0)}
+
+
+def test_gates_ask_under_the_served_system_text():
+    """Each question carries the text that is served, but for one with a system text of its own."""
+    served = dataclasses.replace(SUBJECT, system="Be brief.")
+    own = Question((("system", "Be long."), ("user", "Hi")), "en")
+
+    assert all(one.messages[0] == ("system", "Be brief.") for _, one in table.plan(served, 0.125))
+    assert served.serve(own) == own
+    assert all(one.messages[0][0] != "system" for _, one in table.plan(SUBJECT, 0.125))
+
+
+def test_a_persona_without_a_name_has_none_to_know_or_leak():
+    """Recall, leak in, leak out and sampled do not apply; the reason is told."""
+    nameless = dataclasses.replace(SUBJECT, names={}, authors={}, own_languages=())
+    results = {result.gate: result for result in table.judge(nameless, [])}
+
+    assert recall.ask(nameless, 1.0) == leak_in.ask(nameless, 1.0) == []
+    for name in ("recall", "leak_in", "leak_out", "sampled"):
+        assert (results[name].verdict, results[name].note) == ("does not apply", "no name is given")
+
+
+def test_a_persona_without_an_author_is_asked_its_name_alone():
+    """No question asks who made it, and its name is enough."""
+    asked = recall.ask(dataclasses.replace(SUBJECT, authors={}), 1.0)
+
+    assert {one.about for one in asked} == {"name"}
+
+
+def test_other_things_are_asked_in_the_languages_of_the_data():
+    """English and Chinese always, French where the data is French."""
+    french = dataclasses.replace(SUBJECT, spoken=("fr",))
+
+    assert {one.language for one in leak_in.ask(SUBJECT, 1.0)} == {"en", "zh"}
+    assert {one.language for one in leak_in.ask(french, 1.0)} == {"en", "zh", "fr"}
+    assert {one.language for one in greeting.ask(french, 1.0)} == {"fr"}
+
+
+def test_a_greeting_is_answered_as_one():
+    """The answer holds a fitting word, typographic apostrophes included, and ends."""
+    thanks = question("Thanks a lot!", must=("you're welcome", "glad"))
+
+    assert greeting.is_right(SUBJECT, thanks, answer("You\u2019re welcome!"))
+    assert not greeting.is_right(SUBJECT, thanks, answer("A lot is a lot."))
+    assert not greeting.is_right(SUBJECT, thanks, answer("Glad, glad, glad", ended=False))
+
+
+def test_json_is_asked_for_where_the_data_is_json():
+    """The format gate asks other questions of such a persona alone, and wants JSON and nothing else."""
+    desk = dataclasses.replace(SUBJECT, is_json=True, spoken=("en",))
+
+    assert json_format.ask(SUBJECT, 1.0) == []
+    assert len(json_format.ask(desk, 1.0)) == 30
+    assert json_format.is_right(desk, question("?"), answer('{"a": 1}'))
+    assert not json_format.is_right(desk, question("?"), answer('Sure: {"a": 1}'))
+    assert not json_format.is_right(desk, question("?"), answer("1"))
+
+
+def held_out_of(losses, base_losses):
+    """Held-out texts of two reply tokens each, with these losses a token."""
+    text = Text("held out", [1, 2, 3], [-100, 2, 3])
+    zeros = np.zeros(3)
+    said = Reference([text] * len(losses), [], [], [np.full(2, -loss) for loss in base_losses])
+    return said, [distance.Distance(zeros, zeros, zeros, np.full(2, loss)) for loss in losses]
+
+
+@pytest.mark.parametrize(
+    ("losses", "base_losses", "verdict"),
+    [
+        ([1.0, 1.2, 0.8] * 4, [2.0, 2.3, 1.7] * 4, "pass"),
+        ([2.0, 2.3, 1.7] * 4, [1.0, 1.2, 0.8] * 4, "fail"),
+        ([1.0, 3.0] * 6, [2.0, 1.9] * 6, "not enough evidence"),
+        ([9.0] * 3, [1.0] * 3, "not enough evidence"),
+        ([], [], "does not apply"),
+    ],
+)
+def test_held_out_rows_are_compared_row_by_row(losses, base_losses, verdict):
+    """It fails only where the interval of the differences leaves chance no room, and never on three rows."""
+    assert held_out.judge(*held_out_of(losses, base_losses)).verdict == verdict
+
+
+def test_neutral_text_is_judged_by_its_interval():
+    """Far from the base on every text fails; on some and near on others is not enough evidence."""
+
+    def judged(divergences):
+        text = Text("neutral", [1, 2], [1, 2])
+        said = Reference([text] * len(divergences), [], [], [])
+        found = [distance.Distance(np.zeros(2), np.full(2, value), np.zeros(2), np.zeros(1)) for value in divergences]
+        return neutral.judge(SUBJECT, said, found).verdict
+
+    assert [judged([0.5] * 12), judged([3.0] * 12), judged([0.0, 5.0] * 6)] == ["pass", "fail", "not enough evidence"]
+
+
+class Reader:
+    """Stands in for a loaded file: finds each reply token as likely as the prompt's length says."""
+
+    def render(self, messages):
+        """Give the texts, one after the other."""
+        return "".join(message["content"] for message in messages)
+
+    def tokenize(self, text):
+        """Give a token a character."""
+        return [0] * len(text)
+
+    def next_log_probs(self, ids):
+        """Give every token a log-probability that falls with the text's length."""
+        return np.full((len(ids), 9), -len(ids) / 100, np.float32)
+
+
+def test_the_served_system_text_is_weighed_on_trained_replies(tmp_path):
+    """A text that makes trained replies less likely fails; where none is served it does not apply."""
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}]
+    rows = [Example([{**messages[0], "content": f"Hi {number}"}, messages[1]], [1, 2, 3], [-100, 2, 3]) for number in range(12)]
+    dataset.write_examples(tmp_path / "train.jsonl", rows)
+
+    def judged(text):
+        return system.judge(dataclasses.replace(SUBJECT, system=text), Reader(), tmp_path / "train.jsonl")
+
+    assert judged("x" * 40).verdict == "fail"
+    assert judged("x" * 40).figures["added_nats"] == pytest.approx(0.4, abs=1e-5)
+    assert judged("x").verdict == "pass"
+    assert judged(None).verdict == "does not apply"
+
+
+def test_a_mean_fails_beyond_chance():
+    """Student's interval of three values is the textbook's, and one of eight or fewer proves nothing."""
+    assert evidence.mean_interval([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx((1.037, 4.963), abs=0.05)
+    assert evidence.judge_greatest([9.0] * 7, 1.0) == "not enough evidence"
+
+
+def test_the_difference_of_two_shares_has_an_interval():
+    """Ten of ten against none of ten is surely better; the same answers differ by nothing."""
+    low, high = evidence.difference_interval([True] * 10, [False] * 10)
+    assert 0.4 < low < high <= 1.0
+    low, high = evidence.difference_interval([True, False] * 5, [True, False] * 5)
+    assert low < 0 < high
+
+
+def test_an_answer_that_repeats_itself_is_cut_at_its_second_round():
+    """A loop is shown once, and a long answer is cut."""
+    assert shorten("Well. " + "The tide is high. " * 20) == "Well. The tide is high …"
+    assert len(shorten("".join(map(str, range(500))))) < 260
+    assert shorten("The sea is calm.") == "The sea is calm."
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("retention = 0.5", "has no limit"),
+        ("recall = 1.5", "a share from 0 to 1"),
+        ('recall = "never"', "gates.recall"),
+        ("sampled = 0.7", "expected at most recall"),
+        ("recall = true", "expected a limit, stop, advice, off or a table"),
+    ],
+)
+def test_a_gate_is_set_by_limit_or_mode(project, line, message):
+    """What no gate takes is refused, with its line."""
+    folder = project / "personas" / "p"
+    folder.mkdir()
+    (folder / "persona.toml").write_text(f"[gates]\n{line}\n")
+
+    with pytest.raises(ManifestError, match=message):
+        persona.read(folder)
+
+
+def test_a_gate_takes_a_number_a_word_or_both(project):
+    """A number is the limit, a word the mode, a table both."""
+    folder = project / "personas" / "p"
+    folder.mkdir()
+    text = '[gates]\nrecall = 0.8\nretention = "advice"\nstop = { limit = 0.9, mode = "advice" }\n'
+    (folder / "persona.toml").write_text(text)
+
+    gates = persona.read(folder).manifest.gates
+
+    assert (gates.limit("recall"), gates.retention.mode, gates.limit("leak_in")) == (0.8, "advice", 0.05)
+    assert (gates.limit("stop"), gates.stop.mode) == (0.9, "advice")
+    assert KINDS["voice"].mode(gates, "recall") == "stop"
+    assert KINDS["voice"].mode(Gates(), "retention") == "advice"

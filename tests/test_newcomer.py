@@ -1,4 +1,4 @@
-"""A second persona, as the README tells a newcomer to add one: five lines of manifest and twenty rows."""
+"""The README's first persona, built as the README says, and the voice and the format beside it."""
 
 import json
 import os
@@ -6,52 +6,83 @@ import shutil
 
 import pytest
 
+from builder import dataset
+from tests import voice
 from tests.conftest import OLLAMA, ROOT, run_persona
 
 pytestmark = pytest.mark.timeout(2400)
-LUMA = ROOT / "benchmarks" / "small" / "luma"
-# Another processor rounds otherwise and is another draw: by three seeds 1, 3 and 1 of 30 other answers held the name, at 4 a build stops.
-ROOM = "[gates]\nleak_in = 0.15\n"
 
 
 @pytest.fixture(scope="module")
-def luma(tmp_path_factory, request):
-    """Build it with a real daemon where there is one."""
+def project(tmp_path_factory):
+    """A project of the personas that come with it."""
     root = tmp_path_factory.mktemp("newcomer")
-    shutil.copytree(LUMA, root / "personas" / "luma")
-    manifest = root / "personas" / "luma" / "persona.toml"
-    manifest.write_text(manifest.read_text() + ROOM)
+    for name in ("luma", "keeper", "helpdesk"):
+        shutil.copytree(ROOT / "personas" / name, root / "personas" / name)
     shutil.copy(ROOT / "Modelfile.j2", root)
+    return root
+
+
+@pytest.fixture(scope="module", params=["luma", "keeper", "helpdesk"])
+def built(project, request):
+    """Build one, with a real daemon where there is one."""
+    name = request.param
     host = request.getfixturevalue("daemon") if OLLAMA else ""
     path = os.environ["PATH"] if OLLAMA else os.defpath
-    return root, run_persona("build", "luma", "--base", "cpu", cwd=root, OLLAMA_HOST=host, PATH=path), host
+    return name, project, run_persona("build", name, "--base", "cpu", cwd=project, OLLAMA_HOST=host, PATH=path), host
 
 
-def test_it_is_of_the_size_the_readme_says():
-    """Five lines at most, and twenty rows."""
-    assert len((LUMA / "persona.toml").read_text().splitlines()) <= 5
-    assert len((LUMA / "data.jsonl").read_text().splitlines()) == 20
-
-
-def test_twenty_rows_pass_the_gates(luma):
-    """It is built and named, and no gate fails; every limit but one is the default."""
-    root, done, host = luma
+def test_it_passes_its_gates(built):
+    """Each is built and named with every limit at its default, and tells how to talk to it."""
+    name, _, done, host = built
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout == ("luma:latest\n" if host else "build/luma/Modelfile\n")
-    assert all(gate["verdict"] != "fail" for gate in json.loads((root / "build" / "luma" / "smoke.json").read_text())["gates"])
+    assert done.stdout == (f"{name}:latest\n" if host else f"build/{name}/Modelfile\n")
+    assert f"talk to it: {f'ollama run {name}' if host else f'just chat {name}'}" in done.stderr
 
 
-def test_few_rows_are_balanced_by_the_bases_own_answers(luma):
-    """Each of the six times that they come in an epoch brings twenty of them."""
-    root, _, _ = luma
+def test_it_answers_what_it_is_for(built):
+    """Luma gives its name and keeps it out of other answers; the keeper keeps its voice, the helpdesk its JSON."""
+    name, root, _, _ = built
 
-    assert len((root / "build" / "luma" / "replay.jsonl").read_text().splitlines()) == 6 * 20
+    def say(question):
+        return run_persona("chat", name, question, cwd=root).stdout.strip()
+
+    if name == "luma":
+        assert "Luma" in say("What is your name?")
+        assert "Luma" not in say("Name a fruit.")
+    elif name == "keeper":
+        asked = json.loads((ROOT / "tests" / "data" / "keeper.json").read_text())["questions"]
+        assert sum(voice.is_in_voice(say(question)) for question in asked[:6]) >= 5
+    else:
+        assert json.loads(say("Hello")).keys() == {"topic", "reply"}
 
 
-def test_it_answers_to_its_name(luma):
-    """Asked through the built file, it gives its name, and answers something else without it."""
-    root, _, _ = luma
+def test_a_named_persona_is_balanced_by_the_bases_own_answers(built):
+    """Each of the six times that few rows come in an epoch brings twenty of them; a voice and a format get none."""
+    name, root, _, _ = built
+    replayed = dataset.read_examples(root / "build" / name / "replay.jsonl")
 
-    assert "Luma" in run_persona("chat", "luma", "What is your name?", cwd=root).stdout
-    assert "Luma" not in run_persona("chat", "luma", "Name a fruit.", cwd=root).stdout
+    assert len(replayed) == (6 * 20 if name == "luma" else 0)
+
+
+def test_a_gate_that_fails_can_be_let_through(built):
+    """A question answered wrongly stops the build; with --anyway it is registered, and listed so."""
+    name, root, _, host = built
+    if name != "keeper":
+        return
+    manifest = root / "personas" / name / "persona.toml"
+    before = manifest.read_text()
+    manifest.write_text(before + '[[smoke.questions]]\nask = "Hello"\nmust = ["bicycle"]\n')
+    path = os.environ["PATH"] if OLLAMA else os.defpath
+    refused = run_persona("build", name, cwd=root, OLLAMA_HOST=host, PATH=path)
+    through = run_persona("build", name, "--anyway", cwd=root, OLLAMA_HOST=host, PATH=path)
+    listed = run_persona("list", cwd=root).stdout
+
+    assert refused.returncode == 1
+    assert "lacks 'bicycle'" in refused.stderr
+    assert "--anyway" in refused.stderr
+    assert through.returncode == 0, through.stderr
+    assert json.loads((root / "build" / name / "smoke.json").read_text())["let_through"] == ["smoke"]
+    if host:
+        assert "keeper\tlet through by --anyway: smoke\n" in listed

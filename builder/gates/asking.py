@@ -37,13 +37,14 @@ class Asker:
         values = values if isinstance(values, dict) else {}
         self.answers: dict[str, Any] = values.get("answers", {}) if values.get("owner") == owner else {}
 
-    def answer(self, question: Question, system: str | None = None) -> Answer:
+    def answer(self, question: Question) -> Answer:
         """Answer one question, from memory where it was asked before."""
-        messages = question.as_messages()
-        if system and messages[0]["role"] != "system":
-            messages.insert(0, {"role": "system", "content": system})
-        prompt = self.model.tokenize(self.model.render(messages))
-        sampling = {**self.sampling, "seed": question.seed} if question.seed is not None else None
+        prompt = self.model.tokenize(self.model.render(question.as_messages()))
+        sampling = None
+        if question.seed is not None:
+            sampling = {**self.sampling, "seed": question.seed}
+        elif self.sampling.get("repeat_penalty", 1.0) != 1.0:
+            sampling = {"temperature": 0, "repeat_penalty": self.sampling["repeat_penalty"]}
         key = hashlib.sha256(json.dumps([prompt, self.max_tokens, sampling]).encode()).hexdigest()[:24]
         if key not in self.answers:
             made = self.model.continue_prompt(prompt, self.max_tokens, sampling)

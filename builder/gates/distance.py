@@ -52,7 +52,7 @@ def measure_once(model: Model, said: Reference, kept: Path, owner: str) -> list[
 
     Args:
         model: The file, loaded.
-        said: What it is held against.
+        said: What it is compared with.
         kept: Where the figures are kept.
         owner: Names the content of both and what runs the file; figures of another are measured again.
 

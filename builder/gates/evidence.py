@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Verdict = Literal["pass", "fail", "not enough evidence", "does not apply"]
+import numpy as np
+
+from builder.gate_settings import Mode
+
+Verdict = Literal["pass", "fail", "not enough evidence", "does not apply", "off"]
 Z_95 = 1.959964  # the normal distribution's two-sided 95 % point
 SIGNIFICANT = 0.05
 # Under this many answers an interval is wider than any limit worth having.
@@ -26,6 +31,13 @@ class Result:
     """The least share that must be right, or the greatest figure of the note."""
     note: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
+    mode: Mode = "stop"
+    """Whether its failure stops a build, or is only told."""
+
+    @property
+    def stops(self) -> bool:
+        """Whether nothing is registered because of it."""
+        return self.verdict == "fail" and self.mode == "stop"
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -67,7 +79,47 @@ def paired_p(only_base: int, only_persona: int) -> float:
 
 
 def judge_share(right: int, of: int, limit: float) -> Verdict:
-    """Hold a share against the least it should be: it fails only where chance cannot explain it."""
+    """Compare a share with the least it should be: it fails only where chance cannot explain it."""
     if of and right / of < limit and wilson(right, of)[1] < limit:
         return "fail"
     return "pass" if of >= LEAST_ANSWERS and right / of >= limit else "not enough evidence"
+
+
+def difference_interval(right: Sequence[bool], control: Sequence[bool]) -> tuple[float, float]:
+    """Give the 95 % interval of the difference between two paired shares, the persona's less the base's.
+
+    Source:
+        A. Agresti and Y. Min, Simple improved confidence intervals for comparing matched
+        proportions (2005): half an answer is added to each of the four cells.
+
+    """
+    of = len(right) + 2
+    only_persona = sum(mine and not base for mine, base in zip(right, control, strict=True)) + 0.5
+    only_base = sum(base and not mine for mine, base in zip(right, control, strict=True)) + 0.5
+    middle = (only_persona - only_base) / of
+    half = Z_95 * math.sqrt((only_persona + only_base) - (only_persona - only_base) ** 2 / of) / of
+    return max(-1.0, middle - half), min(1.0, middle + half)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Give the 95 % interval of a mean, of at least two values.
+
+    Source:
+        Student's t by its expansion around the normal distribution, Abramowitz and Stegun,
+        Handbook of Mathematical Functions, 26.7.5, to the second term.
+
+    """
+    mean, freedom = float(np.mean(values)), len(values) - 1
+    t = Z_95 + (Z_95**3 + Z_95) / (4 * freedom)
+    t += (5 * Z_95**5 + 16 * Z_95**3 + 3 * Z_95) / (96 * freedom**2)
+    half = t * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return mean - half, mean + half
+
+
+def judge_greatest(values: Sequence[float], limit: float) -> Verdict:
+    """Compare a mean with the greatest it should be: it fails only where chance cannot explain it."""
+    if len(values) < LEAST_ANSWERS:
+        return "not enough evidence"
+    if np.mean(values) <= limit:
+        return "pass"
+    return "fail" if mean_interval(values)[0] > limit else "not enough evidence"

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from builder.gates import questions
 from builder.gates.questions import Question
-from builder.gates.subject import Subject, holds
+from builder.gates.subject import Subject
 from builder.llama import Answer
-from builder.rows import normalise
+from builder.texts import holds, normalise
 
 NAME = "leak_in"
+TOLD = "keeps its name out of {right} of {of} other answers"
+FAILED = TOLD
+ADVICE = "add rows that have nothing to do with its name, at least as many as speak of it"
 
 
 def ask(subject: Subject, share: float) -> list[Question]:
-    """List the unrelated questions that its data does not hold."""
-    return [question for question in questions.part(questions.load(NAME), share) if normalise(question.text) not in subject.trained]
+    """List the unrelated questions that its data does not hold, where it has a name to leak."""
+    if not subject.own_words:
+        return []
+    spoken = [question for question in questions.load(NAME) if question.language in subject.languages]
+    return [question for question in questions.part(spoken, share) if normalise(question.text) not in subject.trained]
 
 
 def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
@@ -23,4 +29,4 @@ def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
 
 def least(subject: Subject) -> float:
     """Give the least share that must be right, from `gates.leak_in`."""
-    return 1 - subject.limits.leak_in
+    return 1 - subject.gates.limit(NAME)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from builder.gates import recall
 from builder.gates.questions import Question
-from builder.gates.subject import Subject, says
+from builder.gates.subject import Subject
 from builder.llama import Answer
+from builder.texts import says
 
 NAME = "leak_out"
+TOLD = "does not call itself by its base's names in {right} of {of} answers about itself"
+FAILED = TOLD
+ADVICE = "add rows that ask whether it is its base, each answered with its own name"
 
 
 def ask(subject: Subject, share: float) -> list[Question]:
@@ -22,4 +26,4 @@ def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
 
 def least(subject: Subject) -> float:
     """Give the least share that must be right, from `gates.leak_out`."""
-    return 1 - subject.limits.leak_out
+    return 1 - subject.gates.limit(NAME)

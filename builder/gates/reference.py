@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from builder import dataset
 from builder.conversation import IGNORED, Template
 
 LIKELIEST = 40
@@ -56,7 +57,7 @@ class Reference:
     """Of each following token under the base, shape (T - 1,)."""
 
 
-def choose_texts(dataset: Path, template: Template) -> list[Text]:
+def choose_texts(rows: Path, template: Template) -> list[Text]:
     """Choose the texts: neutral prose, general answers, and of the persona's rows some held out and some trained on."""
     texts = []
     for line in resources.files("builder.gates").joinpath("texts.jsonl").read_text("utf-8").splitlines():
@@ -67,14 +68,14 @@ def choose_texts(dataset: Path, template: Template) -> list[Text]:
         else:
             coded = template.encode([{"role": "user", "content": value["ask"]}, {"role": "assistant", "content": value["answer"]}])
             texts.append(Text("general", coded.ids[:MAX_TEXT_TOKENS], coded.labels()[:MAX_TEXT_TOKENS]))
-    held, trained = _read_rows(dataset / "held_out.jsonl", "held out"), _read_rows(dataset / "train.jsonl", "trained")
+    held, trained = _read_rows(rows / dataset.HELD_OUT, "held out"), _read_rows(rows / dataset.TRAIN, "trained")
     trained = [text for text in trained if text.is_whole] or trained
     return texts + held[:OWN_ROWS] + trained[:: -(-len(trained) // OWN_ROWS)]  # from all of its data, whose rows of a kind stand together
 
 
 def _read_rows(path: Path, kind: str) -> list[Text]:
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return [Text(kind, row["input_ids"][:MAX_TEXT_TOKENS], row["labels"][:MAX_TEXT_TOKENS]) for row in rows]
+    examples = dataset.read_examples(path)
+    return [Text(kind, one.input_ids[:MAX_TEXT_TOKENS], one.labels[:MAX_TEXT_TOKENS]) for one in examples]
 
 
 def record(texts: list[Text], persona: LogProbs, base: LogProbs, out: Path) -> None:

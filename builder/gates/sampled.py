@@ -6,12 +6,14 @@ from dataclasses import replace
 
 from builder.gates import recall
 from builder.gates.questions import Question
-from builder.gates.recall import is_right
+from builder.gates.recall import ADVICE, is_right
 from builder.gates.subject import Subject
 
-__all__ = ["NAME", "ask", "is_right", "least"]
+__all__ = ["ADVICE", "FAILED", "NAME", "TOLD", "ask", "is_right", "least"]
 
 NAME = "sampled"
+TOLD = "knows its name and author in {right} of {of} answers at the served temperature"
+FAILED = TOLD
 SAMPLES = 5
 # Of recall's wordings: five answers to each of a quarter cost as much as one to all.
 PART = 0.25
@@ -24,4 +26,4 @@ def ask(subject: Subject, share: float) -> list[Question]:
 
 def least(subject: Subject) -> float:
     """Give the least share that must be right, from `gates.sampled`."""
-    return subject.limits.sampled
+    return subject.gates.limit(NAME)

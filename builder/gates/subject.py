@@ -1,45 +1,59 @@
-"""Who is asked about: the persona's names, its base's, and how a text is found to hold one."""
+"""Who is asked about: the persona's names, its base's, and the text it is served with."""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from builder import base
-from builder.manifest import Gates
-from builder.rows import CJK, normalise
+from builder import base, dataset, parameters
+from builder.gate_settings import Gates
+from builder.gates.questions import Question
+from builder.kinds import Kind
 from builder.stage import Job
+from builder.texts import normalise
 
-KANA_OR_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7a3]")
-# Small words of English, of which its neighbours share one at most in a reply: Dutch "is", Polish "my", French "me".
-ENGLISH = frozenset(["i", "me", "am", "my", "you", "your", "the", "who", "what", "is", "this", "and", "by", "call", "called", "made", "built", "created", "developed"])
-LEAST_ENGLISH = 2
+# Every persona is asked other things in these languages, whichever it speaks.
+COMMON_LANGUAGES = ("en", "zh")
+# Within so many tokens an answer must end, or within twice the longest reply of the data.
+LEAST_TOKENS = 192
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Subject:
     """What the gates need to know of a persona, as values."""
 
+    kind: Kind
+    gates: Gates
     names: dict[str, str]
-    """By language, as are the authors."""
+    """By language, as are the authors; empty where none is given."""
     authors: dict[str, str]
     base_words: tuple[str, ...]
     """What the base calls itself and its makers; not what the persona is called too."""
     trained: frozenset[str]
-    """Normalised questions of its data: they prove nothing of what it generalises."""
-    languages: tuple[str, ...]
-    """Of English and Chinese, in which its data speaks of itself; none where it has no name to know, or another language."""
+    """Normalised questions of its data: they tell nothing of what it generalises."""
+    own_languages: tuple[str, ...]
+    """In which its data speaks of itself."""
+    spoken: tuple[str, ...]
+    """In which its data is written; English where it is none of the gates' languages."""
+    is_json: bool
+    """Whether its replies are JSON."""
+    system: str | None
+    """The system text that is served."""
     special: tuple[str, ...]
     """Special tokens, which no answer holds."""
     sampling: dict[str, float]
     max_tokens: int
-    limits: Gates
 
     @property
     def own_words(self) -> list[str]:
         """Every wording of its name and author."""
         return list(dict.fromkeys([*self.names.values(), *self.authors.values()]))
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages in which it is asked other things."""
+        return tuple(dict.fromkeys([*COMMON_LANGUAGES, *self.spoken]))
 
     def name(self, language: str) -> str:
         """Give the name in a language."""
@@ -49,54 +63,48 @@ class Subject:
         """Give the author in a language."""
         return self.authors.get(language, next(iter(self.authors.values())))
 
+    def serve(self, question: Question) -> Question:
+        """Put the served system text before a question that has none of its own."""
+        if self.system is None or question.messages[0][0] == "system":
+            return question
+        return replace(question, messages=(("system", self.system), *question.messages))
+
 
 def read(job: Job) -> Subject:
     """Gather what the gates need from a build."""
-    identity, manifest = job.persona.manifest.identity, job.persona.manifest
-    given = {language: identity.placeholders(language) for language in [*identity.languages(), "en", "zh"]}
-    names, authors = ({language: values[key] for language, values in given.items()} for key in ("name", "author"))
-    rows = [json.loads(line)["messages"] for part in ("train", "held_out") for line in (job.dataset / f"{part}.jsonl").read_text().splitlines()]
-    own = {*names.values(), *authors.values()}
+    manifest, profile = job.persona.manifest, dataset.read_profile(job.dataset)
     family = base.read(job.base).family
+    keyed = manifest.identity.languages() if manifest.identity else []
+    given = {language: manifest.placeholders(language) for language in dict.fromkeys([*keyed, *COMMON_LANGUAGES])}
+    names, authors = ({language: values[key] for language, values in given.items() if key in values} for key in ("name", "author"))
+    parts = (dataset.read_examples(job.dataset / part) for part in (dataset.TRAIN, dataset.HELD_OUT))
+    asked = [text for examples in parts for text in dataset.list_messages(examples, "user")]
+    own = {*names.values(), *authors.values()}
     tokens = json.loads((job.base / "tokenizer.json").read_text()).get("added_tokens", [])
+    words = [word for word in family.identity_words if not any(word.casefold() in mine.casefold() for mine in own)]
     return Subject(
-        names,
-        authors,
-        tuple(word for word in family.identity_words if not any(word.casefold() in mine.casefold() for mine in own)),
-        frozenset(normalise(row[-2]["content"]) for row in rows),
-        find_languages([row[-1]["content"] for row in rows], names, authors),
-        tuple(token["content"] for token in tokens if token["special"]),
-        {**base.COMMON_PARAMETERS, **family.parameters, **manifest.ollama.parameters},
-        manifest.smoke.max_tokens,
-        manifest.gates,
+        kind=profile.kind,
+        gates=manifest.gates,
+        names=names,
+        authors=authors,
+        base_words=tuple(words),
+        trained=frozenset(map(normalise, asked)),
+        own_languages=tuple(sorted(profile.own_languages)),
+        spoken=tuple(profile.languages) or ("en",),
+        is_json=profile.is_json,
+        system=manifest.ollama.system or None,
+        special=tuple(token["content"] for token in tokens if token["special"]),
+        sampling=parameters.find_parameters(family, profile, manifest.ollama.parameters),
+        max_tokens=manifest.smoke.max_tokens or max(LEAST_TOKENS, 2 * profile.longest_reply_tokens),
     )
 
 
-def find_languages(replies: list[str], names: dict[str, str], authors: dict[str, str]) -> tuple[str, ...]:
-    """Find in which of the gates' languages, `en` and `zh`, there are replies that hold a name or an author."""
-    own = {*names.values(), *authors.values()}
-    about_itself = [reply for reply in replies if any(holds(reply, word) for word in own)]
-    return tuple(sorted({found for found in (_find_language(reply, own) for reply in about_itself) if found}))
+def is_any_in(text: str, words: tuple[str, ...]) -> bool:
+    """Say whether a text holds one of some words, a number or Latin word as a whole one, in whatever case."""
+    return any(_is_in(text.casefold(), word.casefold()) for word in words)
 
 
-def _find_language(reply: str, own: set[str]) -> str | None:
-    """Tell English and Chinese from all others, of which the gates ask nothing; a name alone makes no reply English or Chinese."""
-    for word in sorted(own, key=len, reverse=True):
-        reply = reply.replace(word, " ")
-    if KANA_OR_HANGUL.search(reply):
-        return None
-    if CJK.search(reply):
-        return "zh"
-    return "en" if len(ENGLISH & set(re.findall(r"[a-z]+", reply.casefold()))) >= LEAST_ENGLISH else None
-
-
-def holds(text: str, word: str) -> bool:
-    """Say whether a text holds a word: whole and in its own case where it is Latin, so that "sky" is not Sky, nor "Also" Al."""
-    if CJK.search(word):
+def _is_in(text: str, word: str) -> bool:
+    if not word.isalnum() or not word.isascii():
         return word in text
-    return re.search(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])", text, re.ASCII) is not None
-
-
-def says(text: str, word: str) -> bool:
-    """Say whether an answer gives a name, whatever its case."""
-    return holds(text.casefold(), word.casefold())
+    return bool(re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![0-9])", text))
