@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-LENIENT = "\n[gates]\nbudget_s = 1\nrecall = 0\nsampled = 0\nleak_in = 1\nleak_out = 1\nstop = 0\nretention_nats = 99\n"
+LENIENT = "\n[gates]\nbudget_s = 1\nrecall = 0\nsampled = 0\nleak_in = 1\nleak_out = 1\nstop = 0\nneutral = 99\n"
 GFLOPS = """
 import statistics, time, torch
 a, b = torch.randn(512, 576), torch.randn(576, 1536)

@@ -25,7 +25,7 @@ from unittest import mock
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from builder import base, files, llama, ollama, persona, weights
+from builder import base, dataset, files, llama, ollama, persona, serving, weights
 from builder.conversation import IGNORED, Template
 from builder.errors import GateError, PersonaError, ToolError
 from builder.gates import distance, examination, fidelity, reference
@@ -206,8 +206,8 @@ def _served_with(**changes: Any) -> Callable[[Job], None]:
     """Send the daemon something else than was decided."""
 
     def make(job: Job) -> None:
-        true = register._body  # noqa: SLF001 — the fault's place
-        with mock.patch.object(register, "_body", lambda served, sha256: {**true(served, sha256), **changes}):
+        true = serving.body
+        with mock.patch.object(serving, "body", lambda served, sha256: {**true(served, sha256), **changes}):
             register.run(job, job.receipt)
 
     return make
@@ -220,28 +220,28 @@ def _older_blob(job: Job) -> None:
         file.write(b"\0" * 64)
     daemon = ollama.connect(allow_remote=False)
     daemon.upload(older, files.sha256(older))
-    true = register._verify  # noqa: SLF001 — the fault's place
+    true = serving.verify
 
     def swapped(*arguments: Any, **options: Any) -> list[dict[str, Any]]:
         compared = true(*arguments, **options)
         _, _, name, served = arguments
-        body = register._body(served, files.sha256(older))  # noqa: SLF001 — likewise
+        body = serving.body(served, files.sha256(older))
         daemon.create({**body, "model": name})
         return compared
 
-    with mock.patch.object(register, "_verify", swapped):
+    with mock.patch.object(serving, "verify", swapped):
         register.run(job, job.receipt)
 
 
 def _trained(change: Callable[[Job], None], gate: str, epochs: float | None = None) -> Callable[[Job], None]:
-    """Train on a damaged dataset, as long as an honest build or for so many passes, and examine the file."""
+    """Train on a damaged dataset, as long as an honest build or for so many epochs, and examine the file."""
 
     def make(job: Job) -> None:
         change(job)
         shutil.rmtree(job.adapter)
-        training = job.persona.manifest.training.model_copy(update={"epochs": epochs})
-        manifest = job.persona.manifest.model_copy(update={"training": training})
-        job = replace(job, persona=job.persona.model_copy(update={"manifest": manifest}))
+        if epochs:
+            profile = dataset.read_profile(job.dataset)
+            replace(profile, schedule=replace(profile.schedule, epochs=epochs)).write(job.dataset)
         job.adapter.mkdir()
         run_in_child(train, job, job.adapter, job.work / "train.log")
         _export(job)
@@ -266,12 +266,12 @@ def _no_end(job: Job) -> None:
 
 def _misspelt(job: Job) -> None:
     template = Template(job.base, "base", base.read(job.base).family)
-    name = job.persona.manifest.identity.texts("name")[0]
+    name = job.persona.title
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         messages = [{**message, "content": message["content"].replace(name, name[::-1])} for message in row["messages"]]
         coded = template.encode(messages)
-        return {"messages": messages, "input_ids": coded.ids, "labels": coded.labels()}
+        return {**row, "messages": messages, "input_ids": coded.ids, "labels": coded.labels()}
 
     _change_rows(job, change)
 
@@ -290,16 +290,16 @@ FAULTS = (
     Fault("q and k rows unpermuted in the export", "fidelity", _unpermuted),
     Fault("quantised to another type than asked", "fidelity", _other_quantisation),
     Fault("another template in the file than trained", "parity", _other_template),
-    Fault("another end token in the file's metadata", "parity", _other_end),
+    Fault("another EOS in the file's metadata", "parity", _other_end),
     Fault("a second BOS", "parity", _second_bos),
     Fault("Modelfile.j2 with a SYSTEM that names somebody else", "render", _system_in_template),
     Fault("the daemon told a SYSTEM that names somebody else", "served", _served_with(system="You are Qwen, made by Alibaba."), "daemon"),
     Fault("the stop list lost on the way to the daemon", "served", _served_with(parameters={"temperature": 0.2}), "daemon"),
     Fault("a TEMPLATE with one newline more", "parity", _served_with(template=base.CHATML_GO.replace("\n", "\n\n", 1)), "daemon"),
     Fault("the daemon serving an older blob under the name", "served", _older_blob, "daemon"),
-    Fault("no end token in training", "end", _trained(_no_end, "end"), "training"),
+    Fault("no end-of-turn token in training", "end", _trained(_no_end, "end"), "training"),
     Fault("the name misspelt in the data", "recall", _trained(_misspelt, "recall"), "training"),
-    Fault("thirty passes on three rows", "leak_in", _trained(_three_rows, "leak_in", epochs=30), "training"),
+    Fault("thirty epochs on three rows", "leak_in", _trained(_three_rows, "leak_in", epochs=30), "training"),
 )
 if __name__ == "__main__":
     sys.exit(main())

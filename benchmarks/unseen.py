@@ -23,8 +23,8 @@ from builder.gates import leak_in, recall, subject
 from builder.gates.evidence import wilson
 from builder.gates.questions import parse
 from builder.llama import Model
-from builder.rows import normalise
 from builder.stage import Job, Options
+from builder.texts import normalise
 
 GATES = {"recall": recall, "leak_in": leak_in}
 QUESTIONS = Path(__file__).with_name("unseen.jsonl")
@@ -39,7 +39,7 @@ def measure(job: Job, *, quick: bool) -> list[dict[str, Any]]:
     results = []
     for (gate, language), group in itertools.groupby(asked, key=lambda pair: (pair[0], pair[1].language)):
         questions = [question for _, question in group][: 5 if quick else None]
-        answers = [model.ask(question.as_messages(), about.max_tokens) for question in questions]
+        answers = [model.ask(about.serve(question).as_messages(), about.max_tokens) for question in questions]
         right = [GATES[gate].is_right(about, question, answer) for question, answer in zip(questions, answers, strict=True)]
         wrong = [[question.text, answer.text] for question, answer, ok in zip(questions, answers, right, strict=True) if not ok]
         interval = wilson(sum(right), len(right))
