@@ -106,7 +106,7 @@ class Template:
         template = self.tokenizer.chat_template
         if not isinstance(template, str):
             msg = f"{folder}: the base has no chat template, expected one"
-            raise ToolError(msg, hint=self._another_template())
+            raise ToolError(msg, hint=self._hint)
         template = template.replace(family.default_system, "") if family.default_system else template
         try:
             added = self._render(template, [{"role": "user", "content": "?"}]).split("?")[0]
@@ -115,12 +115,23 @@ class Template:
             raise ToolError(msg, hint=self._hint) from None
         if "system" in added.lower():
             msg = f"{folder}: the base's chat template adds a system text of its own ({added!r}), expected none"
-            raise ToolError(msg, hint=self._another_template())
+            raise ToolError(msg, hint=self._hint)
         return template
 
-    def _another_template(self) -> str:
-        """Advise a template whose replies end with the base's EOS, as `encode` wants them to."""
-        return f'set data.template = "{"chatml" if self.eos == "<|im_end|>" else "alpaca"}"'
+    def _find_end_of_turn(self, folder: Path, tokens: list[str]) -> str:
+        """Find the token after each reply of the rendered probe, blanks before it allowed."""
+        ending = re.compile(r"\s*(" + _any_of(tokens).pattern + ")")
+        replies = [message["content"] for message in PROBE if message["role"] == "assistant"]
+        found = [ending.match(self._probe.partition(reply)[2]) for reply in replies]
+        first, last = (match[1] if match else None for match in found)
+        if first is None or last is None:
+            msg = f"{folder}: the chat template ends a reply with no special token, expected one"
+            raise ToolError(msg, hint=self._hint)
+        if first != last:
+            both = f"the last reply with {last!r} and those before it with {first!r}"
+            msg = f"{folder}: the chat template ends {both}, expected one end-of-turn token"
+            raise ToolError(msg, hint=self._hint)
+        return first
 
     def _render(self, jinja: str, messages: Sequence[Mapping[str, Any]], **options: Any) -> str:
         return str(self.tokenizer.apply_chat_template(list(messages), chat_template=jinja, tokenize=False, **options))
@@ -190,6 +201,43 @@ class Template:
         prompt = self._render_prompt(messages, index)
         if not text.startswith(prompt):
             msg = "the chat template renders a prompt otherwise once it is answered, expected the same text"
-            raise DataError(msg, hint=self._another_template())
-        end = text.find(self.eos, len(prompt) + len(messages[index]["content"]))
-        return len(prompt), len(text) if end < 0 else end + len(self.eos)
+            raise DataError(msg, hint=self._hint)
+        end = text.find(self.end_of_turn, len(prompt))
+        if end < 0:
+            raise self._no_end_of_turn()
+        if messages[index]["content"].strip() not in text[len(prompt) : end]:
+            msg = "the chat template changes a reply's words, expected them as they are written"
+            raise DataError(msg, hint=self._hint)
+        return len(prompt), end + len(self.end_of_turn)
+
+    def _render_prompt(self, messages: Sequence[Message], index: int) -> str:
+        if index:
+            return self._render(self.jinja, messages[:index], add_generation_prompt=True)
+        # Few templates render an empty conversation. The prompt is what stands before the words of
+        # the reply, without what the template writes between a prompt and a reply (a blank).
+        marked = {**messages[0], "content": PROBE[0]["content"]}
+        before = self._render(self.jinja, [marked, *messages[1:]]).partition(marked["content"])[0]
+        prompt = self._render(self.jinja, PROBE[:1], add_generation_prompt=True)
+        blank = self._probe.removeprefix(prompt).partition(PROBE[1]["content"])[0]
+        return before.removesuffix(blank)
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    """Compile a pattern that matches any of the texts, the earlier ones first; of none, nothing."""
+    return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
+
+
+def _is_markup(text: str, markup: str) -> bool:
+    """Tell a token that marks turns though its vocabulary does not call it special.
+
+    Such are Gemma's <start_of_turn> and DeepSeek's <｜User｜> in some releases.
+    """
+    return text.startswith("<|") or (text[0] in "<[" and text in markup)
+
+
+def _other_template(kind: str, tokens: list[str]) -> str | None:
+    """Name a template to try instead: ChatML where its tokens are in the vocabulary."""
+    if kind == "alpaca":
+        return None
+    other = "chatml" if kind == "base" and "<|im_end|>" in tokens else "alpaca"
+    return f'set data.template = "{other}"'

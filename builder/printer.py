@@ -49,7 +49,8 @@ def _tell_schedule(profile: dataset.Profile) -> str:
     schedule = profile.schedule
     system = f", {schedule.system_repeats} of them with the served system text" if schedule.system_repeats else ""
     rows = f"{profile.rows} rows, each {schedule.repeats} times an epoch{system}"
-    return f"{profile.reason}; {rows}, for {schedule.epochs:g} epochs, beside up to {schedule.replayed} of the base's own answers"
+    replayed = f", beside up to {schedule.replayed} of the base's own answers" if schedule.replayed else ""
+    return f"{profile.reason}; {rows}, for {schedule.epochs:g} epochs{replayed}"
 
 
 def _runs(ids: list[int], labels: list[int]) -> Iterator[tuple[bool, list[int]]]:

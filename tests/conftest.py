@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from builder import ollama, persona, rows
+from builder.dataset import Profile
 from builder.manifest import Manifest
+from builder.schedule import Schedule
 from builder.stage import Job, Options
 
 ROOT = Path(__file__).parent.parent
@@ -188,3 +190,19 @@ def make_tiny_base(folder: Path) -> None:
     LlamaForCausalLM(config).save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copyfile(embedded / name, folder / name)
+
+
+def make_profile(**changes) -> Profile:
+    """Make what a data stage would write of a small persona, but for the changes."""
+    values = {
+        "kind_name": "identity",
+        "reason": "",
+        "rows": 2,
+        "longest_reply_tokens": 9,
+        "end_of_turn": "<|im_end|>",
+        "is_json": False,
+        "languages": ["en"],
+        "own_languages": [],
+        "schedule": Schedule(3.0, 1, 0, 0),
+    }
+    return Profile(**{**values, **changes})

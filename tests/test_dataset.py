@@ -5,7 +5,7 @@ import pytest
 from builder import dataset
 from builder.dataset import Example
 from builder.errors import ToolError
-from tests.test_gates import make_profile
+from tests.conftest import make_profile
 
 
 def test_what_is_written_is_read(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from builder import base, conversation, dataset, llama, persona, rows
-from builder.dataset import Example, Profile
+from builder.dataset import Example
 from builder.errors import GateError, ManifestError, ToolError
 from builder.gate_settings import Gates, GateSetting
 from builder.gates import (
@@ -43,9 +43,8 @@ from builder.gates.table import Asked
 from builder.kinds import KINDS
 from builder.languages import count_own_languages
 from builder.llama import Answer
-from builder.schedule import Schedule
 from builder.texts import holds, normalise
-from tests.conftest import ROOT, job_of, read_persona, said_by
+from tests.conftest import ROOT, job_of, make_profile, read_persona, said_by
 
 SUBJECT = Subject(
     kind=KINDS["identity"],
@@ -62,21 +61,6 @@ SUBJECT = Subject(
     sampling={},
     max_tokens=64,
 )
-
-
-def make_profile(**changes):
-    values = {
-        "kind_name": "identity",
-        "reason": "",
-        "rows": 2,
-        "longest_reply_tokens": 9,
-        "end_of_turn": "<|im_end|>",
-        "is_json": False,
-        "languages": ["en"],
-        "own_languages": [],
-        "schedule": Schedule(3.0, 1, 0, 0),
-    }
-    return Profile(**{**values, **changes})
 
 
 def answer(text, *, ended=True):

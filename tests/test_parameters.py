@@ -4,7 +4,7 @@ import pytest
 
 from builder import base
 from builder.parameters import find_parameters
-from tests.test_gates import make_profile
+from tests.conftest import make_profile
 
 FAMILY = base.family_of(base.EMBEDDED)
 

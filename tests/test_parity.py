@@ -17,7 +17,7 @@ from builder.gguf import export
 from builder.llama import Model
 from builder.modelfile import Served, decide
 from builder.stages import parity
-from tests.conftest import job_of, make_tiny_base
+from tests.conftest import job_of, make_profile, make_tiny_base
 
 
 def qwen_template() -> str:
@@ -49,6 +49,7 @@ def tiny_job(luma, tiny):
     chosen = base.Base(str(tiny[0]), "folder", "0", str(tiny[0]), "0", four_bit=False)
     (job.base / "base.json").write_text(json.dumps(asdict(chosen)))
     job.dataset.mkdir()
+    make_profile().write(job.dataset)
     (job.dataset / "chat_template.jinja").write_text(qwen_template())
     shutil.copyfile(tiny[1], job.gguf)
     return job
