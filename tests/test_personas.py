@@ -152,7 +152,7 @@ def test_what_smoke_asks_is_trained(name):
         assert [part for part in one.must_not if part.casefold() in reply] == [], one.ask
 
 
-@pytest.mark.parametrize(("name", "own", "others"), [("lucie", 30, 62), ("luma", 18, 22)])
+@pytest.mark.parametrize(("name", "own", "others"), [("lucie", 30, 120), ("luma", 18, 22)])
 def test_a_named_persona_has_rows_of_both_kinds(name, own, others):
     """So many replies hold its name or author, and so many rows hold neither anywhere."""
     read = read_persona(name)
