@@ -59,8 +59,9 @@ def build(name: str, seed: int, cores: list[int], rows: int | None, penalties: l
         shutil.copy(ROOT / "Modelfile.j2", root)
         manifest = root / "personas" / name / "persona.toml"
         text = manifest.read_text()
-        table = "[training]\n" if "[training]" not in text else ""
-        manifest.write_text(f"{text}\n{table}seed = {seed}\nlora_seed = {seed}\n")
+        seeds = f"[training]\nseed = {seed}\nlora_seed = {seed}\n"
+        has_table = "[training]\n" in text
+        manifest.write_text(text.replace("[training]\n", seeds, 1) if has_table else f"{text}\n{seeds}")
         if rows:
             data = root / "personas" / name / "data.jsonl"
             lines = data.read_text().splitlines(keepends=True)
