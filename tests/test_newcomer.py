@@ -66,11 +66,10 @@ def test_a_named_persona_is_balanced_by_the_bases_own_answers(built):
     assert len(replayed) == (6 * 20 if name == "luma" else 0)
 
 
+@pytest.mark.parametrize("built", ["keeper"], indirect=True)
 def test_a_gate_that_fails_can_be_let_through(built):
     """A question answered wrongly stops the build; with --anyway it is registered, and listed so."""
     name, root, _, host = built
-    if name != "keeper":
-        return
     manifest = root / "personas" / name / "persona.toml"
     before = manifest.read_text()
     manifest.write_text(before + '[[smoke.questions]]\nask = "Hello"\nmust = ["bicycle"]\n')
@@ -78,6 +77,7 @@ def test_a_gate_that_fails_can_be_let_through(built):
     refused = run_persona("build", name, cwd=root, OLLAMA_HOST=host, PATH=path)
     through = run_persona("build", name, "--anyway", cwd=root, OLLAMA_HOST=host, PATH=path)
     listed = run_persona("list", cwd=root).stdout
+    manifest.write_text(before)
 
     assert refused.returncode == 1
     assert "lacks 'bicycle'" in refused.stderr
