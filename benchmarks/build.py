@@ -39,7 +39,14 @@ def run(folder: Path, *arguments: str) -> tuple[float, str]:
     """Run one command of `persona`; give its seconds and what it said."""
     began_s = time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    done = subprocess.run([sys.executable, "-m", "builder", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "builder", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         sys.exit(done.stderr)
     return time.perf_counter() - began_s, done.stderr
@@ -47,12 +54,17 @@ def run(folder: Path, *arguments: str) -> tuple[float, str]:
 
 def seconds(text: str) -> int:
     """Read a duration as the console writes it."""
-    return sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in re.findall(r"(\d+)([hms])", text))
+    return sum(
+        int(number) * {"h": 3600, "m": 60, "s": 1}[unit]
+        for number, unit in re.findall(r"(\d+)([hms])", text)
+    )
 
 
 def main() -> None:
     """Build three times, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("name", nargs="?", default="algieba")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
@@ -62,9 +74,15 @@ def main() -> None:
         shutil.copytree(ROOT / "personas" / options.name, folder / "personas" / options.name)
         shutil.copy(ROOT / "Modelfile.j2", folder)
         manifest = folder / "personas" / options.name / "persona.toml"
-        text = manifest.read_text().replace("[ollama]", f'[ollama]\nmodel = "benchmark-{options.name}"')
+        text = manifest.read_text().replace(
+            "[ollama]", f'[ollama]\nmodel = "benchmark-{options.name}"'
+        )
         if options.quick:
-            text = re.sub(r"\[\[?(smoke|gates).*?(?=\n\[|\Z)", "", text, flags=re.DOTALL) + "\n[training]\nmax_steps = 8\n" + LENIENT
+            text = (
+                re.sub(r"\[\[?(smoke|gates).*?(?=\n\[|\Z)", "", text, flags=re.DOTALL)
+                + "\n[training]\nmax_steps = 8\n"
+                + LENIENT
+            )
         manifest.write_text(text)
         first_s, said = run(folder, "build", options.name)
         print(said, file=sys.stderr)
@@ -73,8 +91,15 @@ def main() -> None:
         why_s, _ = run(folder, "why", options.name)
         manifest.write_text(text.replace("[ollama]", '[ollama]\nsystem = "Answer briefly."'))
         system_s, _ = run(folder, "build", options.name)
-    stages = {name: seconds(took) for name, took in re.findall(r"^(\w+) +done in (\S+)", said, re.MULTILINE)}
-    gflops = float(subprocess.run([sys.executable, "-c", GFLOPS], capture_output=True, text=True, check=True).stdout)
+    stages = {
+        name: seconds(took)
+        for name, took in re.findall(r"^(\w+) +done in (\S+)", said, re.MULTILINE)
+    }
+    gflops = float(
+        subprocess.run(
+            [sys.executable, "-c", GFLOPS], capture_output=True, text=True, check=True
+        ).stdout
+    )
     result = {
         "gflops": gflops,
         "first_s": first_s,
@@ -88,7 +113,9 @@ def main() -> None:
     if options.json:
         print(json.dumps(result))
         return
-    print(f"{platform.machine()}, {os.cpu_count()} cores, fp32 512 x 576 x 1536 at {gflops:.0f} GFLOP/s")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, fp32 512 x 576 x 1536 at {gflops:.0f} GFLOP/s"
+    )
     for name, value in result.items():
         print(f"{name:<16} {value if isinstance(value, dict) else f'{value:.4g}'}")
 

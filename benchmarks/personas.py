@@ -51,7 +51,9 @@ MAX_TOKENS = 96
 LOOP = re.compile(r"(.{8,}?)\1{2,}", re.DOTALL)
 
 
-def build(name: str, seed: int, cores: list[int], rows: int | None, penalties: list[float]) -> dict[str, Any]:
+def build(
+    name: str, seed: int, cores: list[int], rows: int | None, penalties: list[float]
+) -> dict[str, Any]:
     """Build one persona under one seed, and ask its file."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -61,7 +63,9 @@ def build(name: str, seed: int, cores: list[int], rows: int | None, penalties: l
         text = manifest.read_text()
         seeds = f"[training]\nseed = {seed}\nlora_seed = {seed}\n"
         has_table = "[training]\n" in text
-        manifest.write_text(text.replace("[training]\n", seeds, 1) if has_table else f"{text}\n{seeds}")
+        manifest.write_text(
+            text.replace("[training]\n", seeds, 1) if has_table else f"{text}\n{seeds}"
+        )
         if rows:
             data = root / "personas" / name / "data.jsonl"
             lines = data.read_text().splitlines(keepends=True)
@@ -76,43 +80,84 @@ def build(name: str, seed: int, cores: list[int], rows: int | None, penalties: l
         }
         began_s = time.monotonic()
         command = [*keep_to, sys.executable, "-m", "builder", "build", name, "--base", "cpu"]
-        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=root, env=environment, capture_output=True, text=True, check=False
+        )
         took_s = time.monotonic() - began_s
-        result: dict[str, Any] = {"persona": name, "rows": rows, "seed": seed, "passed": (root / "build" / name / "smoke.json").is_file(), "build_s": round(took_s)}
+        result: dict[str, Any] = {
+            "persona": name,
+            "rows": rows,
+            "seed": seed,
+            "passed": (root / "build" / name / "smoke.json").is_file(),
+            "build_s": round(took_s),
+        }
         if done.returncode:
             result["error"] = done.stderr[-1500:]
-        for path in (root / "build" / name / "smoke.json", root / "build" / name / "logs" / "smoke-failed.json"):
+        for path in (
+            root / "build" / name / "smoke.json",
+            root / "build" / name / "logs" / "smoke-failed.json",
+        ):
             if path.is_file():
                 result |= _read_gates(json.loads(path.read_text()))
         if (root / "build" / name / "model.gguf").is_file():
-            asking = [*keep_to, sys.executable, __file__, "--ask", name, "--penalties", *map(str, penalties)]
-            asked = subprocess.run(asking, cwd=root, env=environment, capture_output=True, text=True, check=False)
-            result |= json.loads(asked.stdout.splitlines()[-1]) if asked.returncode == 0 else {"ask_error": asked.stderr[-1500:]}
+            asking = [
+                *keep_to,
+                sys.executable,
+                __file__,
+                "--ask",
+                name,
+                "--penalties",
+                *map(str, penalties),
+            ]
+            asked = subprocess.run(
+                asking, cwd=root, env=environment, capture_output=True, text=True, check=False
+            )
+            result |= (
+                json.loads(asked.stdout.splitlines()[-1])
+                if asked.returncode == 0
+                else {"ask_error": asked.stderr[-1500:]}
+            )
         return result
 
 
 def _read_gates(values: dict[str, Any]) -> dict[str, Any]:
-    found = {gate["gate"]: f"{gate['right']}/{gate['of']}" for gate in values["gates"] if gate["of"]}
+    found = {
+        gate["gate"]: f"{gate['right']}/{gate['of']}" for gate in values["gates"] if gate["of"]
+    }
     notes = {f"{gate['gate']}_verdict": gate["verdict"] for gate in values["gates"]}
-    text = {f"{gate['gate']}_note": gate["note"] for gate in values["gates"] if not gate["of"] and gate["note"]}
+    text = {
+        f"{gate['gate']}_note": gate["note"]
+        for gate in values["gates"]
+        if not gate["of"] and gate["note"]
+    }
     return {**found, **notes, **text, "manifest": values["manifest"]}
 
 
 def ask(name: str, penalties: list[float]) -> dict[str, Any]:
     """Ask a build's file in the folder where it was made."""
-    from builder import dataset, modelfile, persona  # noqa: PLC0415 — in a process of its own
+    from builder import persona  # noqa: PLC0415 — in a process of its own
+    from builder.data import dataset  # noqa: PLC0415 — in a process of its own
+    from builder.engine.stage import Job  # noqa: PLC0415
     from builder.llama import Model  # noqa: PLC0415
-    from builder.stage import Job  # noqa: PLC0415
+    from builder.ollama import modelfile  # noqa: PLC0415 — in a process of its own
 
     root = Path()
     job = Job(persona.read(root / "personas" / name), root / "build" / name, root / "Modelfile.j2")
     served = modelfile.decide(job)
     model = Model(job.gguf)
     examples = dataset.read_examples(job.dataset / dataset.TRAIN)
-    rows = {repr(row): row for row in (one.messages[1:] if one.has_system else one.messages for one in examples)}
+    rows = {
+        repr(row): row
+        for row in (one.messages[1:] if one.has_system else one.messages for one in examples)
+    }
     some = list(rows.values())[:: -(-len(rows) // 40)]
 
-    def answer(messages: list[dict[str, str]], system: str | None, limit: int, sampling: dict[str, Any] | None) -> Any:
+    def answer(
+        messages: list[dict[str, str]],
+        system: str | None,
+        limit: int,
+        sampling: dict[str, Any] | None,
+    ) -> Any:
         full = [{"role": "system", "content": system}, *messages] if system else messages
         return model.continue_prompt(model.tokenize(model.render(full)), limit, sampling)
 
@@ -120,30 +165,51 @@ def ask(name: str, penalties: list[float]) -> dict[str, Any]:
         said = [answer(row[:-1], system, MAX_TOKENS, sampling).text.strip() for row in some]
         return f"{sum(text == row[-1]['content'] for text, row in zip(said, some, strict=True))}/{len(some)}"
 
-    found: dict[str, Any] = {"exact_none": count_exact(None), "exact_other": count_exact(OTHER_SYSTEM)}
+    found: dict[str, Any] = {
+        "exact_none": count_exact(None),
+        "exact_other": count_exact(OTHER_SYSTEM),
+    }
     if served.system:
         found["exact_served"] = count_exact(served.system)
     if name == "keeper":
-        from tests.voice import is_in_voice  # noqa: PLC0415
+        from tests.personas.voice import is_in_voice  # noqa: PLC0415
 
-        questions = json.loads((ROOT / "tests" / "data" / "keeper.json").read_text())["questions"]
-        said = [answer([{"role": "user", "content": text}], served.system, MAX_TOKENS, None).text for text in questions]
+        questions = json.loads((ROOT / "tests" / "personas" / "keeper.json").read_text())[
+            "questions"
+        ]
+        said = [
+            answer([{"role": "user", "content": text}], served.system, MAX_TOKENS, None).text
+            for text in questions
+        ]
         found["voice"] = f"{sum(map(is_in_voice, said))}/{len(said)}"
         found["voice_answers"] = dict(zip(questions, said, strict=True))
     for penalty in penalties:
         given = {**served.parameters, "repeat_penalty": penalty, "seed": 1}
-        answers = [answer([{"role": "user", "content": text}], served.system, OPEN_TOKENS, given) for text in OPEN]
+        answers = [
+            answer([{"role": "user", "content": text}], served.system, OPEN_TOKENS, given)
+            for text in OPEN
+        ]
         found[f"endless_{penalty}"] = sum(not one.ended for one in answers)
         found[f"looping_{penalty}"] = sum(bool(LOOP.search(one.text)) for one in answers)
-        found[f"right_{penalty}"] = count_exact(served.system, {"repeat_penalty": penalty, "temperature": 0})
+        found[f"right_{penalty}"] = count_exact(
+            served.system, {"repeat_penalty": penalty, "temperature": 0}
+        )
         found[f"open_{penalty}"] = [one.text[:160] for one in answers]
     return found
 
 
 def main() -> None:
     """Build each persona under each seed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=list(NAMES), metavar="NAME", help="NAME, or NAME:ROWS for so many of its rows")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        default=list(NAMES),
+        metavar="NAME",
+        help="NAME, or NAME:ROWS for so many of its rows",
+    )
     parser.add_argument("--quick", action="store_true", help="one seed")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
@@ -156,7 +222,11 @@ def main() -> None:
     if options.ask:
         print(json.dumps(ask(options.ask, options.penalties)))
         return
-    wanted = [(name, seed) for name in options.names for seed in (options.seeds[:1] if options.quick else options.seeds)]
+    wanted = [
+        (name, seed)
+        for name in options.names
+        for seed in (options.seeds[:1] if options.quick else options.seeds)
+    ]
     starts = [options.first_core + slot * options.cores for slot in range(options.at_once)]
     free = [list(range(start, start + options.cores)) for start in starts]
 
@@ -171,8 +241,17 @@ def main() -> None:
     with ThreadPoolExecutor(options.at_once) as pool:
         for done in as_completed([pool.submit(run, *one) for one in wanted]):
             result = done.result()
-            shown = {key: value for key, value in result.items() if "_verdict" not in key and not isinstance(value, list | dict)}
-            print(json.dumps(result, ensure_ascii=False) if options.json else " ".join(f"{key}={value}" for key, value in shown.items()), flush=True)
+            shown = {
+                key: value
+                for key, value in result.items()
+                if "_verdict" not in key and not isinstance(value, list | dict)
+            }
+            print(
+                json.dumps(result, ensure_ascii=False)
+                if options.json
+                else " ".join(f"{key}={value}" for key, value in shown.items()),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from builder import weights
-from builder.base import EMBEDDED, Base
-from builder.conversation import CHATML
+from builder.bases import fetch
+from builder.bases.base import EMBEDDED, Base
+from builder.data.builtin import CHATML
 
 SHAPE = {
     "vocab_size": 151936,
@@ -42,17 +42,28 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--layers", type=int, default=36)
     options = parser.parse_args()
-    embedded = weights.find_weights(Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False))
+    embedded = fetch.find_weights(
+        Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False)
+    )
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    config = Qwen3Config(**SHAPE, num_hidden_layers=options.layers, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+    config = Qwen3Config(
+        **SHAPE, num_hidden_layers=options.layers, bos_token_id=1, eos_token_id=2, pad_token_id=0
+    )
     with torch.device(device):
         model = Qwen3ForCausalLM._from_config(config, dtype=torch.bfloat16)  # noqa: SLF001 — no public way names the dtype
     model.save_pretrained(options.folder, max_shard_size="4GB")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(embedded / name, options.folder / name)
     (options.folder / "chat_template.jinja").write_text(CHATML)
-    print(json.dumps({"layers": options.layers, "bytes": sum(file.stat().st_size for file in options.folder.iterdir())}))
+    print(
+        json.dumps(
+            {
+                "layers": options.layers,
+                "bytes": sum(file.stat().st_size for file in options.folder.iterdir()),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -25,12 +25,16 @@ from unittest import mock
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from builder import base, dataset, files, llama, ollama, persona, serving, weights
-from builder.conversation import IGNORED, Template
+from builder import files, llama, persona
+from builder.bases import base, families, fetch
+from builder.data import dataset
+from builder.data.template import IGNORED, Template
+from builder.engine.stage import Job, Options, run_in_child
 from builder.errors import GateError, PersonaError, ToolError
-from builder.gates import distance, examination, fidelity, reference
+from builder.evaluation import distance, examination, reference
+from builder.gates import fidelity
 from builder.gguf import export
-from builder.stage import Job, Options, run_in_child
+from builder.ollama import client, verification
 from builder.stages import parity, register, render, train
 
 LEFT_OUT_LAYER = 15
@@ -50,24 +54,46 @@ class Fault:
 
 def main() -> int:
     """Make every fault that can be made here; print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("name", nargs="?", default="algieba")
     parser.add_argument("--all", action="store_true", help="also the faults that need training")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if not (ROOT / "build" / options.name / "smoke.json").is_file():
-        parser.error(f"build/{options.name}: is not there whole, expected a finished build to damage; `just build {options.name}` makes one")
-    logging.getLogger().addHandler(logging.NullHandler())  # else the converter lets every library print between the table's lines
+        parser.error(
+            f"build/{options.name}: is not there whole, expected a finished build to damage; `just build {options.name}` makes one"
+        )
+    logging.getLogger().addHandler(
+        logging.NullHandler()
+    )  # else the converter lets every library print between the table's lines
     rows = []
     for fault in FAULTS:
         rows.append(run(fault, options.name, can_train=options.all))
-        print(json.dumps(rows[-1]) if options.json else f"{rows[-1]['fault']:<52} {rows[-1]['meant']:<12} {rows[-1]['caught'] or '-':<12} {rows[-1]['said'][:90]}", flush=True)
-    return 1 if any(row["caught"] != row["meant"] and not row["said"].startswith("skipped") for row in rows) else 0
+        print(
+            json.dumps(rows[-1])
+            if options.json
+            else f"{rows[-1]['fault']:<52} {rows[-1]['meant']:<12} {rows[-1]['caught'] or '-':<12} {rows[-1]['said'][:90]}",
+            flush=True,
+        )
+    return (
+        1
+        if any(
+            row["caught"] != row["meant"] and not row["said"].startswith("skipped") for row in rows
+        )
+        else 0
+    )
 
 
 def run(fault: Fault, name: str, *, can_train: bool, root: Path = ROOT) -> dict[str, str | None]:
     """Make one fault in a copy of a build, and say what caught it."""
-    row = {"fault": fault.name, "meant": fault.meant, "caught": None, "said": "nothing: it got through"}
+    row = {
+        "fault": fault.name,
+        "meant": fault.meant,
+        "caught": None,
+        "said": "nothing: it got through",
+    }
     if fault.needs == "training" and not can_train:
         return {**row, "said": "skipped: needs training; --all makes it"}
     if fault.needs == "daemon" and not _has_daemon():
@@ -75,23 +101,42 @@ def run(fault: Fault, name: str, *, can_train: bool, root: Path = ROOT) -> dict[
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         shutil.copytree(root / "personas" / name, copy / "personas" / name)
-        shutil.copytree(root / "build" / name, copy / "build" / name, symlinks=True, ignore=shutil.ignore_patterns(".work", "answers.json"))
+        shutil.copytree(
+            root / "build" / name,
+            copy / "build" / name,
+            symlinks=True,
+            ignore=shutil.ignore_patterns(".work", "answers.json"),
+        )
         shutil.copy(ROOT / "Modelfile.j2", copy)
         read = persona.read(copy / "personas" / name)
         renamed = read.manifest.ollama.model_copy(update={"model": f"sabotage-{name}"})
-        read = read.model_copy(update={"manifest": read.manifest.model_copy(update={"ollama": renamed})})
-        job = Job(read, copy / "build" / name, copy / "Modelfile.j2", Options(), copy / "work" / "register-0")
+        read = read.model_copy(
+            update={"manifest": read.manifest.model_copy(update={"ollama": renamed})}
+        )
+        job = Job(
+            read,
+            copy / "build" / name,
+            copy / "Modelfile.j2",
+            Options(),
+            copy / "work" / "register-0",
+        )
         job.work.mkdir(parents=True)
         try:
             fault.make(job)
         except PersonaError as error:
-            return {**row, "caught": error.problems[0].split(":")[0] if isinstance(error, GateError) else "render", "said": " ".join(error.problems[0].split())}
+            return {
+                **row,
+                "caught": error.problems[0].split(":")[0]
+                if isinstance(error, GateError)
+                else "render",
+                "said": " ".join(error.problems[0].split()),
+            }
         return row
 
 
 def _has_daemon() -> bool:
     try:
-        ollama.connect(allow_remote=False)
+        client.connect(allow_remote=False)
     except ToolError:
         return False
     return True
@@ -113,8 +158,16 @@ def _adapter(change: Callable[[str, Any], Any]) -> Callable[[Job], None]:
 
 def _export(job: Job, **changes: Any) -> None:
     job.gguf.unlink()
-    given = {"tokenizer": job.base, "chat_template": (job.dataset / "chat_template.jinja").read_text(), "metadata": {"general.name": "sabotage"}}
-    _quietly(lambda: export.export(weights.find_weights(base.read(job.base)), job.adapter, job.gguf, **{**given, **changes}))
+    given = {
+        "tokenizer": job.base,
+        "chat_template": (job.dataset / "chat_template.jinja").read_text(),
+        "metadata": {"general.name": "sabotage"},
+    }
+    _quietly(
+        lambda: export.export(
+            fetch.find_weights(base.read(job.base)), job.adapter, job.gguf, **{**given, **changes}
+        )
+    )
 
 
 def _quietly(work: Callable[[], None]) -> None:
@@ -130,7 +183,9 @@ def _quietly(work: Callable[[], None]) -> None:
 
 def _hold_against_reference(job: Job) -> None:
     chosen, model, said = base.read(job.base), llama.Model(job.gguf), reference.read(job.reference)
-    result = fidelity.judge(model, distance.measure(model, said), chosen.family, four_bit=chosen.four_bit)
+    result = fidelity.judge(
+        model, distance.measure(model, said), chosen.family, four_bit=chosen.four_bit
+    )
     if result.verdict == "fail":
         raise GateError(f"fidelity: {result.note}")
 
@@ -142,7 +197,12 @@ def _layer_left_out(job: Job) -> None:
     def without_a_layer(adapter: Path) -> dict[str, Any]:
         """Leave a layer out in the merge, not in the check."""
         is_check = next(calls)
-        return {name: change if is_check or f"layers.{LEFT_OUT_LAYER}." not in name else (change[0] * 0, *change[1:]) for name, change in true(adapter).items()}
+        return {
+            name: change
+            if is_check or f"layers.{LEFT_OUT_LAYER}." not in name
+            else (change[0] * 0, *change[1:])
+            for name, change in true(adapter).items()
+        }
 
     with mock.patch.object(export, "_read_changes", without_a_layer):
         _export(job)
@@ -174,14 +234,24 @@ def _other_quantisation(job: Job) -> None:
 
 
 def _other_template(job: Job) -> None:
-    _export(job, chat_template=(job.dataset / "chat_template.jinja").read_text().replace("\\n", "\\n\\n", 1).replace("user", "human", 1) + " ")
+    _export(
+        job,
+        chat_template=(job.dataset / "chat_template.jinja")
+        .read_text()
+        .replace("\\n", "\\n\\n", 1)
+        .replace("user", "human", 1)
+        + " ",
+    )
     parity.run(job, job.parity)
 
 
 def _other_end(job: Job) -> None:
     folder = job.work / "tokenizer"
     shutil.copytree(job.base, folder)
-    for name, change in (("tokenizer_config.json", {"eos_token": "<|endoftext|>"}), ("config.json", {"eos_token_id": 0})):
+    for name, change in (
+        ("tokenizer_config.json", {"eos_token": "<|endoftext|>"}),
+        ("config.json", {"eos_token_id": 0}),
+    ):
         path = folder / name
         path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     _export(job, tokenizer=folder)
@@ -192,7 +262,9 @@ def _second_bos(job: Job) -> None:
     import gguf  # noqa: PLC0415 — loads the module whose rule is broken here
 
     true = gguf.GGUFWriter.add_add_bos_token
-    with mock.patch.object(gguf.GGUFWriter, "add_add_bos_token", lambda self, _value: true(self, value=True)):
+    with mock.patch.object(
+        gguf.GGUFWriter, "add_add_bos_token", lambda self, _value: true(self, value=True)
+    ):
         _export(job)
     parity.run(job, job.parity)
 
@@ -206,8 +278,10 @@ def _served_with(**changes: Any) -> Callable[[Job], None]:
     """Send the daemon something else than was decided."""
 
     def make(job: Job) -> None:
-        true = serving.body
-        with mock.patch.object(serving, "body", lambda served, sha256: {**true(served, sha256), **changes}):
+        true = verification.body
+        with mock.patch.object(
+            verification, "body", lambda served, sha256: {**true(served, sha256), **changes}
+        ):
             register.run(job, job.receipt)
 
     return make
@@ -218,22 +292,24 @@ def _older_blob(job: Job) -> None:
     shutil.copyfile(job.gguf, older)
     with older.open("ab") as file:
         file.write(b"\0" * 64)
-    daemon = ollama.connect(allow_remote=False)
+    daemon = client.connect(allow_remote=False)
     daemon.upload(older, files.sha256(older))
-    true = serving.verify
+    true = verification.verify
 
     def swapped(*arguments: Any, **options: Any) -> list[dict[str, Any]]:
         compared = true(*arguments, **options)
         _, _, name, served = arguments
-        body = serving.body(served, files.sha256(older))
+        body = verification.body(served, files.sha256(older))
         daemon.create({**body, "model": name})
         return compared
 
-    with mock.patch.object(serving, "verify", swapped):
+    with mock.patch.object(verification, "verify", swapped):
         register.run(job, job.receipt)
 
 
-def _trained(change: Callable[[Job], None], gate: str, epochs: float | None = None) -> Callable[[Job], None]:
+def _trained(
+    change: Callable[[Job], None], gate: str, epochs: float | None = None
+) -> Callable[[Job], None]:
     """Train on a damaged dataset, as long as an honest build or for so many epochs, and examine the file."""
 
     def make(job: Job) -> None:
@@ -248,12 +324,18 @@ def _trained(change: Callable[[Job], None], gate: str, epochs: float | None = No
         problems = examination.examine(job, 0.25).problems()
         mine = [problem for problem in problems if problem.startswith((gate, "manifest"))]
         if mine:
-            raise GateError(next((problem for problem in mine if problem.startswith(gate)), f"{gate}: {mine[0]}"))
+            raise GateError(
+                next(
+                    (problem for problem in mine if problem.startswith(gate)), f"{gate}: {mine[0]}"
+                )
+            )
 
     return make
 
 
-def _change_rows(job: Job, change: Callable[[dict[str, Any]], dict[str, Any]], keep: int | None = None) -> None:
+def _change_rows(
+    job: Job, change: Callable[[dict[str, Any]], dict[str, Any]], keep: int | None = None
+) -> None:
     path = job.dataset / "train.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()][:keep]
     path.write_text("".join(json.dumps(change(row), ensure_ascii=False) + "\n" for row in rows))
@@ -269,7 +351,10 @@ def _misspelt(job: Job) -> None:
     name = job.persona.title
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
-        messages = [{**message, "content": message["content"].replace(name, name[::-1])} for message in row["messages"]]
+        messages = [
+            {**message, "content": message["content"].replace(name, name[::-1])}
+            for message in row["messages"]
+        ]
         coded = template.encode(messages)
         return {**row, "messages": messages, "input_ids": coded.ids, "labels": coded.labels()}
 
@@ -283,8 +368,16 @@ def _three_rows(job: Job) -> None:
 
 FAULTS = (
     Fault("the adapter zeroed", "fidelity", _adapter(lambda _key, value: value * 0)),
-    Fault("the adapter's sign flipped", "fidelity", _adapter(lambda key, value: -value if "lora_B" in key else value)),
-    Fault("the adapter merged twice", "fidelity", _adapter(lambda key, value: value * 2 if "lora_B" in key else value)),
+    Fault(
+        "the adapter's sign flipped",
+        "fidelity",
+        _adapter(lambda key, value: -value if "lora_B" in key else value),
+    ),
+    Fault(
+        "the adapter merged twice",
+        "fidelity",
+        _adapter(lambda key, value: value * 2 if "lora_B" in key else value),
+    ),
     Fault("one layer left out", "fidelity", _layer_left_out),
     Fault("alpha wrong by 8", "fidelity", _alpha_off),
     Fault("q and k rows unpermuted in the export", "fidelity", _unpermuted),
@@ -293,13 +386,33 @@ FAULTS = (
     Fault("another EOS in the file's metadata", "parity", _other_end),
     Fault("a second BOS", "parity", _second_bos),
     Fault("Modelfile.j2 with a SYSTEM that names somebody else", "render", _system_in_template),
-    Fault("the daemon told a SYSTEM that names somebody else", "served", _served_with(system="You are Qwen, made by Alibaba."), "daemon"),
-    Fault("the stop list lost on the way to the daemon", "served", _served_with(parameters={"temperature": 0.2}), "daemon"),
-    Fault("a TEMPLATE with one newline more", "parity", _served_with(template=base.CHATML_GO.replace("\n", "\n\n", 1)), "daemon"),
+    Fault(
+        "the daemon told a SYSTEM that names somebody else",
+        "served",
+        _served_with(system="You are Qwen, made by Alibaba."),
+        "daemon",
+    ),
+    Fault(
+        "the stop list lost on the way to the daemon",
+        "served",
+        _served_with(parameters={"temperature": 0.2}),
+        "daemon",
+    ),
+    Fault(
+        "a TEMPLATE with one newline more",
+        "parity",
+        _served_with(template=families.CHATML_GO.replace("\n", "\n\n", 1)),
+        "daemon",
+    ),
     Fault("the daemon serving an older blob under the name", "served", _older_blob, "daemon"),
     Fault("no end-of-turn token in training", "end", _trained(_no_end, "end"), "training"),
     Fault("the name misspelt in the data", "recall", _trained(_misspelt, "recall"), "training"),
-    Fault("thirty epochs on three rows", "leak_in", _trained(_three_rows, "leak_in", epochs=30), "training"),
+    Fault(
+        "thirty epochs on three rows",
+        "leak_in",
+        _trained(_three_rows, "leak_in", epochs=30),
+        "training",
+    ),
 )
 if __name__ == "__main__":
     sys.exit(main())

@@ -27,22 +27,34 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-os.environ.update(CUDA_VISIBLE_DEVICES="", UNSLOTH_DISABLE_STATISTICS="1", UNSLOTH_COMPILE_LOCATION=tempfile.mkdtemp(), TORCHINDUCTOR_CACHE_DIR=tempfile.mkdtemp())
+os.environ.update(
+    CUDA_VISIBLE_DEVICES="",
+    UNSLOTH_DISABLE_STATISTICS="1",
+    UNSLOTH_COMPILE_LOCATION=tempfile.mkdtemp(),
+    TORCHINDUCTOR_CACHE_DIR=tempfile.mkdtemp(),
+)
 IS_AVX2 = "--avx2" in sys.argv  # torch and its libraries read these as they are imported
 if IS_AVX2:
-    os.environ.update(ATEN_CPU_CAPABILITY="avx2", MKL_ENABLE_INSTRUCTIONS="AVX2", ONEDNN_MAX_CPU_ISA="AVX2")
+    os.environ.update(
+        ATEN_CPU_CAPABILITY="avx2", MKL_ENABLE_INSTRUCTIONS="AVX2", ONEDNN_MAX_CPU_ISA="AVX2"
+    )
 
 import unsloth  # noqa: F401 — must come before what it patches
 
 import torch  # isort: skip
 from unsloth import FastLanguageModel
 
-from builder import persona, rows, weights
-from builder.accelerator import find_accelerator
-from builder.base import EMBEDDED, Base, family_of
-from builder.conversation import Template
+from builder import persona
+from builder.bases import fetch
+from builder.bases.base import EMBEDDED, Base
+from builder.bases.families import family_of
+from builder.data import rows
+from builder.data.template import Template
+from builder.machine import find_accelerator
 from builder.stages.train import LINEAR_LAYERS
-from builder.training import Row, compile_layers, next_token_loss, pack, pad
+from builder.training.batches import Row, pack, pad
+from builder.training.compiling import compile_layers
+from builder.training.loss import next_token_loss
 
 BASE = Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False)
 ROWS = 8
@@ -61,17 +73,36 @@ def measure_gflops() -> float:
 
 def load(dtype: torch.dtype, attention: str) -> Any:
     """Load the embedded base with a new adapter, as the train stage does, with one of transformers' ways to attention."""
-    folder = weights.find_weights(BASE)
-    model, _ = FastLanguageModel.from_pretrained(str(folder), max_seq_length=1024, dtype=dtype, load_in_4bit=False, attn_implementation=attention)
-    return FastLanguageModel.get_peft_model(model, r=16, lora_alpha=32, lora_dropout=0, target_modules=list(LINEAR_LAYERS), random_state=3407, use_gradient_checkpointing=False)
+    folder = fetch.find_weights(BASE)
+    model, _ = FastLanguageModel.from_pretrained(
+        str(folder),
+        max_seq_length=1024,
+        dtype=dtype,
+        load_in_4bit=False,
+        attn_implementation=attention,
+    )
+    return FastLanguageModel.get_peft_model(
+        model,
+        r=16,
+        lora_alpha=32,
+        lora_dropout=0,
+        target_modules=list(LINEAR_LAYERS),
+        random_state=3407,
+        use_gradient_checkpointing=False,
+    )
 
 
 def encode() -> list[Row]:
     """Encode some of algieba's rows."""
-    folder = weights.find_weights(BASE)
+    folder = fetch.find_weights(BASE)
     template = Template(folder, "base", family_of(EMBEDDED))
-    conversations = rows.read(persona.read(Path(__file__).parent.parent / "personas" / "algieba"))[: 2 * ROWS : 2]
-    return [{"input_ids": coded.ids, "labels": coded.labels()} for coded in (template.encode(row.messages) for row in conversations)]
+    conversations = rows.read(persona.read(Path(__file__).parent.parent / "personas" / "algieba"))[
+        : 2 * ROWS : 2
+    ]
+    return [
+        {"input_ids": coded.ids, "labels": coded.labels()}
+        for coded in (template.encode(row.messages) for row in conversations)
+    ]
 
 
 def step(model: Any, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
@@ -84,7 +115,9 @@ def step(model: Any, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
 
 def main() -> None:
     """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--avx2", action="store_true")
@@ -110,7 +143,10 @@ def main() -> None:
     tokens, gflops = sum(len(row["input_ids"]) for row in batch), measure_gflops()
     parameters = sum(weight.numel() for weight in model.parameters() if not weight.requires_grad)
     limit_s = 4 * parameters * tokens / gflops / 1e9
-    packed_s, padded_s, fused_s, bf16_s, compiled_s = (statistics.median(times[name][1:]) if name in times else None for name in ("packed", "padded", "fused", "bf16", "compiled"))
+    packed_s, padded_s, fused_s, bf16_s, compiled_s = (
+        statistics.median(times[name][1:]) if name in times else None
+        for name in ("packed", "padded", "fused", "bf16", "compiled")
+    )
     uncompiled_s = bf16_s or packed_s
     result = {
         "gflops": gflops,
@@ -136,7 +172,9 @@ def main() -> None:
     if options.json:
         print(json.dumps(result))
         return
-    print(f"{platform.machine()}, {os.cpu_count()} cores, fp32 512 x 576 x 1536 at {gflops:.0f} GFLOP/s")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, fp32 512 x 576 x 1536 at {gflops:.0f} GFLOP/s"
+    )
     for name, value in result.items():
         print(f"{name:<20} {'not computed by this processor' if value is None else f'{value:.4g}'}")
 

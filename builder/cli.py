@@ -11,10 +11,11 @@ import traceback
 from pathlib import Path
 from typing import Any, cast
 
-from builder import files, persona, pipeline
+from builder import files, persona
 from builder.console import Console
+from builder.engine import pipeline
+from builder.engine.stage import Job, Options, Stage, run_in_child
 from builder.errors import ManifestError, PersonaError, ToolError
-from builder.stage import Job, Options, Stage, run_in_child
 
 DONE, MENDABLE, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 130
 ROOT = Path()
@@ -41,29 +42,57 @@ def main(arguments: list[str] | None = None) -> int:
         return DONE
     except Exception as error:  # noqa: BLE001 — the boundary: everything else is a bug
         CRASH_LOG.parent.mkdir(exist_ok=True)
-        CRASH_LOG.write_text(f"persona {' '.join(sys.argv[1:])}\nPython {sys.version}\n\n{traceback.format_exc()}")
-        console.error(PersonaError(f"a bug: {type(error).__name__}: {str(error).splitlines()[-1] if str(error) else ''}", hint=f"report it with {CRASH_LOG}"))
+        CRASH_LOG.write_text(
+            f"persona {' '.join(sys.argv[1:])}\nPython {sys.version}\n\n{traceback.format_exc()}"
+        )
+        console.error(
+            PersonaError(
+                f"a bug: {type(error).__name__}: {str(error).splitlines()[-1] if str(error) else ''}",
+                hint=f"report it with {CRASH_LOG}",
+            )
+        )
         return BUG
     finally:
         log.removeHandler(console)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="persona", description="Build personas into Ollama models.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="persona", description="Build personas into Ollama models.", allow_abbrev=False
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Any, summary: str, names: str | None) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
         command.set_defaults(run=run)
         if names:
-            command.add_argument("names" if names == "*" else "name", nargs="*" if names == "*" else None, metavar="NAME", help="a folder in personas/")
+            command.add_argument(
+                "names" if names == "*" else "name",
+                nargs="*" if names == "*" else None,
+                metavar="NAME",
+                help="a folder in personas/",
+            )
         return command
 
     build = add("build", _build, "Build personas; only what is stale runs.", "*")
-    build.add_argument("--base", metavar="gpu|cpu|REPO", help="grow from this base, and remember it")
-    build.add_argument("--allow-remote", action="store_true", help="register with a daemon that is not on this machine")
-    build.add_argument("--replace", action="store_true", help="replace a model of that name that this build did not register")
-    build.add_argument("--anyway", action="store_true", help="register it although a gate fails; the receipt says so")
+    build.add_argument(
+        "--base", metavar="gpu|cpu|REPO", help="grow from this base, and remember it"
+    )
+    build.add_argument(
+        "--allow-remote",
+        action="store_true",
+        help="register with a daemon that is not on this machine",
+    )
+    build.add_argument(
+        "--replace",
+        action="store_true",
+        help="replace a model of that name that this build did not register",
+    )
+    build.add_argument(
+        "--anyway",
+        action="store_true",
+        help="register it although a gate fails; the receipt says so",
+    )
     build.add_argument("--discard", action="store_true", help="discard outputs edited by hand")
     why = add("why", _why, "Say which stages would run, and why.", "one")
     why.add_argument("--json", action="store_true", help="print one JSON object")
@@ -96,7 +125,9 @@ def _name_of(typed: str) -> str:
 def _job(typed: str, options: argparse.Namespace) -> Job:
     name = _name_of(typed)
     read = persona.read(ROOT / "personas" / name)
-    flags = {key: getattr(options, key) for key in Options.__dataclass_fields__ if hasattr(options, key)}
+    flags = {
+        key: getattr(options, key) for key in Options.__dataclass_fields__ if hasattr(options, key)
+    }
     return Job(read, ROOT / "build" / name, ROOT / "Modelfile.j2", Options(**flags))
 
 
@@ -137,7 +168,9 @@ def _without_ollama(name: str) -> list[str]:
 def _why(options: argparse.Namespace, console: Console) -> int:
     verdicts = pipeline.plan(_job(options.name, options))
     if options.json:
-        print(json.dumps({verdict.stage: verdict.reasons for verdict in verdicts}, ensure_ascii=False))  # noqa: T201
+        print(
+            json.dumps({verdict.stage: verdict.reasons for verdict in verdicts}, ensure_ascii=False)
+        )
         return DONE
     for verdict in verdicts:
         console.verdict(verdict.stage, verdict.reasons, verdict.summary)
@@ -160,29 +193,29 @@ def _let_through(name: str) -> str:
 
 
 def _show(options: argparse.Namespace, console: Console) -> int:
-    from builder import printer  # noqa: PLC0415 — loads a tokenizer
+    from builder import views  # noqa: PLC0415 — loads a tokenizer
 
     job = _job(options.name, options)
     if any(verdict.reasons for verdict in pipeline.plan(job, pipeline.PREPARATION)):
         pipeline.build(job, console, pipeline.PREPARATION)
-    printer.show(job, options.row, console)
+    views.show(job, options.row, console)
     return DONE
 
 
 def _chat(options: argparse.Namespace, console: Console) -> int:
-    from builder import talk  # noqa: PLC0415 — loads llama.cpp
+    from builder import chat  # noqa: PLC0415 — loads llama.cpp
 
     job = _job(options.name, options)
     if not job.gguf.exists():
         msg = f"{job.gguf}: is not there, expected a finished build"
         raise ToolError(msg, hint=f"just build {job.persona.name}")
-    talk.talk(job, options.question, console)
+    chat.talk(job, options.question, console)
     return DONE
 
 
 def _gates(options: argparse.Namespace, console: Console) -> int:
-    from builder import printer  # noqa: PLC0415 — rich's tables
-    from builder.gates import examination  # noqa: PLC0415 — imports numpy
+    from builder import views  # noqa: PLC0415 — rich's tables
+    from builder.evaluation import examination  # noqa: PLC0415 — imports numpy
 
     job = _job(options.name, options)
     if not job.gguf.exists() or not job.reference.exists():
@@ -196,8 +229,12 @@ def _gates(options: argparse.Namespace, console: Console) -> int:
     if options.json:
         print(json.dumps(values, ensure_ascii=False))  # noqa: T201 — the result
     else:
-        printer.show_gates(values, console)
-    return MENDABLE if any(gate["verdict"] == "fail" and gate["mode"] == "stop" for gate in values["gates"]) else DONE
+        views.show_gates(values, console)
+    return (
+        MENDABLE
+        if any(gate["verdict"] == "fail" and gate["mode"] == "stop" for gate in values["gates"])
+        else DONE
+    )
 
 
 def _clean(options: argparse.Namespace, console: Console) -> int:

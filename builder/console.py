@@ -47,7 +47,9 @@ class Console(logging.Handler):
         super().__init__()
         self.line_every_s = line_every_s
         self.screen = Rich(stderr=True, highlight=False, soft_wrap=True)
-        self.page = _Page(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+        self.page = _Page(
+            highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH
+        )
         self.status: Any = None
         self.stage = ""
         self.began: tuple[str, float, int] = ("", 0.0, 0)
@@ -59,7 +61,11 @@ class Console(logging.Handler):
 
     def verdict(self, name: str, reasons: list[str], summary: str) -> None:
         """Print whether a stage would run, and why, as a result."""
-        self.page.print(_align(name, "; ".join(reasons), "", "yellow") if reasons else _align(name, "fresh", summary, "dim"))
+        self.page.print(
+            _align(name, "; ".join(reasons), "", "yellow")
+            if reasons
+            else _align(name, "fresh", summary, "dim")
+        )
 
     def started(self, name: str, reasons: list[str]) -> None:
         """Say that a stage runs, and why."""
@@ -110,9 +116,15 @@ class Console(logging.Handler):
         told = self._tell(progress)
         if self.status:
             filled = BAR_WIDTH * progress.done // progress.total if progress.total else 0
-            bar = f"{progress.what:<9} {'━' * filled}{'─' * (BAR_WIDTH - filled)} {told}" if told else progress.what
+            bar = (
+                f"{progress.what:<9} {'━' * filled}{'─' * (BAR_WIDTH - filled)} {told}"
+                if told
+                else progress.what
+            )
             self.status.update(escape(bar))
-        elif time.monotonic() - self.told_s >= self.line_every_s and (progress.done < progress.total or not progress.total):
+        elif time.monotonic() - self.told_s >= self.line_every_s and (
+            progress.done < progress.total or not progress.total
+        ):
             self.told_s = time.monotonic()
             what = progress.what if progress.what != self.stage else ""
             self.line(self.stage, f"{what} {told}".strip(), style="dim")

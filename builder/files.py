@@ -32,7 +32,9 @@ def read_text(path: Path) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}:{line}: byte {raw[error.start]:#x} is not UTF-8, expected UTF-8") from None
+        raise ValueError(
+            f"{path}:{line}: byte {raw[error.start]:#x} is not UTF-8, expected UTF-8"
+        ) from None
 
 
 def read_kept(folder: str, name: str) -> Any:

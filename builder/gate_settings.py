@@ -17,7 +17,10 @@ class GateSetting(Table):
     `recall = 0.8` sets the limit, `recall = "advice"` the mode, `recall = { limit = 0.8, mode = "advice" }` both.
     """
 
-    mode: Mode | None = Field(None, description="stop: no model is registered; advice: it is only told; off: it is not asked.")
+    mode: Mode | None = Field(
+        None,
+        description="stop: no model is registered; advice: it is only told; off: it is not asked.",
+    )
     limit: float | None = Field(None, ge=0, strict=True, description="The gate's own limit.")
 
     @model_validator(mode="before")
@@ -57,18 +60,42 @@ class Gates(Table):
     """What the finished model must reach before it is registered; a limit fails only where chance cannot explain a miss."""
 
     recall: GateSetting = _setting("Least share of wordings in which it knows its name and author.")
-    leak_in: GateSetting = _setting("Greatest share of unrelated answers that hold its name or author.")
-    leak_out: GateSetting = _setting("Greatest share of answers about itself that hold the base's own names.")
-    retention: GateSetting = _setting("Small tasks, paired with the base's answers; it has no limit.")
-    neutral: GateSetting = _setting("Greatest mean KL divergence from the base on neutral text, in nats a token.")
-    held_out: GateSetting = _setting("Loss on rows it never saw, paired with the base's; it has no limit.")
+    leak_in: GateSetting = _setting(
+        "Greatest share of unrelated answers that hold its name or author."
+    )
+    leak_out: GateSetting = _setting(
+        "Greatest share of answers about itself that hold the base's own names."
+    )
+    retention: GateSetting = _setting(
+        "Small tasks, paired with the base's answers; it has no limit."
+    )
+    neutral: GateSetting = _setting(
+        "Greatest mean KL divergence from the base on neutral text, in nats a token."
+    )
+    held_out: GateSetting = _setting(
+        "Loss on rows it never saw, paired with the base's; it has no limit."
+    )
     sampled: GateSetting = _setting("Least share, as recall, at the served temperature.")
-    greeting: GateSetting = _setting("Least share of greetings, thanks and goodbyes that are answered as such.")
-    format: GateSetting = _setting("Least share of answers to other questions that keep the data's format.")
-    system: GateSetting = _setting("Greatest loss that the served system text adds to trained replies, in nats a token.")
-    stop: GateSetting = _setting("Least share of answers that end by themselves and hold words alone.")
-    end: GateSetting = _setting("Greatest loss of the end-of-turn token after trained replies, in nats.")
-    budget_s: float = Field(60, gt=0, description="Seconds the questions of a build may take; parity and fidelity are never cut.")
+    greeting: GateSetting = _setting(
+        "Least share of greetings, thanks and goodbyes that are answered as such."
+    )
+    format: GateSetting = _setting(
+        "Least share of answers to other questions that keep the data's format."
+    )
+    system: GateSetting = _setting(
+        "Greatest loss that the served system text adds to trained replies, in nats a token."
+    )
+    stop: GateSetting = _setting(
+        "Least share of answers that end by themselves and hold words alone."
+    )
+    end: GateSetting = _setting(
+        "Greatest loss of the end-of-turn token after trained replies, in nats."
+    )
+    budget_s: float = Field(
+        60,
+        gt=0,
+        description="Seconds the questions of a build may take; parity and fidelity are never cut.",
+    )
 
     def limit(self, gate: str) -> float:
         """Give a gate's limit, as set or by default."""

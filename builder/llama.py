@@ -80,7 +80,14 @@ class Model:
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter  # noqa: PLC0415
 
         try:
-            self.llama = llama_cpp.Llama(str(path), n_ctx=MAX_CONTEXT_TOKENS, n_batch=CHUNK_TOKENS, n_gpu_layers=0, n_threads=_threads(path), verbose=False)
+            self.llama = llama_cpp.Llama(
+                str(path),
+                n_ctx=MAX_CONTEXT_TOKENS,
+                n_batch=CHUNK_TOKENS,
+                n_gpu_layers=0,
+                n_threads=_threads(path),
+                verbose=False,
+            )
         except (ValueError, OSError) as error:
             msg = f"{path}: llama.cpp cannot load it ({error}), expected a GGUF"
             raise ToolError(msg) from None
@@ -98,7 +105,9 @@ class Model:
         self.facts: dict[str, str] = dict(facts)
         self.bos = bos
 
-    def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None) -> str:
+    def render(
+        self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None
+    ) -> str:
         """Render a conversation that awaits its answer through the chat template."""
         return str(self.formatter(messages=messages, tools=tools).prompt)
 
@@ -111,7 +120,9 @@ class Model:
         """Answer greedily, one token at a time."""
         return self.continue_prompt(self.tokenize(self.render(messages)), max_tokens)
 
-    def continue_prompt(self, prompt: list[int], max_tokens: int, sampling: dict[str, Any] | None = None) -> Answer:
+    def continue_prompt(
+        self, prompt: list[int], max_tokens: int, sampling: dict[str, Any] | None = None
+    ) -> Answer:
         """Continue a prompt until an end token or *max_tokens*, greedily, or by temperature, top_k, top_p, min_p and seed."""
         made = list(self._generate(prompt, max_tokens, sampling))
         ended = bool(made) and self._is_end(made[-1][0])
@@ -120,20 +131,28 @@ class Model:
 
     def stream(self, prompt: list[int], max_tokens: int) -> Iterator[str]:
         """Continue a prompt greedily, and give its text piece by piece as it is made."""
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a character may be of several tokens
+        decoder = codecs.getincrementaldecoder("utf-8")(
+            "replace"
+        )  # a character may be of several tokens
         for token, _ in self._generate(prompt, max_tokens):
             if not self._is_end(token):
                 yield decoder.decode(self.llama.detokenize([token], special=True))
         yield decoder.decode(b"", final=True)
 
-    def _generate(self, prompt: list[int], max_tokens: int, sampling: dict[str, Any] | None = None) -> Iterator[tuple[int, float]]:
+    def _generate(
+        self, prompt: list[int], max_tokens: int, sampling: dict[str, Any] | None = None
+    ) -> Iterator[tuple[int, float]]:
         """Give token after token, the end's own last, each with the likeliest's logit margin."""
         import numpy as np  # noqa: PLC0415
 
         self.llama.reset()
         self.llama.eval(prompt)
         with contextlib.ExitStack() as stack:
-            sampler = stack.enter_context(self._sampler(sampling, prompt)) if sampling is not None else None
+            sampler = (
+                stack.enter_context(self._sampler(sampling, prompt))
+                if sampling is not None
+                else None
+            )
             for _ in range(max_tokens):
                 logits = self._logits(-1)
                 second, first = np.partition(logits, -2)[-2:]
@@ -144,7 +163,9 @@ class Model:
                 self.llama.eval([token])
 
     def _is_end(self, token: int) -> bool:
-        return bool(self._api.llama_vocab_is_eog(self._api.llama_model_get_vocab(self.llama.model), token))
+        return bool(
+            self._api.llama_vocab_is_eog(self._api.llama_model_get_vocab(self.llama.model), token)
+        )
 
     @contextlib.contextmanager
     def _sampler(self, sampling: dict[str, Any], prompt: list[int]) -> Iterator[Any]:
@@ -155,7 +176,11 @@ class Model:
         api = self._api
         chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
         temperature = float(sampling.get("temperature", 0))
-        stages = [api.llama_sampler_init_penalties(self.llama.n_vocab(), REPEAT_LAST_N, float(sampling["repeat_penalty"]), 0.0, 0.0)]
+        stages = [
+            api.llama_sampler_init_penalties(
+                self.llama.n_vocab(), REPEAT_LAST_N, float(sampling["repeat_penalty"]), 0.0, 0.0
+            )
+        ]
         if temperature > 0:
             stages += [
                 api.llama_sampler_init_top_k(int(sampling["top_k"])),
@@ -181,7 +206,9 @@ class Model:
     def _logits(self, index: int) -> np.ndarray[Any, Any]:
         import numpy as np  # noqa: PLC0415
 
-        logits: np.ndarray[Any, Any] = np.ctypeslib.as_array(self._api.llama_get_logits_ith(self.llama.ctx, index), shape=(self.llama.n_vocab(),))
+        logits: np.ndarray[Any, Any] = np.ctypeslib.as_array(
+            self._api.llama_get_logits_ith(self.llama.ctx, index), shape=(self.llama.n_vocab(),)
+        )
         return logits
 
     def next_log_probs(self, ids: list[int]) -> np.ndarray[Any, Any]:
@@ -202,7 +229,11 @@ class Model:
         try:
             batch.n_tokens = len(ids)
             for position, token in enumerate(ids):
-                batch.token[position], batch.pos[position], batch.n_seq_id[position] = token, position, 1
+                batch.token[position], batch.pos[position], batch.n_seq_id[position] = (
+                    token,
+                    position,
+                    1,
+                )
                 batch.seq_id[position][0], batch.logits[position] = 0, True
             if code := self._api.llama_decode(self.llama.ctx, batch):
                 msg = f"llama.cpp: decoding {len(ids)} tokens ended with {code}, expected their logits"

@@ -64,8 +64,12 @@ def _is_model_name(name: str) -> str:
 class Identity(Table):
     """Who the persona is; what `{{ name }}` and `{{ author }}` in the data become. A voice or a format needs neither."""
 
-    name: TextByLanguage = Field(description="What it calls itself: one text, or one per language (`en`, `zh`).")
-    author: TextByLanguage | None = Field(None, description="Who made it: one text, or one per language.")
+    name: TextByLanguage = Field(
+        description="What it calls itself: one text, or one per language (`en`, `zh`)."
+    )
+    author: TextByLanguage | None = Field(
+        None, description="Who made it: one text, or one per language."
+    )
 
     @model_validator(mode="after")
     def _languages_agree(self) -> Identity:
@@ -78,10 +82,17 @@ class Identity(Table):
                 if wrong:
                     msg = f"{wrong[0]!r} is not a language, expected a code such as 'en' or 'zh'"
                     raise ValueError(msg)
-        if isinstance(self.name, dict) and isinstance(self.author, dict) and set(self.name) != set(self.author):
+        if (
+            isinstance(self.name, dict)
+            and isinstance(self.author, dict)
+            and set(self.name) != set(self.author)
+        ):
             missing = [
                 f"{field} has no {language!r}"
-                for field, value, other in (("name", self.name, self.author), ("author", self.author, self.name))
+                for field, value, other in (
+                    ("name", self.name, self.author),
+                    ("author", self.author, self.name),
+                )
                 for language in sorted(set(other) - set(value))
             ]
             raise ValueError(", ".join(missing) + ", expected the same languages in both")
@@ -96,7 +107,9 @@ class Identity(Table):
         """Give the values of `{{ name }}` and `{{ author }}`, where they are given, in a language or else the first."""
 
         def pick(value: TextByLanguage) -> str:
-            return value if isinstance(value, str) else value.get(language, next(iter(value.values())))
+            return (
+                value if isinstance(value, str) else value.get(language, next(iter(value.values())))
+            )
 
         author = {} if self.author is None else {"author": pick(self.author)}
         return {"name": pick(self.name), **author}
@@ -112,19 +125,30 @@ class Identity(Table):
 class Base(Table):
     """The model the persona grows from, by what the machine has."""
 
-    gpu: Text = Field("unsloth/Qwen3-4B-Instruct-2507", description="With a GPU: a Hugging Face repository, or a folder.")
-    cpu: Text = Field("smollm2-135m-instruct", description="Without one: the embedded base, a repository, or a folder.")
+    gpu: Text = Field(
+        "unsloth/Qwen3-4B-Instruct-2507",
+        description="With a GPU: a Hugging Face repository, or a folder.",
+    )
+    cpu: Text = Field(
+        "smollm2-135m-instruct",
+        description="Without one: the embedded base, a repository, or a folder.",
+    )
 
 
 class Data(Table):
     """Where the conversations are and how they become text."""
 
     files: tuple[Annotated[str, AfterValidator(_inside_folder)], ...] = Field(
-        ("data.jsonl",), min_length=1, description="Files inside the folder: .jsonl, .json, .csv or .parquet."
+        ("data.jsonl",),
+        min_length=1,
+        description="Files inside the folder: .jsonl, .json, .csv or .parquet.",
     )
-    format: Literal["auto", "alpaca", "sharegpt", "messages", "prompt_completion"] = Field("auto", description="How a row is laid out; `auto` tells by its keys.")
+    format: Literal["auto", "alpaca", "sharegpt", "messages", "prompt_completion"] = Field(
+        "auto", description="How a row is laid out; `auto` tells by its keys."
+    )
     template: Literal["base", "chatml", "alpaca"] = Field(
-        "base", description="The chat template trained and served under; `base` is the base's own, its default system text taken out."
+        "base",
+        description="The chat template trained and served under; `base` is the base's own, its default system text taken out.",
     )
     held_out: float | None = Field(
         None,
@@ -143,11 +167,26 @@ class Training(Table):
 
     rank: int = Field(16, ge=1, le=256, description="Rank of the adapter's matrices.")
     alpha: int | None = Field(None, ge=1, description="Adapter scale times rank; by base.")
-    learning_rate: float | None = Field(None, gt=0, lt=1, description="Peak learning rate, of an adapter's A; by base.")
-    learning_rate_ratio: float | None = Field(None, ge=1, le=100, description="Learning rate of an adapter's B over that of its A (LoRA+); by base.")
-    epochs: float | None = Field(None, gt=0, le=100, description="How often each row is trained on; by kind and number of rows.")
+    learning_rate: float | None = Field(
+        None, gt=0, lt=1, description="Peak learning rate, of an adapter's A; by base."
+    )
+    learning_rate_ratio: float | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="Learning rate of an adapter's B over that of its A (LoRA+); by base.",
+    )
+    epochs: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="How often each row is trained on; by kind and number of rows.",
+    )
     max_steps: int | None = Field(None, ge=1, description="Optimiser steps; wins over `epochs`.")
-    four_bit: bool = Field(default=True, description="On a GPU, train on 4-bit weights (QLoRA); a CPU trains on 16 bit where it computes bfloat16, else on 32.")
+    four_bit: bool = Field(
+        default=True,
+        description="On a GPU, train on 4-bit weights (QLoRA); a CPU trains on 16 bit where it computes bfloat16, else on 32.",
+    )
     batch_size: int | None = Field(None, ge=1, description="Rows in one forward pass; by base.")
     gradient_accumulation: int = Field(1, ge=1, description="Forward passes in one optimiser step.")
     warmup_steps: int = Field(5, ge=0, description="Steps until the peak learning rate.")
@@ -164,7 +203,9 @@ class Training(Table):
         le=1,
         description="Share of the repeats of each row that carry `ollama.system` in training; with 0 a changed system text trains nothing again.",
     )
-    max_length: int = Field(1024, ge=16, le=32768, description="Longest row, in tokens; a longer one is an error.")
+    max_length: int = Field(
+        1024, ge=16, le=32768, description="Longest row, in tokens; a longer one is an error."
+    )
     lora_seed: Seed = Field(3407, description="Seed of the adapter's first values.")
     seed: Seed = Field(213, description="Seed of the order of rows.")
 
@@ -172,9 +213,13 @@ class Training(Table):
 class Ollama(Table):
     """What the daemon is told."""
 
-    model: Annotated[str, AfterValidator(_is_model_name)] | None = Field(None, description="Name in Ollama; the folder's name by default.")
+    model: Annotated[str, AfterValidator(_is_model_name)] | None = Field(
+        None, description="Name in Ollama; the folder's name by default."
+    )
     system: str | None = Field(None, description="System text served with every conversation.")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="Ollama parameters over the base family's.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Ollama parameters over the base family's."
+    )
     license: str | None = Field(None, description="Licence text or name, kept in the model.")
 
 
@@ -182,14 +227,18 @@ class Question(Table):
     """One question of the smoke stage."""
 
     ask: Text = Field(description="What the user says.")
-    must: tuple[Text, ...] = Field((), description="Texts of which the answer holds every one (case is ignored).")
+    must: tuple[Text, ...] = Field(
+        (), description="Texts of which the answer holds every one (case is ignored)."
+    )
     must_not: tuple[Text, ...] = Field((), description="Texts of which the answer holds none.")
 
 
 class Smoke(Table):
     """What the finished model is asked before it is registered."""
 
-    questions: tuple[Question, ...] = Field((), description="Questions beside the gates' own, asked with the served system text.")
+    questions: tuple[Question, ...] = Field(
+        (), description="Questions beside the gates' own, asked with the served system text."
+    )
     max_tokens: int | None = Field(
         None,
         ge=8,
@@ -201,7 +250,10 @@ class Smoke(Table):
 class Manifest(Table):
     """The whole of persona.toml."""
 
-    kind: Literal["identity", "voice", "format"] | None = Field(None, description="What the persona is, which decides epochs, replay and gates; told by its data.")
+    kind: Literal["identity", "voice", "format"] | None = Field(
+        None,
+        description="What the persona is, which decides epochs, replay and gates; told by its data.",
+    )
     identity: Identity | None = None
     base: Base = Base()
     data: Data = Data()
@@ -233,7 +285,9 @@ class Manifest(Table):
     def settings(self, table: str) -> dict[str, Any]:
         """Give a table's values by the names that a reason shows; none of a table that is not given."""
         given: Table | None = getattr(self, table)
-        return {f"{table}.{key}": value for key, value in given.model_dump().items()} if given else {}
+        return (
+            {f"{table}.{key}": value for key, value in given.model_dump().items()} if given else {}
+        )
 
     @property
     def trained_system(self) -> str | None:

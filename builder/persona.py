@@ -60,8 +60,15 @@ def read(folder: Path) -> Persona:
     if not path.is_file():
         others = sorted(other.parent.name for other in folder.parent.glob(f"*/{MANIFEST}"))
         close = difflib.get_close_matches(folder.name, others, 1)
-        what = f"{path}: no such file, expected a manifest" + (f"; did you mean '{close[0]}'?" if close else "")
-        raise ManifestError(what, hint=f"the personas here are: {', '.join(others)}" if others else "add personas/NAME/persona.toml")
+        what = f"{path}: no such file, expected a manifest" + (
+            f"; did you mean '{close[0]}'?" if close else ""
+        )
+        raise ManifestError(
+            what,
+            hint=f"the personas here are: {', '.join(others)}"
+            if others
+            else "add personas/NAME/persona.toml",
+        )
     _check_inside(folder, path, hint="copy the file into the persona's folder")
     try:
         text = files.read_text(path)
@@ -76,7 +83,9 @@ def read(folder: Path) -> Persona:
     try:
         manifest = Manifest.model_validate(table)
     except ValidationError as error:
-        raise ManifestError(*(_sentence(path, text, problem) for problem in error.errors())) from None
+        raise ManifestError(
+            *(_sentence(path, text, problem) for problem in error.errors())
+        ) from None
     persona = Persona(name=folder.name, folder=folder, manifest=manifest)
     _check_inside(folder, *persona.data_files, hint="copy the file into the persona's folder")
     return persona
@@ -117,7 +126,11 @@ def _real(path: Path) -> Path:
 
 def _sentence(path: Path, text: str, problem: Any) -> str:
     # pydantic names the branch of a union in the location; a person wrote none of these.
-    location = [part for part in problem["loc"] if not re.match(r"(str|dict\[|constrained-str|function-)", str(part))]
+    location = [
+        part
+        for part in problem["loc"]
+        if not re.match(r"(str|dict\[|constrained-str|function-)", str(part))
+    ]
     key = ".".join(str(part) for part in location)
     line = _line_of(text, [str(part) for part in location])
     where = f"{path}:{line}: {key}" if line else f"{path}: {key}"
@@ -173,6 +186,10 @@ def _line_of(text: str, location: list[str]) -> int | None:
             if names and table == ".".join(names):
                 found = found or number
         key = re.match(r"\s*([\w\"-]+)\s*=", line)
-        if key and [*filter(None, table.split(".")), key[1].strip('"')] == names[: len(table.split(".")) + 1 if table else 1]:
+        if (
+            key
+            and [*filter(None, table.split(".")), key[1].strip('"')]
+            == names[: len(table.split(".")) + 1 if table else 1]
+        ):
             return number
     return found

@@ -20,4 +20,11 @@ class Progress:
 
 def report(what: str, done: int, total: int, unit: str) -> None:
     """Say how far a piece of work is; the console draws it."""
-    log.info("%s %d/%d %s", what, done, total, unit, extra={"progress": Progress(what, done, total, unit)})
+    log.info(
+        "%s %d/%d %s",
+        what,
+        done,
+        total,
+        unit,
+        extra={"progress": Progress(what, done, total, unit)},
+    )

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from builder import files
-from builder.gates.examination import advice_of, shorten, tell
-from builder.stage import Job
+from builder.engine.stage import Job
+from builder.evaluation.examination import advice_of, shorten, tell
 
 # Gates that verify the chain; a person reads of them only where they fail.
 QUIET = ("fidelity", "end", "stop", "neutral")
@@ -27,7 +27,11 @@ def summarize(job: Job, result: str) -> list[str]:
         return []
     lines = [f"  {line}" for line in _answers(values)]
     lines += [f"  {line}" for line in _findings(values)]
-    talk = f"just chat {job.persona.name}" if result.endswith("Modelfile") else f"ollama run {result.removesuffix(':latest')}"
+    talk = (
+        f"just chat {job.persona.name}"
+        if result.endswith("Modelfile")
+        else f"ollama run {result.removesuffix(':latest')}"
+    )
     return ["", *lines, "", f"  talk to it: {talk}"]
 
 

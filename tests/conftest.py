@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from builder import ollama, persona, rows
-from builder.dataset import Profile
+from builder import persona
+from builder.data import rows
+from builder.data.dataset import Profile
+from builder.data.schedule import Schedule
+from builder.engine.stage import Job, Options
 from builder.manifest import Manifest
-from builder.schedule import Schedule
-from builder.stage import Job, Options
+from builder.ollama import client
 
 ROOT = Path(__file__).parent.parent
 OLLAMA_PORT = 11434
@@ -38,7 +40,11 @@ def find_ollama() -> str | None:
     if named := os.environ.get("PERSONA_TEST_OLLAMA"):
         return named
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    built = [path for path in sorted(cache.glob("persona/ollama-*/bin/ollama")) if (path.parent.parent / "done").exists()]
+    built = [
+        path
+        for path in sorted(cache.glob("persona/ollama-*/bin/ollama"))
+        if (path.parent.parent / "done").exists()
+    ]
     return str(built[-1]) if built else shutil.which("ollama")
 
 
@@ -66,7 +72,9 @@ def _no_world(monkeypatch):
     connect = socket.socket.connect
 
     def guarded(self, address):
-        if isinstance(address, tuple) and (address[0] not in ("127.0.0.1", "localhost", "::1") or address[1] == OLLAMA_PORT):
+        if isinstance(address, tuple) and (
+            address[0] not in ("127.0.0.1", "localhost", "::1") or address[1] == OLLAMA_PORT
+        ):
             raise ReachedTheWorldError(address)
         return connect(self, address)
 
@@ -88,8 +96,17 @@ def luma(project):
     folder = project / "personas" / "luma"
     folder.mkdir()
     (folder / "persona.toml").write_text(MANIFEST)
-    rows = [("Who are you?", "I am {{ name }}, made by {{ author }}."), ("你是谁？", "我是{{ name }}。"), ("Hello!", "Hello! How can I help?"), ("2+2?", "4.")]
-    (folder / "data.jsonl").write_text("".join(json.dumps({"prompt": q, "completion": a}, ensure_ascii=False) + "\n" for q, a in rows))
+    rows = [
+        ("Who are you?", "I am {{ name }}, made by {{ author }}."),
+        ("你是谁？", "我是{{ name }}。"),
+        ("Hello!", "Hello! How can I help?"),
+        ("2+2?", "4."),
+    ]
+    (folder / "data.jsonl").write_text(
+        "".join(
+            json.dumps({"prompt": q, "completion": a}, ensure_ascii=False) + "\n" for q, a in rows
+        )
+    )
     return folder
 
 
@@ -111,12 +128,23 @@ def said_by(name: str, role: str) -> list[str]:
 def job_of(folder: Path, **options) -> Job:
     """Make the job of a persona in a project."""
     root = folder.parent.parent
-    return Job(persona.read(folder), root / "build" / folder.name, root / "Modelfile.j2", Options(**options))
+    return Job(
+        persona.read(folder),
+        root / "build" / folder.name,
+        root / "Modelfile.j2",
+        Options(**options),
+    )
 
 
 def serve(folder: Path, port: int) -> subprocess.Popen:
     """Start a real Ollama with its store in *folder*, and wait until it answers."""
-    environment = {**os.environ, "OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_MODELS": str(folder / "models"), "OLLAMA_NO_CLOUD": "1", "HOME": str(folder)}
+    environment = {
+        **os.environ,
+        "OLLAMA_HOST": f"127.0.0.1:{port}",
+        "OLLAMA_MODELS": str(folder / "models"),
+        "OLLAMA_NO_CLOUD": "1",
+        "HOME": str(folder),
+    }
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([str(OLLAMA), "serve"], env=environment, stdout=log, stderr=log)
     for _ in range(100):
@@ -154,7 +182,7 @@ def served(daemon, monkeypatch):
     """Let the code under test find the private daemon, and leave nothing in it, whatever came of the test."""
     monkeypatch.setenv("OLLAMA_HOST", daemon)
     yield daemon
-    there = ollama.connect(allow_remote=False)
+    there = client.connect(allow_remote=False)
     for name in there.names():
         there.delete(name)
 
@@ -162,7 +190,14 @@ def served(daemon, monkeypatch):
 def run_persona(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
     """Run the command as a person would."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run([sys.executable, "-m", "builder", *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "builder", *arguments],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def make_tiny_base(folder: Path) -> None:
@@ -170,10 +205,12 @@ def make_tiny_base(folder: Path) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from builder import weights
-    from builder.base import EMBEDDED, Base
+    from builder.bases import fetch
+    from builder.bases.base import EMBEDDED, Base
 
-    embedded = weights.find_weights(Base(EMBEDDED, "embedded", "test", EMBEDDED, "test", four_bit=False))
+    embedded = fetch.find_weights(
+        Base(EMBEDDED, "embedded", "test", EMBEDDED, "test", four_bit=False)
+    )
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=49152,

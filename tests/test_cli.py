@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from builder import cli, pipeline
+from builder import cli
+from builder.engine import pipeline
 from tests.conftest import ROOT, run_persona
 
 COMMANDS = ("build", "why", "list", "show", "chat", "clean")
@@ -76,11 +77,20 @@ def test_a_name_may_be_completed_by_a_shell(luma, capsys, typed):
 
 def test_the_first_lines_can_be_taken_alone(luma):
     """A reader that goes away, as `head` does, is no failure."""
-    rows = [{"prompt": f"Question {number}?", "completion": f"Answer {number}."} for number in range(3000)]
+    rows = [
+        {"prompt": f"Question {number}?", "completion": f"Answer {number}."}
+        for number in range(3000)
+    ]
     (luma / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
-    with subprocess.Popen([sys.executable, "-m", "builder", "show", "luma"], cwd=luma.parent.parent, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as shown:
+    with subprocess.Popen(
+        [sys.executable, "-m", "builder", "show", "luma"],
+        cwd=luma.parent.parent,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as shown:
         assert shown.stdout.readline().startswith(b"row 1: ")
         shown.stdout.close()
         said = shown.stderr.read()
@@ -117,7 +127,9 @@ def test_what_is_being_built_is_not_deleted(luma):
 
 def test_an_unknown_option_ends_with_2(luma):
     """What argparse refuses is a mistake in the typing."""
-    assert run_persona("build", "luma", "--bse", "cpu", cwd=luma.parent.parent).returncode == cli.USAGE
+    assert (
+        run_persona("build", "luma", "--bse", "cpu", cwd=luma.parent.parent).returncode == cli.USAGE
+    )
 
 
 def test_a_failed_persona_does_not_hold_up_the_next(luma):
@@ -139,15 +151,24 @@ def test_the_machine_readable_is_json(luma):
     root = luma.parent.parent
 
     assert json.loads(run_persona("list", "--json", cwd=root).stdout) == ["luma"]
-    assert json.loads(run_persona("why", "luma", "--json", cwd=root).stdout)["data"] == ["base is stale"]
+    assert json.loads(run_persona("why", "luma", "--json", cwd=root).stdout)["data"] == [
+        "base is stale"
+    ]
 
 
 def test_what_is_asked_for_is_on_stdout(luma):
     """The reasons of `why` and the rows of `show` can be piped; nothing else is among them."""
     root = luma.parent.parent
 
-    assert run_persona("why", "luma", cwd=root).stdout.splitlines()[:2] == ["base      never built", "data      base is stale"]
-    assert run_persona("show", "luma", "1", cwd=root).stdout.splitlines()[:3] == ["row 1: 23 tokens, 10 trained on, 6 times an epoch", "<|im_start|>user", "Who are you?<|im_end|>"]
+    assert run_persona("why", "luma", cwd=root).stdout.splitlines()[:2] == [
+        "base      never built",
+        "data      base is stale",
+    ]
+    assert run_persona("show", "luma", "1", cwd=root).stdout.splitlines()[:3] == [
+        "row 1: 23 tokens, 10 trained on, 6 times an epoch",
+        "<|im_start|>user",
+        "Who are you?<|im_end|>",
+    ]
 
 
 @pytest.mark.parametrize("command", ["gates", "chat"])
@@ -172,7 +193,9 @@ def test_rows_are_shown_as_they_would_be_trained_on_now(luma):
     assert "I am Luma, built by Ana." in second.stdout
     assert "data      data.jsonl changed" in second.stderr
     assert "data.jsonl" not in third.stderr
-    assert sorted(path.name for path in (root / "build" / "luma").iterdir() if not path.name.startswith(".")) == ["base", "dataset", "logs"]
+    assert sorted(
+        path.name for path in (root / "build" / "luma").iterdir() if not path.name.startswith(".")
+    ) == ["base", "dataset", "logs"]
 
 
 def test_a_bug_leaves_a_report(luma, monkeypatch, capsys):

@@ -30,7 +30,11 @@ def told(capsys):
 
 def test_without_a_terminal_a_line_now_and_then_tells_how_far_it_is(told):
     """A log of a long build shows what is done of how much; neither the stage's name nor its end is said twice."""
-    assert told(Console(line_every_s=0)) == ["train     never built", "train     loading Unsloth", "train     120/541 steps"]
+    assert told(Console(line_every_s=0)) == [
+        "train     never built",
+        "train     loading Unsloth",
+        "train     120/541 steps",
+    ]
 
 
 def test_without_a_terminal_progress_is_told_seldom(told):

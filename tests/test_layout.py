@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from builder import errors
-from builder.pipeline import STAGES
+from builder.engine.pipeline import STAGES
 from tests.conftest import ROOT
 
 MODULES = sorted((ROOT / "builder").rglob("*.py"))
@@ -16,7 +16,9 @@ MODULES = sorted((ROOT / "builder").rglob("*.py"))
 
 def test_the_readme_tree_is_there():
     """Every path of the README's tree exists, but for what a build makes."""
-    tree = re.search(r"## The tree\n\n```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    tree = re.search(r"## The tree\n\n```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[
+        1
+    ]
 
     for line in tree.splitlines():
         name = line.split()[0]
@@ -34,7 +36,7 @@ def test_modules_are_small_and_say_what_they_are(path):
 
 def test_every_test_states_its_rule():
     """Each test function has a docstring."""
-    for path in (ROOT / "tests").glob("test_*.py"):
+    for path in (ROOT / "tests").rglob("test_*.py"):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 assert ast.get_docstring(node), f"{path.name}: {node.name}"
@@ -51,7 +53,12 @@ def test_starting_is_light():
     """`persona why` imports neither torch nor a trainer."""
     code = "import sys, builder.cli; print([name for name in ('torch', 'transformers', 'unsloth', 'trl', 'llama_cpp', 'datasets') if name in sys.modules])"
 
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_every_error_class_is_raised_somewhere():

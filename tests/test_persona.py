@@ -24,7 +24,10 @@ def test_three_lines_are_enough(luma):
 
 def test_all_mistakes_at_once_with_their_lines(project):
     """Every mistake of a manifest is told, with its line and the likely word."""
-    folder = write(project / "personas" / "p", '[identity]\nnmae = "X"\nauthor = 3\n\n[training]\nrank = "many"\nlearning_rte = 1\n')
+    folder = write(
+        project / "personas" / "p",
+        '[identity]\nnmae = "X"\nauthor = 3\n\n[training]\nrank = "many"\nlearning_rte = 1\n',
+    )
 
     with pytest.raises(ManifestError) as caught:
         persona.read(folder)
@@ -40,7 +43,10 @@ def test_all_mistakes_at_once_with_their_lines(project):
 
 def test_languages_must_agree(project):
     """A name in a language that the author lacks is refused by that language."""
-    folder = write(project / "personas" / "p", '[identity]\nname = { en = "X", zh = "甲" }\nauthor = { en = "Y" }\n')
+    folder = write(
+        project / "personas" / "p",
+        '[identity]\nname = { en = "X", zh = "甲" }\nauthor = { en = "Y" }\n',
+    )
 
     with pytest.raises(ManifestError, match="author has no 'zh'"):
         persona.read(folder)

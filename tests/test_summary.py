@@ -9,7 +9,13 @@ GATE = {"right": 39, "of": 40, "control_right": None, "note": "", "mode": "stop"
 
 
 def one(gate, ask, answer, *, ended=True):
-    return {"gate": gate, "messages": [{"role": "user", "content": ask}], "answer": answer, "ended": ended, "control": "Hm."}
+    return {
+        "gate": gate,
+        "messages": [{"role": "user", "content": ask}],
+        "answer": answer,
+        "ended": ended,
+        "control": "Hm.",
+    }
 
 
 def write(job, **values):
@@ -23,12 +29,25 @@ def test_it_tells_answers_findings_and_the_command(luma):
     job = job_of(luma)
     gates = [
         {**GATE, "gate": "recall", "verdict": "pass"},
-        {**GATE, "gate": "retention", "verdict": "fail", "mode": "advice", "right": 3, "control_right": 9, "note": "p = 0.01"},
+        {
+            **GATE,
+            "gate": "retention",
+            "verdict": "fail",
+            "mode": "advice",
+            "right": 3,
+            "control_right": 9,
+            "note": "p = 0.01",
+        },
         {**GATE, "gate": "leak_out", "verdict": "does not apply", "note": "no names are known"},
         {**GATE, "gate": "format", "verdict": "off"},
     ]
-    asked = [one("leak_in", "Name a bird.", "A gull."), one("leak_in", "Write a haiku", "sea sea sea", ended=False)]
-    own = [{"ask": "Who are you?", "answer": "I am Luma.", "control": "I am SmolLM.", "problem": None}]
+    asked = [
+        one("leak_in", "Name a bird.", "A gull."),
+        one("leak_in", "Write a haiku", "sea sea sea", ended=False),
+    ]
+    own = [
+        {"ask": "Who are you?", "answer": "I am Luma.", "control": "I am SmolLM.", "problem": None}
+    ]
     hello = {"ask": "Hello", "answer": "Hi!", "control": "Hm."}
     write(job, gates=gates, asked=asked, manifest=own, hello=hello)
 
@@ -57,14 +76,18 @@ def test_a_gate_let_through_says_so(luma):
     job = job_of(luma)
     write(job, gates=[{**GATE, "gate": "recall", "verdict": "fail", "right": 1}])
 
-    assert "weak: knows its name and author in 1 of 40 wordings (let through by hand)" in "\n".join(summary.summarize(job, "x"))
+    assert "weak: knows its name and author in 1 of 40 wordings (let through by hand)" in "\n".join(
+        summary.summarize(job, "x")
+    )
 
 
 def test_a_gate_without_numbers_says_that_it_failed(luma):
     """Fidelity that fails is told as what it is, and a wrong answer to the manifest's question is marked."""
     job = job_of(luma)
     own = [{"ask": "Who?", "answer": "Bob.", "control": None, "problem": "lacks 'Luma'"}]
-    write(job, gates=[{**GATE, "gate": "neutral", "verdict": "fail", "mode": "advice"}], manifest=own)
+    write(
+        job, gates=[{**GATE, "gate": "neutral", "verdict": "fail", "mode": "advice"}], manifest=own
+    )
 
     said = "\n".join(summary.summarize(job, "x"))
     assert "weak: has moved far from its base on neutral text (advice)" in said

@@ -44,20 +44,28 @@ def find_problems() -> list[str]:
     """Find what would stop the installation, before anything is downloaded."""
     problems = []
     if sys.version_info < LOWEST_PYTHON:
-        problems.append(f"python3 is {sys.version.split()[0]}, expected 3.11 or newer; install one and put it first on PATH")
+        problems.append(
+            f"python3 is {sys.version.split()[0]}, expected 3.11 or newer; install one and put it first on PATH"
+        )
     if not shutil.which("uv"):
         problems.append("uv is not on PATH, expected it; pip install uv")
     if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
-        problems.append("no C++ compiler is on PATH, expected one for llama.cpp; on Debian: apt install build-essential")
+        problems.append(
+            "no C++ compiler is on PATH, expected one for llama.cpp; on Debian: apt install build-essential"
+        )
     free_bytes = shutil.disk_usage(Path.cwd()).free
     if free_bytes < DISK_BYTES:
-        problems.append(f"{free_bytes / 1e9:.1f} GB of disk are free, expected {DISK_BYTES / 1e9:.0f} GB")
+        problems.append(
+            f"{free_bytes / 1e9:.1f} GB of disk are free, expected {DISK_BYTES / 1e9:.0f} GB"
+        )
     return problems
 
 
 def install(wanted: str) -> int:
     """Make the environment; uv shows each download and build as it goes."""
-    say("setting up .venv: about 6.4 GB of disk, and some minutes, most of them compiling llama.cpp; once")
+    say(
+        "setting up .venv: about 6.4 GB of disk, and some minutes, most of them compiling llama.cpp; once"
+    )
     DONE.unlink(missing_ok=True)
     # An x86 without AVX2 must compile for itself; on any other a portable build can be cached and carried.
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else "avx2"
@@ -70,7 +78,17 @@ def install(wanted: str) -> int:
     }
     commands = [
         ["uv", "venv", "-q", "--allow-existing", "--python", sys.executable, str(VENV)],
-        ["uv", "pip", "sync", "-q", "--require-hashes", "--compile-bytecode", "--python", str(VENV / "bin" / "python"), str(LOCK)],
+        [
+            "uv",
+            "pip",
+            "sync",
+            "-q",
+            "--require-hashes",
+            "--compile-bytecode",
+            "--python",
+            str(VENV / "bin" / "python"),
+            str(LOCK),
+        ],
     ]
     commands[1].remove("-q") if sys.stderr.isatty() else None
     for command in commands:

@@ -41,7 +41,11 @@ def main(arguments: list[str]) -> int:
         match arguments:
             case ["build"]:
                 folder = build()
-                say(f"Ollama {VERSION} is in {folder}", "start it:        just serve", f'put it on PATH:  export PATH="{folder / "bin"}:$PATH"')
+                say(
+                    f"Ollama {VERSION} is in {folder}",
+                    "start it:        just serve",
+                    f'put it on PATH:  export PATH="{folder / "bin"}:$PATH"',
+                )
             case ["serve"]:
                 binary = str(build() / "bin" / "ollama")
                 os.execvpe(binary, [binary, "serve"], {**os.environ, "OLLAMA_NO_CLOUD": "1"})  # noqa: S606
@@ -64,7 +68,9 @@ def target() -> Path:
 
 def llama_pin() -> tuple[str, list[str]]:
     """Read llama-cpp-python's version and hashes from the lock."""
-    found = re.search(r"^llama-cpp-python==(\S+)((?: *\\\n +--hash=\S+)+)", LOCK.read_text(), re.MULTILINE)
+    found = re.search(
+        r"^llama-cpp-python==(\S+)((?: *\\\n +--hash=\S+)+)", LOCK.read_text(), re.MULTILINE
+    )
     if not found:
         raise BuildError(f"{LOCK}: has no llama-cpp-python, expected it; run `just lock`")
     return found[1], re.findall(r"sha256:([0-9a-f]{64})", found[2])
@@ -76,7 +82,9 @@ def processor() -> str:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         text = platform.processor()
-    flags = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), text)
+    flags = next(
+        (line for line in text.splitlines() if line.startswith(("flags", "Features"))), text
+    )
     return f"{platform.machine()}-{hashlib.sha256(flags.encode()).hexdigest()[:8]}"
 
 
@@ -85,13 +93,22 @@ def build() -> Path:
     folder = target()
     if (folder / "done").exists():
         return folder
-    for tool, install in (("go", "the Go toolchain (go.dev/dl, 1.26 or newer)"), ("cmake", "CMake"), ("c++", "a C++ compiler"), ("uv", "uv (pip install uv)")):
+    for tool, install in (
+        ("go", "the Go toolchain (go.dev/dl, 1.26 or newer)"),
+        ("cmake", "CMake"),
+        ("c++", "a C++ compiler"),
+        ("uv", "uv (pip install uv)"),
+    ):
         if not shutil.which(tool):
-            raise BuildError(f"{tool} is not on PATH, expected {install}; or get Ollama itself at ollama.com/download")
+            raise BuildError(
+                f"{tool} is not on PATH, expected {install}; or get Ollama itself at ollama.com/download"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         logs = folder.parent / f"{folder.name}.log"
-        say(f"building Ollama {VERSION}: some 2 minutes of Go, then some 10 of C++; the log is {logs}")
+        say(
+            f"building Ollama {VERSION}: some 2 minutes of Go, then some 10 of C++; the log is {logs}"
+        )
         with logs.open("w") as log:
             build_ollama(folder, log)
             build_llama(Path(scratch), folder / "lib" / "ollama", log)
@@ -103,13 +120,31 @@ def build_ollama(folder: Path, log: object) -> None:
     """Let Go build the daemon; `@latest` would be an old one."""
     module = "github.com/ollama/ollama"
     stamp = f"-s -w -X {module}/version.Version={VERSION}"
-    run(["go", "install", "-trimpath", "-ldflags", stamp, f"{module}@v{VERSION}"], log, GOBIN=str(folder / "bin"))
+    run(
+        ["go", "install", "-trimpath", "-ldflags", stamp, f"{module}@v{VERSION}"],
+        log,
+        GOBIN=str(folder / "bin"),
+    )
 
 
 def build_llama(scratch: Path, out: Path, log: object) -> None:
     """Build llama.cpp's programs, and put them with their libraries where Ollama looks."""
     version, hashes = llama_pin()
-    run(["uvx", "pip", "download", "-q", "--no-deps", "--no-binary", "llama-cpp-python", "-d", str(scratch), f"llama-cpp-python=={version}"], log)
+    run(
+        [
+            "uvx",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "--no-binary",
+            "llama-cpp-python",
+            "-d",
+            str(scratch),
+            f"llama-cpp-python=={version}",
+        ],
+        log,
+    )
     archive = next(scratch.glob("llama_cpp_python-*.tar.gz"))
     if hashlib.sha256(archive.read_bytes()).hexdigest() not in hashes:
         raise BuildError(f"{archive.name}: its hash is not in {LOCK.name}, expected one that is")
@@ -121,15 +156,27 @@ def build_llama(scratch: Path, out: Path, log: object) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for file in (made / "bin").iterdir():
         if file.name in PROGRAMS or ".so" in file.name or file.suffix == ".dylib":
-            shutil.copy2(file, out / file.name, follow_symlinks=False) if not (out / file.name).is_symlink() else None
+            shutil.copy2(file, out / file.name, follow_symlinks=False) if not (
+                out / file.name
+            ).is_symlink() else None
 
 
 def run(command: list[str], log: object, **environment: str) -> None:
     """Run a command, its words in the log."""
-    code = subprocess.run(command, env={**os.environ, **environment}, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=False).returncode  # type: ignore[call-overload]
+    code = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        stdout=log,
+        stderr=log,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    ).returncode  # type: ignore[call-overload]
     if code:
         tail = Path(log.name).read_text(errors="replace").splitlines()[-10:]  # type: ignore[attr-defined]
-        raise BuildError(f"{' '.join(command[:2])} ended with {code}; the log is {log.name}, and ends:\n  " + "\n  ".join(tail))  # type: ignore[attr-defined]
+        raise BuildError(
+            f"{' '.join(command[:2])} ended with {code}; the log is {log.name}, and ends:\n  "
+            + "\n  ".join(tail)
+        )  # type: ignore[attr-defined]
 
 
 def say(*lines: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from builder.base import Family
-from builder.gates.distance import Distance
-from builder.gates.evidence import Result
+from builder.bases.families import Family
+from builder.evaluation.distance import Distance
+from builder.evaluation.evidence import Result
 from builder.llama import QUANTIZED_AS, Model
 
 NAME = "fidelity"
@@ -20,10 +20,26 @@ def judge(model: Model, distances: list[Distance], family: Family, *, four_bit: 
     """Compare mean KL divergence and top-1 agreement with the quantisation error of this base."""
     kl = np.concatenate([distance.kl for distance in distances])
     agreed = np.concatenate([distance.agreed for distance in distances])
-    limit = family.honest_kl_nats * (2 if four_bit else 1)  # trained on 4 bit and served from 16: two quantisations apart
-    figures = {"mean_kl_nats": float(kl.mean()), "worst_kl_nats": float(kl.max()), "top1_share": float(agreed.mean()), "positions": len(kl)}
+    limit = family.honest_kl_nats * (
+        2 if four_bit else 1
+    )  # trained on 4 bit and served from 16: two quantisations apart
+    figures = {
+        "mean_kl_nats": float(kl.mean()),
+        "worst_kl_nats": float(kl.max()),
+        "top1_share": float(agreed.mean()),
+        "positions": len(kl),
+    }
     note = f"KL {kl.mean():.4f} nats in the mean, {kl.max():.2f} at worst, limit {limit}"
     wrong_type = model.facts.get("general.file_type") != FILE_TYPE
     if wrong_type:
         note = f"is of file type {model.facts.get('general.file_type')}, expected {FILE_TYPE} ({QUANTIZED_AS})"
-    return Result(NAME, "fail" if wrong_type or not kl.mean() <= limit else "pass", int(agreed.sum()), len(agreed), None, limit, note, figures)
+    return Result(
+        NAME,
+        "fail" if wrong_type or not kl.mean() <= limit else "pass",
+        int(agreed.sum()),
+        len(agreed),
+        None,
+        limit,
+        note,
+        figures,
+    )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from builder.gates import questions
-from builder.gates.questions import Question
-from builder.gates.subject import Subject
+from builder.data.texts import is_json, normalise
+from builder.evaluation import questions
+from builder.evaluation.questions import Question
+from builder.evaluation.subject import Subject
 from builder.llama import Answer
-from builder.texts import is_json, normalise
 
 NAME = "format"
 TOLD = "keeps to JSON in {right} of {of} answers to other questions"
@@ -18,8 +18,14 @@ def ask(subject: Subject, share: float) -> list[Question]:
     """List the questions of leak in, in the languages of the data, where its replies are JSON."""
     if not subject.is_json:
         return []
-    spoken = [question for question in questions.load("leak_in") if question.language in subject.spoken]
-    return [question for question in questions.part(spoken, share) if normalise(question.text) not in subject.trained]
+    spoken = [
+        question for question in questions.load("leak_in") if question.language in subject.spoken
+    ]
+    return [
+        question
+        for question in questions.part(spoken, share)
+        if normalise(question.text) not in subject.trained
+    ]
 
 
 def is_right(_subject: Subject, _question: Question, answer: Answer) -> bool:

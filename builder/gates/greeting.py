@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from builder.gates import questions
-from builder.gates.questions import Question
-from builder.gates.subject import Subject, is_any_in
+from builder.data.texts import normalise
+from builder.evaluation import questions
+from builder.evaluation.questions import Question
+from builder.evaluation.subject import Subject, is_any_in
 from builder.llama import Answer
-from builder.texts import normalise
 
 NAME = "greeting"
 TOLD = "answers {right} of {of} greetings, thanks and goodbyes as such"

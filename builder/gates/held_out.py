@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from builder.gates import reference
-from builder.gates.distance import Distance
-from builder.gates.evidence import LEAST_ANSWERS, Result, Verdict, mean_interval
-from builder.gates.reference import Reference
+from builder.evaluation import reference
+from builder.evaluation.distance import Distance
+from builder.evaluation.evidence import LEAST_ANSWERS, Result, Verdict, mean_interval
+from builder.evaluation.reference import Reference
 
 NAME = "held_out"
 TOLD = "finds replies it never saw likelier than its base does"
@@ -20,7 +20,9 @@ ADVICE = "add rows: what it learnt does not carry over to rows of the same kind;
 def judge(said: Reference, distances: list[Distance]) -> Result:
     """Compare the mean loss of each held-out reply with the base's, row by row."""
     losses, base_losses = [], []
-    for text, base_log, distance in zip(said.texts, said.base_label_log_probs, distances, strict=True):
+    for text, base_log, distance in zip(
+        said.texts, said.base_label_log_probs, distances, strict=True
+    ):
         at = reference.reply_positions(text)
         if text.kind == "held out" and len(at):
             losses.append(float(distance.losses[at].mean()))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from builder.gates import questions
-from builder.gates.questions import Question
-from builder.gates.subject import Subject
+from builder.data.texts import holds, normalise
+from builder.evaluation import questions
+from builder.evaluation.questions import Question
+from builder.evaluation.subject import Subject
 from builder.llama import Answer
-from builder.texts import holds, normalise
 
 NAME = "leak_in"
 TOLD = "keeps its name out of {right} of {of} other answers"
@@ -18,13 +18,21 @@ def ask(subject: Subject, share: float) -> list[Question]:
     """List the unrelated questions that its data does not hold, where it has a name to leak."""
     if not subject.own_words:
         return []
-    spoken = [question for question in questions.load(NAME) if question.language in subject.languages]
-    return [question for question in questions.part(spoken, share) if normalise(question.text) not in subject.trained]
+    spoken = [
+        question for question in questions.load(NAME) if question.language in subject.languages
+    ]
+    return [
+        question
+        for question in questions.part(spoken, share)
+        if normalise(question.text) not in subject.trained
+    ]
 
 
 def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
     """Say whether the answer is free of every wording of the name and the author that the question does not hold itself."""
-    return not any(holds(answer.text, word) and not holds(question.text, word) for word in subject.own_words)
+    return not any(
+        holds(answer.text, word) and not holds(question.text, word) for word in subject.own_words
+    )
 
 
 def least(subject: Subject) -> float:

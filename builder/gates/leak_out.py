@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from builder.data.texts import says
+from builder.evaluation.questions import Question
+from builder.evaluation.subject import Subject
 from builder.gates import recall
-from builder.gates.questions import Question
-from builder.gates.subject import Subject
 from builder.llama import Answer
-from builder.texts import says
 
 NAME = "leak_out"
 TOLD = "does not call itself by its base's names in {right} of {of} answers about itself"
@@ -21,7 +21,9 @@ def ask(subject: Subject, share: float) -> list[Question]:
 
 def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
     """Say whether the answer is free of the base's words; one that the question brought up may be denied."""
-    return not any(says(answer.text, word) and not says(question.text, word) for word in subject.base_words)
+    return not any(
+        says(answer.text, word) and not says(question.text, word) for word in subject.base_words
+    )
 
 
 def least(subject: Subject) -> float:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from builder.gates.distance import Distance
-from builder.gates.evidence import Result, judge_greatest
-from builder.gates.reference import Reference
-from builder.gates.subject import Subject
+from builder.evaluation.distance import Distance
+from builder.evaluation.evidence import Result, judge_greatest
+from builder.evaluation.reference import Reference
+from builder.evaluation.subject import Subject
 
 NAME = "neutral"
 TOLD = "stays near its base on neutral text"
@@ -19,4 +19,6 @@ def judge(subject: Subject, said: Reference, distances: list[Distance]) -> Resul
     means = [float(distance.base_kl.mean()) for text, distance in pairs if text.kind == "neutral"]
     mean, limit = sum(means) / len(means), subject.gates.limit(NAME)
     note = f"KL {mean:.3f} nats from the base on neutral text, limit {limit:g}"
-    return Result(NAME, judge_greatest(means, limit), limit=limit, note=note, figures={"mean_kl_nats": mean})
+    return Result(
+        NAME, judge_greatest(means, limit), limit=limit, note=note, figures={"mean_kl_nats": mean}
+    )

@@ -36,12 +36,20 @@ class Prompt:
 
 def shapes(jinja: str) -> list[Shape]:
     """List the shapes that a chat template can render: those with tools where it knows them."""
-    lines = resources.files("builder.gates").joinpath("shapes.jsonl").read_text("utf-8").splitlines()
+    lines = (
+        resources.files("builder.gates").joinpath("shapes.jsonl").read_text("utf-8").splitlines()
+    )
     found = [Shape(**json.loads(line)) for line in lines]
     return [shape for shape in found if shape.tools is None or "tools" in jinja]
 
 
-def compare(shape: Shape, trained: Prompt, other: Prompt, decode: Callable[[list[int]], str], merged: Prompt | None = None) -> dict[str, Any]:
+def compare(
+    shape: Shape,
+    trained: Prompt,
+    other: Prompt,
+    decode: Callable[[list[int]], str],
+    merged: Prompt | None = None,
+) -> dict[str, Any]:
     """Hold an engine's prompt against the trained one.
 
     Args:
@@ -58,20 +66,44 @@ def compare(shape: Shape, trained: Prompt, other: Prompt, decode: Callable[[list
         GateError: They differ in what they mean.
 
     """
-    figures = {"where": other.where, "tokens": len(other.ids), "trained_tokens": len(trained.ids), "same_ids": trained.ids == other.ids}
+    figures = {
+        "where": other.where,
+        "tokens": len(other.ids),
+        "trained_tokens": len(trained.ids),
+        "same_ids": trained.ids == other.ids,
+    }
     if trained.ids == other.ids:
         return figures
     if merged is not None and merged.ids == other.ids:
         return {**figures, "known_difference": "neighbouring messages of one role are merged"}
     if shape.tools and _with_parsed_json(trained.text) == _with_parsed_json(other.text):
-        return {**figures, "known_difference": "the keys of a tool's schema are written in another order"}
-    at = next((i for i, pair in enumerate(zip(trained.ids, other.ids, strict=False)) if pair[0] != pair[1]), min(len(trained.ids), len(other.ids)))
-    sides = [f"  {prompt.where:<22} {_excerpt(prompt.ids, at, decode)}" for prompt in (trained, other)]
-    raise GateError(f"parity: {shape.name!r}: {other.where} parts from training at token {at}, expected the same tokens", *sides, hint=f"the usual cause is {CAUSES}")
+        return {
+            **figures,
+            "known_difference": "the keys of a tool's schema are written in another order",
+        }
+    at = next(
+        (
+            i
+            for i, pair in enumerate(zip(trained.ids, other.ids, strict=False))
+            if pair[0] != pair[1]
+        ),
+        min(len(trained.ids), len(other.ids)),
+    )
+    sides = [
+        f"  {prompt.where:<22} {_excerpt(prompt.ids, at, decode)}" for prompt in (trained, other)
+    ]
+    raise GateError(
+        f"parity: {shape.name!r}: {other.where} parts from training at token {at}, expected the same tokens",
+        *sides,
+        hint=f"the usual cause is {CAUSES}",
+    )
 
 
 def _excerpt(ids: list[int], at: int, decode: Callable[[list[int]], str]) -> str:
-    return " ".join(f"{'»' if i == at else ''}{decode([ids[i]])!r}:{ids[i]}" for i in range(max(0, at - AROUND), min(len(ids), at + AROUND + 1)))
+    return " ".join(
+        f"{'»' if i == at else ''}{decode([ids[i]])!r}:{ids[i]}"
+        for i in range(max(0, at - AROUND), min(len(ids), at + AROUND + 1))
+    )
 
 
 def merge_neighbours(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from builder.gates import questions
-from builder.gates.questions import Question
-from builder.gates.subject import Subject
+from builder.data.texts import normalise, says
+from builder.evaluation import questions
+from builder.evaluation.questions import Question
+from builder.evaluation.subject import Subject
 from builder.llama import Answer
-from builder.texts import normalise, says
 
 NAME = "recall"
 TOLD = "knows its name and author in {right} of {of} wordings"
@@ -16,10 +16,20 @@ ADVICE = "add rows that ask who it is and who made it in other words, each answe
 
 def ask(subject: Subject, share: float) -> list[Question]:
     """List the wordings, in the languages its data speaks of itself, but for those it was trained on."""
-    known = [about for about, words in (("name", subject.names), ("author", subject.authors)) if words]
+    known = [
+        about for about, words in (("name", subject.names), ("author", subject.authors)) if words
+    ]
     asked = {"name", "author", "both"} if len(known) == 2 else set(known)
-    fitting = [question for question in questions.load(NAME) if question.language in subject.own_languages and question.about in asked]
-    return [question for question in questions.part(fitting, share) if normalise(question.text) not in subject.trained]
+    fitting = [
+        question
+        for question in questions.load(NAME)
+        if question.language in subject.own_languages and question.about in asked
+    ]
+    return [
+        question
+        for question in questions.part(fitting, share)
+        if normalise(question.text) not in subject.trained
+    ]
 
 
 def is_right(subject: Subject, question: Question, answer: Answer) -> bool:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from builder.gates import questions
-from builder.gates.evidence import LEAST_ANSWERS, SIGNIFICANT, Verdict, difference_interval, paired_p
-from builder.gates.questions import Question
-from builder.gates.subject import Subject, is_any_in
+from builder.evaluation import questions
+from builder.evaluation.evidence import (
+    LEAST_ANSWERS,
+    SIGNIFICANT,
+    Verdict,
+    difference_interval,
+    paired_p,
+)
+from builder.evaluation.questions import Question
+from builder.evaluation.subject import Subject, is_any_in
 from builder.llama import Answer
 
 NAME = "retention"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from builder.evaluation.questions import Question
+from builder.evaluation.subject import Subject
 from builder.gates import recall
-from builder.gates.questions import Question
 from builder.gates.recall import ADVICE, is_right
-from builder.gates.subject import Subject
 
 __all__ = ["ADVICE", "FAILED", "NAME", "TOLD", "ask", "is_right", "least"]
 
@@ -21,7 +21,11 @@ PART = 0.25
 
 def ask(subject: Subject, share: float) -> list[Question]:
     """List each wording once for each seed."""
-    return [replace(question, seed=seed) for question in recall.ask(subject, share * PART) for seed in range(SAMPLES)]
+    return [
+        replace(question, seed=seed)
+        for question in recall.ask(subject, share * PART)
+        for seed in range(SAMPLES)
+    ]
 
 
 def least(subject: Subject) -> float:

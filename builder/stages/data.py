@@ -9,15 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from builder import base, dataset, languages, progress, schedule
-from builder.conversation import Message, Template
-from builder.dataset import Example, Profile
+from builder import progress
+from builder.bases import base
+from builder.data import dataset, languages, schedule
+from builder.data.dataset import Example, Profile
+from builder.data.kinds import LEAST_JSON_SHARE, recognise
+from builder.data.rows import Row, collect
+from builder.data.template import Message, Template
+from builder.data.texts import is_json
+from builder.engine.stage import Job
 from builder.errors import DataError
-from builder.kinds import LEAST_JSON_SHARE, recognise
 from builder.persona import Persona
-from builder.rows import Row, collect
-from builder.stage import Job
-from builder.texts import is_json
 
 NAME = "data"
 VERSION = 2
@@ -75,11 +77,17 @@ def run(job: Job, out: Path) -> str:
     if all(held):
         msg = f"{job.persona.data_files[0]}: all {len(rows)} rows are held out, expected some to train on"
         raise DataError(msg, hint="lower data.held_out")
-    profile = _profile(job.persona, template, plain, rows=held.count(False), has_system=system is not None)
+    profile = _profile(
+        job.persona, template, plain, rows=held.count(False), has_system=system is not None
+    )
     out.mkdir()
     (out / dataset.TEMPLATE).write_text(template.jinja)
     profile.write(out)
-    trained = [pair for pair, is_held in zip(zip(plain, with_system, strict=True), held, strict=True) if not is_held]
+    trained = [
+        pair
+        for pair, is_held in zip(zip(plain, with_system, strict=True), held, strict=True)
+        if not is_held
+    ]
     dataset.write_examples(out / dataset.TRAIN, _repeat(trained, profile.schedule))
     kept = [later for later, is_held in zip(with_system, held, strict=True) if is_held]
     dataset.write_examples(out / dataset.HELD_OUT, kept)
@@ -87,7 +95,9 @@ def run(job: Job, out: Path) -> str:
     return f"{len(rows)} rows, {sum(held)} held out; {profile.reason}"
 
 
-def _profile(persona: Persona, template: Template, examples: list[Example], *, rows: int, has_system: bool) -> Profile:
+def _profile(
+    persona: Persona, template: Template, examples: list[Example], *, rows: int, has_system: bool
+) -> Profile:
     own_words = persona.manifest.own_words
     rows_of_replies = [dataset.list_messages([example], "assistant") for example in examples]
     replies = dataset.list_messages(examples, "assistant")
@@ -153,7 +163,9 @@ def is_held_out(row: Row, share: float) -> bool:
     return bucket < share * BUCKETS
 
 
-def _encode(rows: list[Row], problems: list[str], template: Template, max_length: int) -> list[Example]:
+def _encode(
+    rows: list[Row], problems: list[str], template: Template, max_length: int
+) -> list[Example]:
     """Encode rows that were read; raise with what could not be read and what cannot be trained on, all at once."""
     seen: dict[str, str] = {}
     encoded = []
@@ -164,9 +176,14 @@ def _encode(rows: list[Row], problems: list[str], template: Template, max_length
         if content in seen:
             problems.append(f"{row.where}: is the same as {seen[content]}, expected no row twice")
         seen.setdefault(content, row.where)
-        special = next(filter(None, (template.special_in(message["content"]) for message in row.messages)), None)
+        special = next(
+            filter(None, (template.special_in(message["content"]) for message in row.messages)),
+            None,
+        )
         if special:
-            problems.append(f"{row.where}: holds the special token {special!r}, expected plain text")
+            problems.append(
+                f"{row.where}: holds the special token {special!r}, expected plain text"
+            )
             continue
         try:
             example = _encode_one(row.messages, template, max_length)
@@ -182,12 +199,20 @@ def _encode(rows: list[Row], problems: list[str], template: Template, max_length
 def _encode_one(messages: list[Message], template: Template, max_length: int) -> Example:
     coded = template.encode(messages)
     if len(coded.ids) > max_length:
-        msg = f"is {len(coded.ids)} tokens long, expected at most {max_length} (training.max_length)"
+        msg = (
+            f"is {len(coded.ids)} tokens long, expected at most {max_length} (training.max_length)"
+        )
         raise DataError(msg)
     return Example(messages, coded.ids, coded.labels())
 
 
-def _add_system(rows: list[Row], examples: list[Example], system: str | None, template: Template, max_length: int) -> list[Example]:
+def _add_system(
+    rows: list[Row],
+    examples: list[Example],
+    system: str | None,
+    template: Template,
+    max_length: int,
+) -> list[Example]:
     """Put the served system text before each conversation that has none of its own."""
     if system is None:
         return examples
@@ -201,7 +226,10 @@ def _add_system(rows: list[Row], examples: list[Example], system: str | None, te
             coded = _encode_one(messages, template, max_length)
             found.append(replace(coded, has_system=True))
         except DataError as error:
-            problems += [f"{row.where}: with ollama.system before it: {problem}" for problem in error.problems]
+            problems += [
+                f"{row.where}: with ollama.system before it: {problem}"
+                for problem in error.problems
+            ]
     if problems:
         hint = "shorten ollama.system, raise training.max_length, or set training.system_share = 0"
         raise DataError(*problems, hint=hint)

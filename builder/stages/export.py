@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from builder import base, weights
-from builder.stage import Job
+from builder.bases import base, fetch
+from builder.engine.stage import Job
 
 NAME = "export"
 VERSION = 2
@@ -16,7 +16,12 @@ HEAVY = True
 
 def inputs(job: Job) -> list[Path]:
     """The adapter's own files, the trained template, and the base."""
-    return [job.adapter / "adapter_model.safetensors", job.adapter / "adapter_config.json", job.dataset / "chat_template.jinja", job.base]
+    return [
+        job.adapter / "adapter_model.safetensors",
+        job.adapter / "adapter_config.json",
+        job.dataset / "chat_template.jinja",
+        job.base,
+    ]
 
 
 def settings(job: Job) -> dict[str, Any]:
@@ -40,7 +45,7 @@ def run(job: Job, out: Path) -> str:
     from builder.gguf.export import export  # noqa: PLC0415 — imports torch
 
     export(
-        weights.find_weights(base.read(job.base)),
+        fetch.find_weights(base.read(job.base)),
         job.adapter,
         out,
         tokenizer=job.base,

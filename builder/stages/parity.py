@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from builder import base
-from builder.conversation import Template
+from builder.bases import base
+from builder.data.template import Template
+from builder.engine.stage import Job
 from builder.errors import GateError
 from builder.gates import parity
 from builder.gates.parity import Prompt
 from builder.llama import Model
-from builder.stage import Job
 
 NAME = "parity"
 VERSION = 1
@@ -53,19 +53,33 @@ def run(job: Job, out: Path) -> str:
     for shape in parity.shapes(template.jinja):
         trained = template.render(shape.messages, shape.tools)
         served = model.render(shape.messages, shape.tools)
-        sides = Prompt("trained", trained, template.tokenize(trained)), Prompt("the file", served, model.tokenize(served))
+        sides = (
+            Prompt("trained", trained, template.tokenize(trained)),
+            Prompt("the file", served, model.tokenize(served)),
+        )
         rows.append({"shape": shape.name, **parity.compare(shape, *sides, model.decode)})
-    out.write_text(json.dumps({"schema": parity.SCHEMA, "shapes": rows}, indent=1, ensure_ascii=False) + "\n")
+    out.write_text(
+        json.dumps({"schema": parity.SCHEMA, "shapes": rows}, indent=1, ensure_ascii=False) + "\n"
+    )
     return f"{sum(row['same_ids'] for row in rows)} of {len(rows)} shapes the same to the token"
 
 
 def _check_facts(job: Job, template: Template, model: Model) -> None:
     problems = []
-    if model.facts.get("tokenizer.chat_template") != (job.dataset / "chat_template.jinja").read_text():
-        problems.append(f"parity: {job.gguf}: carries another chat template than was trained, expected {job.dataset / 'chat_template.jinja'}")
+    if (
+        model.facts.get("tokenizer.chat_template")
+        != (job.dataset / "chat_template.jinja").read_text()
+    ):
+        problems.append(
+            f"parity: {job.gguf}: carries another chat template than was trained, expected {job.dataset / 'chat_template.jinja'}"
+        )
     if model.eos != template.tokenizer.eos_token_id:
-        problems.append(f"parity: {job.gguf}: ends with {model.decode([model.eos])!r}, expected {template.eos!r}: it would not stop")
+        problems.append(
+            f"parity: {job.gguf}: ends with {model.decode([model.eos])!r}, expected {template.eos!r}: it would not stop"
+        )
     if model.adds_bos != template.adds_bos:
-        problems.append(f"parity: {job.gguf}: says that a BOS is {'added' if model.adds_bos else 'left off'}, expected as in training: it would stand twice or be missing")
+        problems.append(
+            f"parity: {job.gguf}: says that a BOS is {'added' if model.adds_bos else 'left off'}, expected as in training: it would stand twice or be missing"
+        )
     if problems:
         raise GateError(*problems, hint="build again; if it stays so, the export is at fault")

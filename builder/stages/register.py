@@ -16,9 +16,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from builder import address, files, modelfile, ollama, releases, serving
+from builder import files
+from builder.engine.stage import Job
 from builder.errors import GateError, ToolError
-from builder.stage import Job
+from builder.ollama import address, client, modelfile, releases, verification
 from builder.tables import Table
 
 NAME = "register"
@@ -75,10 +76,10 @@ def output(job: Job) -> Path:
 
 def unavailable(_job: Job) -> str | None:
     """Say that no Ollama is installed here; one that is but does not answer is an error, later."""
-    if os.environ.get("OLLAMA_HOST") or ollama.find_binary():
+    if os.environ.get("OLLAMA_HOST") or client.find_binary():
         return None
     try:
-        ollama.connect(allow_remote=False)
+        client.connect(allow_remote=False)
     except ToolError:
         return "no Ollama here"
     return None
@@ -93,12 +94,12 @@ def check(job: Job) -> None:
     """
     if unavailable(job):
         return
-    ollama.find_url(allow_remote=job.options.allow_remote)
+    client.find_url(allow_remote=job.options.allow_remote)
     # What an earlier try left is settled under the lock, when the stage runs.
     if any((job.build / ".work" / CLAIMS).glob("*.json")):
         return
     try:
-        daemon = ollama.connect(allow_remote=job.options.allow_remote)
+        daemon = client.connect(allow_remote=job.options.allow_remote)
     except ToolError:
         return
     _refuse_foreign(job, daemon, _read_receipt(job), [])
@@ -110,7 +111,7 @@ def health(job: Job) -> str | None:
     if receipt is None:
         return _unread_receipt(job)
     try:
-        daemon = ollama.connect(allow_remote=job.options.allow_remote)
+        daemon = client.connect(allow_remote=job.options.allow_remote)
         digest = daemon.digest(job.persona.model)
     except ToolError as error:
         return error.problems[0]
@@ -127,16 +128,26 @@ def run(job: Job, out: Path) -> str:
         GateError: What the daemon serves is not what was trained.
 
     """
-    daemon = ollama.connect(allow_remote=job.options.allow_remote)
+    daemon = client.connect(allow_remote=job.options.allow_remote)
     if releases.is_source_build(daemon.version):
-        log.warning("%s: says it is version %s, a build from source; expected %s or newer, and it is taken for that", daemon.url, daemon.version, releases.LOWEST.version)
+        log.warning(
+            "%s: says it is version %s, a build from source; expected %s or newer, and it is taken for that",
+            daemon.url,
+            daemon.version,
+            releases.LOWEST.version,
+        )
     receipt, claims = _read_receipt(job), _settle_claims(job, daemon)
     _refuse_foreign(job, daemon, receipt, claims)
     served = modelfile.decide(job)
     let_through = json.loads(job.smoke.read_text()).get("let_through", [])
     sha256 = files.sha256(job.gguf)
     # What decides whether the longest prompt is read whole; two cores read it for four seconds, half of all this stage takes.
-    room = {"url": daemon.url, "ollama": daemon.version, "blob": sha256, "num_ctx": served.parameters["num_ctx"]}
+    room = {
+        "url": daemon.url,
+        "ollama": daemon.version,
+        "blob": sha256,
+        "num_ctx": served.parameters["num_ctx"],
+    }
     has_read_longest = receipt is not None and room.items() <= receipt.model_dump().items()
     daemon.upload(job.gguf, sha256)
     mark = secrets.token_hex(16)
@@ -149,9 +160,9 @@ def run(job: Job, out: Path) -> str:
     claim_path = _claims_folder(job) / f"{mark}.json"
     files.write_json(claim_path, claim.model_dump())
     try:
-        daemon.create({**serving.body(served, sha256), "model": claim.unverified})
+        daemon.create({**verification.body(served, sha256), "model": claim.unverified})
         digest = _digest(daemon, claim.unverified)
-        compared = serving.verify(
+        compared = verification.verify(
             job,
             daemon,
             claim.unverified,
@@ -178,7 +189,7 @@ def run(job: Job, out: Path) -> str:
     return f"{served.model} at {daemon.url.split('//')[1]}"
 
 
-def _take_name(daemon: ollama.Daemon, claim: Claim, digest: str) -> None:
+def _take_name(daemon: client.Daemon, claim: Claim, digest: str) -> None:
     """Give a verified model its name, by copies alone: what is served is what was verified."""
     if _digest(daemon, claim.unverified) != digest:
         msg = f"served: {claim.model}: was changed while it was verified, expected no change"
@@ -192,7 +203,7 @@ def _take_name(daemon: ollama.Daemon, claim: Claim, digest: str) -> None:
         raise GateError(msg, hint=OTHERS_HINT)
 
 
-def _digest(daemon: ollama.Daemon, model: str) -> str:
+def _digest(daemon: client.Daemon, model: str) -> str:
     digest = daemon.digest(model)
     if digest is None:
         msg = f"{daemon.url}: has no {model} after creating it, expected it there"
@@ -219,7 +230,7 @@ def _claims_folder(job: Job) -> Path:
     return job.work.parent / CLAIMS
 
 
-def _settle_claims(job: Job, daemon: ollama.Daemon) -> list[Claim]:
+def _settle_claims(job: Job, daemon: client.Daemon) -> list[Claim]:
     """Remove the temporary models of earlier tries from this daemon; restore a name that one lost.
 
     Returns:
@@ -247,7 +258,7 @@ def _settle_claims(job: Job, daemon: ollama.Daemon) -> list[Claim]:
 
 def _refuse_foreign(
     job: Job,
-    daemon: ollama.Daemon,
+    daemon: client.Daemon,
     receipt: Receipt | None,
     claims: list[Claim],
 ) -> None:
@@ -265,8 +276,8 @@ def _refuse_foreign(
     raise ToolError(*problems, hint=hint)
 
 
-def _is_for(own: Receipt | Claim, daemon: ollama.Daemon, found: ollama.Listed) -> bool:
+def _is_for(own: Receipt | Claim, daemon: client.Daemon, found: client.Listed) -> bool:
     """Say whether a receipt or claim is for this very model: the name, the digest, the daemon."""
-    is_same_model = ollama.normalize(own.model) == ollama.normalize(found.name)
+    is_same_model = client.normalize(own.model) == client.normalize(found.name)
     is_same_daemon = address.is_same_daemon(own.url, daemon.url)
     return is_same_model and own.digest == found.digest and is_same_daemon

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from builder import base, modelfile
-from builder.stage import Job
+from builder.bases import base
+from builder.engine.stage import Job
+from builder.ollama import modelfile
 
 NAME = "render"
 VERSION = 2
@@ -15,13 +16,22 @@ HEAVY = False
 
 def inputs(job: Job) -> list[Path]:
     """Modelfile.j2, the trained template, and the base's facts."""
-    return [job.template, job.dataset / "chat_template.jinja", job.dataset / "profile.json", job.base]
+    return [
+        job.template,
+        job.dataset / "chat_template.jinja",
+        job.dataset / "profile.json",
+        job.base,
+    ]
 
 
 def settings(job: Job) -> dict[str, Any]:
     """The `[ollama]` table, and the name."""
     values = job.persona.manifest.ollama.model_dump(exclude={"model"})
-    return {"model": job.persona.model, "data.template": job.persona.manifest.data.template, **{f"ollama.{key}": value for key, value in values.items()}}
+    return {
+        "model": job.persona.model,
+        "data.template": job.persona.manifest.data.template,
+        **{f"ollama.{key}": value for key, value in values.items()},
+    }
 
 
 def output(job: Job) -> Path:
@@ -37,5 +47,7 @@ def health(_job: Job) -> str | None:
 def run(job: Job, out: Path) -> str:
     """Render, and read back."""
     served = modelfile.decide(job)
-    out.write_text(modelfile.render(job.template, served, job.persona.title, base.read(job.base).source))
+    out.write_text(
+        modelfile.render(job.template, served, job.persona.title, base.read(job.base).source)
+    )
     return f"served by {served.why}"

@@ -11,15 +11,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from builder import base, dataset, files, progress, weights
-from builder.accelerator import find_accelerator
-from builder.conversation import Message, Template
-from builder.dataset import Example
+from builder import files, progress
+from builder.bases import base, baseline, fetch
+from builder.data import dataset
+from builder.data.dataset import Example
+from builder.data.template import Message, Template
+from builder.data.texts import normalise
+from builder.engine.stage import Job
 from builder.errors import DataError
-from builder.gates import questions
+from builder.evaluation import questions
 from builder.llama import Answer, Model
-from builder.stage import Job
-from builder.texts import normalise
+from builder.machine import find_accelerator
+from builder.training import loading
 
 NAME = "replay"
 VERSION = 3
@@ -77,24 +80,37 @@ def run(job: Job, out: Path) -> str:
     words = (*job.persona.manifest.own_words, *chosen.family.identity_words, *template.special)
     trained = dataset.read_examples(job.dataset / dataset.TRAIN)
     asked = set(map(normalise, dataset.list_messages(trained, "user")))
-    courtesy = [pair for pair in list_courtesy(profile.languages or ["en"], round(COURTESY_SHARE * wanted)) if normalise(pair["ask"]) not in asked]
+    courtesy = [
+        pair
+        for pair in list_courtesy(profile.languages or ["en"], round(COURTESY_SHARE * wanted))
+        if normalise(pair["ask"]) not in asked
+    ]
     examples: list[Example] = []
     for pair in [*courtesy, *leave_out(pairs, words)]:
         try:
-            examples.append(_encode(job, template, pair, profile.schedule.system_repeats, len(examples)))
+            examples.append(
+                _encode(job, template, pair, profile.schedule.system_repeats, len(examples))
+            )
         except DataError:  # the base wrote something that its template cannot hold
             continue
         if len(examples) == wanted:
             break
     dataset.write_examples(out, examples)
     own = len(examples) - len(courtesy)
-    told = f"{own} of the base's own answers" + (f", all there are of {wanted - len(courtesy)}" if len(examples) < wanted else "")
+    told = f"{own} of the base's own answers" + (
+        f", all there are of {wanted - len(courtesy)}" if len(examples) < wanted else ""
+    )
     return f"{told}, {len(courtesy)} greetings and thanks" if courtesy else told
 
 
-def _encode(job: Job, template: Template, pair: dict[str, str], system_repeats: int, number: int) -> Example:
+def _encode(
+    job: Job, template: Template, pair: dict[str, str], system_repeats: int, number: int
+) -> Example:
     """Encode an answer; every other one carries the served system text, where the rows do."""
-    messages = [{"role": "user", "content": pair["ask"]}, {"role": "assistant", "content": pair["answer"]}]
+    messages = [
+        {"role": "user", "content": pair["ask"]},
+        {"role": "assistant", "content": pair["answer"]},
+    ]
     has_system = bool(system_repeats) and number % 2 == 0
     if has_system:
         messages.insert(0, {"role": "system", "content": str(job.persona.manifest.ollama.system)})
@@ -104,7 +120,9 @@ def _encode(job: Job, template: Template, pair: dict[str, str], system_repeats: 
 
 def list_courtesy(languages: list[str], most: int) -> list[dict[str, str]]:
     """List greetings, thanks and goodbyes with fitting answers, as many of each of the languages."""
-    lines = resources.files("builder.gates").joinpath("courtesy.jsonl").read_text("utf-8").splitlines()
+    lines = (
+        resources.files("builder.data").joinpath("courtesy.jsonl").read_text("utf-8").splitlines()
+    )
     pairs = [json.loads(line) for line in lines]
     spoken = [[pair for pair in pairs if pair["language"] == language] for language in languages]
     turns = itertools.chain.from_iterable(itertools.zip_longest(*spoken))
@@ -128,7 +146,9 @@ def choose(asked: list[questions.Question], answers: list[Answer]) -> list[dict[
     for question, answer in zip(asked, answers, strict=True):
         text = answer.text.strip() if answer.ended else first_sentence(answer.text)
         if text and (answer.ended or normalise(text) != normalise(question.text)):
-            (chosen if answer.ended else cut).append((question.language, {"ask": question.text, "answer": text}))
+            (chosen if answer.ended else cut).append(
+                (question.language, {"ask": question.text, "answer": text})
+            )
     while cut:
         spoken = collections.Counter(language for language, _ in chosen)
         chosen.append(cut.pop(min(range(len(cut)), key=lambda index: spoken[cut[index][0]])))
@@ -143,27 +163,43 @@ def first_sentence(text: str) -> str:
 
 def leave_out(pairs: list[dict[str, str]], words: tuple[str, ...]) -> list[dict[str, str]]:
     """Leave out the answers that hold one of the words, in whatever case."""
-    return [pair for pair in pairs if not any(word.casefold() in pair["answer"].casefold() for word in words)]
+    return [
+        pair
+        for pair in pairs
+        if not any(word.casefold() in pair["answer"].casefold() for word in words)
+    ]
 
 
 def _slug(chosen: base.Base, jinja: str) -> str:
-    parts = [chosen.source, chosen.revision, jinja, _hash_of("replay.jsonl"), str(MAX_TOKENS), str(chosen.four_bit), str(ANSWERS_VERSION)]
+    parts = [
+        chosen.source,
+        chosen.revision,
+        jinja,
+        _hash_of("replay.jsonl"),
+        str(MAX_TOKENS),
+        str(chosen.four_bit),
+        str(ANSWERS_VERSION),
+    ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _hash_of(name: str) -> str:
-    return hashlib.sha256(resources.files("builder.gates").joinpath(name).read_bytes()).hexdigest()[:12]
+    return hashlib.sha256(resources.files("builder.data").joinpath(name).read_bytes()).hexdigest()[
+        :12
+    ]
 
 
 def _ask(job: Job, chosen: base.Base, template: Template) -> list[dict[str, str]]:
     """Let the base answer every prompt, and choose among its answers."""
-    asked = questions.load("replay")
+    asked = questions.load("replay", "builder.data")
     ask = _ask_live if find_accelerator().kind == "gpu" else _ask_file
     answers = ask(job, chosen, template, [question.as_messages() for question in asked])
     return choose(asked, answers)
 
 
-def _ask_file(job: Job, chosen: base.Base, template: Template, conversations: list[list[Message]]) -> list[Answer]:
+def _ask_file(
+    job: Job, chosen: base.Base, template: Template, conversations: list[list[Message]]
+) -> list[Answer]:
     model = Model(_control(job, chosen, template), template.jinja)
     answers = []
     for number, messages in enumerate(conversations):
@@ -174,27 +210,40 @@ def _ask_file(job: Job, chosen: base.Base, template: Template, conversations: li
 
 def _control(job: Job, chosen: base.Base, template: Template) -> Path:
     """Give the base as a GGUF, exported once for all personas where it is no package's."""
-    found = weights.find_control(chosen)
+    found = baseline.find_control(chosen)
     if found is None:
         from builder.gguf.export import export  # noqa: PLC0415 — imports torch
 
-        found = weights.control_path(chosen)
+        found = baseline.control_path(chosen)
         found.parent.mkdir(parents=True, exist_ok=True)
         made = job.work / "control.gguf"
-        export(weights.find_weights(chosen), None, made, tokenizer=job.base, chat_template=template.jinja, metadata={"general.name": chosen.source})
+        export(
+            fetch.find_weights(chosen),
+            None,
+            made,
+            tokenizer=job.base,
+            chat_template=template.jinja,
+            metadata={"general.name": chosen.source},
+        )
         files.move(made, found)
     return found
 
 
-def _ask_live(job: Job, chosen: base.Base, template: Template, conversations: list[list[Message]]) -> list[Answer]:
-    weights.prepare_unsloth(job.work)
+def _ask_live(
+    job: Job, chosen: base.Base, template: Template, conversations: list[list[Message]]
+) -> list[Answer]:
+    loading.prepare_unsloth(job.work)
     import unsloth  # noqa: F401, PLC0415 — must come before the libraries it patches
     from unsloth import FastLanguageModel  # noqa: PLC0415
 
-    from builder import live  # noqa: PLC0415 — imports torch
+    from builder.training import generate  # noqa: PLC0415 — imports torch
 
     model, _ = FastLanguageModel.from_pretrained(
-        str(weights.find_weights(chosen, training=True)), max_seq_length=1024, dtype=None, load_in_4bit=chosen.four_bit, local_files_only=True
+        str(fetch.find_weights(chosen, training=True)),
+        max_seq_length=1024,
+        dtype=None,
+        load_in_4bit=chosen.four_bit,
+        local_files_only=True,
     )
     FastLanguageModel.for_inference(model)
-    return live.answer(model, template, conversations, MAX_TOKENS)
+    return generate.answer(model, template, conversations, MAX_TOKENS)

@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from builder.engine.stage import Job
 from builder.errors import GateError
-from builder.gates import examination, fidelity
-from builder.stage import Job
+from builder.evaluation import examination
+from builder.gates import fidelity
 
 NAME = "smoke"
 VERSION = 7
@@ -25,8 +26,16 @@ def inputs(job: Job) -> list[Path]:
 def settings(job: Job) -> dict[str, Any]:
     """The manifest's questions and limits, the names to look for, and what is served."""
     manifest = job.persona.manifest
-    values = {**manifest.settings("smoke"), **manifest.settings("identity"), **manifest.gates.resolve()}
-    return {**values, "ollama.system": manifest.ollama.system, "ollama.parameters": manifest.ollama.parameters}
+    values = {
+        **manifest.settings("smoke"),
+        **manifest.settings("identity"),
+        **manifest.gates.resolve(),
+    }
+    return {
+        **values,
+        "ollama.system": manifest.ollama.system,
+        "ollama.parameters": manifest.ollama.parameters,
+    }
 
 
 def output(job: Job) -> Path:
@@ -62,7 +71,15 @@ def run(job: Job, out: Path) -> str:
 
 def summarize(found: examination.Examination) -> str:
     """Put the gates into one line."""
-    parts = [f"{result.gate.replace('_', ' ')} {result.right}/{result.of}" for result in found.results if result.of and result.gate != "fidelity"]
+    parts = [
+        f"{result.gate.replace('_', ' ')} {result.right}/{result.of}"
+        for result in found.results
+        if result.of and result.gate != "fidelity"
+    ]
     unsure = sum(result.verdict == "not enough evidence" for result in found.results)
-    kl = next(result.figures["mean_kl_nats"] for result in found.results if result.gate == "fidelity")
-    return ", ".join([f"KL {kl:.3f}", *parts, *([f"{unsure} without enough evidence"] if unsure else [])])
+    kl = next(
+        result.figures["mean_kl_nats"] for result in found.results if result.gate == "fidelity"
+    )
+    return ", ".join(
+        [f"KL {kl:.3f}", *parts, *([f"{unsure} without enough evidence"] if unsure else [])]
+    )

@@ -8,14 +8,17 @@ import math
 from pathlib import Path
 from typing import Any
 
-from builder import base, dataset, progress, weights
-from builder.accelerator import Accelerator, find_accelerator
-from builder.conversation import Template
-from builder.dataset import Example
+from builder import progress
+from builder.bases import base, fetch
+from builder.data import dataset
+from builder.data.dataset import Example
+from builder.data.template import Template
+from builder.engine.stage import Job
 from builder.errors import DataError, ToolError
-from builder.gates.questions import Question
+from builder.evaluation.questions import Question
 from builder.llama import Answer
-from builder.stage import Job
+from builder.machine import Accelerator, find_accelerator
+from builder.training import loading
 
 NAME = "train"
 VERSION = 8
@@ -71,7 +74,7 @@ def run(job: Job, out: Path) -> str:
     if checkpoint:
         log.info("going on from step %s", checkpoint.name.removeprefix("checkpoint-"))
     progress.report("loading Unsloth", 0, 0, "")
-    weights.prepare_unsloth(job.work)
+    loading.prepare_unsloth(job.work)
     trainer = _trainer(chosen, accelerator, numbers, rows, job.work)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -87,37 +90,51 @@ def run(job: Job, out: Path) -> str:
 
 def newest_checkpoint(work: Path) -> Path | None:
     """Find the newest checkpoint that a kill did not cut short."""
-    complete = [path for path in work.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
+    complete = [
+        path for path in work.glob("checkpoint-*") if (path / "trainer_state.json").is_file()
+    ]
     return max(complete, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
 
 
 def choose_attention(tokens: int, accelerator: Accelerator) -> str | None:
     """Name the attention for batches of so many tokens, as transformers calls it; None is Unsloth's choice."""
-    is_plain = accelerator.kind == "cpu" and accelerator.has_bf16 and tokens <= PLAIN_ATTENTION_TOKENS
+    is_plain = (
+        accelerator.kind == "cpu" and accelerator.has_bf16 and tokens <= PLAIN_ATTENTION_TOKENS
+    )
     return "eager" if is_plain else None
 
 
 def is_worth_compiling(numbers: dict[str, Any], rows: int, accelerator: Accelerator) -> bool:
     """Say whether a training of so many rows has the steps to win back what compiling its layers costs."""
-    steps = numbers["max_steps"] or rows * numbers["epochs"] / (numbers["batch_size"] * numbers["gradient_accumulation"])
+    steps = numbers["max_steps"] or rows * numbers["epochs"] / (
+        numbers["batch_size"] * numbers["gradient_accumulation"]
+    )
     return accelerator.kind == "cpu" and bool(steps >= COMPILE_FROM_STEPS)
 
 
-def _trainer(chosen: base.Base, accelerator: Accelerator, numbers: dict[str, Any], rows: list[Example], work: Path) -> Any:
+def _trainer(
+    chosen: base.Base,
+    accelerator: Accelerator,
+    numbers: dict[str, Any],
+    rows: list[Example],
+    work: Path,
+) -> Any:
     import unsloth  # noqa: F401, I001, PLC0415 — must come before the libraries it patches
     import datasets  # noqa: PLC0415
     import torch  # noqa: PLC0415
     from trl import SFTConfig  # noqa: PLC0415
     from unsloth import FastLanguageModel  # noqa: PLC0415
 
-    from builder.training import PersonaTrainer, Reporter, compile_layers, pack, pad  # noqa: PLC0415
+    from builder.training.batches import pack, pad  # noqa: PLC0415
+    from builder.training.compiling import compile_layers  # noqa: PLC0415
+    from builder.training.trainer import PersonaTrainer, Reporter  # noqa: PLC0415
 
     on_gpu = accelerator.kind == "gpu"
     dtype = torch.bfloat16 if accelerator.has_bf16 else torch.float16 if on_gpu else torch.float32
     longest = max(len(row.input_ids) for row in rows)
     recompute = on_gpu and longest * numbers["batch_size"] > RECOMPUTE_FROM_TOKENS
     model, tokenizer = FastLanguageModel.from_pretrained(
-        str(weights.find_weights(chosen, training=True)),
+        str(fetch.find_weights(chosen, training=True)),
         max_seq_length=longest,
         dtype=dtype,
         load_in_4bit=on_gpu and chosen.four_bit,
@@ -161,7 +178,9 @@ def _trainer(chosen: base.Base, accelerator: Accelerator, numbers: dict[str, Any
         dataloader_pin_memory=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    table = datasets.Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])
+    table = datasets.Dataset.from_list(
+        [{"input_ids": row.input_ids, "labels": row.labels} for row in rows]
+    )
     trainer = PersonaTrainer(
         model=model,
         processing_class=tokenizer,
@@ -183,7 +202,9 @@ def _save(model: Any, losses: list[float], out: Path) -> None:
     (out / "README.md").unlink(missing_ok=True)
     config_path = out / "adapter_config.json"
     config = json.loads(config_path.read_text())
-    config["base_model_name_or_path"] = None  # a path of this machine; base.json says which base it is
+    config["base_model_name_or_path"] = (
+        None  # a path of this machine; base.json says which base it is
+    )
     config_path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
     (out / "training.json").write_text(json.dumps({"schema": 1, "losses": losses}) + "\n")
 
@@ -191,8 +212,8 @@ def _save(model: Any, losses: list[float], out: Path) -> None:
 def _record(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
     import torch  # noqa: PLC0415
 
-    from builder.gates import reference  # noqa: PLC0415 — beside what it records
-    from builder.training import log_probs  # noqa: PLC0415
+    from builder.evaluation import reference  # noqa: PLC0415 — beside what it records
+    from builder.training.loss import log_probs  # noqa: PLC0415
 
     def of_base(texts: list[list[int]]) -> Any:
         with model.disable_adapter():
@@ -200,8 +221,12 @@ def _record(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
 
     progress.report("record", 0, 1, "texts")
     model.eval()
-    texts = reference.choose_texts(job.dataset, Template(job.base, job.persona.manifest.data.template, chosen.family))
-    with torch.compiler.set_stance("force_eager"):  # no gradients, and then no adapter: each would be compiled anew
+    texts = reference.choose_texts(
+        job.dataset, Template(job.base, job.persona.manifest.data.template, chosen.family)
+    )
+    with torch.compiler.set_stance(
+        "force_eager"
+    ):  # no gradients, and then no adapter: each would be compiled anew
         reference.record(texts, lambda texts: log_probs(model, texts), of_base, out)
 
 
@@ -209,18 +234,26 @@ def _ask_live(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
     """Ask what llama.cpp would take minutes for, while the model is on a GPU."""
     from unsloth import FastLanguageModel  # noqa: PLC0415
 
-    from builder import live  # noqa: PLC0415 — imports torch
-    from builder.gates import answers, subject, table  # noqa: PLC0415 — beside what they ask
+    from builder.evaluation import answers, subject, table  # noqa: PLC0415 — beside what they ask
+    from builder.training import generate  # noqa: PLC0415 — imports torch
 
     template = Template(job.base, job.persona.manifest.data.template, chosen.family)
     about = subject.read(job)
     FastLanguageModel.for_inference(model)
 
     def ask(asked: list[Question], max_tokens: int) -> list[Answer]:
-        return live.answer(model, template, [question.as_messages() for question in asked], max_tokens)
+        return generate.answer(
+            model, template, [question.as_messages() for question in asked], max_tokens
+        )
 
     def ask_base(asked: list[Question]) -> list[Answer]:
         with model.disable_adapter():
             return ask(asked, min(about.max_tokens, answers.BASE_TOKENS))
 
-    answers.record(table.list_greedy(about), about.max_tokens, lambda asked: ask(asked, about.max_tokens), ask_base, out)
+    answers.record(
+        table.list_greedy(about),
+        about.max_tokens,
+        lambda asked: ask(asked, about.max_tokens),
+        ask_base,
+        out,
+    )

@@ -1,0 +1,1 @@
+"""What is known of base models, and where they come from."""

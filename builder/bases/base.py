@@ -1,0 +1,58 @@
+"""The bases: which one a persona grows from here, at which revisions, and what is known of each family."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from builder import files
+from builder.bases.families import FAMILIES, Family, family_of
+from builder.errors import ToolError
+
+EMBEDDED = "smollm2-135m-instruct"
+KINDS = f"{EMBEDDED}, a Hugging Face repository (owner/name) or a folder"
+WITHOUT_HUB = f"--base {EMBEDDED} needs no network: it is installed"
+
+
+@dataclass(frozen=True)
+class Base:
+    """The base a build grew from; what `base/base.json` holds."""
+
+    source: str
+    kind: Literal["embedded", "hub", "folder"]
+    revision: str
+    """Of the 16-bit weights: a commit, a package's version, or a hash."""
+    train_source: str
+    """What is trained on: the 4-bit sibling where Unsloth has one, else *source*."""
+    train_revision: str
+    four_bit: bool
+    family_name: str = ""
+    """The family it was found to be of; where that is not recorded, its name tells."""
+
+    @property
+    def family(self) -> Family:
+        """What is known of its kind."""
+        recorded = (family for family in FAMILIES if family.name == self.family_name)
+        return next(recorded, None) or family_of(self.source)
+
+
+def read(folder: Path) -> Base:
+    """Read the base a build grew from.
+
+    Raises:
+        ToolError: There is none yet, or it was cut short.
+
+    """
+    values = peek(folder)
+    if values is None:
+        msg = f"{folder / 'base.json'}: cannot be read, expected what the base stage wrote"
+        raise ToolError(msg, hint="build the persona first")
+    return Base(**{item.name: values[item.name] for item in fields(Base) if item.name in values})
+
+
+def peek(folder: Path) -> dict[str, Any] | None:
+    """Read base.json if it is there and whole."""
+    values = files.read_json(folder / "base.json")
+    needed = {item.name for item in fields(Base) if item.default is MISSING}
+    return values if isinstance(values, dict) and needed <= set(values) else None

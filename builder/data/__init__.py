@@ -1,0 +1,1 @@
+"""A persona's rows: read, checked, encoded."""

@@ -1,0 +1,127 @@
+"""What the data stage leaves: the encoded rows, what they show of the persona, and the schedule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from builder import files
+from builder.data.kinds import KINDS, Kind
+from builder.data.schedule import Schedule
+from builder.errors import ToolError
+
+TRAIN, HELD_OUT, PROFILE, SCHEDULE = (
+    "train.jsonl",
+    "held_out.jsonl",
+    "profile.json",
+    "schedule.json",
+)
+TEMPLATE = "chat_template.jinja"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One conversation as it is trained on: its ids and labels, both of length T."""
+
+    messages: list[dict[str, str]]
+    input_ids: list[int]
+    labels: list[int]
+    """The id where it is trained on, -100 elsewhere."""
+    repeats: int = 1
+    """How often it comes in an epoch."""
+    has_system: bool = False
+    """Whether the served system text was put before it."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the rows show of the persona, and what follows from it."""
+
+    kind_name: str
+    reason: str
+    """Why it is of that kind, in words."""
+    rows: int
+    longest_reply_tokens: int
+    end_of_turn: str
+    """The token that ends each reply."""
+    is_json: bool
+    """Whether its replies are JSON."""
+    languages: list[str]
+    """Of the gates' languages, those that its replies are in, the most frequent first."""
+    own_languages: list[str]
+    """Of them, those in which its replies hold its name or author."""
+    schedule: Schedule
+
+    @property
+    def kind(self) -> Kind:
+        """The record of its kind."""
+        return KINDS[self.kind_name]
+
+    def write(self, folder: Path) -> None:
+        """Write it into a dataset's folder."""
+        values = asdict(self)
+        files.write_json(folder / SCHEDULE, values.pop("schedule"))
+        files.write_json(folder / PROFILE, values)
+
+
+def read_profile(folder: Path) -> Profile:
+    """Read what `Profile.write` wrote.
+
+    Raises:
+        ToolError: There is none, or it is another version's.
+
+    """
+    try:
+        return Profile(**files.read_json(folder / PROFILE), schedule=read_schedule(folder))
+    except TypeError:
+        raise _unreadable(folder / PROFILE) from None
+
+
+def read_schedule(folder: Path) -> Schedule:
+    """Read how often rows are trained on.
+
+    Raises:
+        ToolError: There is none, or it is another version's.
+
+    """
+    try:
+        return Schedule(**files.read_json(folder / SCHEDULE))
+    except TypeError:
+        raise _unreadable(folder / SCHEDULE) from None
+
+
+def _unreadable(path: Path) -> ToolError:
+    return ToolError(
+        f"{path}: cannot be read, expected what the data stage writes",
+        hint="build the persona again",
+    )
+
+
+def list_messages(examples: Iterable[Example], role: str) -> list[str]:
+    """List what one role says in all of some conversations."""
+    return [
+        message["content"]
+        for example in examples
+        for message in example.messages
+        if message["role"] == role
+    ]
+
+
+def write_examples(path: Path, examples: Iterable[Example]) -> None:
+    """Write examples, one a line."""
+    lines = (json.dumps(asdict(example), ensure_ascii=False) + "\n" for example in examples)
+    path.write_text("".join(lines), "utf-8")
+
+
+def read_examples(path: Path) -> list[Example]:
+    """Read what `write_examples` wrote."""
+    lines = path.read_text("utf-8").split("\n")  # not splitlines: a reply may hold U+2028
+    return [Example(**json.loads(line)) for line in lines if line]
+
+
+def repeat(examples: Sequence[Example]) -> list[Example]:
+    """List one epoch: every example once, then again those that are repeated."""
+    most = max((example.repeats for example in examples), default=0)
+    return [example for turn in range(most) for example in examples if example.repeats > turn]

@@ -1,0 +1,237 @@
+"""The one place where a conversation becomes text, token ids and a loss mask."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import TemplateError
+
+from builder.bases.families import Family
+from builder.data.builtin import ALPACA, CHATML
+from builder.errors import DataError, ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+IGNORED = -100  # ignore_index of torch.nn.functional.cross_entropy
+Message = dict[str, str]
+
+# Rendered once to see how a template marks turns. Its words stand in no template.
+PROBE: list[Message] = [
+    {"role": "user", "content": "northward"},
+    {"role": "assistant", "content": "southward"},
+    {"role": "user", "content": "eastward"},
+    {"role": "assistant", "content": "westward"},
+]
+# What a template raises on a conversation that it cannot render, by itself or by what it lacks.
+UNRENDERABLE = (TemplateError, TypeError)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A conversation as token ids, and which of them are labels; both of length T."""
+
+    ids: list[int]
+    loss_mask: list[bool]
+
+    def labels(self) -> list[int]:
+        """Give the ids where the loss is computed, -100 elsewhere."""
+        pairs = zip(self.ids, self.loss_mask, strict=True)
+        return [token if is_label else IGNORED for token, is_label in pairs]
+
+
+class Template:
+    """A chat template together with the tokenizer it is used with.
+
+    Args:
+        folder: Holds the base's tokenizer and chat template.
+        kind: `base`, `chatml` or `alpaca`.
+        family: Says which default system text is to be taken out.
+
+    Attributes:
+        jinja: The template's text.
+        eos: The tokenizer's EOS token, which may end whole conversations rather than turns.
+        end_of_turn: The token that the template ends each reply with.
+        end_of_turn_id: Its id; what generation stops at.
+        special: The tokens that no message may hold, the longest first.
+
+    Raises:
+        ToolError: The base has no chat template, one that adds a system text of its own, or one
+            that does not end each reply with the same special token.
+
+    """
+
+    def __init__(self, folder: Path, kind: str, family: Family) -> None:
+        from transformers import AutoTokenizer  # noqa: PLC0415 — takes seconds
+
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        self.eos = str(self.tokenizer.eos_token)
+        # Blanks may be added tokens too, as line ends are in Gemma's vocabulary.
+        every = self.tokenizer.added_tokens_decoder.values()
+        added = [token for token in every if str(token).strip()]
+        tokens = sorted(map(str, added), key=lambda text: (-len(text), text))
+        self._hint = _other_template(kind, tokens)
+        written = {"chatml": CHATML, "alpaca": ALPACA.replace("EOS", self.eos)}
+        self.jinja = written.get(kind) or self._own(folder, family)
+        try:
+            self._probe = self._render(self.jinja, PROBE)
+            markup = self._render(self.jinja, PROBE[:-1])
+        except UNRENDERABLE as error:
+            msg = f"{folder}: the chat template cannot render two turns ({error}), expected it to"
+            raise ToolError(msg, hint=self._hint) from None
+        self.end_of_turn = self._find_end_of_turn(folder, tokens)
+        self.end_of_turn_id = int(self.tokenizer.convert_tokens_to_ids(self.end_of_turn))
+        marked = {self.end_of_turn, *(str(token) for token in added if token.special)}
+        self.special = [text for text in tokens if text in marked or _is_markup(text, markup)]
+        self._special = _any_of(self.special)
+
+    def _own(self, folder: Path, family: Family) -> str:
+        template = self.tokenizer.chat_template
+        if not isinstance(template, str):
+            msg = f"{folder}: the base has no chat template, expected one"
+            raise ToolError(msg, hint=self._hint)
+        template = (
+            template.replace(family.default_system, "") if family.default_system else template
+        )
+        try:
+            added = self._render(template, [{"role": "user", "content": "?"}]).split("?")[0]
+        except UNRENDERABLE as error:
+            msg = f"{folder}: the chat template cannot render a question ({error}), expected it to"
+            raise ToolError(msg, hint=self._hint) from None
+        if "system" in added.lower():
+            msg = f"{folder}: the base's chat template adds a system text of its own ({added!r}), expected none"
+            raise ToolError(msg, hint=self._hint)
+        return template
+
+    def _find_end_of_turn(self, folder: Path, tokens: list[str]) -> str:
+        """Find the token after each reply of the rendered probe, blanks before it allowed."""
+        ending = re.compile(r"\s*(" + _any_of(tokens).pattern + ")")
+        replies = [message["content"] for message in PROBE if message["role"] == "assistant"]
+        found = [ending.match(self._probe.partition(reply)[2]) for reply in replies]
+        first, last = (match[1] if match else None for match in found)
+        if first is None or last is None:
+            msg = f"{folder}: the chat template ends a reply with no special token, expected one"
+            raise ToolError(msg, hint=self._hint)
+        if first != last:
+            both = f"the last reply with {last!r} and those before it with {first!r}"
+            msg = f"{folder}: the chat template ends {both}, expected one end-of-turn token"
+            raise ToolError(msg, hint=self._hint)
+        return first
+
+    def _render(self, jinja: str, messages: Sequence[Mapping[str, Any]], **options: Any) -> str:
+        return str(
+            self.tokenizer.apply_chat_template(
+                list(messages), chat_template=jinja, tokenize=False, **options
+            )
+        )
+
+    def render(
+        self, messages: Sequence[Mapping[str, Any]], tools: list[dict[str, Any]] | None = None
+    ) -> str:
+        """Render a conversation that awaits its answer."""
+        return self._render(self.jinja, messages, add_generation_prompt=True, tools=tools)
+
+    def tokenize(self, text: str) -> list[int]:
+        """Turn rendered text into ids; the template alone decides about BOS."""
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether the tokenizer puts a BOS before plain text."""
+        return bool(self.tokenizer("a")["input_ids"][0] == self.tokenizer.bos_token_id)
+
+    def special_in(self, text: str) -> str | None:
+        """Find the first special token written out in a text."""
+        match = self._special.search(text)
+        return match[0] if match else None
+
+    def encode(self, messages: Sequence[Message]) -> Encoded:
+        """Turn a conversation into ids, with labels on each reply and its end-of-turn token.
+
+        What follows the last label is left off: it would cost time and teach nothing. So is the
+        EOS that some templates (Phi) write after the last end-of-turn token: no label, since the
+        model is to stop at the end-of-turn token and is never asked for what comes after it.
+
+        Raises:
+            DataError: The template cannot render the conversation or changes a reply, or a reply
+                cannot be told from its prompt or does not end with the end-of-turn token.
+
+        """
+        try:
+            text = self._render(self.jinja, messages)
+            replies = [at for at, message in enumerate(messages) if message["role"] == "assistant"]
+            spans = [self._reply_span(text, messages, at) for at in replies]
+        except UNRENDERABLE as error:
+            msg = f"the chat template cannot render it ({error}), expected turns that it can render"
+            raise DataError(msg, hint=self._hint) from None
+        coded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ids, offsets = list(coded["input_ids"]), coded["offset_mapping"]
+        mask = [False] * len(ids)
+        for begin, stop in spans:
+            if any(start < begin < end for start, end in offsets):
+                msg = "a reply's first token begins before it, expected no blank at its start"
+                raise DataError(msg)
+            last = None
+            for at, (start, end) in enumerate(offsets):
+                # The end-of-turn token may reach past its text: Phi's takes the line end with it.
+                if begin <= start < stop and end > start:
+                    mask[at], last = True, ids[at]
+            if last != self.end_of_turn_id:
+                raise self._no_end_of_turn()
+        if not spans:
+            raise self._no_end_of_turn()
+        length = len(mask) - mask[::-1].index(True)
+        return Encoded(ids[:length], mask[:length])
+
+    def _no_end_of_turn(self) -> DataError:
+        msg = f"a reply does not end with {self.end_of_turn!r}, expected the model to learn to stop"
+        return DataError(msg)
+
+    def _reply_span(self, text: str, messages: Sequence[Message], index: int) -> tuple[int, int]:
+        """Find where a reply begins in the rendered text, and where its end-of-turn token ends."""
+        prompt = self._render_prompt(messages, index)
+        if not text.startswith(prompt):
+            msg = "the chat template renders a prompt otherwise once it is answered, expected the same text"
+            raise DataError(msg, hint=self._hint)
+        end = text.find(self.end_of_turn, len(prompt))
+        if end < 0:
+            raise self._no_end_of_turn()
+        if messages[index]["content"].strip() not in text[len(prompt) : end]:
+            msg = "the chat template changes a reply's words, expected them as they are written"
+            raise DataError(msg, hint=self._hint)
+        return len(prompt), end + len(self.end_of_turn)
+
+    def _render_prompt(self, messages: Sequence[Message], index: int) -> str:
+        if index:
+            return self._render(self.jinja, messages[:index], add_generation_prompt=True)
+        # Few templates render an empty conversation. The prompt is what stands before the words of
+        # the reply, without what the template writes between a prompt and a reply (a blank).
+        marked = {**messages[0], "content": PROBE[0]["content"]}
+        before = self._render(self.jinja, [marked, *messages[1:]]).partition(marked["content"])[0]
+        prompt = self._render(self.jinja, PROBE[:1], add_generation_prompt=True)
+        blank = self._probe.removeprefix(prompt).partition(PROBE[1]["content"])[0]
+        return before.removesuffix(blank)
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    """Compile a pattern that matches any of the texts, the earlier ones first; of none, nothing."""
+    return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
+
+
+def _is_markup(text: str, markup: str) -> bool:
+    """Tell a token that marks turns though its vocabulary does not call it special.
+
+    Such are Gemma's <start_of_turn> and DeepSeek's <｜User｜> in some releases.
+    """
+    return text.startswith("<|") or (text[0] in "<[" and text in markup)
+
+
+def _other_template(kind: str, tokens: list[str]) -> str | None:
+    """Name a template to try instead: ChatML where its tokens are in the vocabulary."""
+    if kind == "alpaca":
+        return None
+    other = "chatml" if kind == "base" and "<|im_end|>" in tokens else "alpaca"
+    return f'set data.template = "{other}"'

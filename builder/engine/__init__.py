@@ -1,0 +1,1 @@
+"""What is stale, and how it is built; it knows nothing of models."""

@@ -1,0 +1,1 @@
+"""The daemon: its client, what it is told, and what it serves."""

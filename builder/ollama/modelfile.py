@@ -1,0 +1,316 @@
+"""What Ollama is told: decided once, written as a Modelfile, and read back to verify it.
+
+A Modelfile has no escapes. The grammar is that of github.com/ollama/ollama 0.34.2, parser/parser.go.
+"""
+
+from __future__ import annotations
+
+import traceback
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from builder import files
+from builder.bases import base, families
+from builder.data import dataset
+from builder.data.builtin import ALPACA_GO
+from builder.engine.stage import Job
+from builder.errors import ManifestError, PersonaError, ToolError
+from builder.ollama import releases, table
+from builder.ollama.parameters import find_parameters
+from builder.persona import Persona
+
+REQUIRES = releases.LOWEST.version
+INSTRUCTIONS = (
+    "FROM",
+    "TEMPLATE",
+    "SYSTEM",
+    "PARAMETER",
+    "LICENSE",
+    "REQUIRES",
+    "ADAPTER",
+    "DRAFT",
+    "RENDERER",
+    "PARSER",
+    "MESSAGE",
+)
+OWN_TEMPLATE = "mend Modelfile.j2, or take the project's own"
+
+
+@dataclass(frozen=True)
+class Served:
+    """Everything the daemon is told, exactly."""
+
+    model: str
+    parameters: dict[str, Any]
+    template: str | None
+    """A Go template; None where the GGUF's own Jinja is served."""
+    system: str | None
+    license: str | None
+    why: str = ""
+    """Why it is served in that form."""
+
+
+def check(persona: Persona, template: Path) -> None:
+    """Check, before anything is trained, what is told to Ollama and needs no base to be checked.
+
+    Raises:
+        ManifestError: `[ollama]` holds what Ollama or a Modelfile cannot take; all of it at once,
+            and what is wrong with the template.
+        ToolError: The template alone is broken, or renders something else than what it is given.
+
+    """
+    failures: list[PersonaError] = []
+    try:
+        table.check(persona)
+    except ManifestError as error:
+        failures.append(error)
+    try:
+        _try_template(persona, template, has_own_values=not failures)
+    except ToolError as error:
+        failures.append(error)
+    if failures:
+        problems = [problem for failure in failures for problem in failure.problems]
+        raise type(failures[0])(*problems, hint=failures[-1].hint)
+
+
+def _try_template(persona: Persona, template: Path, *, has_own_values: bool) -> None:
+    """Render sample values, all of them and as few as may be, and the persona's own."""
+    parameters = {**families.COMMON_PARAMETERS, "stop": ["<|im_end|>"]}
+    samples = [
+        Served(persona.model, parameters, families.CHATML_GO, "You are a persona.", "Apache-2.0"),
+        Served(persona.model, parameters, None, None, None),
+    ]
+    if has_own_values:
+        own = persona.manifest.ollama
+        told = {**parameters, **own.parameters}
+        samples.append(Served(persona.model, told, None, own.system or None, own.license))
+    for sample in samples:
+        render(template, sample, persona.name, base.EMBEDDED)
+
+
+def decide(job: Job) -> Served:
+    """Decide what is served, every parameter explicit, from a build's own files.
+
+    Raises:
+        ManifestError: A parameter is unknown or of the wrong type, or the system text cannot be served.
+
+    """
+    persona, family = job.persona, base.read(job.base).family
+    jinja, eos = (job.dataset / "chat_template.jinja").read_text(), families.read_eos(job.base)
+    manifest = persona.manifest
+    table.check(persona, eos)
+    profile = dataset.read_profile(job.dataset)
+    stop = list(dict.fromkeys([*family.stop, eos, profile.end_of_turn]))
+    if manifest.data.template == "alpaca":
+        stop.append("### Instruction:")
+    parameters = {"stop": stop, **find_parameters(family, profile, manifest.ollama.parameters)}
+    template, why = _choose_template(
+        jinja,
+        {"alpaca": ALPACA_GO.replace("EOS", eos), "chatml": families.CHATML_GO}.get(
+            manifest.data.template, family.go_template
+        ),
+    )
+    return Served(
+        persona.model,
+        parameters,
+        template,
+        manifest.ollama.system or None,
+        manifest.ollama.license,
+        why,
+    )
+
+
+def _choose_template(jinja: str, go: str | None) -> tuple[str | None, str]:
+    """Choose the form that is served exactly as it was trained and keeps what the base can do."""
+    wins = releases.OWN_TEMPLATE_WINS
+    known = [
+        what
+        for what, signs in (("tools", ("tools", "tool_call")), ("thinking", ("<think>",)))
+        if any(sign in jinja for sign in signs)
+    ]
+    if known:
+        return (
+            None,
+            f"its own template, which knows {' and '.join(known)} and wins since Ollama {wins.version}",
+        )
+    return (
+        go,
+        "the trained template as a TEMPLATE"
+        if go is not None
+        else "its own template: none is known for its base as a TEMPLATE",
+    )
+
+
+def render(template: Path, served: Served, name: str, base_name: str) -> str:
+    """Render Modelfile.j2, and verify by reading it back that it says what is meant.
+
+    Raises:
+        ToolError: The template is broken, or what it renders does not say what is meant.
+
+    """
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False
+    )
+    environment.filters.update(quoted=_quoted, parameter=_parameter)
+    lost = sorted({character for character in served.system or "" if not is_carried(character)})
+    parameters = lines(served)
+    source = _read_template(template)
+    try:
+        text = environment.from_string(source).render(
+            model=served.model,
+            name=" ".join(name.split()),
+            base=base_name,
+            go_template=served.template,
+            system=served.system,
+            parameters=parameters,
+            license=served.license,
+            requires=REQUIRES,
+            lost_characters=", ".join(f"U+{ord(character):04X}" for character in lost),
+        )
+    except Exception as error:  # noqa: BLE001 — an expression of the template may raise anything
+        message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
+        line = _find_line(error)
+        msg = f"{template}{f':{line}' if line else ''}: {message}, expected a Jinja template"
+        raise ToolError(msg, hint=OWN_TEMPLATE) from None
+    _verify(template, text, served, parameters)
+    return text
+
+
+def _read_template(path: Path) -> str:
+    try:
+        return files.read_text(path)
+    except FileNotFoundError:
+        msg = f"{path}: no such file, expected the template of every Modelfile"
+        raise ToolError(msg, hint=OWN_TEMPLATE) from None
+    except ValueError as error:
+        raise ToolError(str(error), hint="save it as UTF-8") from None
+
+
+def _find_line(error: Exception) -> int | None:
+    """Find the line of the template at which rendering failed."""
+    frames = traceback.walk_tb(error.__traceback__)
+    at = [line for frame, line in frames if frame.f_code.co_filename == "<template>"]
+    return getattr(error, "lineno", None) or (at[-1] if at else None)
+
+
+def _verify(template: Path, text: str, served: Served, parameters: list[tuple[str, Any]]) -> None:
+    meant = [("FROM", "./model.gguf")]
+    meant += [("TEMPLATE", served.template)] if served.template is not None else []
+    meant += [("SYSTEM", _carried(served.system))] if served.system is not None else []
+    meant += [("PARAMETER", f"{key} {_carried(str(_plain(value)))}") for key, value in parameters]
+    meant += [("LICENSE", _carried(served.license))] if served.license is not None else []
+    meant += [("REQUIRES", REQUIRES)]
+    try:
+        said = parse(text)
+    except ToolError as error:
+        msg = f"{template}: as rendered, {error.problems[0]}"
+        raise ToolError(msg, hint=OWN_TEMPLATE) from None
+    missing = [pair for pair in meant if pair not in said] + [
+        pair for pair in said if pair not in meant
+    ]
+    if missing:
+        instruction, value = missing[0]
+        msg = f"{template}: renders {'no' if missing[0] in meant else 'an unwanted'} {instruction} {value[:60]!r}, expected exactly what the manifest says"
+        raise ToolError(msg, hint=OWN_TEMPLATE)
+
+
+def lines(served: Served) -> list[tuple[str, Any]]:
+    """List every PARAMETER line as name and value."""
+    return [
+        (key, item)
+        for key, value in sorted(served.parameters.items())
+        for item in (value if isinstance(value, list) else [value])
+    ]
+
+
+def is_shown(shown: str, key: str, value: Any) -> bool:
+    """Say whether the daemon's listing of parameters, one a line, holds this one."""
+    said = [
+        text.strip().strip('"')
+        for name, _, text in (line.partition(" ") for line in shown.splitlines())
+        if name == key
+    ]
+    return str(_plain(value)) in said or (
+        isinstance(value, int | float) and value in map(_number, said)
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def is_carried(character: str) -> bool:
+    """Say whether a Modelfile carries a character: Go's strconv.IsPrint, tab and newline."""
+    return character in " \t\n\r" or unicodedata.category(character)[0] in "LMNPS"
+
+
+def _carried(text: str) -> str:
+    return "".join(character for character in text if is_carried(character))
+
+
+def _plain(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _quoted(text: str) -> str:
+    return f'"""{text}"""'
+
+
+def _parameter(value: Any) -> str:
+    return (
+        f'"{value}"'
+        if isinstance(value, str) and '"' not in value
+        else _quoted(value)
+        if isinstance(value, str)
+        else str(_plain(value))
+    )
+
+
+def parse(text: str) -> list[tuple[str, str]]:
+    """Read a Modelfile as Ollama does.
+
+    Returns:
+        Pairs of instruction, in upper case, and value; a PARAMETER's value begins with its name.
+
+    Raises:
+        ToolError: A line is none that Ollama knows, or a quote is never closed.
+
+    """
+    pairs: list[tuple[str, str]] = []
+    lines = iter(enumerate(text.split("\n"), start=1))
+    for number, line in lines:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        word, _, rest = line.strip().partition(" ")
+        if word.upper() not in INSTRUCTIONS:
+            msg = f"Modelfile:{number}: {word!r} is no instruction, expected one of {', '.join(INSTRUCTIONS)}"
+            raise ToolError(msg)
+        name = ""
+        if word.upper() == "PARAMETER":
+            name, _, rest = rest.strip().partition(" ")
+            name += " "
+        rest = line[line.index(rest) :] if rest else ""
+        pairs.append((word.upper(), name + _carried(_value(rest.lstrip(), lines, number))))
+    return pairs
+
+
+def _value(first: str, lines: Any, number: int) -> str:
+    quote = '"""' if first.startswith('"""') else '"' if first.startswith('"') else ""
+    if not quote:
+        return first.strip()
+    value = first[len(quote) :]
+    while not value.rstrip().endswith(quote):
+        following = next(lines, None)
+        if following is None:
+            msg = f"Modelfile:{number}: a quote is never closed, expected {quote}"
+            raise ToolError(msg)
+        value += "\n" + following[1]
+    return value.rstrip().removesuffix(quote)

@@ -1,0 +1,51 @@
+"""Rows into one batch: end to end on a processor, padded on a GPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from builder.data.template import IGNORED
+
+Row = dict[str, list[int]]
+
+
+def pack(rows: list[Row]) -> dict[str, Tensor]:
+    """Lay rows end to end in one sequence, none seeing another.
+
+    Returns:
+        `input_ids`, `labels` and `position_ids`, shape (1, T), and a block-diagonal causal
+        `attention_mask`, shape (1, 1, T, T), float32. The first token of a row is never a label.
+
+    """
+    ids = torch.tensor([token for row in rows for token in row["input_ids"]])
+    labels = torch.tensor([label for row in rows for label in [IGNORED, *row["labels"][1:]]])
+    positions = torch.cat([torch.arange(len(row["input_ids"])) for row in rows])
+    owner = torch.repeat_interleave(
+        torch.arange(len(rows)), torch.tensor([len(row["input_ids"]) for row in rows])
+    )
+    allowed = (owner[:, None] == owner[None, :]) & torch.ones(
+        len(ids), len(ids), dtype=torch.bool
+    ).tril()
+    mask = torch.zeros(len(ids), len(ids)).masked_fill(~allowed, torch.finfo(torch.float32).min)
+    return {
+        "input_ids": ids[None],
+        "labels": labels[None],
+        "position_ids": positions[None],
+        "attention_mask": mask[None, None],
+    }
+
+
+def pad(rows: list[Row]) -> dict[str, Tensor]:
+    """Pad rows on the right to one length; causal attention never looks there, so no mask is needed.
+
+    Returns:
+        `input_ids` and `labels`, shape (B, T).
+
+    """
+    ids, labels = ([torch.tensor(row[name]) for row in rows] for name in ("input_ids", "labels"))
+    return {
+        "input_ids": pad_sequence(ids, batch_first=True),
+        "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED),
+    }

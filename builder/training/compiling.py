@@ -1,0 +1,34 @@
+"""Compiles a model's layers, where that pays."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from torch._dynamo import config as dynamo
+
+from builder import progress
+
+log = logging.getLogger("builder")
+
+
+def compile_layers(model: Any) -> None:
+    """Let torch compile a model's layers: one compilation for all of them, and for batches of any length.
+
+    Without a C++ compiler or Python's headers they stay as they are.
+    """
+    progress.report("compiling the layers", 0, 0, "")
+    try:
+        torch.compile(torch.square)(torch.ones(8))
+    except Exception as error:  # noqa: BLE001 — whatever keeps torch from compiling
+        reason = str(error).strip().partition("\n")[0]
+        log.warning(
+            "train: its layers cannot be compiled, which takes half as long again (%s); on Debian: apt install build-essential python3-dev",
+            reason,
+        )
+        return
+    dynamo.suppress_errors = True  # a kind of layer that torch cannot compile runs as it is
+    model.enable_input_require_grads()  # else the first layer, whose input needs no gradient, is compiled apart
+    for layer in model.get_base_model().model.layers:
+        layer.compile(dynamic=True)

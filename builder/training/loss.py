@@ -1,0 +1,60 @@
+"""The loss at labelled positions alone, and the log-probabilities of whole texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 — the field's name for it
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from builder.data.template import IGNORED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+
+# Eight short ones at once take four tenths of the time of one after another on two cores.
+TEXTS_AT_ONCE = 8
+
+
+def next_token_loss(
+    model: Any, batch: dict[str, Tensor], tokens: Tensor | float | None = None
+) -> Tensor:
+    """Compute the mean cross-entropy over the labels, with logits at labelled positions only.
+
+    Args:
+        model: A PEFT model around a causal language model.
+        batch: What `pack` or `pad` made.
+        tokens: Labels in the whole optimiser step, where it has several batches.
+
+    """
+    causal = model.get_base_model()
+    inputs = {key: value for key, value in batch.items() if key != "labels"}
+    hidden = causal.model(**inputs, use_cache=False)[0]  # (B, T, C)
+    target = batch["labels"][:, 1:]
+    at = target != IGNORED
+    logits = causal.lm_head(hidden[:, :-1][at]).float()  # (N, V)
+    return F.cross_entropy(logits, target[at], reduction="sum") / (
+        at.sum() if tokens is None else tokens
+    )
+
+
+@torch.no_grad()
+def log_probs(model: Any, texts: Sequence[list[int]]) -> Iterator[np.ndarray[Any, Any]]:
+    """Give the log-probabilities of what follows each token of each text, shape (T, V), float32.
+
+    Several texts go through the layers at once, padded on the right, where no token of theirs looks.
+    """
+    causal = model.get_base_model()
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        batch = texts[start : start + TEXTS_AT_ONCE]
+        ids = pad_sequence([torch.tensor(text) for text in batch], batch_first=True).to(
+            model.device
+        )  # (B, T)
+        for text, hidden in zip(
+            batch, causal.model(input_ids=ids, use_cache=False)[0], strict=True
+        ):  # (T, C)
+            yield causal.lm_head(hidden[: len(text)]).float().log_softmax(-1).cpu().numpy()

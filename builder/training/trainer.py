@@ -1,0 +1,61 @@
+"""TRL's trainer with this project's loss and LoRA+."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peft.optimizers import create_loraplus_optimizer
+from torch import Tensor
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from trl import SFTTrainer
+
+from builder import progress
+from builder.training.loss import next_token_loss
+
+
+class PersonaTrainer(SFTTrainer):  # type: ignore[misc] # unsloth replaces the class at import
+    """TRL's trainer with this project's loss, and a learning rate of its own for an adapter's B.
+
+    Args:
+        learning_rate_ratio: That rate over A's.
+
+    """
+
+    def __init__(self, *arguments: Any, learning_rate_ratio: float, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.learning_rate_ratio = learning_rate_ratio
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Make the optimiser that the arguments name, with PEFT's groups of LoRA+."""
+        model = self.model if model is None else model
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args, model)
+        self.optimizer = create_loraplus_optimizer(
+            model,
+            kind,
+            loraplus_lr_ratio=self.learning_rate_ratio,
+            loraplus_weight_decay=self.args.weight_decay,
+            **options,
+        )
+        return self.optimizer
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | None = None,
+    ) -> Any:
+        """Compute the loss of one batch; see `next_token_loss`."""
+        loss = next_token_loss(self.accelerator.unwrap_model(model), inputs, num_items_in_batch)
+        return (loss, None) if return_outputs else loss
+
+
+class Reporter(TrainerCallback):  # type: ignore[misc] # transformers' types are not read
+    """Tells how far training is, and keeps every step's loss."""
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Report one more step."""
+        del args, control
+        progress.report("train", state.global_step, state.max_steps, "steps")

@@ -1,0 +1,109 @@
+"""Shows a build's training rows, what is trained on in colour, and the table of its gates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from builder.console import Console
+from builder.data import dataset
+from builder.data.template import IGNORED
+from builder.engine.stage import Job
+from builder.errors import DataError
+
+VERDICT_STYLES = {
+    "pass": "green",
+    "fail": "bold red",
+    "not enough evidence": "yellow",
+    "does not apply": "dim",
+    "off": "dim",
+}
+
+
+def show(job: Job, number: int | None, console: Console) -> None:
+    """Print one row, or all of them; what is trained on is green, the rest dim.
+
+    Raises:
+        DataError: There is no such row.
+
+    """
+    from tokenizers import Tokenizer  # noqa: PLC0415 — only here
+
+    rows = dataset.read_examples(job.dataset / dataset.TRAIN)
+    if number is not None and not 1 <= number <= len(rows):
+        msg = f"{job.dataset}: has no row {number}, expected 1 to {len(rows)}"
+        raise DataError(msg)
+    tokenizer = Tokenizer.from_file(str(job.base / "tokenizer.json"))
+    console.notes([_tell_schedule(dataset.read_profile(job.dataset))])
+    for index in range(1, len(rows) + 1) if number is None else [number]:
+        row = rows[index - 1]
+        trained = sum(label != IGNORED for label in row.labels)
+        system = ", with the served system text" if row.has_system else ""
+        repeats = f", {row.repeats} times an epoch" if row.repeats > 1 else ""
+        console.page.print(
+            Text(
+                f"row {index}: {len(row.input_ids)} tokens, {trained} trained on{repeats}{system}",
+                "bold",
+            )
+        )
+        text = Text()
+        for is_trained, ids in _runs(row.input_ids, row.labels):
+            text.append(
+                tokenizer.decode(ids, skip_special_tokens=False), "green" if is_trained else "dim"
+            )
+        console.page.print(text)
+
+
+def _tell_schedule(profile: dataset.Profile) -> str:
+    """Say what the persona is, and how often its rows are trained on."""
+    schedule = profile.schedule
+    system = (
+        f", {schedule.system_repeats} of them with the served system text"
+        if schedule.system_repeats
+        else ""
+    )
+    rows = f"{profile.rows} rows, each {schedule.repeats} times an epoch{system}"
+    replayed = (
+        f", beside up to {schedule.replayed} of the base's own answers" if schedule.replayed else ""
+    )
+    return f"{profile.reason}; {rows}, for {schedule.epochs:g} epochs{replayed}"
+
+
+def _runs(ids: list[int], labels: list[int]) -> Iterator[tuple[bool, list[int]]]:
+    run: list[int] = []
+    for index, (token, label) in enumerate(zip(ids, labels, strict=True)):
+        if run and (label != IGNORED) != (labels[index - 1] != IGNORED):
+            yield labels[index - 1] != IGNORED, run
+            run = []
+        run.append(token)
+    yield labels[-1] != IGNORED, run
+
+
+def show_gates(values: dict[str, Any], console: Console) -> None:
+    """Print the gates' table, the base's figures beside the persona's."""
+    table = Table(
+        "gate", "verdict", "right", "95 % interval", "base", "note", box=None, pad_edge=False
+    )
+    for gate in values["gates"]:
+        low, high = gate["interval"]
+        counted = bool(gate["of"])
+        control = (
+            "" if gate["control_right"] is None else f"{gate['control_right']} of {gate['of']}"
+        )
+        right, interval = (
+            (f"{gate['right']} of {gate['of']}", f"{low:.0%} to {high:.0%}")
+            if counted
+            else ("", "")
+        )
+        table.add_row(
+            gate["gate"].replace("_", " "),
+            Text(gate["verdict"], VERDICT_STYLES[gate["verdict"]]),
+            right,
+            interval,
+            control,
+            gate["note"],
+        )
+    console.page.print(table)

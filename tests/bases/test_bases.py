@@ -1,0 +1,420 @@
+"""Where a base comes from: a folder, or a hub, which here is a small one on loopback."""
+
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from builder.bases import base, families, fetch
+from builder.console import Console
+from builder.data.template import Template
+from builder.engine import freshness, pipeline
+from builder.errors import ToolError
+from builder.machine import Accelerator
+from builder.stages import base as stage
+from builder.stages import train
+from tests.conftest import LENIENT, find_port, job_of, make_tiny_base, run_persona
+
+REPOSITORY = "acme/tiny-smollm2"
+COMMIT = "c0ffee" * 6 + "c0ff"
+MANIFEST = (
+    f'[identity]\nname = "Luma"\nauthor = "Ana"\n[base]\ncpu = "{REPOSITORY}"\ngpu = "{REPOSITORY}"\n[training]\nmax_steps = 2\nreplay = 0\n[data]\nheld_out = 0\n'
+    + LENIENT
+)
+
+
+class FakeHub(BaseHTTPRequestHandler):
+    """Answers what huggingface_hub asks of one repository.
+
+    Of others it describes those of `gated`, whose files it keeps; is broken for those of `broken`;
+    and answers a page of its own, as a café's network does, for those of `cafe`.
+    """
+
+    folder = None
+    asked: list[str]
+
+    def do_GET(self):
+        """Describe the repository, or send a file."""
+        self._answer(body=True)
+
+    def do_HEAD(self):
+        """Describe a file."""
+        self._answer(body=False)
+
+    def _answer(self, *, body: bool):
+        path = self.path.split("?")[0]
+        self.asked.append(path)
+        if path.startswith(f"/api/models/{REPOSITORY}/tree/"):
+            files = [
+                {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": "0" * 40}
+                for file in self.folder.iterdir()
+            ]
+            self._send(json.dumps(files).encode(), "application/json", body=body)
+        elif path in (f"/api/models/{REPOSITORY}", f"/api/models/{REPOSITORY}/revision/{COMMIT}"):
+            siblings = [{"rfilename": file.name} for file in self.folder.iterdir()]
+            self._send(
+                json.dumps({"id": REPOSITORY, "sha": COMMIT, "siblings": siblings}).encode(),
+                "application/json",
+                body=body,
+            )
+        elif (
+            path.startswith(f"/{REPOSITORY}/resolve/{COMMIT}/")
+            and (self.folder / path.rsplit("/", 1)[1]).is_file()
+        ):
+            self._send(
+                (self.folder / path.rsplit("/", 1)[1]).read_bytes(),
+                "application/octet-stream",
+                body=body,
+            )
+        elif path == "/api/models/gated/tiny":
+            facts = {"id": "gated/tiny", "sha": COMMIT, "siblings": [{"rfilename": "config.json"}]}
+            self._send(json.dumps(facts).encode(), "application/json", body=body)
+        elif path.startswith("/api/models/gated/tiny/tree/"):
+            files = [{"type": "file", "path": "config.json", "size": 2, "oid": "0" * 40}]
+            self._send(json.dumps(files).encode(), "application/json", body=body)
+        elif path.startswith("/gated/"):
+            self._refuse(403, "GatedRepo")
+        elif path.startswith("/api/models/broken/"):
+            self._refuse(500, "")
+        elif path.startswith("/api/models/cafe/"):
+            self._send(b"<html>Welcome</html>", "text/html", body=body)
+        else:
+            self._refuse(404, "RepoNotFound")
+
+    def _refuse(self, status: int, code: str):
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _send(self, content: bytes, kind: str, *, body: bool):
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+def reaching(hub, home):
+    """Give the environment in which huggingface_hub asks *hub*, and caches in *home*."""
+    direct = {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}
+    return {"HF_ENDPOINT": hub, "HF_HOME": str(home), **direct}
+
+
+@pytest.fixture
+def hub(tmp_path_factory):
+    """Serve a tiny base on loopback; give the environment that finds it, and what was asked."""
+    folder = tmp_path_factory.mktemp("repository")
+    make_tiny_base(folder)
+    asked: list[str] = []
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), type("Hub", (FakeHub,), {"folder": folder, "asked": asked})
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield reaching(f"http://127.0.0.1:{server.server_port}", tmp_path_factory.mktemp("hub")), asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_hub_base_is_pinned_fetched_once_and_kept(luma, hub):
+    """The first build pins the commit and fetches; the next, offline and in an empty build folder, finds all of it in the cache."""
+    environment, asked = hub
+    root = luma.parent.parent
+    (luma / "persona.toml").write_text(MANIFEST)
+
+    first = run_persona("build", "luma", cwd=root, **environment)
+    assert "export    done" in first.stderr, first.stderr
+    pinned = json.loads((luma / "base.lock").read_text())[REPOSITORY]
+    assert pinned["revision"] == pinned["train_revision"] == COMMIT
+
+    asked.clear()
+    assert run_persona("clean", "luma", cwd=root).returncode == 0
+    again = run_persona("build", "luma", cwd=root, **{**environment, "HF_HUB_OFFLINE": "1"})
+    assert "export    done" in again.stderr, again.stderr
+    assert asked == []
+
+
+def refused(folder, source, **environment):
+    """Build a persona that grows from *source*, and give the error's one sentence and the hint."""
+    (folder / "persona.toml").write_text(MANIFEST.replace(REPOSITORY, source))
+    done = run_persona("build", "luma", cwd=folder.parent.parent, **environment)
+
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("error: ") == 1
+    said, _, hint = done.stderr.partition("error: ")[2].partition("hint: ")
+    assert len(said.splitlines()) == 1
+    return said.strip(), hint.strip()
+
+
+def test_a_hub_base_that_is_not_in_the_cache_is_one_sentence(luma):
+    """Offline: the message names the repository, the reason, and a way that needs no hub."""
+    said, hint = refused(luma, REPOSITORY)
+
+    assert said.startswith(f"{REPOSITORY}: is not in the cache")
+    assert "HF_HUB_OFFLINE" in said
+    assert f"--base {base.EMBEDDED}" in hint
+
+
+@pytest.mark.parametrize("is_pinned", [False, True])
+def test_a_hub_out_of_reach_is_one_sentence(luma, is_pinned):
+    """A port where nobody listens: asked for the revision, and for the files of a pinned one."""
+    if is_pinned:
+        pinned = {"revision": COMMIT, "train_source": REPOSITORY, "train_revision": COMMIT}
+        (luma / "base.lock").write_text(json.dumps({REPOSITORY: pinned}))
+    hub = f"http://127.0.0.1:{find_port()}"
+    said, hint = refused(luma, REPOSITORY, **reaching(hub, luma.parent.parent / "hub"))
+
+    assert said.startswith(f"{REPOSITORY}: {hub} cannot be reached (")
+    assert "refused" in said
+    assert f"--base {base.EMBEDDED}" in hint
+
+
+@pytest.mark.parametrize(
+    ("source", "problem", "way"),
+    [
+        ("acme/nothing", "acme/nothing: is not on http://127.0.0.1:", "HF_TOKEN"),
+        ("gated/tiny", "gated/tiny: is gated, expected that its owner gave you access", "HF_TOKEN"),
+        ("broken/tiny", "broken/tiny: http://127.0.0.1:", "build later"),
+        ("cafe/tiny", "cafe/tiny: http://127.0.0.1:", "check the network"),
+        ("acme/tiny/a", f"acme/tiny/a: is no base, expected {base.KINDS}", base.WITHOUT_HUB),
+        ("acme/ti ny", f"acme/ti ny: is no base, expected {base.KINDS}", base.WITHOUT_HUB),
+    ],
+)
+def test_what_the_hub_refuses_is_one_sentence(luma, hub, source, problem, way):
+    """What huggingface_hub and httpx raise is told with the repository's name and a way out."""
+    said, hint = refused(luma, source, **hub[0])
+
+    assert said.startswith(problem)
+    assert way in hint
+
+
+@pytest.mark.parametrize(
+    ("source", "close"),
+    [
+        ("smolm2-135m-instruct", base.EMBEDDED),
+        ("SmolLM2-135M-Instruct", base.EMBEDDED),
+        ("gpuu", "gpu"),
+        ("llama", None),
+    ],
+)
+def test_a_name_without_an_owner_says_what_a_base_may_be(luma, source, close):
+    """What is neither embedded nor a folder is not asked of the hub; a misspelling is guessed."""
+    with pytest.raises(ToolError) as caught:
+        stage._resolve(job_of(luma), source)
+
+    assert str(caught.value).startswith(f"{source}: is no base, expected {base.KINDS}")
+    assert str(caught.value).partition("did you mean ")[2] == (f"'{close}'?" if close else "")
+
+
+def test_a_folder_is_a_base(luma, tmp_path):
+    """A folder is pinned by its content, and a changed file of it makes the base stale."""
+    folder = tmp_path / "tiny-smollm2"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    job = job_of(luma, base=str(folder))
+    before = stage._resolve(job, str(folder)).revision
+    (folder / "config.json").write_text('{"a": 1}')
+
+    assert stage.inputs(job) == [folder]
+    assert stage._resolve(job, str(folder)).revision != before
+    with pytest.raises(ToolError, match="no such folder"):
+        stage._resolve(job, "./nowhere")
+    with pytest.raises(ToolError, match="holds no config"):
+        stage._resolve(job, str(tmp_path))
+
+
+def test_the_choice_is_kept(luma):
+    """A base that was typed stays until another is typed; one the manifest no longer names does not."""
+    job = job_of(luma)
+    facts = {
+        **dict.fromkeys(base.Base.__dataclass_fields__, ""),
+        "source": "acme/other",
+        "typed": True,
+    }
+    job.base.mkdir(parents=True)
+    (job.base / "base.json").write_text(json.dumps(facts))
+    assert stage.choose(job) == "acme/other"
+
+    (job.base / "base.json").write_text(json.dumps({**facts, "typed": False}))
+    assert stage.choose(job) in (job.persona.manifest.base.cpu, job.persona.manifest.base.gpu)
+    assert stage.choose(job_of(luma, base="cpu")) == job.persona.manifest.base.cpu
+
+
+def make_folder_base(folder, **config):
+    """Make a folder that the base stage takes for a base."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>"}))
+    return str(folder)
+
+
+@pytest.fixture
+def grow(luma, tmp_path, monkeypatch):
+    """Build the base stage alone, on a made-up machine, as a person would, and tell what from."""
+    bases = {name: make_folder_base(tmp_path / name) for name in ("gpu", "cpu", "other", "new")}
+
+    def build(typed=None, *, kind="cpu", four_bit=True, **named):
+        gpu, cpu = (bases[named.get(key, key)] for key in ("gpu", "cpu"))
+        manifest = f'[identity]\nname = "L"\nauthor = "A"\n[base]\ngpu = "{gpu}"\ncpu = "{cpu}"\n'
+        manifest += f"[training]\nfour_bit = {str(four_bit).lower()}\n"
+        (luma / "persona.toml").write_text(manifest)
+        accelerator = Accelerator(kind, "made up", has_bf16=True)
+        monkeypatch.setattr(stage, "find_accelerator", lambda: accelerator)
+        job = job_of(luma, base=typed if typed in ("gpu", "cpu", None) else bases[typed])
+        pipeline.build(job, Console(), pipeline.STAGES[:1])
+        assert freshness.why_stale(pipeline.STAGES[0], job_of(luma)) == []
+        return next(name for name, folder in bases.items() if folder == base.read(job.base).source)
+
+    return build
+
+
+def test_a_typed_base_stays_when_the_base_stage_runs_again(grow, monkeypatch):
+    """After a changed setting, or with a new version of the stage, it is what was typed still."""
+    assert grow("other") == "other"
+    assert grow(four_bit=False) == "other"
+    assert grow(four_bit=False) == "other"
+    monkeypatch.setattr(stage, "VERSION", stage.VERSION + 1)
+    assert grow(four_bit=False) == "other"
+    assert grow() == "other"
+    assert grow(kind="gpu") == "other"
+    assert grow("new") == "new"
+    assert grow() == "new"
+
+
+def test_typed_cpu_and_gpu_are_remembered_as_such(grow):
+    """Beside a GPU `--base cpu` is the manifest's cpu, as it becomes, until gpu is typed."""
+    assert grow(kind="gpu") == "gpu"
+    assert grow("cpu", kind="gpu") == "cpu"
+    assert grow(kind="gpu") == "cpu"
+    assert grow(kind="gpu", cpu="new") == "new"
+    assert grow("gpu", kind="gpu") == "gpu"
+    assert grow(kind="cpu") == "gpu"
+    assert grow(kind="gpu", gpu="new") == "new"
+
+
+def test_typing_what_was_chosen_trains_nothing_anew(grow, luma):
+    """What was typed is remembered where nothing else changes, and base.json stays as it is."""
+    assert grow() == "cpu"
+    before = (job_of(luma).base / "base.json").read_bytes()
+    assert grow("cpu") == "cpu"
+
+    assert (job_of(luma).base / "base.json").read_bytes() == before
+    assert grow(kind="gpu", cpu="new") == "new"
+
+
+@pytest.mark.parametrize(
+    ("source", "family"),
+    [
+        ("HuggingFaceTB/SmolLM2-135M-Instruct", "smollm2"),
+        ("Qwen/Qwen3-4B-Instruct-2507", "qwen3-instruct"),
+        ("acme/thing", "other"),
+        ("smollm2-fan/llama", "other"),
+    ],
+)
+def test_families_are_told_by_name(source, family):
+    """A base's family is known by its repository's name, whoever owns it."""
+    assert families.family_of(source).name == family
+
+
+SMOLLM2 = {"model_type": "llama", "vocab_size": 49152}
+LLAMA3 = {"model_type": "llama", "vocab_size": 128256}
+QWEN3_INSTRUCT = {"model_type": "qwen3", "max_position_embeddings": 262144}
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "eos", "family"),
+    [
+        ("mine", SMOLLM2, "<|im_end|>", "smollm2"),
+        ("mine", QWEN3_INSTRUCT, "<|im_end|>", "qwen3-instruct"),
+        ("mine", {**QWEN3_INSTRUCT, "max_position_embeddings": 40960}, "<|im_end|>", "other"),
+        ("mine", LLAMA3, "<|im_end|>", "other"),
+        ("mine", SMOLLM2, "<|endoftext|>", "other"),
+        ("smollm2-fan/llama", LLAMA3, "<|eot_id|>", "other"),
+        ("smollm2", LLAMA3, "<|eot_id|>", "other"),
+        ("smollm2", {"model_type": "qwen3"}, "<|im_end|>", "other"),
+        ("SmolLM2-360M", SMOLLM2, "<|endoftext|>", "smollm2"),
+        ("SmolLM2-360M", {}, None, "smollm2"),
+        ("qwen3-instruct", SMOLLM2, "<|im_end|>", "smollm2"),
+    ],
+)
+def test_the_family_of_a_folder_is_told_by_what_is_in_it(luma, name, config, eos, family):
+    """config.json and the EOS decide, its last name where they leave it open; it is recorded."""
+    folder = luma.parent.parent / name
+    make_folder_base(folder, **config)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": eos} if eos else {}))
+
+    job = job_of(luma, base=str(folder))
+    pipeline.build(job, Console(), pipeline.STAGES[:1])
+
+    assert json.loads((job.base / "base.json").read_text())["family_name"] == family
+    assert base.read(job.base).family.name == family
+    assert train.settings(job)["training.alpha"] == base.read(job.base).family.alpha
+
+
+@pytest.mark.parametrize(("eos", "advised"), [("<|im_end|>", "chatml"), ("</s>", "alpaca")])
+def test_a_template_that_is_advised_can_be_trained(tmp_path, eos, advised):
+    """A base without a chat template is advised one whose replies end with its own EOS."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=eos).save_pretrained(tmp_path)
+    other = families.family_of("other")
+
+    with pytest.raises(ToolError, match="has no chat template") as told:
+        Template(tmp_path, "base", other)
+
+    assert told.value.hint == f'set data.template = "{advised}"'
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
+    assert Template(tmp_path, advised, other).encode(turns).loss_mask[-1]
+
+
+def test_a_fetch_says_how_far_it_is(caplog):
+    """The bytes huggingface_hub fetches are reported as progress, by the name of its bar."""
+    caplog.set_level("INFO", logger="builder")
+    bar = fetch._reporting_bar()(
+        desc="Reconstructing", total=30_000_000, unit="B", name="huggingface_hub.snapshot_download"
+    )
+    bar.update(20_000_000)
+    bar.close()
+
+    assert [record.progress.total for record in caplog.records] == [30] * len(caplog.records)
+    assert caplog.records[-1].progress.done == 20
+
+
+def test_two_builds_may_unpack_the_embedded_base_at_once(monkeypatch, tmp_path):
+    """Whoever is second takes what the first has put there, and leaves nothing of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    embedded = base.Base(base.EMBEDDED, "embedded", "test", base.EMBEDDED, "test", four_bit=False)
+
+    def unpack_second(_source, folder):
+        (folder / "model.safetensors").write_text("second")
+        first = folder.with_name(folder.name.removeprefix(".").rsplit(".", 1)[0])
+        first.mkdir()
+        (first / "model.safetensors").write_text("first")
+
+    monkeypatch.setattr("builder.bases.checkpoint.write_checkpoint", unpack_second)
+    found = fetch.find_weights(embedded)
+
+    assert (found / "model.safetensors").read_text() == "first"
+    assert list(found.parent.iterdir()) == [found]
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{", '{"smollm2-135m-instruct": "x"}'])
+def test_a_damaged_lock_is_told(luma, text):
+    """A base.lock that is no table of bases is one sentence with what to do."""
+    (luma / "base.lock").write_text(text)
+
+    with pytest.raises(ToolError, match="is not a table of bases") as told:
+        stage.settings(job_of(luma, base=base.EMBEDDED))
+    assert told.value.hint.startswith("delete ")

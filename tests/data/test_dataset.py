@@ -1,0 +1,44 @@
+"""What the data stage leaves, written and read."""
+
+import pytest
+
+from builder.data import dataset
+from builder.data.dataset import Example
+from builder.errors import ToolError
+from tests.conftest import make_profile
+
+
+def test_what_is_written_is_read(tmp_path):
+    """Examples and profile come back as they were, a line separator in a reply included."""
+    examples = [
+        Example(
+            [{"role": "assistant", "content": "one\u2028two\u0085three"}],
+            [1, 2],
+            [-100, 2],
+            repeats=3,
+        )
+    ]
+    dataset.write_examples(tmp_path / dataset.TRAIN, examples)
+    profile = make_profile(own_languages=["fr"])
+    profile.write(tmp_path)
+
+    assert dataset.read_examples(tmp_path / dataset.TRAIN) == examples
+    assert dataset.read_profile(tmp_path) == profile
+    assert dataset.read_schedule(tmp_path) == profile.schedule
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"epochs": 3}'])
+def test_a_damaged_profile_is_told(tmp_path, text):
+    """What another version wrote, or half a file, is one sentence."""
+    make_profile().write(tmp_path)
+    (tmp_path / dataset.SCHEDULE).write_text(text)
+
+    with pytest.raises(ToolError, match=r"schedule\.json: cannot be read"):
+        dataset.read_profile(tmp_path)
+
+
+def test_repeats_come_turn_by_turn():
+    """An epoch holds each example once, then again those that are repeated."""
+    once, thrice = Example([], [1], [1]), Example([], [2], [2], repeats=3)
+
+    assert [one.input_ids[0] for one in dataset.repeat([once, thrice])] == [1, 2, 2, 2]

@@ -1,0 +1,354 @@
+"""What a data file may hold."""
+
+import json
+import re
+
+import pytest
+
+from builder import persona
+from builder.data import rows
+from builder.errors import DataError
+
+
+def read(folder, name, content, data=""):
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    (folder / "persona.toml").write_text(
+        f'[identity]\nname = "Luma"\nauthor = {{ en = "Ana", zh = "安娜" }}\n[data]\nfiles = ["{name}"]\n{data}'
+    )
+    return rows.read(persona.read(folder))
+
+
+GOOD = {
+    "alpaca": {"instruction": "Hi", "output": "Hello."},
+    "sharegpt": {
+        "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."}]
+    },
+    "messages": {
+        "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
+    },
+    "prompt_completion": {"prompt": "Hi", "completion": "Hello."},
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_formats_are_told_apart(luma, name):
+    """Each format is recognised by its keys and becomes the same messages."""
+    (row,) = read(luma, "d.jsonl", json.dumps(GOOD[name]))
+
+    assert row.messages == [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello."},
+    ]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "json"])
+def test_tables_are_read_too(luma, ending):
+    """csv, parquet and json give the same row."""
+    import datasets
+
+    table, path = datasets.Dataset.from_list([GOOD["alpaca"]]), luma / f"d.{ending}"
+    if ending == "json":
+        path.write_text(json.dumps([GOOD["alpaca"]]))
+    else:
+        (table.to_csv if ending == "csv" else table.to_parquet)(str(path))
+
+    (row,) = read(luma, path.name, path.read_bytes())
+
+    assert row.messages[-1]["content"] == "Hello."
+
+
+def test_placeholders_follow_the_language(luma):
+    """A Chinese row gets the Chinese author."""
+    (row,) = read(luma, "d.jsonl", '{"prompt": "谁做的？", "completion": "{{ author }}"}')
+
+    assert row.messages[-1]["content"] == "安娜"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "column 2"),
+        ('{"prompt": "Hi"}', "has the keys prompt"),
+        ('{"prompt": "Hi", "completion": " "}', "the assistant's message is empty"),
+        ('{"prompt": "Hi", "completion": "{{ nmae }}"}', "'{{ nmae }}' is no placeholder"),
+        ('{"messages": [{"role": "user", "content": "Hi"}]}', "the last message is the user's"),
+        ('{"prompt": "Hi", "completion": "x", "colour": 1}', "unknown key 'colour'"),
+        ("[]", "is list, expected an object"),
+        ('{"prompt": "' + "x" * (10 << 20) + '"}', "the line has 10,485,"),
+    ],
+)
+def test_a_bad_row_is_told_by_its_line(luma, line, message):
+    """Each kind of bad row is an error with path and line, and good rows before it do not hide it."""
+    good = json.dumps(GOOD["alpaca"])
+
+    with pytest.raises(DataError) as caught:
+        read(luma, "d.jsonl", "\n".join([good] * 16 + [line]))
+
+    assert "d.jsonl:17: " in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_a_bom_is_nothing_and_utf16_is_an_error(luma):
+    """A byte order mark is read over; another encoding is refused by name."""
+    line = json.dumps(GOOD["alpaca"])
+
+    assert len(read(luma, "d.jsonl", line.encode("utf-8-sig"))) == 1
+    with pytest.raises(DataError, match=r"d\.jsonl:1: is UTF-16"):
+        read(luma, "d.jsonl", line.encode("utf-16"))
+    with pytest.raises(DataError, match="is not UTF-8"):
+        read(luma, "d.jsonl", b'{"prompt": "\xff"}')
+
+
+def test_a_csv_without_a_column_says_so(luma):
+    """A csv that lacks a column is refused with the columns it has."""
+    with pytest.raises(DataError, match="has the keys instruction"):
+        read(luma, "d.csv", "instruction\nHi\n")
+
+
+def test_no_rows_is_an_error(luma):
+    """An empty file is an error, and so is a missing one."""
+    with pytest.raises(DataError, match="holds no rows"):
+        read(luma, "d.jsonl", "\n")
+    (luma / "d.jsonl").unlink()
+    with pytest.raises(DataError, match="no such file"):
+        rows.read(persona.read(luma))
+
+
+def contents(row):
+    return [message["content"] for message in row.messages]
+
+
+def turns_of(*messages):
+    return json.dumps({"messages": list(messages)})
+
+
+HI = {"role": "user", "content": "Hi"}
+HELLO = {"role": "assistant", "content": "Hello."}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("d.jsonl", '{"instruction": "One\\ntwo:", "input": "three\\n\\nfour", "output": "a\\nb"}'),
+        ("d.jsonl", '{"prompt": "One\\ntwo:\\nthree\\n\\nfour", "completion": "a\\nb"}'),
+        ("d.csv", 'prompt,completion\n"One\ntwo:\nthree\n\nfour","a\nb"\n'),
+        ("d.csv", 'instruction,input,output\n"One\ntwo:","three\n\nfour","a\nb"\n'),
+        ("d.csv", 'instruction,input,output\n"One\ntwo:\nthree\n\nfour",,"a\nb"\n'),
+        (
+            "d.jsonl",
+            turns_of(
+                {"role": "user", "content": "One\ntwo:\nthree\n\nfour"},
+                {"role": "assistant", "content": "a\nb"},
+            ),
+        ),
+        (
+            "d.jsonl",
+            turns_of(
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "One\ntwo:"},
+                        {"type": "text", "text": "three\n\nfour", "annotations": None},
+                    ],
+                },
+                {"role": "assistant", "content": [{"type": "text", "text": "a\nb"}]},
+            ),
+        ),
+    ],
+)
+def test_a_message_may_have_several_lines(luma, name, content):
+    """Line ends are kept in every format; parts, and an alpaca's input, are joined by one."""
+    (row,) = read(luma, name, content)
+
+    assert contents(row) == ["One\ntwo:\nthree\n\nfour", "a\nb"]
+
+
+def test_whoever_speaks_first_or_twice_is_kept(luma):
+    """The order of turns is the file's, also where the assistant begins or a user goes on."""
+    welcome = {"role": "assistant", "content": "Welcome!"}
+    system = {"role": "system", "content": "Be brief."}
+    lines = [turns_of(welcome, HI, HELLO), turns_of(system, welcome, HI, HI, HELLO)]
+
+    first, second = read(luma, "d.jsonl", "\n".join(lines))
+
+    assert first.messages == [welcome, HI, HELLO]
+    assert second.messages == [system, welcome, HI, HI, HELLO]
+
+
+TOOLS = "tool calls cannot be trained on yet, expected user, assistant or system"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            turns_of(HI, HELLO, {"role": "tool", "content": "4"}, HELLO),
+            f"turn 3 is a tool's answer; {TOOLS}",
+        ),
+        (
+            turns_of(HI, {"role": "function", "name": "f", "content": "4"}, HELLO),
+            f"turn 2 is a tool's answer; {TOOLS}",
+        ),
+        (
+            turns_of(HI, {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}),
+            f"turn 2 calls a tool; {TOOLS}",
+        ),
+        (
+            turns_of(HI, {"role": "assistant", "function_call": {"name": "f"}}),
+            f"turn 2 calls a tool; {TOOLS}",
+        ),
+        (
+            '{"conversations": [{"from": "function_call", "value": "f()"}]}',
+            f"turn 1 calls a tool; {TOOLS}",
+        ),
+        (
+            '{"conversations": [{"from": "observation", "value": "4"}]}',
+            f"turn 1 is a tool's answer; {TOOLS}",
+        ),
+        (
+            turns_of({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, HELLO),
+            "part 1 of 'content' of turn 1 is of type 'image_url', expected parts of type 'text'",
+        ),
+        (
+            turns_of(HI, {"role": "assistant", "content": [{"type": "text", "text": 4}]}),
+            "part 1 of 'content' of turn 2 is a number, expected text",
+        ),
+        (
+            turns_of({"role": "user", "content": ["Hi"]}, HELLO),
+            "part 1 of 'content' of turn 1 is text, expected parts of type 'text'",
+        ),
+        (turns_of({"role": "user", "content": []}, HELLO), "the user's message is empty"),
+        (turns_of({"role": "user", "content": ""}, HELLO), "the user's message is empty"),
+        (turns_of(HI, {"role": "assistant", "content": None}), "'content' of turn 2 is null"),
+        (turns_of(HI, {"role": "assistant", "content": {}}), "'content' of turn 2 is an object"),
+        (turns_of({"role": ["user"], "content": "Hi"}, HELLO), "'role' of turn 1 is a list"),
+        (turns_of(HI, {"role": "assistant"}), "turn 2 has no 'content', expected text"),
+        (turns_of("Hi"), "turn 1 has no 'role' and 'content', expected both"),
+        ('{"messages": "Hi"}', "holds no turns, expected a list of them"),
+        ('{"prompt": 4, "completion": "x"}', "'prompt' is a number, expected text"),
+        ('{"prompt": ["Hi"], "completion": "x"}', "'prompt' is a list, expected text"),
+        ('{"prompt": null, "completion": "x"}', "'prompt' is null, expected text"),
+        ('{"prompt": true, "completion": "x"}', "'prompt' is a boolean, expected text"),
+        ('{"prompt": "Hi", "completion": 0.5}', "'completion' is a number, expected text"),
+        ('{"prompt": "Hi", "completion": null}', "'completion' is null, expected text"),
+        ('{"prompt": "", "completion": "x"}', "the user's message is empty"),
+        ('{"instruction": {}, "output": "x"}', "'instruction' is an object, expected text"),
+        ('{"instruction": "Hi", "input": 0, "output": "x"}', "'input' is a number, expected"),
+        ('{"instruction": "Hi", "input": [], "output": "x"}', "'input' is a list, expected"),
+        ('{"prompt": "Hi", "completion": "x", "system": false}', "'system' is a boolean"),
+        ('{"prompt": "Hi", "completion": "x", "language": ["en"]}', "'language' is a list"),
+    ],
+)
+def test_what_is_no_text_is_refused(luma, line, message):
+    """A value of another type, a tool's call or an image is one sentence, never its Python form."""
+    with pytest.raises(DataError) as caught:
+        read(luma, "d.jsonl", line)
+
+    (problem,) = caught.value.problems
+    assert f"d.jsonl:1: {message}" in problem
+
+
+def test_an_optional_key_may_be_null_or_empty(luma):
+    """Exporters write every key: an empty input, system or language is as if it were not there."""
+    table = "instruction,input,output,system,language\nHi,,Hello.,,\n"
+    line = dict.fromkeys(["input", "system", "language"]) | GOOD["alpaca"]
+    calls = {**HELLO, "tool_calls": None, "function_call": None}
+
+    found = [
+        read(luma, "d.csv", table),
+        read(luma, "d.jsonl", json.dumps(line)),
+        read(luma, "d.jsonl", turns_of(HI, calls)),
+    ]
+
+    assert [[row.messages for row in part] for part in found] == [[[HI, HELLO]]] * 3
+
+
+@pytest.mark.parametrize("said", ["{{ name }}", "{{name}}", "{{\tname  }}"])
+def test_a_placeholder_is_filled_in(luma, said):
+    """The name and the author stand wherever their braces do, however many blanks are in them."""
+    line = {"prompt": said, "completion": f"{said}/{{{{ author }}}}."}
+
+    (row,) = read(luma, "d.jsonl", json.dumps(line))
+
+    assert contents(row) == ["Luma", "Luma/Ana."]
+
+
+def test_a_row_is_no_program(luma):
+    """What a template engine would run is text."""
+    said = "{% for x in [1] %}{# no #}{% endfor %} }} { { name } }"
+
+    (row,) = read(luma, "d.jsonl", json.dumps({"prompt": "Hi", "completion": said}))
+
+    assert contents(row)[1] == said
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("{{ nmae }}", "'{{ nmae }}'"),
+        ("{{ name | upper }}", "'{{ name | upper }}'"),
+        ("{{ 1 + 1 }}", "'{{ 1 + 1 }}'"),
+        ("{{ name.__class__ }}", "'{{ name.__class__ }}'"),
+        ("{{ Name }}", "'{{ Name }}'"),
+        ("{{ name", "'{{ name'"),
+        ("{{ name }", "'{{ name }'"),
+        ("$x^{{2}}$", "'{{2}}'"),
+        ("{{" + " " * 100_000 + "x", "'{{   "),
+    ],
+)
+def test_another_placeholder_is_refused(luma, said, shown):
+    """Two braces that hold neither name are a sentence that says how to keep them as text."""
+    with pytest.raises(DataError) as caught:
+        read(luma, "d.jsonl", json.dumps({"prompt": "Hi", "completion": f"I am {said}"}))
+
+    assert f"d.jsonl:1: {shown}" in str(caught.value)
+    assert "data.placeholders = false" in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_braces_may_be_text(luma):
+    """With data.placeholders = false nothing between braces is read."""
+    said = "{{ name }}, \\frac{{a}}{b}, {{ item.title | upper }}, {{"
+    line = json.dumps({"prompt": "Hi", "completion": said})
+
+    (row,) = read(luma, "d.jsonl", line, "placeholders = false\n")
+
+    assert contents(row)[1] == said
+
+
+def test_a_placeholder_without_a_value_says_which():
+    """A persona without an author has nothing to fill in for one."""
+    sentence = "`{{ author }}` stands for identity.author, which persona.toml does not give"
+
+    assert rows.fill("{{ name }} is here", {"name": "Luma"}) == "Luma is here"
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        rows.fill("by {{ author }}", {"name": "Luma"})
+
+
+@pytest.mark.parametrize(
+    ("given", "texts", "language"),
+    [
+        ("", ["Hi", "Hello."], "en"),
+        ("", ["你是谁？", "{{ name }}"], "zh"),
+        ("", ["Say hello in Chinese.", "你好"], "zh"),
+        ("", ["元気ですか", "はい"], "en"),
+        ("", ["漢字", "한국어"], "en"),
+        ("zh", ["Hi", "Hello."], "zh"),
+        ("en", ["你是谁？", "我"], "en"),
+        ("fr", ["Salut", "你好"], "fr"),
+    ],
+)
+def test_the_language_of_a_row(given, texts, language):
+    """Its own key decides, then Chinese characters without kana and hangul; all else is English."""
+    messages = [{"role": "user", "content": text} for text in texts]
+
+    assert rows.choose_language(given, messages) == language
+
+
+def test_a_language_without_a_text_takes_the_first(luma):
+    """A row in a language that the identity has no text for takes the first one given."""
+    line = {"prompt": "Qui ?", "completion": "{{ author }}", "language": "fr"}
+
+    (row,) = read(luma, "d.jsonl", json.dumps(line))
+
+    assert contents(row)[1] == "Ana"

@@ -1,0 +1,210 @@
+"""A prompt is the same tokens in training, in the file, and in a real daemon."""
+
+import ast
+import importlib.util
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from builder import files
+from builder.bases import base
+from builder.errors import GateError
+from builder.gates import parity as gate
+from builder.gates.parity import Prompt, Shape
+from builder.gguf import export
+from builder.llama import Model
+from builder.ollama import client, verification
+from builder.ollama.modelfile import Served, decide
+from builder.stages import parity
+from tests.conftest import job_of, make_profile, make_tiny_base
+
+
+def qwen_template() -> str:
+    """Read Qwen3-Instruct-2507's chat template, tools and all, out of the installed Unsloth."""
+    source = (
+        Path(importlib.util.find_spec("unsloth").submodule_search_locations[0])
+        / "chat_templates.py"
+    )
+    for node in ast.parse(source.read_text()).body:
+        if (
+            isinstance(node, ast.Assign)
+            and getattr(node.targets[0], "id", "") == "qwen3_instruct_template"
+        ):
+            return ast.literal_eval(node.value)
+    pytest.fail("unsloth no longer holds qwen3_instruct_template")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Export a tiny base of random weights that carries Qwen3-Instruct-2507's template."""
+    folder = tmp_path_factory.mktemp("tiny") / "qwen3-tiny-instruct"
+    folder.mkdir()
+    make_tiny_base(folder)
+    (folder / "chat_template.jinja").write_text(qwen_template())
+    out = folder.parent / "model.gguf"
+    export.export(
+        folder,
+        None,
+        out,
+        tokenizer=folder,
+        chat_template=qwen_template(),
+        metadata={"general.name": "tiny"},
+    )
+    return folder, out
+
+
+@pytest.fixture
+def tiny_job(luma, tiny):
+    """Lay the tiny base out as a build."""
+    job = job_of(luma)
+    shutil.copytree(tiny[0], job.base)
+    chosen = base.Base(str(tiny[0]), "folder", "0", str(tiny[0]), "0", four_bit=False)
+    (job.base / "base.json").write_text(json.dumps(asdict(chosen)))
+    job.dataset.mkdir()
+    make_profile().write(job.dataset)
+    (job.dataset / "chat_template.jinja").write_text(qwen_template())
+    shutil.copyfile(tiny[1], job.gguf)
+    return job
+
+
+def test_a_template_with_tools_is_the_same_in_the_file(tiny_job):
+    """Every shape, those with tools too, gives the trained ids, or a difference that has a name."""
+    parity.run(tiny_job, tiny_job.parity)
+    rows = json.loads(tiny_job.parity.read_text())["shapes"]
+
+    assert {row["shape"] for row in rows} >= {
+        "two tools",
+        "a tool's answer",
+        "1,500 tokens",
+        "joiners and wide blanks",
+    }
+    assert all(row["same_ids"] or row["shape"] in {"two tools", "a tool's answer"} for row in rows)
+
+
+def test_a_template_with_tools_is_the_same_in_the_daemon(tiny_job, served):
+    """Served without a TEMPLATE, the file's own Jinja gives the trained prompts through every route, and tools are kept."""
+    del served
+    told = decide(tiny_job)
+    assert told.template is None
+    daemon = client.connect(allow_remote=False)
+    sha256 = files.sha256(tiny_job.gguf)
+    daemon.upload(tiny_job.gguf, sha256)
+    daemon.create({**verification.body(told, sha256), "model": "tiny"})
+    model = Model(tiny_job.gguf)
+
+    rows = [
+        row
+        for shape in gate.shapes(qwen_template())
+        for row in verification.compare_prompts(model, daemon, "tiny", told, shape)
+    ]
+    daemon.delete("tiny")
+
+    assert {row["shape"] for row in rows} >= {"two tools", "a tool's answer", "an empty system"}
+    assert all(
+        row["same_ids"]
+        for row in rows
+        if row["shape"] not in {"two tools", "a tool's answer", "a user twice"}
+    )
+
+
+def test_an_overridden_template_is_caught(tiny_job, served):
+    """A plain TEMPLATE on a file whose Jinja knows tools is ignored by Ollama; the difference shows."""
+    del served
+    told = Served(
+        "tiny",
+        decide(tiny_job).parameters,
+        "{{ range .Messages }}[{{ .Role }}] {{ .Content }}\n{{ end }}",
+        None,
+        None,
+    )
+    daemon = client.connect(allow_remote=False)
+    sha256 = files.sha256(tiny_job.gguf)
+    daemon.upload(tiny_job.gguf, sha256)
+    daemon.create({**verification.body(told, sha256), "parser": "passthrough", "model": "tiny"})
+    try:
+        with pytest.raises(GateError, match="parts from training at token 0"):
+            verification.compare_prompts(
+                Model(tiny_job.gguf), daemon, "tiny", told, gate.shapes(qwen_template())[0]
+            )
+    finally:
+        daemon.delete("tiny")
+
+
+def test_a_bos_that_training_had_not_is_told(tiny_job, tiny, monkeypatch):
+    """A file that says a BOS is to be added, where training had none, does not pass."""
+    import gguf
+
+    true = gguf.GGUFWriter.add_add_bos_token
+    monkeypatch.setattr(
+        gguf.GGUFWriter, "add_add_bos_token", lambda self, _value: true(self, value=True)
+    )
+    tiny_job.gguf.unlink()
+    export.export(
+        tiny[0],
+        None,
+        tiny_job.gguf,
+        tokenizer=tiny[0],
+        chat_template=qwen_template(),
+        metadata={"general.name": "tiny"},
+    )
+
+    with pytest.raises(GateError, match="says that a BOS is added"):
+        parity.run(tiny_job, tiny_job.parity)
+
+
+def test_another_end_in_the_file_is_told(tiny_job, tiny, tmp_path):
+    """A file that names another end than was trained does not pass."""
+    folder = tmp_path / "tokenizer"
+    shutil.copytree(tiny[0], folder)
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token": "<|endoftext|>"}))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "eos_token_id": 0}))
+    tiny_job.gguf.unlink()
+    export.export(
+        tiny[0],
+        None,
+        tiny_job.gguf,
+        tokenizer=folder,
+        chat_template=qwen_template(),
+        metadata={"general.name": "tiny"},
+    )
+
+    with pytest.raises(GateError, match="ends with"):
+        parity.run(tiny_job, tiny_job.parity)
+
+
+def test_a_difference_shows_both_sides():
+    """The message names the shape, the first token that differs, and five on either side."""
+    ids = list(range(20))
+    with pytest.raises(GateError) as caught:
+        gate.compare(
+            Shape("five turns", [{"role": "user", "content": "x"}]),
+            Prompt("trained", "a", ids),
+            Prompt("Ollama", "b", [*ids[:10], 99, *ids[10:]]),
+            str,
+        )
+
+    first, ours, theirs = caught.value.problems
+    assert "'five turns': Ollama parts from training at token 10" in first
+    assert "»'[10]':10" in ours
+    assert "»'[99]':99" in theirs
+    assert "'[5]':5" in ours
+
+
+def test_known_differences_have_names():
+    """Another order of a schema's keys, and merged neighbours, are compared as what they mean."""
+    tools = Shape("t", [{"role": "user", "content": "x"}], [{"a": 1}])
+    ours, theirs = (
+        Prompt("a", '<tools>\n{"a": 1, "b": 2}\n</tools>', [1]),
+        Prompt("b", '<tools>\n{"b": 2, "a": 1}\n</tools>', [2]),
+    )
+    twice = [{"role": "user", "content": "one"}, {"role": "user", "content": "two"}]
+
+    assert "another order" in gate.compare(tools, ours, theirs, str)["known_difference"]
+    with pytest.raises(GateError):
+        gate.compare(tools, ours, Prompt("b", '<tools>\n{"b": 3, "a": 1}\n</tools>', [2]), str)
+    assert gate.merge_neighbours(twice) == [{"role": "user", "content": "one\n\ntwo"}]

@@ -1,0 +1,276 @@
+"""What Ollama is told."""
+
+import json
+import re
+
+import pytest
+
+from builder import persona
+from builder.console import Console
+from builder.engine import pipeline
+from builder.errors import ManifestError, ToolError
+from builder.ollama import modelfile
+from builder.ollama.modelfile import Served
+from tests.conftest import ROOT, job_of, run_persona
+
+TEMPLATE = ROOT / "Modelfile.j2"
+PARAMETERS = {"temperature": 0.7, "stop": ["<|im_end|>", "a b"], "num_ctx": 4096}
+
+
+def served(**changes):
+    return Served(
+        **{
+            "model": "x:latest",
+            "parameters": PARAMETERS,
+            "template": "{{ .Prompt }}",
+            "system": None,
+            "license": None,
+            **changes,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        "You are Luma.",
+        "two\nlines",
+        ' "quoted" ',
+        'x = """y""" z',
+        "# no comment\nFROM elsewhere",
+        'ends with "',
+        "  blanks \n\n",
+    ],
+)
+def test_what_is_rendered_reads_back(system):
+    """A system text of any ordinary kind stands in the Modelfile exactly."""
+    text = modelfile.render(TEMPLATE, served(system=system), "Luma", "base")
+
+    assert ("SYSTEM", system) in modelfile.parse(text)
+    assert [pair for pair in modelfile.parse(text) if pair[0] == "FROM"] == [
+        ("FROM", "./model.gguf")
+    ]
+
+
+def test_an_injection_is_refused(luma):
+    """A system text that would end its quotes is refused with its line."""
+    (luma / "persona.toml").write_text(
+        '[identity]\nname = "L"\nauthor = "A"\n[ollama]\nsystem = \'\'\'a\nx = """\nADAPTER /x\'\'\'\n'
+    )
+
+    with pytest.raises(ManifestError, match="line 2 ends with"):
+        modelfile.check(job_of(luma).persona, TEMPLATE)
+
+
+def test_lost_characters_are_named():
+    """Characters a Modelfile cannot carry are named in a comment, and are no error."""
+    text = modelfile.render(TEMPLATE, served(system="a\u3000b\u200d"), "Luma", "base")
+
+    assert "U+200D, U+3000" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("temprature = 1", "did you mean 'temperature'"),
+        ('stop = "x"', "expected a list"),
+        ('top_k = "3"', "expected a whole number"),
+        ("num_ctx = -1", "expected 256 to"),
+        ("repeat_penalty = 0", r"is 0, expected 0\.01 to 100"),
+        ("top_p = 1.5", "expected 0 to 1"),
+        ("typical_p = 1.0", "Ollama 0.34.1 refuses"),
+        ("mirostat = 1", "unknown to Ollama"),
+        ("temperature = inf", "is inf, expected a number"),
+        ("top_p = nan", "is nan, expected a number"),
+        ("min_p = true", "is True, expected a number"),
+        ("use_mmap = 1", "is 1, expected true or false"),
+        ("seed = 2026-01-01", "is 2026-01-01, expected a whole number"),
+        ("stop = [2026-01-01]", "expected a list of texts"),
+        ("num_ctx = [4096]", "expected a whole number"),
+        ("temperature.x = 1", "expected a number"),
+        (r'stop = ["a \"\"\"\nb"]', 'stop: line 1 ends with """'),
+    ],
+)
+def test_parameters_are_checked_here(luma, line, message):
+    """Ollama stores parameters unchecked, so they are checked before."""
+    (luma / "persona.toml").write_text(
+        f'[identity]\nname = "L"\nauthor = "A"\n[ollama.parameters]\n{line}\n'
+    )
+
+    with pytest.raises(ManifestError, match=message):
+        modelfile.check(job_of(luma).persona, TEMPLATE)
+
+
+def write_ollama(folder, table):
+    """Give a persona's manifest an `[ollama]` table, and read it."""
+    identity = '[identity]\nname = "L"\nauthor = "A"\n'
+    (folder / "persona.toml").write_text(f"{identity}[ollama]\n{table}\n")
+    return persona.read(folder)
+
+
+SPECIAL_TOKENS = [
+    *("<|im_start|>", "<|eot_id|>", "<|start_header_id|>", "<|end|>", "<|turn>", "<turn|>"),
+    *("<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<s>", "</s>", "[INST]", "[/INST]"),
+    *("<｜User｜>", "<｜end▁of▁sentence｜>"),
+]
+
+
+@pytest.mark.parametrize("token", SPECIAL_TOKENS)
+def test_what_any_family_takes_for_a_special_token_is_refused(luma, token):
+    """A system text that holds one is refused by its line, whatever base there will be."""
+    read = write_ollama(luma, f'system = """Be brief.\nSay {token} now."""')
+
+    with pytest.raises(ManifestError, match=r"ollama\.system: line 2 holds the special") as told:
+        modelfile.check(read, TEMPLATE)
+    assert f"token {token!r}, expected plain text" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<think>", "a < b | c > d", "<b>bold</b>", "[INSTALL]", "x <| y", "<sup>2</sup>", "<你好>"],
+)
+def test_what_is_no_special_token_is_text(luma, text):
+    """Tags and signs of other kinds may stand in a system text."""
+    modelfile.check(write_ollama(luma, f"system = '{text}'"), TEMPLATE)
+
+
+def test_the_eos_of_the_base_is_known_once_there_is_one(luma):
+    """What only the base takes for a special token is refused when its Modelfile is rendered."""
+    modelfile.check(write_ollama(luma, "system = 'Say <halt> now.'"), TEMPLATE)
+    job = job_of(luma)
+    for folder in (job.base, job.dataset):
+        folder.mkdir(parents=True)
+    facts = {"source": "x", "kind": "folder", "revision": "0", "train_source": "x"}
+    facts |= {"train_revision": "0", "four_bit": False}
+    (job.base / "base.json").write_text(json.dumps(facts))
+    (job.base / "tokenizer_config.json").write_text('{"eos_token": "<halt>"}')
+    (job.dataset / "chat_template.jinja").write_text("{{ messages }}")
+
+    with pytest.raises(ManifestError, match="line 1 holds the special token '<halt>'"):
+        modelfile.decide(job)
+
+
+def test_every_mistake_is_told_at_once(luma, tmp_path):
+    """Parameters, system text, licence and template: one error tells all, each with its place."""
+    read = write_ollama(
+        luma,
+        r'system = "<s>\nx \"\"\"\rADAPTER /y"' + "\n"
+        r'license = "a \"\"\"\nb"' + "\n"
+        "[ollama.parameters]\ntop_k = 1.5\nbeer = 1",
+    )
+    broken = tmp_path / "broken.j2"
+    broken.write_text("FROM ./model.gguf\n{{ systm }}\n")
+
+    with pytest.raises(ManifestError) as told:
+        modelfile.check(read, broken)
+
+    *problems, of_template = told.value.problems
+    assert [problem.removeprefix(f"{luma}/persona.toml: ollama.")[:30] for problem in problems] == [
+        "parameters.top_k: is 1.5, expe",
+        "parameters.beer: unknown to Ol",
+        'system: line 2 ends with """, ',
+        "system: line 1 holds the speci",
+        'license: line 1 ends with """,',
+    ]
+    assert of_template == f"{broken}:2: 'systm' is undefined, expected a Jinja template"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("{% endif -%}\nREQUIRES", "REQUIRES", "Unexpected end of template"),
+        ("{{ system", "{{ systm", ":10: 'systm' is undefined"),
+        ("{{ license", "{{ 1 + license", ":16: TypeError: "),
+        ("REQUIRES", "REQUIRE", "'REQUIRE' is no instruction"),
+        ("TEMPLATE {{ go_template | quoted }}", "", "renders no TEMPLATE"),
+        ("LICENSE {{ license | quoted }}", "", "renders no LICENSE"),
+        ("SYSTEM {{ system | quoted }}", "SYSTEM I am somebody else", "renders no SYSTEM"),
+        ("{% if license is not none -%}", "{% if true -%}", "renders an unwanted LICENSE"),
+    ],
+)
+def test_a_broken_template_is_found_before_there_is_a_base(luma, old, new, message):
+    """Each branch of Modelfile.j2 is tried with sample values, whatever this persona needs."""
+    path = luma.parent.parent / "Modelfile.j2"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+    with pytest.raises(ToolError, match=re.escape(message)) as told:
+        modelfile.check(write_ollama(luma, "system = 'x'\nlicense = 'MIT'"), path)
+    assert str(told.value).startswith(f"{path}:")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such file"), (b"\xff\xfea", ":1: is UTF-16"), (b"\xc3(", ":1: byte 0xc3 is not")],
+)
+def test_a_template_that_cannot_be_read_is_one_sentence(luma, content, message):
+    """Without Modelfile.j2, or in another encoding, the sentence names it."""
+    path = luma.parent.parent / "Modelfile.j2"
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+
+    with pytest.raises(ToolError, match=message):
+        modelfile.check(persona.read(luma), path)
+
+
+def test_values_that_only_this_template_cannot_carry_are_found(luma):
+    """The persona's own values are rendered too, and must read back."""
+    path = luma.parent.parent / "Modelfile.j2"
+    path.write_text(path.read_text().replace("value | parameter", "value"))
+    modelfile.check(write_ollama(luma, ""), path)
+
+    with pytest.raises(ToolError, match="renders no PARAMETER"):
+        modelfile.check(write_ollama(luma, 'parameters.stop = [" two "]'), path)
+
+
+@pytest.mark.parametrize("act", ["build", "plan"])
+def test_it_is_checked_before_the_first_stage(luma, monkeypatch, act):
+    """Neither a build nor a plan begins with a manifest that cannot be served."""
+    write_ollama(luma, "parameters.beer = 1")
+    monkeypatch.setattr(pipeline.STAGES[0], "settings", lambda _job: pytest.fail("was asked"))
+    job = job_of(luma)
+
+    with pytest.raises(ManifestError, match="beer: unknown to Ollama"):
+        pipeline.plan(job) if act == "plan" else pipeline.build(job, Console())
+    assert not job.build.exists()
+
+
+def test_a_mistake_is_one_line_on_the_screen(luma):
+    """Typed, it ends with 1 and one line a mistake, and no stage has run."""
+    write_ollama(luma, "system = '[INST]'\nparameters.seed = 1.5")
+    done = run_persona("build", "luma", cwd=luma.parent.parent)
+
+    assert done.returncode == 1
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error", "error"]
+
+
+def test_a_template_that_says_something_else_is_refused(tmp_path):
+    """An edited Modelfile.j2 that drops or adds an instruction does not pass."""
+    broken = tmp_path / "Modelfile.j2"
+    broken.write_text(TEMPLATE.read_text() + "ADAPTER ./x\n")
+
+    with pytest.raises(ToolError, match="an unwanted ADAPTER"):
+        modelfile.render(broken, served(), "Luma", "base")
+
+
+@pytest.mark.parametrize(
+    ("jinja", "go", "chosen"),
+    [
+        ("{{ messages }}", "{{ .Prompt }}", ("{{ .Prompt }}", "as a TEMPLATE")),
+        (
+            "{% if tools %}{{ messages }}",
+            "{{ .Prompt }}",
+            (None, "knows tools and wins since Ollama 0.30.0"),
+        ),
+        ("{% if tools %}<think>{{ messages }}", None, (None, "knows tools and thinking")),
+        ("{{ messages }}", None, (None, "none is known")),
+    ],
+)
+def test_the_form_that_is_served_is_chosen_and_explained(jinja, go, chosen):
+    """A TEMPLATE that Ollama would pass over is not written, and the build says why."""
+    template, why = modelfile._choose_template(jinja, go)
+
+    assert template == chosen[0]
+    assert chosen[1] in why

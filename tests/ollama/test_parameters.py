@@ -1,0 +1,41 @@
+"""What is served beside the template and the text."""
+
+import pytest
+
+from builder.bases import base, families
+from builder.ollama.parameters import find_parameters
+from tests.conftest import make_profile
+
+FAMILY = families.family_of(base.EMBEDDED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "longest", "given", "expected"),
+    [
+        ("identity", 12, {}, 1024),
+        ("voice", 12, {}, 256),
+        ("voice", 100, {}, 400),
+        ("format", 3000, {"num_ctx": 16384}, 8192),
+        ("format", 3000, {}, 3000),
+        ("identity", 12, {"num_predict": 50}, 50),
+    ],
+)
+def test_an_answer_ends_some_time(kind, longest, given, expected):
+    """num_predict follows the longest reply and the kind, fits the context, is never under a trained reply, and can be set."""
+    found = find_parameters(
+        FAMILY, make_profile(kind_name=kind, longest_reply_tokens=longest), given
+    )
+
+    assert found["num_predict"] == expected
+
+
+def test_every_parameter_is_set():
+    """No default of Ollama's own decides: the family's and the manifest's win over the common ones."""
+    found = find_parameters(FAMILY, make_profile(), {"top_k": 7})
+
+    assert set(families.COMMON_PARAMETERS) < set(found)
+    assert (found["temperature"], found["top_k"], found["repeat_penalty"]) == (
+        FAMILY.parameters["temperature"],
+        7,
+        1.0,
+    )

@@ -1,0 +1,1 @@
+"""Tests of the personas that come with the project."""

@@ -1,0 +1,163 @@
+"""What a machine trains on, made up for those that are not here."""
+
+import os
+import re
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from builder import machine
+from builder.bases import base
+from builder.errors import ToolError
+from builder.stages import base as stage
+from builder.training import loading
+from tests.conftest import job_of
+
+
+@pytest.mark.parametrize(
+    ("flags", "has_bf16"),
+    [("fpu avx2 avx512_bf16", True), ("fpu amx_bf16", True), ("fpu avx2 avx512f", False)],
+)
+def test_a_processor_says_whether_it_computes_bfloat16(tmp_path, monkeypatch, flags, has_bf16):
+    """The flag decides, and a machine that does not tell trains in 32 bit."""
+    monkeypatch.setattr(machine, "PROCESSOR", tmp_path / "cpuinfo")
+    assert machine._processor_has_bf16() is False
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
+
+    assert machine._processor_has_bf16() is has_bf16
+
+
+def fake_driver(*gpus, cuda=13020):
+    """Answer for NVIDIA's library, by pynvml's names, as a machine of those GPUs would: the last is called GPU-b too."""
+    named = {
+        **{str(number): gpu for number, gpu in enumerate(gpus)},
+        **({"GPU-b": gpus[-1]} if gpus else {}),
+    }
+    error = type("NVMLError", (Exception,), {})
+
+    def find(name):
+        if name not in named:
+            raise error(name)
+        return named[name]
+
+    return SimpleNamespace(
+        NVMLError=error,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByIndex=lambda number: find(str(number)),
+        nvmlDeviceGetHandleByUUID=find,
+        nvmlDeviceGetName=lambda gpu: gpu[0],
+        nvmlDeviceGetCudaComputeCapability=lambda gpu: gpu[1],
+        nvmlSystemGetCudaDriverVersion_v2=lambda: cuda,
+    )
+
+
+P100, V100 = ("Tesla P100", (6, 0)), ("Tesla V100", (7, 0))
+T4, H100 = ("Tesla T4", (7, 5)), ("NVIDIA H100", (9, 0))
+
+
+@pytest.fixture
+def driver(monkeypatch):
+    """Let the machine have the GPUs of a driver, in an environment of the test's own."""
+    monkeypatch.setattr("os.environ", dict(os.environ))
+
+    def install(*gpus, visible=None, **facts):
+        monkeypatch.setitem(sys.modules, "pynvml", fake_driver(*gpus, **facts))
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if visible is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        machine.find_accelerator.cache_clear()
+        return machine.find_accelerator()
+
+    yield install
+    machine.find_accelerator.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "visible", "name", "has_bf16"),
+    [
+        ((T4, T4), None, "Tesla T4", False),
+        ((H100,), None, "NVIDIA H100", True),
+        ((T4, H100), "1,0", "NVIDIA H100", True),
+        ((T4, H100), "GPU-b", "NVIDIA H100", True),
+    ],
+)
+def test_the_first_gpu_that_is_visible_is_used(driver, gpus, visible, name, has_bf16):
+    """By number or by name, and bfloat16 by its capability alone."""
+    assert driver(*gpus, visible=visible) == machine.Accelerator("gpu", name, has_bf16)
+
+
+@pytest.mark.parametrize(("gpu", "cuda"), [(V100, 12080), (T4, 12000), (T4, 12040), (H100, 13000)])
+def test_a_driver_of_the_same_or_a_later_major_version_will_do(driver, gpu, cuda):
+    """What is built for CUDA 12.8 runs on any driver for CUDA 12, and on every later one."""
+    assert driver(gpu, cuda=cuda) == machine.Accelerator("gpu", gpu[0], has_bf16=gpu is H100)
+
+
+@pytest.mark.parametrize(("gpus", "visible"), [((), None), ((T4,), ""), ((T4,), "-1")])
+def test_without_a_gpu_the_processor_is_used(driver, gpus, visible):
+    """None is there, or the person hides them all: nothing is refused."""
+    found = driver(*gpus, visible=visible)
+
+    assert (found.kind, found.refused) == ("cpu", "")
+
+
+@pytest.mark.parametrize(
+    ("gpu", "cuda", "reason"),
+    [
+        (P100, 13020, "Tesla P100: has compute capability 6.0, expected 7.0 or newer"),
+        (T4, 11080, "Tesla T4: has a driver for CUDA 11.8, expected 12.0 or newer"),
+    ],
+)
+def test_a_gpu_that_torch_cannot_use_is_refused_with_the_reason(driver, luma, gpu, cuda, reason):
+    """A build that would choose by it stops with a way out, and that way is open: by `--base cpu` the processor trains."""
+    found = driver(gpu, cuda=cuda)
+
+    for options in ({}, {"base": "gpu"}):
+        with pytest.raises(ToolError, match=re.escape(reason)) as caught:
+            stage.choose(job_of(luma, **options))
+        assert "--base cpu" in caught.value.hint
+    assert found.kind == "cpu"
+    job = job_of(luma, base="cpu")
+    assert stage.choose(job) == base.EMBEDDED
+    assert stage._resolve(job, base.EMBEDDED).four_bit is False
+
+
+def test_what_is_refused_is_what_torch_was_not_built_for():
+    """The limits are the installed torch's: its oldest kernels, and its CUDA's major version."""
+    torch = pytest.importorskip("torch")
+    if not torch.version.cuda:
+        pytest.skip("this torch is built without CUDA")
+
+    # The list of flags is there without a GPU, where torch.cuda.get_arch_list() is empty.
+    flags = torch._C._cuda_getArchFlags().split()
+    oldest = min(int(flag.removeprefix("sm_")) for flag in flags if flag.startswith("sm_"))
+    assert divmod(oldest, 10) == machine.LOWEST_CAPABILITY
+    assert (int(torch.version.cuda.split(".")[0]), 0) == machine.LOWEST_CUDA
+
+
+@pytest.mark.parametrize(
+    ("gpus", "visible", "left"),
+    [((T4, T4), "0,1", "0"), ((T4, T4), "1,0", "1"), ((P100,), "0", ""), ((), "0", "")],
+)
+def test_unsloth_sees_one_gpu_or_none(driver, tmp_path, gpus, visible, left):
+    """Not the second of two, and none that torch cannot use."""
+    driver(*gpus, visible=visible)
+
+    loading.prepare_unsloth(tmp_path)
+
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == left
+
+
+def test_what_was_compiled_is_kept_for_one_kind_of_processor(tmp_path, monkeypatch):
+    """Two processors that share a home never run each other's code."""
+    monkeypatch.setattr(machine, "PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.setattr("os.environ", {"XDG_CACHE_HOME": str(tmp_path)})
+    kept = set()
+    for flags in ("fpu avx2", "fpu avx2 avx512f"):
+        (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+        os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
+        loading.prepare_unsloth(tmp_path)
+        kept.add(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+
+    assert len(kept) == 2
+    assert all(folder.startswith(str(tmp_path / "persona" / "compiled")) for folder in kept)

@@ -1,0 +1,225 @@
+"""The training step: packed, padded or alone, compiled or not, a row teaches the same; an adapter's halves have their own rates."""
+
+import logging
+
+import pytest
+import torch
+from datasets import Dataset
+from peft import LoraConfig, get_peft_model
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from trl import SFTConfig
+
+from builder.data.template import IGNORED
+from builder.machine import Accelerator
+from builder.stages.train import COMPILE_FROM_STEPS, choose_attention, is_worth_compiling
+from builder.training.batches import pack, pad
+from builder.training.compiling import compile_layers
+from builder.training.loss import TEXTS_AT_ONCE, log_probs, next_token_loss
+from builder.training.trainer import PersonaTrainer
+
+
+def make_row(first, length):
+    """A row whose first two tokens are its prompt."""
+    ids = list(range(first, first + length))
+    return {"input_ids": ids, "labels": [IGNORED, IGNORED, *ids[2:]]}
+
+
+ROWS = [make_row(3, 7), make_row(40, 4), make_row(11, 9)]
+
+
+def make_model(attention="sdpa"):
+    """A tiny Llama with an adapter that is not zero."""
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        attn_implementation=attention,
+    )
+    model = get_peft_model(
+        LlamaForCausalLM(config),
+        LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False),
+    )
+    return model.train()
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("collate", [pack, pad])
+def test_rows_in_one_batch_teach_what_each_teaches_alone(attention, collate):
+    """Neither a neighbour in the pack nor padding changes a row's loss, whichever way attention is computed."""
+    model = make_model(attention)
+    learnt = [sum(label != IGNORED for label in row["labels"]) for row in ROWS]
+    alone = sum(
+        next_token_loss(make_model(), pad([row])) * count
+        for row, count in zip(ROWS, learnt, strict=True)
+    ) / sum(learnt)
+
+    together = next_token_loss(model, collate(ROWS))
+
+    assert together.item() == pytest.approx(alone.item(), abs=1e-5)
+
+
+def test_a_packed_row_does_not_see_its_neighbour():
+    """Another neighbour leaves a row's hidden states as they were."""
+    model = make_model().get_base_model().model
+
+    def hidden(neighbour):
+        batch = pack([neighbour, ROWS[0]])
+        batch.pop("labels")
+        return model(**batch)[0][0, -len(ROWS[0]["input_ids"]) :]
+
+    assert torch.allclose(hidden(make_row(20, 5)), hidden(make_row(50, 5)), atol=1e-6)
+
+
+def test_texts_side_by_side_are_followed_as_each_alone():
+    """Neither padding nor another text changes what a model finds likely, nor how many at once go through it."""
+    model = make_model().eval()
+    texts = [list(range(3, 3 + length)) for length in (7, 4, 9, *[5] * TEXTS_AT_ONCE)]
+
+    together = list(log_probs(model, texts))
+
+    assert [found.shape for found in together] == [(len(text), 64) for text in texts]
+    for text, found in zip(texts, together, strict=True):
+        assert found == pytest.approx(next(log_probs(model, [text])), abs=1e-5)
+
+
+def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path):
+    """B learns at the ratio's multiple of A's rate, and both decay."""
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel({"</s>": 0})), eos_token="</s>", pad_token="</s>"
+    )
+    arguments = SFTConfig(
+        str(tmp_path),
+        learning_rate=1e-3,
+        weight_decay=0.01,
+        use_cpu=True,
+        bf16=False,
+        report_to="none",
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    trainer = PersonaTrainer(
+        make_model(),
+        arguments,
+        pack,
+        Dataset.from_list(ROWS),
+        processing_class=tokenizer,
+        learning_rate_ratio=8.0,
+    )
+
+    groups = [group for group in trainer.create_optimizer().param_groups if group["params"]]
+
+    assert [group["lr"] for group in groups] == pytest.approx([1e-3, 8e-3])
+    assert [group["weight_decay"] for group in groups] == [0.01, 0.01]
+    names = {id(weight): name for name, weight in trainer.model.named_parameters()}
+    assert ["lora_A" in names[id(group["params"][0])] for group in groups] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "kind", "has_bf16", "attention"),
+    [
+        (440, "cpu", True, "eager"),
+        (4096, "cpu", True, None),
+        (440, "cpu", False, None),
+        (440, "gpu", True, None),
+    ],
+)
+def test_plain_attention_is_for_short_rows_in_bfloat16_on_a_cpu(tokens, kind, has_bf16, attention):
+    """Its memory grows with the square of the length, and elsewhere the fused one is quicker."""
+    assert choose_attention(tokens, Accelerator(kind, "any", has_bf16)) == attention
+
+
+@pytest.mark.parametrize(
+    ("change", "rows", "kind", "is_worth_it"),
+    [
+        ({}, COMPILE_FROM_STEPS * 4, "cpu", True),
+        ({}, COMPILE_FROM_STEPS * 4 - 4, "cpu", False),
+        ({"gradient_accumulation": 2}, COMPILE_FROM_STEPS * 4, "cpu", False),
+        ({"max_steps": COMPILE_FROM_STEPS}, 4, "cpu", True),
+        ({"max_steps": COMPILE_FROM_STEPS - 1}, COMPILE_FROM_STEPS * 4, "cpu", False),
+        ({}, COMPILE_FROM_STEPS * 4, "gpu", False),
+    ],
+)
+def test_layers_are_compiled_where_training_is_long_enough(change, rows, kind, is_worth_it):
+    """Steps decide, those of `max_steps` before those of the rows, and on a CPU alone."""
+    numbers = {
+        "max_steps": None,
+        "epochs": 2.0,
+        "batch_size": 8,
+        "gradient_accumulation": 1,
+        **change,
+    }
+
+    assert is_worth_compiling(numbers, rows, Accelerator(kind, "any", has_bf16=True)) is is_worth_it
+
+
+@pytest.fixture
+def compiler(tmp_path, monkeypatch):
+    """Let torch compile into an empty cache, with nothing of another test in memory; give the cache."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    torch.compiler.reset()
+    with torch._dynamo.config.patch(suppress_errors=False):
+        yield tmp_path
+
+
+@pytest.fixture
+def no_compiler(compiler):
+    """Let torch find no C++ compiler."""
+    with torch._inductor.config.patch({"cpp.cxx": (None, str(compiler / "no-such-compiler"))}):
+        yield
+
+
+def test_compiled_layers_teach_the_same(compiler):
+    """Batches of any length give the losses and gradients of layers as they are, by one compilation for all of them."""
+    plain, compiled = make_model(), make_model()
+    compile_layers(compiled)
+    layers = compiled.get_base_model().model.layers
+
+    assert all(layer._compiled_call_impl for layer in layers)
+    for rows in (ROWS, ROWS[:2], ROWS[1:]):
+        losses = [next_token_loss(model, pack(rows)) for model in (plain, compiled)]
+        for loss in losses:
+            loss.backward()
+        assert losses[1].item() == pytest.approx(losses[0].item(), abs=1e-5)
+    gradients = [
+        [weight.grad for weight in model.parameters() if weight.grad is not None]
+        for model in (plain, compiled)
+    ]
+    assert len(gradients[0]) == len(gradients[1]) > 0
+    assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(*gradients, strict=True))
+    assert list(compiler.rglob("*.so"))
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_a_layer_that_cannot_be_compiled_runs_as_it_is(monkeypatch):
+    """What a small function did not show, a layer's failure to compile, does not end training."""
+    compile_any = torch.compile
+    monkeypatch.setattr(
+        torch,
+        "compile",
+        lambda function, **options: compile_any(function, **options) if options else function,
+    )
+    model = make_model()
+    compile_layers(model)
+
+    assert model.get_base_model().model.layers[0]._compiled_call_impl
+    assert next_token_loss(model, pack(ROWS)).item() == pytest.approx(
+        next_token_loss(make_model(), pack(ROWS)).item(), abs=1e-6
+    )
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_without_a_compiler_layers_stay_as_they_are(caplog):
+    """Training goes on uncompiled, and says what it lacks."""
+    model = make_model()
+    with caplog.at_level(logging.WARNING, "builder"):
+        compile_layers(model)
+
+    assert "cannot be compiled" in caplog.text
+    assert "python3-dev" in caplog.text
+    assert not any(layer._compiled_call_impl for layer in model.get_base_model().model.layers)
+    next_token_loss(model, pack(ROWS)).backward()
