@@ -4,10 +4,14 @@ PersonaError
 ├── ManifestError   persona.toml says something that cannot be built: edit it
 ├── DataError       a data file holds rows that cannot be trained on: edit them
 ├── ToolError       something outside is missing, full, too old or in the way
+│   └── NotBuiltError   an earlier stage has not run yet
 └── GateError       the model was built but did not pass: read its answers
 """
 
 from __future__ import annotations
+
+import errno
+from pathlib import Path
 
 
 class PersonaError(Exception):
@@ -37,6 +41,19 @@ class ToolError(PersonaError):
     """The machine, the daemon or a library did not give what the build needs."""
 
 
+class NotBuiltError(ToolError):
+    """An output of an earlier stage is not there yet.
+
+    Args:
+        path: The output, or a file in it.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: is not there, expected a build", hint="build the persona first")
+        self.path = path
+
+
 class GateError(PersonaError):
     """The finished model answered a question wrongly."""
 
@@ -45,3 +62,18 @@ def rebuild(kind: str, problems: list[str], hint: str | None) -> PersonaError:
     """Make again an error that travelled from a child process as plain values."""
     classes = {cls.__name__: cls for cls in (ManifestError, DataError, ToolError, GateError)}
     return classes.get(kind, PersonaError)(*problems, hint=hint)
+
+
+def describe_refusal(error: OSError, path: Path) -> ToolError:
+    """Make a sentence of what the operating system refused.
+
+    Args:
+        error: What was raised.
+        path: What was being written, where the error names nothing.
+
+    """
+    where, why = error.filename or path, error.strerror or str(error)
+    if error.errno == errno.ENOSPC:
+        folder = Path(str(where)).parent
+        return ToolError(f"{where}: {why}, expected room in {folder}", hint="free some disk")
+    return ToolError(f"{where}: {why}, expected to read and write it")

@@ -1,16 +1,21 @@
-"""Files read as UTF-8 and written so that they are never half there, and the folder of what is kept between builds."""
+"""Files read as UTF-8 and written whole or not at all, and the user's cache folder."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-# The embedded base's own answers, so that the first build on a laptop need not ask for them; CONTRIBUTING says how they are renewed.
-PREPARED = Path(__file__).parent / "prepared"
+# The embedded base's own answers, so that the first build on a laptop need not ask for them;
+# CONTRIBUTING says how they are renewed.
+BUNDLED = Path(__file__).parent / "bundled"
+TEMPORARY = ".tmp"
 
 
 def cache_folder() -> Path:
@@ -37,39 +42,71 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def read_kept(folder: str, name: str) -> Any:
-    """Read what was kept in the cache folder, or came prepared with this project; None where neither has it whole."""
-    kept = read_json(cache_folder() / folder / name)
-    return read_json(PREPARED / folder / name) if kept is None else kept
+def read_cached(folder: str, name: str) -> Any:
+    """Read JSON from the user's cache, or else what is bundled; None where neither has it."""
+    cached = read_json(cache_folder() / folder / name)
+    return read_json(BUNDLED / folder / name) if cached is None else cached
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; None where there is none, or it was cut short."""
+    """Read JSON; None where there is none, or where it is damaged."""
     try:
         return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON under a temporary name, and rename it into place."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write, and move it into place once it is on disk.
+
+    Raises:
+        OSError: Naming the path, whichever call failed.
+
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        json.dump(value, file, indent=1, ensure_ascii=False, sort_keys=True)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have a file or a folder's entries written to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, never half of it."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", "utf-8")
 
 
 def move(source: Path, target: Path) -> None:
-    """Put a finished file in its place, also on another file system, never half there."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.move(source, temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.rename(target)
+    """Put a finished file in its place, also on another file system, never half of it."""
+    with replacing(target) as temporary:
+        shutil.move(source, temporary)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:

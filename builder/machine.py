@@ -19,7 +19,7 @@ BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
 @dataclass(frozen=True)
-class Accelerator:
+class Machine:
     """What the machine trains on."""
 
     kind: Literal["gpu", "cpu"]
@@ -37,11 +37,11 @@ def find_device() -> str:
 
 
 @functools.cache
-def find_accelerator() -> Accelerator:
+def find_machine() -> Machine:
     """Find the GPU through the driver, without torch; where there is none that torch can use, the processor."""
     import pynvml  # noqa: PLC0415 — loads the driver's library
 
-    processor = Accelerator("cpu", "no GPU here", _processor_has_bf16())
+    processor = Machine("cpu", "no GPU here", _processor_has_bf16())
     index = find_device()
     if not index:
         return processor
@@ -67,7 +67,7 @@ def find_accelerator() -> Accelerator:
                 name=name,
                 refused=f"{name}: {what} {found[0]}.{found[1]}, expected {lowest[0]}.{lowest[1]} or newer, which torch needs",
             )
-    return Accelerator("gpu", name, capability >= BF16_CAPABILITY)
+    return Machine("gpu", name, capability >= BF16_CAPABILITY)
 
 
 def read_processor_flags() -> str:

@@ -114,6 +114,11 @@ class Identity(Table):
         author = {} if self.author is None else {"author": pick(self.author)}
         return {"name": pick(self.name), **author}
 
+    @property
+    def own_words(self) -> list[str]:
+        """Every wording of the name and the author."""
+        return list(dict.fromkeys([*self.texts("name"), *self.texts("author")]))
+
     def texts(self, field: Literal["name", "author"]) -> list[str]:
         """List every wording of the name, or of the author where one is given."""
         value = self.name if field == "name" else self.author
@@ -276,7 +281,7 @@ class Manifest(Table):
     @property
     def own_words(self) -> list[str]:
         """Every wording of the name and the author."""
-        return list(dict.fromkeys([*self.texts("name"), *self.texts("author")]))
+        return self.identity.own_words if self.identity else []
 
     def placeholders(self, language: str) -> dict[str, str]:
         """Give the values of `{{ name }}` and `{{ author }}`, where they are given, in a language or else the first."""

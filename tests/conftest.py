@@ -19,7 +19,8 @@ from builder import persona
 from builder.data import rows
 from builder.data.dataset import Profile
 from builder.data.schedule import Schedule
-from builder.engine.stage import Job, Options
+from builder.engine.stage import Work
+from builder.project import Build, Options, Project
 from builder.manifest import Manifest
 from builder.ollama import client
 
@@ -125,15 +126,21 @@ def said_by(name: str, role: str) -> list[str]:
     return [message["content"] for message in messages if message["role"] == role]
 
 
-def job_of(folder: Path, **options) -> Job:
-    """Make the job of a persona in a project."""
-    root = folder.parent.parent
-    return Job(
-        persona.read(folder),
-        root / "build" / folder.name,
-        root / "Modelfile.j2",
-        Options(**options),
-    )
+def build_of(folder: Path, **options) -> Build:
+    """Make the build of a persona in a project."""
+    return Project(folder.parent.parent).build(folder.name, Options(**options))
+
+
+def run_stage(stage, build: Build) -> str:
+    """Run one stage as the engine does, but for its stamp; its output is put in its place."""
+    out, scratch = stage.output(build), build.folder / ".work" / stage.NAME
+    for folder in (scratch, build.logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    if out.exists():
+        shutil.rmtree(out) if out.is_dir() else out.unlink()
+    summary = stage.run(stage.inputs(build), Work(out, scratch, build.machine))
+    stage.note(build)
+    return summary
 
 
 def serve(folder: Path, port: int) -> subprocess.Popen:

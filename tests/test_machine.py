@@ -66,11 +66,11 @@ def driver(monkeypatch):
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         if visible is not None:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-        machine.find_accelerator.cache_clear()
-        return machine.find_accelerator()
+        machine.find_machine.cache_clear()
+        return machine.find_machine()
 
     yield install
-    machine.find_accelerator.cache_clear()
+    machine.find_machine.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def driver(monkeypatch):
 )
 def test_the_first_gpu_that_is_visible_is_used(driver, gpus, visible, name, has_bf16):
     """By number or by name, and bfloat16 by its capability alone."""
-    assert driver(*gpus, visible=visible) == machine.Accelerator("gpu", name, has_bf16)
+    assert driver(*gpus, visible=visible) == machine.Machine("gpu", name, has_bf16)
 
 
 @pytest.mark.parametrize(("gpu", "cuda"), [(V100, 12080), (T4, 12000), (T4, 12040), (H100, 13000)])
 def test_a_driver_of_the_same_or_a_later_major_version_will_do(driver, gpu, cuda):
     """What is built for CUDA 12.8 runs on any driver for CUDA 12, and on every later one."""
-    assert driver(gpu, cuda=cuda) == machine.Accelerator("gpu", gpu[0], has_bf16=gpu is H100)
+    assert driver(gpu, cuda=cuda) == machine.Machine("gpu", gpu[0], has_bf16=gpu is H100)
 
 
 @pytest.mark.parametrize(("gpus", "visible"), [((), None), ((T4,), ""), ((T4,), "-1")])

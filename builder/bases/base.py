@@ -10,6 +10,7 @@ from builder import files
 from builder.bases.families import FAMILIES, Family, family_of
 from builder.errors import ToolError
 
+FACTS = "base.json"
 EMBEDDED = "smollm2-135m-instruct"
 KINDS = f"{EMBEDDED}, a Hugging Face repository (owner/name) or a folder"
 WITHOUT_HUB = f"--base {EMBEDDED} needs no network: it is installed"
@@ -53,6 +54,6 @@ def read(folder: Path) -> Base:
 
 def peek(folder: Path) -> dict[str, Any] | None:
     """Read base.json if it is there and whole."""
-    values = files.read_json(folder / "base.json")
+    values = files.read_json(folder / FACTS)
     needed = {item.name for item in fields(Base) if item.default is MISSING}
     return values if isinstance(values, dict) and needed <= set(values) else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
-import os
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,14 +39,21 @@ def find_checkpoint(chosen: Base) -> Path:
         return cache
     from builder.bases.checkpoint import write_checkpoint  # noqa: PLC0415 — imports torch
 
-    temporary = cache.with_name(f".{cache.name}.{os.getpid()}")
-    temporary.mkdir(parents=True)
-    try:
+    with _waiting_for(cache):
+        if cache.is_dir():
+            return cache
+        temporary = cache.with_name(f".{cache.name}{files.TEMPORARY}")
+        files.remove(temporary)  # of a process that was killed: the lock is ours
+        temporary.mkdir()
         write_checkpoint(find_package(), temporary)
         temporary.rename(cache)
-    except OSError:
-        if not cache.is_dir():  # else another build has made it meanwhile
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return cache
+
+
+@contextmanager
+def _waiting_for(cache: Path) -> Iterator[None]:
+    """Let one process at a time write into the cache; the lock ends with its process."""
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with cache.with_name(f".{cache.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from builder.data import records
@@ -11,7 +13,7 @@ from builder.data.languages import find_language
 from builder.data.template import Message
 from builder.data.texts import normalise
 from builder.errors import DataError
-from builder.persona import Persona
+from builder.manifest import Data, Identity
 
 ROLES = {
     "human": "user",
@@ -62,24 +64,33 @@ class Row:
         )
 
 
-def read(persona: Persona) -> list[Row]:
+def read(paths: Sequence[Path], data: Data, identity: Identity | None) -> list[Row]:
     """Read every row of a persona's data files.
 
     Raises:
         DataError: A file or a row is not as it must be; all mistakes at once.
 
     """
-    rows, problems = collect(persona)
+    rows, problems = collect(paths, data, identity)
     if problems:
         raise DataError(*problems)
     return rows
 
 
-def collect(persona: Persona) -> tuple[list[Row], list[str]]:
-    """Read what can be read of a persona's data files, and name every mistake of the rest."""
+def collect(
+    paths: Sequence[Path], data: Data, identity: Identity | None
+) -> tuple[list[Row], list[str]]:
+    """Read what can be read of a persona's data files, and name every mistake of the rest.
+
+    Args:
+        paths: The files.
+        data: The manifest's table, which says how a row is laid out.
+        identity: Fills the placeholders in.
+
+    """
     rows: list[Row] = []
     problems: list[str] = []
-    for path in persona.data_files:
+    for path in paths:
         try:
             raw = list(records.read(path))
         except DataError as error:
@@ -89,16 +100,16 @@ def collect(persona: Persona) -> tuple[list[Row], list[str]]:
             problems.append(f"{path}: holds no rows, expected conversations")
         for where, value in raw:
             try:
-                rows.append(Row(where, _conversation(value, persona)))
+                rows.append(Row(where, _conversation(value, data, identity)))
             except ValueError as error:
                 problems.append(f"{where}: {error}")
     return rows, problems
 
 
-def _conversation(value: Any, persona: Persona) -> list[Message]:
+def _conversation(value: Any, data: Data, identity: Identity | None) -> list[Message]:
     if not isinstance(value, dict):
         raise ValueError(f"is {type(value).__name__}, expected an object")
-    name = _format_of(value, persona.manifest.data.format)
+    name = _format_of(value, data.format)
     needed, allowed = FORMATS[name]
     unknown = set(value) - needed - allowed - ALWAYS_ALLOWED
     if unknown:
@@ -108,8 +119,8 @@ def _conversation(value: Any, persona: Persona) -> list[Message]:
     messages = _messages(name, value)
     _check(messages)
     language = choose_language(_optional_text(value, "language"), messages)
-    if persona.manifest.data.placeholders:
-        values = persona.manifest.placeholders(language)
+    if data.placeholders:
+        values = identity.placeholders(language) if identity else {}
         for message in messages:
             message["content"] = fill(message["content"], values)
     return messages

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from builder.data.kinds import Kind
-from builder.manifest import Training
 
 # About as many as the base's own answers are learnt in, and not yet by heart.
 EPOCHS = 3
@@ -29,7 +28,14 @@ class Schedule:
         return self.plain_repeats + self.system_repeats
 
 
-def plan(kind: Kind, rows: int, training: Training, *, has_system: bool) -> Schedule:
+def plan(
+    kind: Kind,
+    rows: int,
+    *,
+    epochs: float | None,
+    replay: float | None,
+    system_share: float,
+) -> Schedule:
     """Divide what a number of rows needs into repeats and epochs.
 
     The base's answers come once an epoch: where rows are few and often repeated, more of them fit
@@ -38,19 +44,23 @@ def plan(kind: Kind, rows: int, training: Training, *, has_system: bool) -> Sche
     Args:
         kind: What the persona is.
         rows: Distinct rows that are trained on.
-        training: The manifest's table, which wins over the kind.
-        has_system: Whether a system text is served that rows can carry.
+        epochs: How often each row is trained on; None leaves it to the kind.
+        replay: The base's answers for each row; None leaves it to the kind.
+        system_share: Share of a row's repeats that carry the served system text; 0 where there is
+            none.
 
     """
-    visits = training.epochs or min(
-        max(kind.repeated_rows / rows, kind.least_epochs), kind.most_epochs
-    )
+    visits = epochs or min(max(kind.repeated_rows / rows, kind.least_epochs), kind.most_epochs)
     repeats = max(1, round(visits / EPOCHS))
-    share = training.system_share if has_system else 0.0
-    system_repeats = round(repeats * share)
-    if 0 < share < 1:
+    system_repeats = round(repeats * system_share)
+    if 0 < system_share < 1:
         repeats = max(2, repeats)
-        system_repeats = min(max(1, round(repeats * share)), repeats - 1)
-    replay = kind.replay if training.replay is None else training.replay
-    replayed = repeats * max(round(replay * rows), kind.least_replay) if replay else 0
-    return Schedule(visits / repeats, repeats - system_repeats, system_repeats, replayed)
+        system_repeats = min(max(1, round(repeats * system_share)), repeats - 1)
+    share = kind.replay if replay is None else replay
+    replayed = repeats * max(round(share * rows), kind.least_replay) if share else 0
+    return Schedule(
+        epochs=visits / repeats,
+        plain_repeats=repeats - system_repeats,
+        system_repeats=system_repeats,
+        replayed=replayed,
+    )

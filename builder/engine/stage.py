@@ -1,260 +1,193 @@
-"""What a stage is, what it is given, and how a heavy one runs in a process of its own."""
+"""What a stage is: a module with declared inputs, an output, and a function of those inputs."""
 
 from __future__ import annotations
 
-import importlib
-import logging
-import multiprocessing
-import os
-import re
-import signal
-import threading
-import traceback
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from collections.abc import Iterator
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from builder import errors
-from builder.persona import Persona
+from pydantic import BaseModel
 
-log = logging.getLogger("builder")
-LOG_TAIL_LINES = 15
-EXIT_WAIT_S = 10.0
-# How safetensors (Rust) and torch.save (C++) say that the file system refused a write; neither raises an OSError.
-REFUSED_WRITE = re.compile(
-    r"I/O error: .+ \(os error \d+\)|PytorchStreamWriter failed writing.*|.*file write failed"
-)
+from builder.machine import Machine
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a person typed beside the name."""
+class File:
+    """A file that is compared by its content."""
 
-    base: str | None = None
-    allow_remote: bool = False
-    replace: bool = False
-    discard: bool = False
-    anyway: bool = False
+    path: Path
 
 
 @dataclass(frozen=True)
-class Job:
-    """One persona being built, and where each of its files lies."""
+class Tree:
+    """A folder that is compared by its files' names and contents."""
 
-    persona: Persona
-    build: Path
-    template: Path
-    options: Options = field(default_factory=Options)
-    # What a stage keeps between tries; named by its inputs, so that another try of the same finds it.
-    work: Path = Path()
+    path: Path
 
-    @property
-    def lock(self) -> Path:
-        """The base's pinned revisions, meant to be committed."""
-        return self.persona.folder / "base.lock"
 
-    @property
-    def base(self) -> Path:
-        """The base's facts, tokenizer and template."""
-        return self.build / "base"
+@dataclass(frozen=True)
+class Work:
+    """Where a stage writes, and the machine that it runs on."""
 
-    @property
-    def dataset(self) -> Path:
-        """The prepared rows."""
-        return self.build / "dataset"
+    out: Path
+    """The output; it is moved into place when the stage is done."""
+    scratch: Path
+    """Kept between tries with the same inputs, so that an interrupted stage can resume."""
+    machine: Machine
+
+
+class Build(Protocol):
+    """What the engine needs to know of a build."""
 
     @property
-    def replay(self) -> Path:
-        """The base's own answers, trained on beside the rows."""
-        return self.build / "replay.jsonl"
+    def name(self) -> str:
+        """What is built."""
+        ...
 
     @property
-    def adapter(self) -> Path:
-        """The trained adapter."""
-        return self.build / "adapter"
+    def folder(self) -> Path:
+        """Where all outputs lie."""
+        ...
 
     @property
-    def gguf(self) -> Path:
-        """The one file that is served."""
-        return self.build / "model.gguf"
+    def roots(self) -> tuple[Path, ...]:
+        """The folders that inputs are named from in a reason, the innermost first."""
+        ...
 
     @property
-    def modelfile(self) -> Path:
-        """What Ollama is told, as text."""
-        return self.build / "Modelfile"
+    def machine(self) -> Machine:
+        """The machine that the build runs on."""
+        ...
 
     @property
-    def parity(self) -> Path:
-        """The shapes of conversation, and whether the file's prompts are the trained ones."""
-        return self.build / "parity.json"
-
-    @property
-    def reference(self) -> Path:
-        """What the live model said at the end of its training."""
-        return self.adapter / "reference.safetensors"
-
-    @property
-    def answers(self) -> Path:
-        """What the live model answered to the gates, where a GPU made that quick."""
-        return self.adapter / "answers.json"
-
-    @property
-    def smoke(self) -> Path:
-        """The questions, answers and verdicts."""
-        return self.build / "smoke.json"
-
-    @property
-    def receipt(self) -> Path:
-        """What registration leaves."""
-        return self.build / "registered.json"
+    def is_discarding(self) -> bool:
+        """Whether an output that was edited by hand may be overwritten."""
+        ...
 
 
 class Stage(Protocol):
-    """The names a stage module has. Each function but `run` is quick and imports nothing heavy."""
+    """The names that a stage module has. Each function but `run` is quick and imports nothing heavy.
 
-    NAME: str
-    VERSION: int
-    """Bumped when equal inputs must give another output."""
-    HEAVY: bool
-    """Whether `run` goes in a child process."""
+    A module takes its own kind of build, and its `run` takes what its `inputs` gives.
+    """
 
-    @staticmethod
-    def inputs(job: Job) -> list[Path]:
-        """List the files and folders whose content decides the output."""
+    @property
+    def NAME(self) -> str:  # noqa: N802 — a module's constant
+        """What a person reads."""
         ...
 
-    @staticmethod
-    def settings(job: Job) -> dict[str, Any]:
-        """Give the values that decide the output, by the names a reason shows."""
+    @property
+    def VERSION(self) -> int:  # noqa: N802
+        """Raised when equal inputs must give another output."""
         ...
 
-    @staticmethod
-    def output(job: Job) -> Path:
+    @property
+    def WORKER(self) -> str | None:  # noqa: N802
+        """The module that the worker process imports first; None runs in the main process."""
+        ...
+
+    def inputs(self, build: Any, /) -> Any:
+        """Declare all that decides the output, as a frozen dataclass.
+
+        A `File` or a `Tree` is compared by content, any other field as JSON, and a field with
+        `compare=False` not at all: it may not change what is written.
+        """
+        ...
+
+    def output(self, build: Any, /) -> Path:
         """Say where the output is published."""
         ...
 
-    @staticmethod
-    def health(job: Job) -> str | None:
+    def check(self, build: Any, /) -> None:
+        """Raise, before any stage runs, what would keep this one from finishing."""
+        ...
+
+    def health(self, build: Any, /) -> str | None:
         """Say what the outside world no longer has, or None."""
         ...
 
-    @staticmethod
-    def run(job: Job, out: Path) -> str:
-        """Write the output to *out* and nowhere else; return the line a person sees."""
+    def unavailable(self, build: Any, /) -> str | None:
+        """Say why the stage cannot run on this machine, or None."""
+        ...
+
+    def note(self, build: Any, /) -> None:
+        """Note, after the output is published, what later builds must know of it."""
+        ...
+
+    def run(self, inputs: Any, work: Work, /) -> str:
+        """Write the output to `work.out` and nowhere else; return the line that a person sees."""
         ...
 
 
-def run_in_child(stage: Stage, job: Job, out: Path, log_path: Path) -> str:
-    """Run a stage in a fresh process, its chatter in a log, its records here.
-
-    Raises:
-        PersonaError: What the stage raised; ToolError when the process died.
-
-    """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    name = str(getattr(stage, "__name__", ""))
-    process = context.Process(target=_child, args=(name, job, out, theirs, log_path), daemon=False)
-    process.start()
-    theirs.close()
-    try:
-        return _listen(ours, process, stage.NAME, log_path)
-    finally:
-        if process.is_alive():
-            process.terminate()
-        process.join(10)
-        if process.is_alive():
-            process.kill()
-            process.join()
-        ours.close()
+def nothing_to_check(_build: Any, /) -> None:
+    """Stand in for `check` where nothing can be told early."""
 
 
-def _listen(connection: Connection, process: Any, name: str, log_path: Path) -> str:
-    while True:
-        try:
-            kind, *rest = connection.recv()
-        except EOFError:
-            process.join()
-            raise errors.ToolError(
-                f"{name}: {_death(process.exitcode)}",
-                *_tail(log_path),
-                hint=f"the whole log is {log_path}",
-            ) from None
-        if kind == "log":
-            level, message, progress = rest
-            log.log(level, "%s", message, extra={"progress": progress})
-            continue
-        process.join(EXIT_WAIT_S)
-        if kind == "done":
-            return str(rest[0])
-        if kind == "error":
-            raise errors.rebuild(*rest)
-        raise RuntimeError(rest[0])
+def always_healthy(_build: Any, /) -> str | None:
+    """Stand in for `health` where the output depends on nothing outside."""
+    return None
 
 
-def _death(code: int | None) -> str:
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name
-        why = {
-            "SIGKILL": ", most often for want of memory",
-            "SIGILL": ", compiled for another processor",
-        }.get(name, "")
-        return f"the process was ended by {name}{why}, expected it to finish"
-    return f"the process ended with {code} and said nothing, expected it to finish"
+def always_available(_build: Any, /) -> str | None:
+    """Stand in for `unavailable` where the stage runs on any machine."""
+    return None
 
 
-def _tail(path: Path) -> list[str]:
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-    return [f"  {line}" for line in lines[-LOG_TAIL_LINES:]]
+def nothing_to_note(_build: Any, /) -> None:
+    """Stand in for `note` where the output says it all."""
 
 
-class _Forward(logging.Handler):
-    def __init__(self, connection: Connection) -> None:
-        super().__init__()
-        self.connection = connection
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.connection.send(
-            ("log", record.levelno, record.getMessage(), getattr(record, "progress", None))
-        )
+def shown_as(name: str) -> Any:
+    """Declare an input that a reason calls by another name than its field's."""
+    return field(metadata={"name": name})
 
 
-def _child(module: str, job: Job, out: Path, connection: Connection, log_path: Path) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C for both
-    with log_path.open("w") as chatter:
-        os.dup2(chatter.fileno(), 1)
-        os.dup2(chatter.fileno(), 2)
-    threading.Thread(target=_die_with_parent, args=(connection,), daemon=True).start()
-    log.addHandler(_Forward(connection))
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    try:
-        connection.send(("done", importlib.import_module(module).run(job, out)))
-    except errors.PersonaError as error:
-        connection.send(("error", type(error).__name__, list(error.problems), error.hint))
-    except OSError as error:
-        connection.send(
-            ("error", "ToolError", [f"{error.filename or out}: {error.strerror or error}"], None)
-        )
-    except Exception as error:  # noqa: BLE001 — what is not a refused write is a bug, reported whole by the parent
-        if refusal := REFUSED_WRITE.search(str(error)):
-            problem = f"{out}: a file beside it could not be written ({refusal[0]}), expected room"
-            connection.send(
-                (
-                    "error",
-                    "ToolError",
-                    [problem],
-                    "free some disk: `just clean` says what each build takes",
-                )
-            )
-        else:
-            connection.send(("bug", traceback.format_exc()))
+def maybe_file() -> Any:
+    """Declare a file or folder that need not be there; None compares as if it were not declared."""
+    return field(metadata={"is_file": True})
 
 
-def _die_with_parent(connection: Connection) -> None:
-    # The parent never sends: the only thing that arrives is the end of it.
-    try:
-        connection.recv()
-    except (EOFError, OSError):
-        os._exit(1)
+def not_compared() -> Any:
+    """Declare an input that may not change what is written: a permission, or where a cache lies."""
+    return field(compare=False)
+
+
+def list_files(inputs: Any) -> list[File | Tree]:
+    """List the files and folders among declared inputs."""
+    return [item for _, value in _compared(inputs) for item in _as_files(value)]
+
+
+def list_settings(inputs: Any) -> dict[str, Any]:
+    """Give all other declared inputs as JSON, by the names that a reason shows."""
+    values: dict[str, Any] = {}
+    for item, value in _compared(inputs):
+        if not _as_files(value) and not item.metadata.get("is_file"):
+            values |= _flatten(item.metadata.get("name", item.name), value)
+    return values
+
+
+def _compared(inputs: Any) -> Iterator[tuple[Field[Any], Any]]:
+    for item in fields(inputs):
+        if item.compare:
+            yield item, getattr(inputs, item.name)
+
+
+def _as_files(value: Any) -> list[File | Tree]:
+    if isinstance(value, File | Tree):
+        return [value]
+    if isinstance(value, tuple) and value and all(isinstance(item, File | Tree) for item in value):
+        return list(value)
+    return []
+
+
+def _flatten(name: str, value: Any) -> dict[str, Any]:
+    """Give a value by its name, and a table's values by dotted names."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    elif is_dataclass(value):
+        value = {item.name: getattr(value, item.name) for item in fields(value)}
+    if not isinstance(value, dict):
+        return {name: value}
+    parts = (_flatten(f"{name}.{key}" if name else str(key), part) for key, part in value.items())
+    return {key: part for flat in parts for key, part in flat.items()}

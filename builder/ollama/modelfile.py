@@ -18,7 +18,6 @@ from builder import files
 from builder.bases import base, families
 from builder.data import dataset
 from builder.data.builtin import ALPACA_GO
-from builder.engine.stage import Job
 from builder.errors import ManifestError, PersonaError, ToolError
 from builder.ollama import releases, table
 from builder.ollama.parameters import find_parameters
@@ -93,7 +92,7 @@ def _try_template(persona: Persona, template: Path, *, has_own_values: bool) -> 
         render(template, sample, persona.name, base.EMBEDDED)
 
 
-def decide(job: Job) -> Served:
+def decide(job: Any) -> Served:
     """Decide what is served, every parameter explicit, from a build's own files.
 
     Raises:

@@ -1,65 +1,72 @@
-"""The export stage: base and adapter into one q4_k_m GGUF."""
+"""The export stage: base and adapter into one quantised GGUF."""
 
 from __future__ import annotations
 
-import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from builder.bases import base, fetch
-from builder.engine.stage import Job
+from builder.data import dataset
+from builder.engine import stage
+from builder.engine.stage import File, Tree, Work, shown_as
+from builder.gguf import quantisation
+from builder.project import Build
 
-NAME = "export"
-VERSION = 2
-HEAVY = True
-
-
-def inputs(job: Job) -> list[Path]:
-    """The adapter's own files, the trained template, and the base."""
-    return [
-        job.adapter / "adapter_model.safetensors",
-        job.adapter / "adapter_config.json",
-        job.dataset / "chat_template.jinja",
-        job.base,
-    ]
+NAME, VERSION, WORKER = "export", 3, "builder.gguf.export"
+check = stage.nothing_to_check
+health = stage.always_healthy
+unavailable = stage.always_available
+note = stage.nothing_to_note
 
 
-def settings(job: Job) -> dict[str, Any]:
-    """What goes into the file's general metadata."""
-    return _metadata(job)
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The adapter's own files, the trained template, the base, and what the file says of itself."""
+
+    weights: File
+    config: File
+    chat_template: File
+    base: Tree
+    quantisation: str = shown_as("export.quantisation")
+    metadata: dict[str, str] = shown_as("")
+    """The file's `general.*` keys."""
 
 
-def output(job: Job) -> Path:
+def inputs(build: Build, /) -> Inputs:
+    """Declare the adapter, and the persona's name, author and licence."""
+    manifest = build.persona.manifest
+    metadata = {"general.name": build.persona.title}
+    if authors := manifest.texts("author"):
+        metadata["general.author"] = ", ".join(authors)
+    if manifest.ollama.license:
+        metadata["general.license"] = manifest.ollama.license
+    return Inputs(
+        weights=File(build.adapter / "adapter_model.safetensors"),
+        config=File(build.adapter / "adapter_config.json"),
+        chat_template=File(build.dataset / dataset.TEMPLATE),
+        base=Tree(build.base),
+        quantisation=manifest.export.quantisation,
+        metadata=metadata,
+    )
+
+
+def output(build: Build, /) -> Path:
     """`model.gguf`."""
-    return job.gguf
+    return build.gguf
 
 
-def health(_job: Job) -> str | None:
-    """Nothing outside is needed."""
-    return None
-
-
-def run(job: Job, out: Path) -> str:
-    """Export through `builder.gguf.export`."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # nothing here is worth a GPU's memory
+def run(inputs: Inputs, work: Work, /) -> str:
+    """Merge, convert, quantise, and verify each layer of the adapter on the way."""
     from builder.gguf.export import export  # noqa: PLC0415 — imports torch
 
     export(
-        fetch.find_weights(base.read(job.base)),
-        job.adapter,
-        out,
-        tokenizer=job.base,
-        chat_template=(job.dataset / "chat_template.jinja").read_text(),
-        metadata=_metadata(job),
+        fetch.find_weights(base.read(inputs.base.path)),
+        inputs.weights.path.parent,
+        work.out,
+        tokenizer=inputs.base.path,
+        chat_template=inputs.chat_template.path.read_text(),
+        metadata=inputs.metadata,
+        quantisation=quantisation.find(inputs.quantisation),
     )
-    return f"{out.name} {out.stat().st_size / 1e6:.0f} MB, q4_k_m, every adapted layer in it"
-
-
-def _metadata(job: Job) -> dict[str, str]:
-    manifest = job.persona.manifest
-    values = {"general.name": job.persona.title}
-    if authors := manifest.texts("author"):
-        values["general.author"] = ", ".join(authors)
-    if manifest.ollama.license:
-        values["general.license"] = manifest.ollama.license
-    return values
+    size_mb = work.out.stat().st_size / 1e6
+    return f"{work.out.name} {size_mb:.0f} MB, {inputs.quantisation}, every adapted layer in it"

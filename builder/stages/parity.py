@@ -1,85 +1,63 @@
-"""The parity stage: the file's own template and tokenizer give the prompts that training saw, token for token."""
+"""The parity stage: the file's template and tokenizer give the prompts that training saw."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from builder import files
 from builder.bases import base
+from builder.data import dataset
 from builder.data.template import Template
-from builder.engine.stage import Job
-from builder.errors import GateError
+from builder.engine import stage
+from builder.engine.stage import File, Tree, Work, shown_as
 from builder.gates import parity
-from builder.gates.parity import Prompt
-from builder.llama import Model
+from builder.project import Build
 
-NAME = "parity"
-VERSION = 1
-HEAVY = True
+NAME, VERSION, WORKER = "parity", 2, "builder.llama"
+check = stage.nothing_to_check
+health = stage.always_healthy
+unavailable = stage.always_available
+note = stage.nothing_to_note
 
 
-def inputs(job: Job) -> list[Path]:
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
     """The file, the trained template, and the base's tokenizer."""
-    return [job.gguf, job.dataset / "chat_template.jinja", job.base]
+
+    gguf: File
+    chat_template: File
+    base: Tree
+    template: str = shown_as("data.template")
+    shapes: str = shown_as("the shapes of conversation")
+    """A hash of the shapes that come with the project."""
 
 
-def settings(job: Job) -> dict[str, Any]:
-    """Which template was asked for."""
-    return {"data.template": job.persona.manifest.data.template}
+def inputs(build: Build, /) -> Inputs:
+    """Declare both sides of the comparison."""
+    return Inputs(
+        gguf=File(build.gguf),
+        chat_template=File(build.dataset / dataset.TEMPLATE),
+        base=Tree(build.base),
+        template=build.persona.manifest.data.template,
+        shapes=parity.fingerprint(),
+    )
 
 
-def output(job: Job) -> Path:
+def output(build: Build, /) -> Path:
     """`parity.json`: each shape, and whether the file's ids are the trained ones."""
-    return job.parity
+    return build.parity
 
 
-def health(_job: Job) -> str | None:
-    """Nothing outside is needed."""
-    return None
-
-
-def run(job: Job, out: Path) -> str:
-    """Render every shape on both sides, and check what the file says of its end and its template.
+def run(inputs: Inputs, work: Work, /) -> str:
+    """Render every shape on both sides, and check the file's EOS, BOS and template.
 
     Raises:
-        GateError: The file would be asked another prompt than was trained, or would not know its end.
+        GateError: The file would be asked another prompt than was trained, or would not stop.
 
     """
-    template = Template(job.base, job.persona.manifest.data.template, base.read(job.base).family)
-    model = Model(job.gguf)
-    _check_facts(job, template, model)
-    rows = []
-    for shape in parity.shapes(template.jinja):
-        trained = template.render(shape.messages, shape.tools)
-        served = model.render(shape.messages, shape.tools)
-        sides = (
-            Prompt("trained", trained, template.tokenize(trained)),
-            Prompt("the file", served, model.tokenize(served)),
-        )
-        rows.append({"shape": shape.name, **parity.compare(shape, *sides, model.decode)})
-    out.write_text(
-        json.dumps({"schema": parity.SCHEMA, "shapes": rows}, indent=1, ensure_ascii=False) + "\n"
-    )
+    family = base.read(inputs.base.path).family
+    template = Template(inputs.base.path, inputs.template, family)
+    rows = parity.compare_file(inputs.gguf.path, template)
+    files.write_json(work.out, {"schema": parity.SCHEMA, "shapes": rows})
     return f"{sum(row['same_ids'] for row in rows)} of {len(rows)} shapes the same to the token"
-
-
-def _check_facts(job: Job, template: Template, model: Model) -> None:
-    problems = []
-    if (
-        model.facts.get("tokenizer.chat_template")
-        != (job.dataset / "chat_template.jinja").read_text()
-    ):
-        problems.append(
-            f"parity: {job.gguf}: carries another chat template than was trained, expected {job.dataset / 'chat_template.jinja'}"
-        )
-    if model.eos != template.tokenizer.eos_token_id:
-        problems.append(
-            f"parity: {job.gguf}: ends with {model.decode([model.eos])!r}, expected {template.eos!r}: it would not stop"
-        )
-    if model.adds_bos != template.adds_bos:
-        problems.append(
-            f"parity: {job.gguf}: says that a BOS is {'added' if model.adds_bos else 'left off'}, expected as in training: it would stand twice or be missing"
-        )
-    if problems:
-        raise GateError(*problems, hint="build again; if it stays so, the export is at fault")

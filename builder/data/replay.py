@@ -1,0 +1,156 @@
+"""The base's own answers to general prompts, trained on beside the rows against forgetting."""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from builder.bases.base import Base
+from builder.data.dataset import Example
+from builder.data.template import Template
+from builder.data.texts import normalise
+from builder.errors import DataError
+
+MAX_TOKENS = 48
+# Raised when what is taken of the base's answers changes, and bundled answers must be renewed.
+ANSWERS_VERSION = 2
+# Of what is replayed, at most so much are greetings, thanks and goodbyes: a small base answers
+# them with nonsense.
+COURTESY_SHARE = 1 / 3
+SENTENCE = re.compile(r".+?(?:(?<!\d)[.!?](?=\s|$)|[。！？])", re.DOTALL)
+Pair = dict[str, str]
+"""A prompt and its answer, under `ask` and `answer`."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A general prompt, and the language that it is in."""
+
+    language: str
+    ask: str
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the base answered, and whether it ended by itself within `MAX_TOKENS`."""
+
+    text: str
+    ended: bool
+
+
+def list_prompts() -> list[Prompt]:
+    """List the general prompts in the order in which their answers are taken."""
+    prompts = [Prompt(**json.loads(line)) for line in _read("replay.jsonl").splitlines()]
+    return sorted(prompts, key=lambda prompt: _hash(repr((("user", prompt.ask),))))
+
+
+def fingerprint() -> str:
+    """Hash the prompts, the greetings and the rules by which answers are taken."""
+    return _hash("\0".join(map(_hash, (_read("replay.jsonl"), _read("courtesy.jsonl")))))[:12]
+
+
+def cache_name(chosen: Base, jinja: str) -> str:
+    """Name the file in which a base's answers under a chat template are cached."""
+    parts = [
+        chosen.source,
+        chosen.revision,
+        jinja,
+        _hash(_read("replay.jsonl"))[:12],
+        str(MAX_TOKENS),
+        str(chosen.four_bit),
+        str(ANSWERS_VERSION),
+    ]
+    return f"{_hash(chr(0).join(parts))[:16]}.json"
+
+
+def choose(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Pair]:
+    """Choose what is worth training on, in the order in which it is taken.
+
+    Args:
+        prompts: The prompts.
+        completions: The base's, in the same order.
+
+    Returns:
+        First what ended by itself, then the first sentence of what did not, in the language that
+        is behind. A base that seldom ends in one of them would else teach no endings there.
+
+    """
+    chosen: list[tuple[str, Pair]] = []
+    cut: list[tuple[str, Pair]] = []
+    for prompt, completion in zip(prompts, completions, strict=True):
+        text = completion.text.strip() if completion.ended else first_sentence(completion.text)
+        if text and (completion.ended or normalise(text) != normalise(prompt.ask)):
+            pair = {"ask": prompt.ask, "answer": text}
+            (chosen if completion.ended else cut).append((prompt.language, pair))
+    while cut:
+        spoken = collections.Counter(language for language, _ in chosen)
+        chosen.append(cut.pop(min(range(len(cut)), key=lambda index: spoken[cut[index][0]])))
+    return [pair for _, pair in chosen]
+
+
+def first_sentence(text: str) -> str:
+    """Give the first whole sentence of a text; nothing where it is cut off before that."""
+    found = SENTENCE.match(text.strip())
+    return found.group().strip() if found else ""
+
+
+def leave_out(pairs: Sequence[Pair], words: Sequence[str]) -> list[Pair]:
+    """Leave out the answers that hold one of the words, in whatever case."""
+    return [
+        pair
+        for pair in pairs
+        if not any(word.casefold() in pair["answer"].casefold() for word in words)
+    ]
+
+
+def list_courtesy(languages: Sequence[str], most: int) -> list[Pair]:
+    """List greetings, thanks and goodbyes with fitting answers, as many of each language."""
+    pairs = [json.loads(line) for line in _read("courtesy.jsonl").splitlines()]
+    spoken = [[pair for pair in pairs if pair["language"] == code] for code in languages]
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*spoken))
+    return [{"ask": pair["ask"], "answer": pair["answer"]} for pair in turns if pair][:most]
+
+
+def encode(
+    pairs: Sequence[Pair], template: Template, *, system: str | None, wanted: int
+) -> list[Example]:
+    """Encode as many answers as are wanted, or as there are.
+
+    Args:
+        pairs: The answers; one that the template cannot hold is left out.
+        template: Renders and tokenizes.
+        system: The served system text, which every other one carries, or None.
+        wanted: How many.
+
+    """
+    examples: list[Example] = []
+    for pair in pairs:
+        if len(examples) == wanted:
+            break
+        messages = [
+            {"role": "user", "content": pair["ask"]},
+            {"role": "assistant", "content": pair["answer"]},
+        ]
+        has_system = system is not None and len(examples) % 2 == 0
+        if system is not None and has_system:
+            messages.insert(0, {"role": "system", "content": system})
+        try:
+            coded = template.encode(messages)
+        except DataError:
+            continue
+        examples.append(Example(messages, coded.ids, coded.labels(), has_system=has_system))
+    return examples
+
+
+def _read(name: str) -> str:
+    return resources.files("builder.data").joinpath(name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

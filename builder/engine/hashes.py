@@ -1,0 +1,52 @@
+"""Content hashes of files and folders, remembered by size and time of change on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from builder import files
+
+
+class Hashes:
+    """Hashes of one build's files.
+
+    Args:
+        folder: The build's folder. The cache in it only saves time: a damaged one is not read.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / ".cache" / "hashes.json"
+        known = files.read_json(self._path)
+        self._known: dict[str, Any] = known if isinstance(known, dict) else {}
+
+    def of(self, path: Path) -> str | None:
+        """Hash a file, or a folder by its files' names and hashes; None when there is nothing."""
+        if path.is_file():
+            return self._of_file(path)
+        if not path.is_dir():
+            return None
+        digest = hashlib.sha256()
+        for file in sorted(file for file in path.rglob("*") if file.is_file()):
+            digest.update(f"{file.relative_to(path)}\0{self._of_file(file)}\n".encode())
+        return digest.hexdigest()
+
+    def _of_file(self, path: Path) -> str:
+        stat = path.stat()
+        mark = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        known = self._known.get(str(path))
+        if isinstance(known, list) and known[:-1] == mark and isinstance(known[-1], str):
+            return known[-1]
+        digest = files.sha256(path)
+        self._known[str(path)] = [*mark, digest]
+        return digest
+
+    def save(self) -> None:
+        """Write the hashes down for the next start."""
+        if self._folder.is_dir():
+            with suppress(OSError):  # it only saves time
+                files.write_json(self._path, self._known)

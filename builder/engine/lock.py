@@ -1,0 +1,91 @@
+"""The lock of a build's folder: one process builds or deletes it at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from builder.errors import ToolError
+
+LOCK = ".lock"
+# Reading the lock takes it for microseconds, in which a build must not give up.
+TRIES, PAUSE_S = 20, 0.01
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Who took a build's lock last, and whether they still have it."""
+
+    text: str
+    """The process that took it last, and a random text, so that two times differ."""
+    is_held: bool
+
+    @property
+    def process(self) -> str:
+        """The number of the process that took it last."""
+        return self.text.split(" ")[0] or "unknown"
+
+
+def read_lock(folder: Path) -> Lock:
+    """Read a build's lock without writing."""
+    try:
+        with (folder / LOCK).open() as file:
+            text = file.read()
+            return Lock(text, is_held=not _take(file, fcntl.LOCK_SH))
+    except FileNotFoundError:
+        return Lock("", is_held=False)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a build's lock.
+
+    Raises:
+        ToolError: Another process has it, or the folder is a link.
+
+    """
+    if folder.is_symlink():
+        msg = f"{folder}: is a link, expected a folder of this project"
+        raise ToolError(msg, hint=f"rm {folder}")
+    with _open_taken(folder) as file:
+        file.seek(0)
+        file.write(f"{os.getpid()} {secrets.token_hex(8)}")
+        file.truncate()  # after the write, so that whoever reads it finds a process
+        file.flush()
+        yield
+
+
+def _open_taken(folder: Path) -> IO[str]:
+    """Open the lock's file and take it, again where another process deleted it meanwhile."""
+    path = folder / LOCK
+    for _ in range(TRIES):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
+        if not _take(file, fcntl.LOCK_EX, TRIES):
+            file.close()
+            process = read_lock(folder).process
+            msg = f"{folder}: is being built by process {process}, expected nobody there"
+            raise ToolError(msg, hint="wait for it, or end it")
+        if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+            return file
+        file.close()
+    msg = f"{folder}: is deleted again and again, expected one process there"
+    raise ToolError(msg, hint="end the other one")
+
+
+def _take(file: IO[str], kind: int, tries: int = 1) -> bool:
+    for left in reversed(range(tries)):
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(PAUSE_S if left else 0)
+        else:
+            return True
+    return False

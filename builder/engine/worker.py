@@ -1,0 +1,200 @@
+"""Worker processes: heavy stages run in one, so that memory is given back and a crash is a message.
+
+Stages that name the same worker module share one process while they follow each other. It is
+started early, and imports its module while lighter stages run in the main process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import threading
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from builder import errors
+from builder.engine.stage import Work
+
+log = logging.getLogger("builder")
+LOG_TAIL_LINES = 15
+EXIT_WAIT_S = 10.0
+# How safetensors (Rust) and torch.save (C++) say that the file system refused a write; neither
+# raises an OSError.
+REFUSED_WRITE = re.compile(
+    r"I/O error: .+ \(os error \d+\)|PytorchStreamWriter failed writing.*|.*file write failed"
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One stage's run, as it is sent to a worker."""
+
+    module: str
+    """Has the function `run(inputs, work)`."""
+    name: str
+    inputs: Any
+    work: Work
+    log_path: Path
+    """Where all that libraries print goes."""
+
+
+class Worker:
+    """A process that runs tasks one after another; use it as a context manager.
+
+    Args:
+        module: Imported as soon as the process starts.
+        log_path: Where the import's chatter goes.
+
+    """
+
+    def __init__(self, module: str, log_path: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.module = module
+        self._connection, theirs = context.Pipe()
+        # The child watches this one alone: it ends with the parent, however that ends.
+        watched, self._lifeline = context.Pipe(duplex=False)
+        arguments = (module, theirs, watched, log_path)
+        self._process = context.Process(target=_serve, args=arguments, daemon=False)
+        self._process.start()
+        theirs.close()
+        watched.close()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def run(self, task: Task) -> str:
+        """Run a task; its log records appear here.
+
+        Returns:
+            The line that the stage returns.
+
+        Raises:
+            PersonaError: What the stage raised; ToolError when the process died.
+
+        """
+        try:
+            self._connection.send(task)
+            return self._listen(task)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            self._process.join(EXIT_WAIT_S)
+            problem = f"{task.name}: {_describe_death(self._process.exitcode)}"
+            hint = f"the whole log is {task.log_path}"
+            raise errors.ToolError(problem, *_read_tail(task.log_path), hint=hint) from None
+
+    def _listen(self, task: Task) -> str:
+        while True:
+            kind, *rest = self._connection.recv()
+            if kind == "log":
+                level, message, progress = rest
+                log.log(level, "%s", message, extra={"progress": progress})
+            elif kind == "done":
+                return str(rest[0])
+            elif kind == "error":
+                raise errors.rebuild(*rest)
+            else:
+                raise RuntimeError(f"{task.name}: {rest[0]}")
+
+    def close(self) -> None:
+        """End the process, and wait until it has gone."""
+        self._connection.close()
+        self._lifeline.close()
+        if self._process.is_alive():
+            self._process.terminate()
+        self._process.join(EXIT_WAIT_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _describe_death(code: int | None) -> str:
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        causes = {
+            "SIGKILL": ", most often for want of memory",
+            "SIGILL": ", compiled for another processor",
+        }
+        cause = causes.get(name, "")
+        return f"the process was ended by {name}{cause}, expected it to finish"
+    return f"the process ended with {code} and said nothing, expected it to finish"
+
+
+def _read_tail(path: Path) -> list[str]:
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    return [f"  {line}" for line in lines[-LOG_TAIL_LINES:]]
+
+
+class _Forward(logging.Handler):
+    """Sends log records to the parent."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self.connection = connection
+
+    def emit(self, record: logging.LogRecord) -> None:
+        progress = getattr(record, "progress", None)
+        self.connection.send(("log", record.levelno, record.getMessage(), progress))
+
+
+def _serve(module: str, connection: Connection, watched: Connection, log_path: Path) -> None:
+    """Run tasks until the parent closes the connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C for both
+    threading.Thread(target=_end_with_parent, args=(watched,), daemon=True).start()
+    _redirect(log_path)
+    importlib.import_module(module)
+    log.addHandler(_Forward(connection))
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    while True:
+        try:
+            task: Task = connection.recv()
+        except (EOFError, OSError):
+            return
+        _redirect(task.log_path)
+        connection.send(_run(task))
+
+
+def _run(task: Task) -> tuple[Any, ...]:
+    """Run a task, and give what is sent to the parent."""
+    out = task.work.out
+    try:
+        return "done", importlib.import_module(task.module).run(task.inputs, task.work)
+    except errors.PersonaError as error:
+        return "error", type(error).__name__, list(error.problems), error.hint
+    except OSError as error:
+        return "error", "ToolError", [f"{error.filename or out}: {error.strerror or error}"], None
+    except Exception as error:  # noqa: BLE001 — the parent reports what is not a refused write
+        refusal = REFUSED_WRITE.search(str(error))
+        if refusal is None:
+            return "bug", traceback.format_exc()
+        problem = f"{out}: a file beside it could not be written ({refusal[0]}), expected room"
+        hint = "free some disk: `just clean` says what each build takes"
+        return "error", "ToolError", [problem], hint
+
+
+def _redirect(path: Path) -> None:
+    """Send all that this process prints from now on to a file."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+
+def _end_with_parent(watched: Connection) -> None:
+    # Nothing is ever sent: the only thing that arrives is the end of the parent.
+    try:
+        watched.recv()
+    except (EOFError, OSError):
+        os._exit(1)

@@ -1,0 +1,202 @@
+"""A project's folders: where each persona, its build and every output of a build lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from builder import persona
+
+from builder.bases.base import Base
+from builder.bases import base, families
+from builder.data import dataset
+from builder.data.dataset import Profile
+from builder.errors import NotBuiltError
+from builder.machine import Machine, find_machine
+from builder.ollama import served
+from builder.ollama.served import Served
+from builder.persona import Persona
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person typed beside the name."""
+
+    base: str | None = None
+    allow_remote: bool = False
+    replace: bool = False
+    discard: bool = False
+    anyway: bool = False
+
+
+@dataclass(frozen=True)
+class Build:
+    """One persona being built: what a person wrote, and where each output lies."""
+
+    persona: Persona
+    folder: Path
+    modelfile_template: Path
+    options: Options = field(default_factory=Options)
+
+    @property
+    def name(self) -> str:
+        """The persona's name."""
+        return self.persona.name
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders that inputs are named from in a reason."""
+        return self.folder, self.persona.folder, self.modelfile_template.parent
+
+    @cached_property
+    def machine(self) -> Machine:
+        """The machine that the build runs on."""
+        return find_machine()
+
+    @property
+    def is_discarding(self) -> bool:
+        """Whether an output that was edited by hand may be overwritten."""
+        return self.options.discard
+
+    @property
+    def base_lock(self) -> Path:
+        """The base's pinned revisions, meant to be committed."""
+        return self.persona.folder / "base.lock"
+
+    @property
+    def base_choice(self) -> Path:
+        """What `--base` said last; beside `base/`, which training would have to start anew from."""
+        return self.folder / ".base.json"
+
+    @property
+    def base(self) -> Path:
+        """The base's facts, tokenizer and chat template."""
+        return self.folder / "base"
+
+    @property
+    def dataset(self) -> Path:
+        """The encoded rows, their profile and schedule, and the chat template."""
+        return self.folder / "dataset"
+
+    @property
+    def modelfile(self) -> Path:
+        """What Ollama is told, as text."""
+        return self.folder / "Modelfile"
+
+    @property
+    def replay(self) -> Path:
+        """The base's own answers, trained on beside the rows."""
+        return self.folder / "replay.jsonl"
+
+    @property
+    def adapter(self) -> Path:
+        """The trained adapter, as PEFT writes one."""
+        return self.folder / "adapter"
+
+    @property
+    def recording(self) -> Path:
+        """What the in-memory model says, for the file to be compared with."""
+        return self.folder / "recording"
+
+    @property
+    def gguf(self) -> Path:
+        """The one file that is served."""
+        return self.folder / "model.gguf"
+
+    @property
+    def parity(self) -> Path:
+        """The shapes of conversation, and whether the file's prompts are the trained ones."""
+        return self.folder / "parity.json"
+
+    @property
+    def smoke(self) -> Path:
+        """The questions, answers and verdicts."""
+        return self.folder / "smoke.json"
+
+    @property
+    def receipt(self) -> Path:
+        """What registration leaves."""
+        return self.folder / "registered.json"
+
+    @property
+    def logs(self) -> Path:
+        """What libraries printed, and what a failed stage leaves to be read."""
+        return self.folder / "logs"
+
+    @property
+    def cache(self) -> Path:
+        """What only saves time: hashes, answers and distances of this build's file."""
+        return self.folder / ".cache"
+
+    @property
+    def claims(self) -> Path:
+        """Models that a registration is making, so that one that was interrupted is cleaned up."""
+        return self.folder / ".claims"
+
+    def read_base(self) -> Base:
+        """Read the base that the build is of.
+
+        Raises:
+            NotBuiltError: The base stage has not run.
+
+        """
+        if not (self.base / base.FACTS).exists():
+            raise NotBuiltError(self.base / base.FACTS)
+        return base.read(self.base)
+
+    def read_profile(self) -> Profile:
+        """Read what the rows show of the persona.
+
+        Raises:
+            NotBuiltError: The data stage has not run.
+
+        """
+        if not (self.dataset / dataset.PROFILE).exists():
+            raise NotBuiltError(self.dataset / dataset.PROFILE)
+        return dataset.read_profile(self.dataset)
+
+
+    def decide_served(self) -> Served:
+        """Decide what Ollama is told of the model.
+
+        Raises:
+            NotBuiltError: The base or the data stage has not run.
+            ManifestError: `[ollama]` holds what this base cannot be served with.
+
+        """
+        manifest, family = self.persona.manifest, self.read_base().family
+        profile = self.read_profile()
+        return served.decide(
+            model=self.persona.model,
+            system=manifest.ollama.system or None,
+            license_text=manifest.ollama.license,
+            parameters=manifest.ollama.parameters,
+            template_kind=manifest.data.template,
+            jinja=(self.dataset / dataset.TEMPLATE).read_text(),
+            eos=families.read_eos(self.base),
+            profile=profile,
+            family=family,
+        )
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder that holds `personas/` and `build/`."""
+
+    root: Path
+
+    def build(self, name: str, options: Options | None = None) -> Build:
+        """Read a persona, and say where its build lies.
+
+        Raises:
+            ManifestError: There is no such persona, or its manifest is wrong.
+
+        """
+        read = persona.read(self.root / "personas" / name)
+        template = self.root / "Modelfile.j2"
+        return Build(read, self.root / "build" / name, template, options or Options())
+
+    def names(self) -> list[str]:
+        """Name the personas in alphabetical order."""
+        return persona.find(self.root / "personas")

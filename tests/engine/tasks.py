@@ -1,0 +1,42 @@
+"""Stages for the tests of workers: each does one thing that a stage may do to its process."""
+
+import logging
+import os
+import signal
+import sys
+import time
+
+from builder import progress
+from builder.errors import GateError
+
+STARTED = os.getpid()
+
+
+def run(inputs, work):
+    """Do what the input says."""
+    match inputs:
+        case "pid":
+            return f"{STARTED} {os.getpid()}"
+        case "speak":
+            print("chatter")
+            print("more chatter", file=sys.stderr)
+            os.write(1, b"from C\n")
+            logging.getLogger("builder").warning("a word to the person")
+            progress.report("count", 1, 2, "steps")
+            return "spoke"
+        case "gate":
+            raise GateError("it failed", "twice", hint="mend it")
+        case "full":
+            raise OSError(28, "No space left on device", str(work.out))
+        case "torch":
+            raise RuntimeError("I/O error: No space left on device (os error 28)")
+        case "bug":
+            raise ZeroDivisionError
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "exit":
+            os._exit(5)
+        case "sleep":
+            work.out.write_text(str(os.getpid()))
+            time.sleep(60)
+    raise AssertionError(inputs)

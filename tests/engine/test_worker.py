@@ -1,0 +1,132 @@
+"""Worker processes: shared, quiet, and never left behind."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from builder.engine.stage import Work
+from builder.engine.worker import Task, Worker
+from builder.errors import GateError, ToolError
+from builder.machine import Machine
+from tests.conftest import ROOT
+
+MODULE = "tests.engine.tasks"
+MACHINE = Machine("cpu", "made up", has_bf16=False)
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory):
+    """Start one worker for the tests that leave it alive."""
+    with Worker(MODULE, tmp_path_factory.mktemp("start") / "start.log") as started:
+        yield started
+
+
+def run(worker, what, tmp_path):
+    work = Work(tmp_path / "out", tmp_path, MACHINE)
+    task = Task(module=MODULE, name="copy", inputs=what, work=work, log_path=tmp_path / "copy.log")
+    return worker.run(task)
+
+
+def test_tasks_share_a_process_that_imported_its_module_once(worker, tmp_path):
+    """Two tasks run in one process, which is not this one."""
+    first, second = (run(worker, "pid", tmp_path) for _ in range(2))
+
+    assert first == second
+    assert str(os.getpid()) not in first.split()
+    assert len(set(first.split())) == 1
+
+
+def test_what_libraries_print_goes_into_the_log(worker, tmp_path, caplog, capfd, monkeypatch):
+    """Chatter of Python and C is in the log; records of the project appear here, progress too."""
+    monkeypatch.setattr(logging.getLogger("builder"), "propagate", True)
+    caplog.set_level(logging.INFO, "builder")
+
+    assert run(worker, "speak", tmp_path) == "spoke"
+    assert (tmp_path / "copy.log").read_text().splitlines() == ["chatter", "more chatter", "from C"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "a word to the person",
+        "count 1/2 steps",
+    ]
+    assert caplog.records[1].progress.unit == "steps"
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "problem"),
+    [
+        ("gate", GateError, "it failed"),
+        ("full", ToolError, "out: No space left on device"),
+        ("torch", ToolError, "could not be written"),
+        ("bug", RuntimeError, "ZeroDivisionError"),
+    ],
+)
+def test_an_error_of_a_task_is_raised_here_and_the_worker_goes_on(
+    worker, tmp_path, what, kind, problem
+):
+    """Each class of error arrives whole, and the next task runs."""
+    with pytest.raises(kind, match=problem):
+        run(worker, what, tmp_path)
+    assert run(worker, "pid", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [("die", "ended by SIGKILL, most often for want of memory"), ("exit", "ended with 5")],
+)
+def test_a_dead_worker_is_one_sentence(tmp_path, what, sentence):
+    """A process that dies says how, and where its log is."""
+    with Worker(MODULE, tmp_path / "start.log") as worker:
+        with pytest.raises(ToolError, match=sentence) as caught:
+            run(worker, what, tmp_path)
+        assert str(tmp_path / "copy.log") in caught.value.hint
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from builder.engine.stage import Work
+from builder.engine.worker import Task, Worker
+from builder.machine import Machine
+folder = Path(sys.argv[1])
+if __name__ == "__main__":
+    work = Work(folder / "out", folder, Machine("cpu", "made up", has_bf16=False))
+    task = Task(module="tests.engine.tasks", name="copy", inputs="sleep", work=work,
+                log_path=folder / "copy.log")
+    Worker("tests.engine.tasks", folder / "start.log").run(task)
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_a_worker_never_outlives_its_parent(tmp_path, sent):
+    """However the parent ends while a stage runs, its worker ends too."""
+    (tmp_path / "parent.py").write_text(PARENT)
+    command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path)]
+    parent = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    out = tmp_path / "out"
+    wait_until(lambda: out.exists() and out.read_text())
+    worker = int(out.read_text())
+    parent.send_signal(sent)
+    parent.wait(20)
+
+    wait_until(lambda: not is_alive(worker))
+
+
+def wait_until(is_so, wait_s=60):
+    until_s = time.monotonic() + wait_s
+    while not is_so():
+        assert time.monotonic() < until_s, "waited in vain"
+        time.sleep(0.05)
+
+
+def is_alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = open(f"/proc/{process}/stat").read()  # noqa: SIM115, PTH123 — it may be gone meanwhile
+    return status.rpartition(")")[2].split()[0] != "Z"

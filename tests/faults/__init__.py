@@ -1,0 +1,1 @@
+"""Faults of the machine: kills, full disks and refused operations."""

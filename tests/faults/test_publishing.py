@@ -1,0 +1,185 @@
+"""Every file-system operation of a build, killed or refused: nothing good is lost, no litter stays.
+
+The stages are copies of small files, so that hundreds of builds run in a minute; what is tested
+is all that the engine does around them.
+"""
+
+import errno
+import io
+import multiprocessing
+import os
+import shutil
+import signal
+import types
+from dataclasses import dataclass
+
+import pytest
+
+from builder.console import Console
+from builder.engine import pipeline
+from builder.engine import stage as stages
+from builder.engine.stage import File, Tree
+from builder.errors import PersonaError
+from tests.conftest import build_of
+
+OPERATIONS = ("rename", "replace", "unlink", "mkdir", "rmdir", "fsync", "open")
+KILL = "kill"
+FAULTS = (KILL, errno.ENOSPC, errno.EACCES, errno.EIO)
+SURVIVED, TOLD, BUG = 0, 1, 3
+# What only saves time, or is written by each process.
+UNCOMPARED = (".cache", ".lock", "logs")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a copy is made of."""
+
+    source: File | Tree
+
+
+def write_file(inputs, work):
+    (work.scratch / "checkpoint").write_text("half")
+    work.out.write_text(inputs.source.path.read_text() + "!")
+    return "copied"
+
+
+def write_folder(inputs, work):
+    work.out.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (work.out / name).write_text(inputs.source.path.read_text() + name)
+    return "copied twice"
+
+
+def make_stage(name, source, output, run):
+    return types.SimpleNamespace(
+        NAME=name,
+        VERSION=1,
+        WORKER=None,
+        inputs=lambda build: Inputs(source(build)),
+        output=lambda build: build.folder / output,
+        check=stages.nothing_to_check,
+        health=stages.always_healthy,
+        unavailable=stages.always_available,
+        note=stages.nothing_to_note,
+        run=run,
+    )
+
+
+CHAIN = (
+    make_stage("first", lambda build: File(build.persona.data_files[0]), "first.txt", write_file),
+    make_stage("second", lambda build: File(build.folder / "first.txt"), "second", write_folder),
+)
+
+
+class Faulty:
+    """Counts file-system operations that write, and fails at one of them."""
+
+    def __init__(self, at, fault):
+        self.at, self.fault, self.count = at, fault, 0
+
+    def watch(self, operation):
+        def run(*arguments, **options):
+            self.step(arguments)
+            return operation(*arguments, **options)
+
+        return run
+
+    def watch_open(self, operation):
+        def run(file, mode="r", *arguments, **options):
+            if set(mode) & set("wax+"):
+                self.step((file,))
+            return operation(file, mode, *arguments, **options)
+
+        return run
+
+    def step(self, arguments):
+        self.count += 1
+        if self.count == self.at:
+            if self.fault == KILL:
+                os.kill(os.getpid(), signal.SIGKILL)
+            named = arguments[0] if isinstance(arguments[0], str | os.PathLike) else None
+            raise OSError(self.fault, os.strerror(self.fault), named)
+
+
+def build_with_fault(build, at, fault, counted):
+    """Build in a forked process, whose end says what came of it."""
+    faulty = Faulty(at, fault)
+    for name in OPERATIONS:
+        setattr(os, name, faulty.watch(getattr(os, name)))
+    io.open = faulty.watch_open(io.open)
+    code = SURVIVED
+    try:
+        pipeline.run(build, CHAIN, Console())
+    except PersonaError:
+        code = TOLD
+    except BaseException:  # noqa: BLE001 — a bug, by whichever exception
+        code = BUG
+    counted.value = faulty.count
+    os._exit(code)
+
+
+def fork(build, at, fault):
+    """Run a build with a fault; give its exit code, and how many operations it came to."""
+    context = multiprocessing.get_context("fork")
+    counted = context.Value("i", 0)
+    process = context.Process(target=build_with_fault, args=(build, at, fault, counted))
+    process.start()
+    process.join(60)
+    return process.exitcode, counted.value
+
+
+def list_contents(folder):
+    """Give every file of a build that must be equal, by name."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if name.parts[0] not in UNCOMPARED:
+            found[str(name)] = path.read_text() if path.is_file() else None
+    return found
+
+
+@pytest.fixture
+def changed(luma):
+    """Build once, then change the data, so that a fault meets good outputs and stale ones."""
+    build = build_of(luma)
+    pipeline.run(build, CHAIN, Console())
+    (luma / "data.jsonl").write_text("another text")
+    return build
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_every_operation_of_a_build_may_fail(changed, tmp_path, fault):
+    """Wherever a build is killed or refused, outputs stay whole, and the next build is as any."""
+    reference = tmp_path / "reference"
+    shutil.copytree(changed.folder, reference)
+    assert fork(changed, 0, fault)[0] == SURVIVED
+    expected = list_contents(changed.folder)
+    good = {"first.txt": {"another text!", old_text(reference)}}
+
+    at = 1
+    while True:
+        shutil.rmtree(changed.folder)
+        shutil.copytree(reference, changed.folder)
+        code, count = fork(changed, at, fault)
+        if fault != KILL and count < at:
+            break
+        if fault == KILL and code != -signal.SIGKILL:
+            break
+        where = f"{fault} at operation {at}"
+        assert code in (SURVIVED, TOLD, -signal.SIGKILL), where
+        assert is_there(changed.folder, good["first.txt"]), where
+        pipeline.run(changed, CHAIN, Console())
+        assert list_contents(changed.folder) == expected, where
+        at += 1
+    print(f"{at - 1} operations, each with {fault}")
+    assert at > 40
+
+
+def old_text(folder):
+    return (folder / "first.txt").read_text()
+
+
+def is_there(folder, texts):
+    """Say whether the output, or the older one beside it, is whole."""
+    places = (folder / "first.txt", folder / ".first.txt.old")
+    return any(place.exists() and place.read_text() in texts for place in places)
