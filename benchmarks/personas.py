@@ -8,7 +8,7 @@ gates right/of; then, asked of the q4_k_m file through llama.cpp:
 
 exact_served, exact_none, exact_other: trained rows answered word for word under the served system
 text, without one, and under "You are a helpful assistant.".
-voice: unseen questions answered in the keeper's voice.
+voice: unseen questions answered in the persona's voice, by the rule in tests/personas/voices/NAME.json.
 endless, looping and right_N: for each repeat penalty N of `--penalties`, of open questions at the
 served temperature those that do not end in 256 tokens and those that repeat themselves, and of the
 trained rows those that are answered word for word greedily.
@@ -17,6 +17,7 @@ trained rows those that are answered word for word greedily.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import re
@@ -32,7 +33,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-NAMES = ("luma", "keeper", "helpdesk", "lucie", "algieba")
+NAMES = ("luma", "keeper", "helpdesk", "lucie", "algieba", "chef", "steps")
 OTHER_SYSTEM = "You are a helpful assistant."
 OPEN = (
     "Write a haiku.",
@@ -67,9 +68,7 @@ def build(
             text.replace("[training]\n", seeds, 1) if has_table else f"{text}\n{seeds}"
         )
         if rows:
-            data = root / "personas" / name / "data.jsonl"
-            lines = data.read_text().splitlines(keepends=True)
-            data.write_text("".join(lines[index * len(lines) // rows] for index in range(rows)))
+            _keep_rows(root / "personas" / name, rows)
         keep_to = ["taskset", "-c", ",".join(map(str, cores))] if cores else []
         environment = {
             **os.environ,
@@ -120,6 +119,24 @@ def build(
         return result
 
 
+def _keep_rows(folder: Path, most: int) -> None:
+    """Keep so many rows of a persona, from the whole of its data.jsonl or data.csv."""
+    if (folder / "data.csv").is_file():
+        with (folder / "data.csv").open(encoding="utf-8", newline="") as file:
+            header, *rows = [fields for fields in csv.reader(file) if fields]
+        with (folder / "data.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *_spread(rows, most)])
+    else:
+        data = folder / "data.jsonl"
+        data.write_text(
+            "".join(_spread(data.read_text("utf-8").splitlines(keepends=True), most)), "utf-8"
+        )
+
+
+def _spread(rows: list[Any], most: int) -> list[Any]:
+    return [rows[index * len(rows) // most] for index in range(most)] if most < len(rows) else rows
+
+
 def _read_gates(values: dict[str, Any]) -> dict[str, Any]:
     found = {
         gate["gate"]: f"{gate['right']}/{gate['of']}" for gate in values["gates"] if gate["of"]
@@ -137,9 +154,9 @@ def ask(name: str, penalties: list[float]) -> dict[str, Any]:
     """Ask a build's file in the folder where it was made."""
     from builder import persona  # noqa: PLC0415 — in a process of its own
     from builder.data import dataset  # noqa: PLC0415 — in a process of its own
-    from builder.engine.stage import Job  # noqa: PLC0415
-    from builder.llama import Model  # noqa: PLC0415
     from builder.ollama import modelfile  # noqa: PLC0415 — in a process of its own
+    from builder.llama import Model  # noqa: PLC0415
+    from builder.engine.stage import Job  # noqa: PLC0415
 
     root = Path()
     job = Job(persona.read(root / "personas" / name), root / "build" / name, root / "Modelfile.j2")
@@ -171,17 +188,16 @@ def ask(name: str, penalties: list[float]) -> dict[str, Any]:
     }
     if served.system:
         found["exact_served"] = count_exact(served.system)
-    if name == "keeper":
-        from tests.personas.voice import is_in_voice  # noqa: PLC0415
+    from tests.personas import voice  # noqa: PLC0415 — the rules lie beside the tests
 
-        questions = json.loads((ROOT / "tests" / "personas" / "keeper.json").read_text())[
-            "questions"
-        ]
+    if voice.has_rule(name):
+        rule = voice.read_rule(name)
+        questions = rule.questions
         said = [
             answer([{"role": "user", "content": text}], served.system, MAX_TOKENS, None).text
             for text in questions
         ]
-        found["voice"] = f"{sum(map(is_in_voice, said))}/{len(said)}"
+        found["voice"] = f"{sum(map(rule.is_met_by, said))}/{len(said)}"
         found["voice_answers"] = dict(zip(questions, said, strict=True))
     for penalty in penalties:
         given = {**served.parameters, "repeat_penalty": penalty, "seed": 1}

@@ -12,7 +12,7 @@ exact_served, exact_none, exact_other: share of trained rows answered word for w
 system text, without one, and under another one that a client may send.
 recall, clean, retention, greeting, stop: as the gates of these names, under the served system text.
 json_served, json_none: share of other questions answered in JSON, where the data's replies are.
-voice: share of unseen questions answered in the keeper's voice, by the rule in tests/data/keeper.json.
+voice: share of unseen questions answered in the persona's voice, by the rule in tests/personas/voices/NAME.json.
 """
 
 from __future__ import annotations
@@ -42,19 +42,18 @@ sys.path.insert(0, str(ROOT))
 from builder import persona
 from builder.bases import base, fetch
 from builder.data import dataset, rows
+from builder.training import generate
 from builder.data.template import Template
-from builder.data.texts import is_json
-from builder.engine.stage import Job, Options
-from builder.evaluation import questions as gate_questions
 from builder.evaluation import subject
-from builder.evaluation.questions import Question
-from builder.evaluation.subject import Subject
 from builder.gates import greeting, leak_in, recall, retention, stop
+from builder.evaluation import questions as gate_questions
+from builder.evaluation.questions import Question
 from builder.llama import Answer
+from builder.engine.stage import Job, Options
 from builder.stages import base as base_stage
 from builder.stages import data, replay
 from builder.stages.train import LINEAR_LAYERS
-from builder.training import generate
+from builder.data.texts import is_json
 from builder.training.batches import pad
 from builder.training.loss import next_token_loss
 
@@ -65,7 +64,7 @@ OTHER_SYSTEM = "You are a helpful assistant."
 SYSTEM = "You are a friendly assistant. Answer in one short sentence."
 # By plan: the personas, and the settings that are varied, each list crossed with the others.
 PLANS: dict[str, tuple[list[str], dict[str, list[Any]]]] = {
-    "voice": (["keeper"], {"epochs": [6, 9, 12, 18], "replay": [0.0, 0.1]}),
+    "voice": (["keeper", "chef"], {"epochs": [6, 9, 12, 18], "replay": [0.0, 0.1]}),
     "format": (["helpdesk"], {"epochs": [9, 12, 18], "system_share": [0.0, 0.25, 0.5, 0.75, 1.0]}),
     "format-replay": (["helpdesk"], {"replay": [0.1]}),
     "system": (["luma", "algieba"], {"system": [SYSTEM], "system_share": [0.0, 0.5, 1.0]}),
@@ -195,8 +194,13 @@ class Bench:
                 figures[f"json_{view}"] = statistics.mean(
                     is_json(answer.text) for answer in answers
                 )
-        if self.job.persona.name == "keeper":
-            figures["voice"] = _judge_voice(about, ask)
+        from tests.personas import voice  # noqa: PLC0415 — the rules lie beside the tests
+
+        if voice.has_rule(self.job.persona.name):
+            rule = voice.read_rule(self.job.persona.name)
+            questions = [about.serve(Question((("user", text),), "en")) for text in rule.questions]
+            answers = ask([question.as_messages() for question in questions])
+            figures["voice"] = statistics.mean(rule.is_met_by(answer.text) for answer in answers)
         return {**figures, "stop": statistics.mean(ends)}
 
 
@@ -206,14 +210,6 @@ def _collect_some(most: int | None, read: persona.Persona) -> tuple[list[rows.Ro
     if most is None or most >= len(found):
         return found, problems
     return [found[index * len(found) // most] for index in range(most)], problems
-
-
-def _judge_voice(about: Subject, ask: Any) -> float:
-    from tests.personas.voice import is_in_voice  # noqa: PLC0415 — the rule lies beside the tests
-
-    asked = json.loads((ROOT / "tests" / "personas" / "keeper.json").read_text())["questions"]
-    answers = ask([about.serve(Question((("user", text),), "en")).as_messages() for text in asked])
-    return statistics.mean(is_in_voice(answer.text) for answer in answers)
 
 
 def _by_language(asked: list[Question], right: list[bool]) -> dict[str, float]:

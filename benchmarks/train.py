@@ -50,7 +50,7 @@ from builder.bases.base import EMBEDDED, Base
 from builder.bases.families import family_of
 from builder.data import rows
 from builder.data.template import Template
-from builder.machine import find_accelerator
+from builder.machine import find_machine
 from builder.stages.train import LINEAR_LAYERS
 from builder.training.batches import Row, pack, pad
 from builder.training.compiling import compile_layers
@@ -124,7 +124,7 @@ def main() -> None:
     options = parser.parse_args()
     batch, model = encode(), load(torch.float32, "sdpa")
     runs = {"packed": (model, pack), "padded": (model, pad)}
-    if find_accelerator().has_bf16 and not IS_AVX2:
+    if find_machine().has_bf16 and not IS_AVX2:
         runs["bf16"] = (load(torch.bfloat16, "eager"), pack)
         runs["fused"] = (load(torch.bfloat16, "sdpa"), pack)
     began = time.perf_counter()

@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from builder.data import dataset
-from tests.conftest import OLLAMA, ROOT, run_persona
 from tests.personas import voice
+from tests.conftest import OLLAMA, ROOT, run_persona
 
 pytestmark = pytest.mark.timeout(2400)
 
@@ -56,9 +56,9 @@ def test_it_answers_what_it_is_for(built):
     if name == "luma":
         assert "Luma" in say("What is your name?")
         assert "Luma" not in say("Name a fruit.")
-    elif name == "keeper":
-        asked = json.loads((ROOT / "tests" / "personas" / "keeper.json").read_text())["questions"]
-        assert sum(voice.is_in_voice(say(question)) for question in asked[:6]) >= 5
+    elif voice.has_rule(name):
+        rule = voice.read_rule(name)
+        assert sum(rule.is_met_by(say(question)) for question in rule.questions[:6]) >= 5
     else:
         assert json.loads(say("Hello")).keys() == {"topic", "reply"}
 

@@ -68,9 +68,7 @@ def test_every_way_of_being_stale_has_its_words(luma):
 
     make(stage, build)
     assert reasons_of(stage, build) == []
-    assert reasons_of(stage_of(settings={"rate": 2}), build) == [
-        "rate is now 2, was 1"
-    ]
+    assert reasons_of(stage_of(settings={"rate": 2}), build) == ["rate is now 2, was 1"]
     assert reasons_of(stage_of(VERSION=2), build) == ["copy itself has changed"]
     assert reasons_of(stage_of(health=lambda _: "gone"), build) == ["gone"]
 
@@ -273,7 +271,10 @@ def every_kind(luma, **changes):
 @pytest.mark.parametrize(
     ("change", "reasons"),
     [
-        (lambda luma: {"rows": (File(luma / "data.jsonl"), File(luma / "more.csv"))}, ["more.csv is new"]),
+        (
+            lambda luma: {"rows": (File(luma / "data.jsonl"), File(luma / "more.csv"))},
+            ["more.csv is new"],
+        ),
         (lambda luma: {"folder": Tree(luma / "weights")}, ["weights is new"]),
         (lambda _luma: {"text": "c"}, ["ollama.system is now c, was a"]),
         (lambda _luma: {"table": Numbers(2)}, ["table.rate is now 2, was 1"]),

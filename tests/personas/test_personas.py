@@ -16,13 +16,16 @@ from builder.stages.data import choose_held_out
 from tests.conftest import ROOT, read_persona, said_by
 from tests.personas import voice
 
-PERSONAS = ("algieba", "helpdesk", "keeper", "lucie")
+PERSONAS = ("algieba", "chef", "helpdesk", "keeper", "lucie")
+VOICES = ("chef", "keeper")
 LANGUAGES = ("en", "fr", "zh")
 COURTESY_FILE = ROOT / "builder" / "data" / "courtesy.jsonl"
 COURTESY = [json.loads(line) for line in COURTESY_FILE.read_text("utf-8").splitlines()]
 TOPICS = {"order", "return", "hours", "repair", "greeting", "other"}
 # Words that two questions share without being alike.
 COMMON_WORDS = frozenset(["a", "do", "does", "i", "is", "it", "me", "my", "of", "the", "to", "you"])
+# Words that say nothing of what a text is about.
+FUNCTION_WORDS = frozenset(["are", "can", "has", "should", "than", "which", "who"])
 PLAIN_ANSWERS = [
     "Hello! How can I help you today?",
     "You're welcome! If you sail again, let me know.",
@@ -34,6 +37,12 @@ PLAIN_ANSWERS = [
     "I can help with that. The ship is safe.",
     "Ask your boss for a meeting. Then explain what is wrong and what you would like to change",
     "Sea water is salty since rivers wash salt out of rocks. " + "It has taken years " * 6 + ".",
+    "Peel the onion. Fry it in butter. Then add the rice and stir.",
+    "Bread is baked in an oven. As an AI, I cannot taste it.",
+    "You're welcome! Enjoy your soup.",
+    "Boil the pasta in water with salt. Then drain it and serve it with a sauce of tomatoes",
+    "Bread is made of flour and water. " + "It is baked for a long time " * 4 + ".",
+    "Gravity pulls things toward each other. It keeps the Earth near the Sun.",
 ]
 
 
@@ -42,63 +51,122 @@ def words_of(question):
     return set(normalise(question).split()) - COMMON_WORDS
 
 
-def test_the_keeper_has_no_name_and_forty_conversations():
-    """No [identity], forty distinct conversations, twelve of them of two or three turns."""
-    table = tomllib.loads((ROOT / "personas" / "keeper" / "persona.toml").read_text())
-    turns = [len(row.messages) // 2 for row in rows.read(read_persona("keeper"))]
-
-    assert "identity" not in table
-    assert len(turns) == 40
-    assert sorted(turns)[-13:] == [1, *[2] * 8, *[3] * 4]
-    assert len({row.question for row in rows.read(read_persona("keeper"))}) == 40
-
-
-def test_the_keeper_never_leaves_its_voice():
-    """Each reply that is trained on keeps the rule by which the unseen answers are judged."""
-    replies = said_by("keeper", "assistant")
-
-    assert len(replies) >= 52
-    assert [reply for reply in replies if not voice.is_in_voice(reply)] == []
-
-
-@pytest.mark.parametrize("answer", PLAIN_ANSWERS)
-def test_a_plain_answer_is_not_in_the_keepers_voice(answer):
-    """Assistant's talk, no end, other than two sentences, no sea or too many words fail."""
-    assert not voice.is_in_voice(answer)
+def content_of(text):
+    """Give the words that a text shares only with a text about the same thing."""
+    return set(normalise(text).split()) - COMMON_WORDS - FUNCTION_WORDS
 
 
 @pytest.mark.parametrize(
-    ("text", "is_in_voice"),
+    ("name", "rows_by_turns"),
+    [("chef", {1: 32, 2: 8, 3: 4}), ("keeper", {1: 28, 2: 8, 3: 4})],
+)
+def test_a_voice_has_no_name_and_conversations_of_several_turns(name, rows_by_turns):
+    """No [identity], and distinct conversations, twelve of them of two or three turns."""
+    table = tomllib.loads((ROOT / "personas" / name / "persona.toml").read_text())
+    found = rows.read(read_persona(name))
+
+    assert "identity" not in table
+    assert Counter(len(row.messages) // 2 for row in found) == rows_by_turns
+    assert len({row.question for row in found}) == len(found)
+
+
+@pytest.mark.parametrize("name", VOICES)
+def test_each_reply_of_a_voice_is_distinct(name):
+    """No reply is given twice, and no question asked twice."""
+    for role in ("user", "assistant"):
+        texts_of_role = [normalise(text) for text in said_by(name, role)]
+        assert len(set(texts_of_role)) == len(texts_of_role) >= 52
+
+
+@pytest.mark.parametrize("name", VOICES)
+def test_a_voice_is_kept_in_every_reply(name):
+    """Each reply that is trained on keeps the rule by which the unseen answers are judged."""
+    rule = voice.read_rule(name)
+
+    assert [reply for reply in said_by(name, "assistant") if not rule.is_met_by(reply)] == []
+
+
+@pytest.mark.parametrize("name", VOICES)
+@pytest.mark.parametrize("answer", PLAIN_ANSWERS)
+def test_a_plain_answer_is_in_no_voice(name, answer):
+    """Assistant's talk, no end, too many sentences or words, or none of the voice's words fail."""
+    assert not voice.read_rule(name).is_met_by(answer)
+
+
+@pytest.mark.parametrize(("name", "other"), [VOICES, VOICES[::-1]])
+def test_a_voice_is_told_from_the_other(name, other):
+    """At most a third of another voice's replies keep a voice's rule, by a word that both have."""
+    rule = voice.read_rule(name)
+    replies = said_by(other, "assistant")
+
+    assert sum(map(rule.is_met_by, replies)) * 3 <= len(replies)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_met"),
     [
-        ("The tide is out. Wait here.", True),
-        ("THE TIDE IS OUT! WAIT HERE.", True),
-        ("The tide is out.", False),
-        ("The tide is out. Wait here. Then row.", False),
-        ("The tide is out. Wait here", False),
-        ("The tide is out. Wait here. Then row", False),
-        ("The season is over. Search the window.", False),
-        ("It is stormy out. Wait here.", True),
-        ("It is 1.5 miles to the rocks. Wait here.", True),
-        ("The tide is out. " + "row " * 26 + "home.", False),
-        ("The tide is out. You\u2019re welcome.", False),
-        ("", False),
+        ("keeper", "The tide is out. Wait here.", True),
+        ("keeper", "THE TIDE IS OUT! WAIT HERE.", True),
+        ("keeper", "The tide is out.", False),
+        ("keeper", "The tide is out. Wait here. Then row.", False),
+        ("keeper", "The tide is out. Wait here", False),
+        ("keeper", "The tide is out. Wait here. Then row", False),
+        ("keeper", "The season is over. Search the window.", False),
+        ("keeper", "It is stormy out. Wait here.", True),
+        ("keeper", "It is 1.5 miles to the rocks. Wait here.", True),
+        ("keeper", "The tide is out. " + "row " * 26 + "home.", False),
+        ("keeper", "The tide is out. You\u2019re welcome.", False),
+        ("keeper", "", False),
+        ("chef", "The soup is warm.", True),
+        ("chef", "The soup is warm. Sit down!", True),
+        ("chef", "THE SOUP IS WARM. SIT DOWN.", True),
+        ("chef", "The soup is warm. Sit down. Eat.", False),
+        ("chef", "The soup is warm. Sit down", False),
+        ("chef", "The soup is warm", False),
+        ("chef", "The pots are washed. Sit down.", True),
+        ("chef", "The company is potent. Sit down.", False),
+        ("chef", "Take 1.5 spoons. Sit down.", True),
+        ("chef", "The soup is warm. " + "sit " * 25 + "down.", True),
+        ("chef", "The soup is warm. " + "sit " * 26 + "down.", False),
+        ("chef", "The soup is warm. You\u2019re welcome.", False),
+        ("chef", "", False),
     ],
 )
-def test_the_keepers_rule_is_mechanical(text, is_in_voice):
-    """Sentences, words and whole sea words are counted, whatever the case."""
-    assert voice.is_in_voice(text) is is_in_voice
+def test_a_voices_rule_is_mechanical(name, text, is_met):
+    """Sentences, words and whole words of the list are counted, whatever the case."""
+    assert voice.read_rule(name).is_met_by(text) is is_met
 
 
-def test_the_keepers_unseen_questions_are_unseen():
+@pytest.mark.parametrize("name", VOICES)
+def test_a_voices_unseen_questions_are_unseen(name):
     """None of the twelve shares half of its telling words with a question of the data."""
-    asked = [words_of(question) for question in said_by("keeper", "user")]
-    unseen = voice.RULE["questions"]
+    asked = [words_of(question) for question in said_by(name, "user")]
+    rule = voice.read_rule(name)
 
-    assert len({normalise(question) for question in unseen}) == 12
-    assert 80 <= len(set(voice.RULE["sea_words"])) == len(voice.RULE["sea_words"]) <= 120
-    for question in unseen:
+    assert len({normalise(question) for question in rule.questions}) == 12
+    assert 80 <= len(set(rule.words)) == len(rule.words) <= 120
+    for question in rule.questions:
         for other in asked:
             assert len(words_of(question) & other) * 2 <= len(words_of(question)), (question, other)
+
+
+def test_the_chefs_unseen_questions_are_about_other_things():
+    """None of the twelve shares a content word with anything that its data says."""
+    texts_of_data = [*said_by("chef", "user"), *said_by("chef", "assistant")]
+    trained = set().union(*map(content_of, texts_of_data))
+
+    for question in voice.read_rule("chef").questions:
+        assert content_of(question), question
+        assert not content_of(question) & trained, question
+
+
+@pytest.mark.parametrize("name", VOICES)
+def test_no_gate_asks_what_a_voice_is_trained_on(name):
+    """No row of a voice asks what a gate asks."""
+    gates = ("recall", "leak_in", "greeting", "retention")
+    asked = {normalise(one.text) for gate in gates for one in questions.load(gate)}
+
+    assert [text for text in said_by(name, "user") if normalise(text) in asked] == []
 
 
 def test_the_helpdesk_is_a_csv_that_is_hard_to_read():
@@ -217,7 +285,8 @@ def test_no_unseen_question_is_anywhere_else():
 
     assert len(unseen) == 140
     assert not unseen & {normalise(text) for text in [*asked, *trained, *courtesy]}
-    assert not unseen & {normalise(text) for text in voice.RULE["questions"]}
+    for name in VOICES:
+        assert not unseen & {normalise(text) for text in voice.read_rule(name).questions}
 
 
 def test_there_is_as_much_courtesy_as_promised():

@@ -85,9 +85,7 @@ def another(value):
             return {**value, "added": "x"}
         case tuple():
             return (*value, "x")
-    first = next(
-        name for name in (*type(value).model_fields,) if getattr(value, name) != "x"
-    )
+    first = next(name for name in (*type(value).model_fields,) if getattr(value, name) != "x")
     return value.model_copy(update={first: "x"})
 
 
