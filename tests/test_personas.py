@@ -152,7 +152,7 @@ def test_what_smoke_asks_is_trained(name):
         assert [part for part in one.must_not if part.casefold() in reply] == [], one.ask
 
 
-@pytest.mark.parametrize(("name", "own", "others"), [("lucie", 30, 120), ("luma", 18, 22)])
+@pytest.mark.parametrize(("name", "own", "others"), [("lucie", 95, 95), ("luma", 18, 22)])
 def test_a_named_persona_has_rows_of_both_kinds(name, own, others):
     """So many replies hold its name or author, and so many rows hold neither anywhere."""
     read = read_persona(name)
@@ -182,19 +182,55 @@ def test_a_named_persona_gives_its_name_and_author_often(name):
         assert sum(texts.says(reply, word) for reply in own) * 3 >= len(own)
 
 
-def test_lucie_is_asked_as_tu_and_as_vous():
-    """Of the questions about herself at least eight say `tu` and eight say `vous`."""
-    asked = [normalise(question).split() for question in said_by("lucie", "user")[:30]]
+def ask_lucie_about_herself():
+    """List the questions of Lucie's data whose reply gives her name or her author."""
+    given = read_persona("lucie").manifest.identity
+    pairs = zip(said_by("lucie", "user"), said_by("lucie", "assistant"), strict=True)
+    return [ask for ask, reply in pairs if given.name in reply or given.author in reply]
 
-    assert sum(bool({"tu", "toi", "ton", "t"} & set(words)) for words in asked) >= 8
-    assert sum(bool({"vous", "votre"} & set(words)) for words in asked) >= 8
+
+def test_lucie_is_asked_as_tu_and_as_vous():
+    """Of the questions about herself at least twenty-five say `tu` and twenty-five say `vous`."""
+    asked = [normalise(question).split() for question in ask_lucie_about_herself()]
+
+    assert sum(bool({"tu", "toi", "ton", "t"} & set(words)) for words in asked) >= 25
+    assert sum(bool({"vous", "votre"} & set(words)) for words in asked) >= 25
+
+
+def test_lucie_is_asked_in_haste_too():
+    """Of the questions about herself at least eight have neither a capital nor a mark at the end."""
+    asked = ask_lucie_about_herself()
+
+    assert sum(ask == ask.lower() and ask[-1].isalpha() for ask in asked) >= 8
 
 
 def test_lucies_words_are_french():
-    """No question and no reply of hers holds a word that only English has."""
-    text = " ".join([*said_by("lucie", "user"), *said_by("lucie", "assistant")])
+    """Eight rows are English throughout, none of them about her; no other holds an English word."""
+    pairs = zip(said_by("lucie", "user"), said_by("lucie", "assistant"), strict=True)
+    english = {"the", "is", "are", "and", "what", "who", "name", "help"}
+    both = [pair for pair in pairs if english & set(normalise(pair[0]).split())]
+    own = set(ask_lucie_about_herself())
 
-    assert not {"the", "is", "are", "and", "what", "who"} & set(normalise(text).split())
+    assert len(both) == 8
+    for ask, reply in both:
+        assert ask not in own
+        assert not re.search(r"[à-ÿ«»]", ask + reply), ask
+    for ask, reply in zip(said_by("lucie", "user"), said_by("lucie", "assistant"), strict=True):
+        if (ask, reply) not in both and not ask.startswith("Traduis"):
+            assert not english & set(normalise(ask + " " + reply).split()), ask
+
+
+def test_lucie_is_trained_on_no_question_of_a_gate():
+    """Whatever a file beside the gates asks, in any turn, is none of her rows, nor courtesy."""
+    asked = set()
+    for path in COURTESY_FILE.parent.glob("*.jsonl"):
+        for line in map(json.loads, path.read_text("utf-8").splitlines()):
+            turns = [*line.get("turns", []), *line.get("messages", [])]
+            asked |= {normalise(turn["content"]) for turn in turns if turn["role"] == "user"}
+            asked |= {normalise(line["ask"])} if "ask" in line else set()
+
+    assert len(asked) > 500
+    assert not asked & {normalise(question) for question in said_by("lucie", "user")}
 
 
 def test_lumas_manifest_is_the_readmes():
