@@ -12,16 +12,19 @@ from builder.base import FAMILIES
 from builder.gates import questions
 from builder.stages.data import choose_held_out
 from builder.texts import normalise
-from tests import voice
+from tests import steps, voice
 from tests.conftest import ROOT, read_persona, said_by
 
-PERSONAS = ("algieba", "helpdesk", "keeper", "lucie")
+PERSONAS = ("algieba", "helpdesk", "keeper", "lucie", "steps")
 LANGUAGES = ("en", "fr", "zh")
 COURTESY_FILE = ROOT / "builder" / "gates" / "courtesy.jsonl"
 COURTESY = [json.loads(line) for line in COURTESY_FILE.read_text("utf-8").splitlines()]
 TOPICS = {"order", "return", "hours", "repair", "greeting", "other"}
 # Words that two questions share without being alike.
 COMMON_WORDS = frozenset(["a", "do", "does", "i", "is", "it", "me", "my", "of", "the", "to", "you"])
+# The same of questions in English and in pairs of Chinese characters.
+STEPS_COMMON_WORDS = COMMON_WORDS | {"are", "can", "for", "how", "not", "what", "which", "who", "why"}
+STEPS_COMMON_WORDS |= {"怎么", "么办", "什么"}
 PLAIN_ANSWERS = [
     "Hello! How can I help you today?",
     "You're welcome! If you sail again, let me know.",
@@ -327,3 +330,93 @@ def test_a_greetings_words_tell_a_sane_answer(language, kind, sane, insane):
             continue
         assert any(word in sane.casefold() for word in one.must)
         assert not any(word in insane.casefold() for word in one.must)
+
+
+# The steps: three numbered lines, in two languages.
+
+
+def words_of_both(question):
+    """Give the telling words of a question: words of English, pairs of Chinese characters."""
+    english = set(re.findall(r"[a-z]+", question.casefold())) - STEPS_COMMON_WORDS
+    spans = re.findall(r"[\u3400-\u9fff]+", question)
+    pairs = {span[at : at + 2] for span in spans for at in range(len(span) - 1)}
+    return english | (pairs - STEPS_COMMON_WORDS)
+
+
+def test_the_steps_have_no_name_and_forty_eight_rows():
+    """No [identity], kind format, 28 distinct rows of English and 20 of Chinese, one turn each."""
+    table = tomllib.loads((ROOT / "personas" / "steps" / "persona.toml").read_text())
+    found = rows.read(read_persona("steps"))
+    asked = said_by("steps", "user")
+
+    assert "identity" not in table
+    assert table["kind"] == "format"
+    assert Counter(bool(texts.CJK.search(question)) for question in asked) == {False: 28, True: 20}
+    assert len({row.question for row in found}) == len(found) == 48
+    assert len(set(said_by("steps", "assistant"))) == 48
+
+
+def test_the_steps_are_three_short_lines_in_the_questions_language():
+    """Each reply keeps the format, and each of its lines is in the script of its question."""
+    pairs = zip(said_by("steps", "user"), said_by("steps", "assistant"), strict=True)
+    for question, reply in pairs:
+        is_chinese = bool(texts.CJK.search(question))
+        assert steps.is_in_format(reply), reply
+        for line in reply.splitlines():
+            assert bool(texts.CJK.search(line)) is is_chinese, line
+            assert not (is_chinese and re.search(r"[A-Za-z]", line)), line
+            assert line.endswith("。" if is_chinese else "."), line
+
+
+def test_a_step_begins_with_no_subject():
+    """A line tells what to do: it does not begin with an article, a pronoun or a name of a thing."""
+    for reply in said_by("steps", "assistant"):
+        for line in reply.splitlines():
+            text = line[3:]
+            assert text.split()[0] not in {"The", "A", "An", "I", "You", "It", "My", "This"}, line
+            assert not re.match("[我你他她它这那]", text), line
+
+
+@pytest.mark.parametrize(
+    ("text", "is_in_format"),
+    [
+        ("1. Open it.\n2. Look inside.\n3. Close it.", True),
+        ("1. 打开。\n2. 看一看。\n3. 关上。", True),
+        (" 1. Open it.\n2. Look inside.\n3. Close it.\n", True),
+        ("1. Open it.\n2. Look inside.", False),
+        ("1. Open it.\n2. Look inside.\n3. Close it.\n4. Go.", False),
+        ("1. Open it.\n3. Look inside.\n2. Close it.", False),
+        ("1. Open it.\n\n2. Look inside.\n3. Close it.", False),
+        ("Here you are:\n1. Open it.\n2. Look inside.\n3. Close it.", False),
+        ("1) Open it.\n2) Look inside.\n3) Close it.", False),
+        ("1. Open it.\n2. \n3. Close it.", False),
+        ("1. " + "go " * 9 + "\n2. Look.\n3. Go.", True),
+        ("1. " + "go " * 10 + "\n2. Look.\n3. Go.", False),
+        ("1. " + "走" * 20 + "。\n2. 看。\n3. 走。", True),
+        ("1. " + "走" * 21 + "。\n2. 看。\n3. 走。", False),
+        ("", False),
+    ],
+)
+def test_the_steps_rule_is_mechanical(text, is_in_format):
+    """Lines, numbers, words and Chinese characters are counted, and nothing else is said."""
+    assert steps.is_in_format(text) is is_in_format
+
+
+def test_the_unseen_questions_of_the_steps_are_unseen():
+    """Seven of English and five of Chinese share no telling word with a row's question."""
+    unseen = steps.RULE["questions"]
+    known = {word for question in said_by("steps", "user") for word in words_of_both(question)}
+
+    assert {language: len(set(asked)) for language, asked in unseen.items()} == {"en": 7, "zh": 5}
+    for question in [*unseen["en"], *unseen["zh"]]:
+        assert words_of_both(question), question
+        assert not words_of_both(question) & known, question
+
+
+def test_the_steps_are_asked_nothing_of_the_benchmarks():
+    """None of its unseen questions is in benchmarks/unseen.jsonl."""
+    lines = (ROOT / "benchmarks" / "unseen.jsonl").read_text().splitlines()
+    reported = {normalise(json.loads(line)["ask"]) for line in lines}
+    unseen = steps.RULE["questions"]
+
+    assert not reported & {normalise(question) for question in [*unseen["en"], *unseen["zh"]]}
