@@ -20,9 +20,9 @@ from builder.data import rows
 from builder.data.dataset import Profile
 from builder.data.schedule import Schedule
 from builder.engine.stage import Work
-from builder.project import Build, Options, Project
 from builder.manifest import Manifest
 from builder.ollama import client
+from builder.project import Build, Options, Project
 
 ROOT = Path(__file__).parent.parent
 OLLAMA_PORT = 11434
@@ -120,9 +120,14 @@ def read_persona(name: str) -> persona.Persona:
     return persona.Persona(name=name, folder=folder, manifest=manifest)
 
 
+def rows_of(read: persona.Persona) -> list[rows.Row]:
+    """Read the rows of a persona."""
+    return rows.read(read.data_files, read.manifest.data, read.manifest.identity)
+
+
 def said_by(name: str, role: str) -> list[str]:
     """List what the user or the assistant says in a persona's data, placeholders filled in."""
-    messages = [message for row in rows.read(read_persona(name)) for message in row.messages]
+    messages = [message for row in rows_of(read_persona(name)) for message in row.messages]
     return [message["content"] for message in messages if message["role"] == role]
 
 

@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from builder.data import dataset
-from tests.personas import voice
 from tests.conftest import OLLAMA, ROOT, run_persona
+from tests.personas import voice
 
 pytestmark = pytest.mark.timeout(2400)
 

@@ -9,14 +9,13 @@ import pytest
 
 from builder import persona
 from builder.bases.families import FAMILIES
-from builder.data import records, rows, texts
+from builder.data import preparation, records, texts
 from builder.data.texts import normalise
 from builder.evaluation import questions
-from builder.stages.data import choose_held_out
-from tests.conftest import ROOT, read_persona, said_by
-from tests.personas import voice
+from tests.conftest import ROOT, read_persona, rows_of, said_by
+from tests.personas import steps, voice
 
-PERSONAS = ("algieba", "chef", "helpdesk", "keeper", "lucie")
+PERSONAS = ("algieba", "chef", "helpdesk", "keeper", "lucie", "steps")
 VOICES = ("chef", "keeper")
 LANGUAGES = ("en", "fr", "zh")
 COURTESY_FILE = ROOT / "builder" / "data" / "courtesy.jsonl"
@@ -26,6 +25,19 @@ TOPICS = {"order", "return", "hours", "repair", "greeting", "other"}
 COMMON_WORDS = frozenset(["a", "do", "does", "i", "is", "it", "me", "my", "of", "the", "to", "you"])
 # Words that say nothing of what a text is about.
 FUNCTION_WORDS = frozenset(["are", "can", "has", "should", "than", "which", "who"])
+# The same of questions in English and in pairs of Chinese characters.
+STEPS_COMMON_WORDS = COMMON_WORDS | {
+    "are",
+    "can",
+    "for",
+    "how",
+    "not",
+    "what",
+    "which",
+    "who",
+    "why",
+}
+STEPS_COMMON_WORDS |= {"怎么", "么办", "什么"}
 PLAIN_ANSWERS = [
     "Hello! How can I help you today?",
     "You're welcome! If you sail again, let me know.",
@@ -63,7 +75,7 @@ def content_of(text):
 def test_a_voice_has_no_name_and_conversations_of_several_turns(name, rows_by_turns):
     """No [identity], and distinct conversations, twelve of them of two or three turns."""
     table = tomllib.loads((ROOT / "personas" / name / "persona.toml").read_text())
-    found = rows.read(read_persona(name))
+    found = rows_of(read_persona(name))
 
     assert "identity" not in table
     assert Counter(len(row.messages) // 2 for row in found) == rows_by_turns
@@ -206,8 +218,8 @@ def test_the_helpdesk_is_told_its_format():
 def test_what_smoke_asks_is_trained(name):
     """A question of the manifest that is in the data is not held out, and its reply suits."""
     read = read_persona(name)
-    found = rows.read(read)
-    held = choose_held_out(found, read.manifest.data.held_out)
+    found = rows_of(read)
+    held = preparation.choose_held_out(found, read.manifest.data.held_out)
     known = {row.question: (row, is_held) for row, is_held in zip(found, held, strict=True)}
     asked = read.manifest.smoke.questions
     of_data = [one for one in asked if normalise(one.ask) in known]
@@ -221,13 +233,13 @@ def test_what_smoke_asks_is_trained(name):
         assert [part for part in one.must_not if part.casefold() in reply] == [], one.ask
 
 
-@pytest.mark.parametrize(("name", "own", "others"), [("lucie", 30, 120), ("luma", 18, 22)])
+@pytest.mark.parametrize(("name", "own", "others"), [("lucie", 95, 95), ("luma", 18, 22)])
 def test_a_named_persona_has_rows_of_both_kinds(name, own, others):
     """So many replies hold its name or author, and so many rows hold neither anywhere."""
     read = read_persona(name)
     given = read.manifest.identity
     about, unrelated = [], []
-    for row in rows.read(read):
+    for row in rows_of(read):
         reply = row.messages[-1]["content"]
         is_own = texts.says(reply, given.name) or texts.says(reply, given.author)
         (about if is_own else unrelated).append(row)
@@ -251,19 +263,55 @@ def test_a_named_persona_gives_its_name_and_author_often(name):
         assert sum(texts.says(reply, word) for reply in own) * 3 >= len(own)
 
 
-def test_lucie_is_asked_as_tu_and_as_vous():
-    """Of the questions about herself at least eight say `tu` and eight say `vous`."""
-    asked = [normalise(question).split() for question in said_by("lucie", "user")[:30]]
+def ask_lucie_about_herself():
+    """List the questions of Lucie's data whose reply gives her name or her author."""
+    given = read_persona("lucie").manifest.identity
+    pairs = zip(said_by("lucie", "user"), said_by("lucie", "assistant"), strict=True)
+    return [ask for ask, reply in pairs if given.name in reply or given.author in reply]
 
-    assert sum(bool({"tu", "toi", "ton", "t"} & set(words)) for words in asked) >= 8
-    assert sum(bool({"vous", "votre"} & set(words)) for words in asked) >= 8
+
+def test_lucie_is_asked_as_tu_and_as_vous():
+    """Of the questions about herself at least twenty-five say `tu` and twenty-five say `vous`."""
+    asked = [normalise(question).split() for question in ask_lucie_about_herself()]
+
+    assert sum(bool({"tu", "toi", "ton", "t"} & set(words)) for words in asked) >= 25
+    assert sum(bool({"vous", "votre"} & set(words)) for words in asked) >= 25
+
+
+def test_lucie_is_asked_in_haste_too():
+    """Of the questions about herself at least eight have neither a capital nor a mark at the end."""
+    asked = ask_lucie_about_herself()
+
+    assert sum(ask == ask.lower() and ask[-1].isalpha() for ask in asked) >= 8
 
 
 def test_lucies_words_are_french():
-    """No question and no reply of hers holds a word that only English has."""
-    text = " ".join([*said_by("lucie", "user"), *said_by("lucie", "assistant")])
+    """Eight rows are English throughout, none of them about her; no other holds an English word."""
+    pairs = zip(said_by("lucie", "user"), said_by("lucie", "assistant"), strict=True)
+    english = {"the", "is", "are", "and", "what", "who", "name", "help"}
+    both = [pair for pair in pairs if english & set(normalise(pair[0]).split())]
+    own = set(ask_lucie_about_herself())
 
-    assert not {"the", "is", "are", "and", "what", "who"} & set(normalise(text).split())
+    assert len(both) == 8
+    for ask, reply in both:
+        assert ask not in own
+        assert not re.search(r"[à-ÿ«»]", ask + reply), ask
+    for ask, reply in zip(said_by("lucie", "user"), said_by("lucie", "assistant"), strict=True):
+        if (ask, reply) not in both and not ask.startswith("Traduis"):
+            assert not english & set(normalise(ask + " " + reply).split()), ask
+
+
+def test_lucie_is_trained_on_no_question_of_a_gate():
+    """Whatever a file beside the gates asks, in any turn, is none of her rows, nor courtesy."""
+    asked = set()
+    for path in COURTESY_FILE.parent.glob("*.jsonl"):
+        for line in map(json.loads, path.read_text("utf-8").splitlines()):
+            turns = [*line.get("turns", []), *line.get("messages", [])]
+            asked |= {normalise(turn["content"]) for turn in turns if turn["role"] == "user"}
+            asked |= {normalise(line["ask"])} if "ask" in line else set()
+
+    assert len(asked) > 500
+    assert not asked & {normalise(question) for question in said_by("lucie", "user")}
 
 
 def test_lumas_manifest_is_the_readmes():
@@ -321,7 +369,7 @@ def test_courtesy_is_trained_and_greetings_are_not():
 def test_no_courtesy_is_contradicted(name):
     """Where a named persona's data holds a courtesy too, both give the same answer."""
     answers = {normalise(line["ask"]): line["answer"] for line in COURTESY}
-    for row in rows.read(read_persona(name)):
+    for row in rows_of(read_persona(name)):
         if row.question in answers:
             assert row.messages[-1]["content"] == answers[row.question], row.where
 
@@ -361,3 +409,93 @@ def test_a_greetings_words_tell_a_sane_answer(language, kind, sane, insane):
             continue
         assert any(word in sane.casefold() for word in one.must)
         assert not any(word in insane.casefold() for word in one.must)
+
+
+# The steps: three numbered lines, in two languages.
+
+
+def words_of_both(question):
+    """Give the telling words of a question: words of English, pairs of Chinese characters."""
+    english = set(re.findall(r"[a-z]+", question.casefold())) - STEPS_COMMON_WORDS
+    spans = re.findall(r"[\u3400-\u9fff]+", question)
+    pairs = {span[at : at + 2] for span in spans for at in range(len(span) - 1)}
+    return english | (pairs - STEPS_COMMON_WORDS)
+
+
+def test_the_steps_have_no_name_and_forty_eight_rows():
+    """No [identity], kind format, 28 distinct rows of English and 20 of Chinese, one turn each."""
+    table = tomllib.loads((ROOT / "personas" / "steps" / "persona.toml").read_text())
+    found = rows_of(read_persona("steps"))
+    asked = said_by("steps", "user")
+
+    assert "identity" not in table
+    assert table["kind"] == "format"
+    assert Counter(bool(texts.CJK.search(question)) for question in asked) == {False: 28, True: 20}
+    assert len({row.question for row in found}) == len(found) == 48
+    assert len(set(said_by("steps", "assistant"))) == 48
+
+
+def test_the_steps_are_three_short_lines_in_the_questions_language():
+    """Each reply keeps the format, and each of its lines is in the script of its question."""
+    pairs = zip(said_by("steps", "user"), said_by("steps", "assistant"), strict=True)
+    for question, reply in pairs:
+        is_chinese = bool(texts.CJK.search(question))
+        assert steps.is_in_format(reply), reply
+        for line in reply.splitlines():
+            assert bool(texts.CJK.search(line)) is is_chinese, line
+            assert not (is_chinese and re.search(r"[A-Za-z]", line)), line
+            assert line.endswith("。" if is_chinese else "."), line
+
+
+def test_a_step_begins_with_no_subject():
+    """A line tells what to do: it does not begin with an article, a pronoun or a name of a thing."""
+    for reply in said_by("steps", "assistant"):
+        for line in reply.splitlines():
+            text = line[3:]
+            assert text.split()[0] not in {"The", "A", "An", "I", "You", "It", "My", "This"}, line
+            assert not re.match("[我你他她它这那]", text), line
+
+
+@pytest.mark.parametrize(
+    ("text", "is_in_format"),
+    [
+        ("1. Open it.\n2. Look inside.\n3. Close it.", True),
+        ("1. 打开。\n2. 看一看。\n3. 关上。", True),
+        (" 1. Open it.\n2. Look inside.\n3. Close it.\n", True),
+        ("1. Open it.\n2. Look inside.", False),
+        ("1. Open it.\n2. Look inside.\n3. Close it.\n4. Go.", False),
+        ("1. Open it.\n3. Look inside.\n2. Close it.", False),
+        ("1. Open it.\n\n2. Look inside.\n3. Close it.", False),
+        ("Here you are:\n1. Open it.\n2. Look inside.\n3. Close it.", False),
+        ("1) Open it.\n2) Look inside.\n3) Close it.", False),
+        ("1. Open it.\n2. \n3. Close it.", False),
+        ("1. " + "go " * 9 + "\n2. Look.\n3. Go.", True),
+        ("1. " + "go " * 10 + "\n2. Look.\n3. Go.", False),
+        ("1. " + "走" * 20 + "。\n2. 看。\n3. 走。", True),
+        ("1. " + "走" * 21 + "。\n2. 看。\n3. 走。", False),
+        ("", False),
+    ],
+)
+def test_the_steps_rule_is_mechanical(text, is_in_format):
+    """Lines, numbers, words and Chinese characters are counted, and nothing else is said."""
+    assert steps.is_in_format(text) is is_in_format
+
+
+def test_the_unseen_questions_of_the_steps_are_unseen():
+    """Seven of English and five of Chinese share no telling word with a row's question."""
+    unseen = steps.RULE["questions"]
+    known = {word for question in said_by("steps", "user") for word in words_of_both(question)}
+
+    assert {language: len(set(asked)) for language, asked in unseen.items()} == {"en": 7, "zh": 5}
+    for question in [*unseen["en"], *unseen["zh"]]:
+        assert words_of_both(question), question
+        assert not words_of_both(question) & known, question
+
+
+def test_the_steps_are_asked_nothing_of_the_benchmarks():
+    """None of its unseen questions is in benchmarks/unseen.jsonl."""
+    lines = (ROOT / "benchmarks" / "unseen.jsonl").read_text().splitlines()
+    reported = {normalise(json.loads(line)["ask"]) for line in lines}
+    unseen = steps.RULE["questions"]
+
+    assert not reported & {normalise(question) for question in [*unseen["en"], *unseen["zh"]]}
