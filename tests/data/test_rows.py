@@ -8,6 +8,7 @@ import pytest
 from builder import persona
 from builder.data import rows
 from builder.errors import DataError
+from tests.conftest import rows_of
 
 
 def read(folder, name, content, data=""):
@@ -15,7 +16,7 @@ def read(folder, name, content, data=""):
     (folder / "persona.toml").write_text(
         f'[identity]\nname = "Luma"\nauthor = {{ en = "Ana", zh = "安娜" }}\n[data]\nfiles = ["{name}"]\n{data}'
     )
-    return rows.read(persona.read(folder))
+    return rows_of(persona.read(folder))
 
 
 GOOD = {
@@ -111,7 +112,7 @@ def test_no_rows_is_an_error(luma):
         read(luma, "d.jsonl", "\n")
     (luma / "d.jsonl").unlink()
     with pytest.raises(DataError, match="no such file"):
-        rows.read(persona.read(luma))
+        rows_of(persona.read(luma))
 
 
 def contents(row):
