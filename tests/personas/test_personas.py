@@ -304,7 +304,8 @@ def test_lucies_words_are_french():
 def test_lucie_is_trained_on_no_question_of_a_gate():
     """Whatever a file beside the gates asks, in any turn, is none of her rows, nor courtesy."""
     asked = set()
-    for path in COURTESY_FILE.parent.glob("*.jsonl"):
+    paths = (ROOT / "builder").rglob("*.jsonl")
+    for path in (path for path in paths if "packs" not in path.parts):
         for line in map(json.loads, path.read_text("utf-8").splitlines()):
             turns = [*line.get("turns", []), *line.get("messages", [])]
             asked |= {normalise(turn["content"]) for turn in turns if turn["role"] == "user"}
