@@ -1,4 +1,4 @@
-"""Files read as UTF-8 and written so that they are never half there, and the folder of what is kept between builds."""
+"""Reads files as UTF-8, writes them whole or not at all, and names the user's cache folder."""
 
 from __future__ import annotations
 
@@ -9,8 +9,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-# The embedded base's own answers, so that the first build on a laptop need not ask for them; CONTRIBUTING says how they are renewed.
+# The embedded base's own answers, so that a first build on a laptop need not ask for them;
+# CONTRIBUTING says how they are renewed.
 PREPARED = Path(__file__).parent / "prepared"
+# The built-in template: beside this file in a wheel, at the top level of the repository.
+TEMPLATE = "Modelfile.j2"
+TEMPLATES = [folder / TEMPLATE for folder in (Path(__file__).parent, Path(__file__).parent.parent)]
+
+
+def find_template(root: Path) -> Path:
+    """Find the template of a project: its own Modelfile.j2, or else the built-in one."""
+    own = root / TEMPLATE
+    if os.path.lexists(own):
+        return own
+    return next((path for path in TEMPLATES if path.is_file()), own)
 
 
 def cache_folder() -> Path:
@@ -38,7 +50,7 @@ def read_text(path: Path) -> str:
 
 
 def read_kept(folder: str, name: str) -> Any:
-    """Read what was kept in the cache folder, or came prepared with this project; None where neither has it whole."""
+    """Read what is cached, or came with this project; None where neither is there whole."""
     kept = read_json(cache_folder() / folder / name)
     return read_json(PREPARED / folder / name) if kept is None else kept
 

@@ -51,7 +51,7 @@ def test_it_tells_answers_findings_and_the_command(luma):
     hello = {"ask": "Hello", "answer": "Hi!", "control": "Hm."}
     write(job, gates=gates, asked=asked, manifest=own, hello=hello)
 
-    said = "\n".join(summary.summarize(job, "luma:latest"))
+    said = "\n".join(summary.summarize(job.smoke, name="luma", model="luma:latest"))
 
     assert "Hello  →  Hi!   (before: Hm.)" in said
     assert "Who are you?  →  I am Luma.   (before: I am SmolLM.)" in said
@@ -68,7 +68,7 @@ def test_without_ollama_it_names_the_chat(luma):
     job = job_of(luma)
     write(job)
 
-    assert summary.summarize(job, "build/luma/Modelfile")[-1].endswith("just chat luma")
+    assert summary.summarize(job.smoke, name="luma", model=None)[-1].endswith("just chat luma")
 
 
 def test_a_gate_let_through_says_so(luma):
@@ -77,7 +77,7 @@ def test_a_gate_let_through_says_so(luma):
     write(job, gates=[{**GATE, "gate": "recall", "verdict": "fail", "right": 1}])
 
     assert "weak: knows its name and author in 1 of 40 wordings (let through by hand)" in "\n".join(
-        summary.summarize(job, "x")
+        summary.summarize(job.smoke, name="luma", model="x")
     )
 
 
@@ -89,6 +89,6 @@ def test_a_gate_without_numbers_says_that_it_failed(luma):
         job, gates=[{**GATE, "gate": "neutral", "verdict": "fail", "mode": "advice"}], manifest=own
     )
 
-    said = "\n".join(summary.summarize(job, "x"))
+    said = "\n".join(summary.summarize(job.smoke, name="luma", model="x"))
     assert "weak: has moved far from its base on neutral text (advice)" in said
     assert "weak: 'Who?' is answered wrongly (lacks 'Luma'; let through by hand)" in said

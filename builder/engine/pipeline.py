@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
+from builder import chatter
 from builder.console import Console
 from builder.data import rows
 from builder.engine import freshness
@@ -144,7 +145,8 @@ def _run(stage: Stage, job: Job, reasons: list[str], console: Console) -> None:
         if stage.HEAVY:
             summary = run_in_child(stage, job, out, job.build / "logs" / f"{stage.NAME}.log")
         else:
-            summary = stage.run(job, out)
+            with chatter.divert(job.build / "logs" / f"{stage.NAME}.log"):
+                summary = stage.run(job, out)
         # The base stage pins revisions in its run, which are its settings from then on.
         description["settings"] = freshness.describe(stage, job)["settings"]
         freshness.publish(stage, job, out, description, summary)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from builder.engine.stage import Job
 from builder.errors import GateError
-from builder.evaluation import examination
-from builder.gates import fidelity
+
+if TYPE_CHECKING:
+    from builder.evaluation import examination
 
 NAME = "smoke"
 VERSION = 7
@@ -55,6 +56,9 @@ def run(job: Job, out: Path) -> str:
         GateError: A gate failed, or a question of the manifest is answered wrongly.
 
     """
+    from builder.evaluation import examination  # noqa: PLC0415 — imports numpy
+    from builder.gates import fidelity  # noqa: PLC0415 — likewise
+
     found = examination.examine(job, None)
     examination.write(out, found)
     # What is registered is what was trained, whatever is typed.
