@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from builder import errors
+from builder.command import command
 from builder.persona import Persona
 
 log = logging.getLogger("builder")
@@ -245,7 +246,7 @@ def _child(module: str, job: Job, out: Path, connection: Connection, log_path: P
                     "error",
                     "ToolError",
                     [problem],
-                    "free some disk: `just clean` says what each build takes",
+                    f"free some disk: `{command('clean')}` says what each build takes",
                 )
             )
         else:

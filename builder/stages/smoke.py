@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from builder.command import command
 from builder.engine.stage import Job
 from builder.errors import GateError
 
@@ -66,7 +67,9 @@ def run(job: Job, out: Path) -> str:
         kept = job.build / "logs" / "smoke-failed.json"
         shutil.copyfile(out, kept)
         name = job.persona.name
-        hint = f"all answers are in {kept}; `just chat {name}` talks to the refused file, `just build {name} --anyway` registers it all the same"
+        talk, build = command(f"chat {name}"), command(f"build {name} --anyway")
+        hint = f"all answers are in {kept}; `{talk}` talks to the refused file, "
+        hint += f"`{build}` registers it all the same"
         raise GateError(*found.problems(), hint=hint)
     if found.failed:
         log.warning("let through by --anyway: %s", ", ".join(found.failed))
