@@ -39,7 +39,7 @@ def test_the_screen_and_stdout_stay_clean(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", CODE],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},
         capture_output=True,
         text=True,
         check=True,

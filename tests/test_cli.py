@@ -265,7 +265,7 @@ def test_what_is_known_of_each_persona_is_json(luma):
 
 
 @pytest.mark.parametrize("command", ["build", "why", "show", "chat", "gates", "clean"])
-@pytest.mark.parametrize("typed", ["luna", "Luma"])
+@pytest.mark.parametrize("typed", ["luna", "LUMA"])
 def test_the_persona_that_was_meant_is_named(luma, capsys, command, typed):
     """A typo in a name gets the name that is most like it, and deletes and writes nothing."""
     assert cli.main([command, typed]) == cli.MENDABLE
@@ -356,7 +356,9 @@ def test_bash_completes_by_the_printed_script(luma):
 
 
 @pytest.mark.parametrize("closed", ["1", "2", "1 2", "0 1 2"])
-@pytest.mark.parametrize("command", ["list", "why luma", "why nobody", "build luma --base no/such"])
+@pytest.mark.parametrize(
+    "command", ["list", "why luma", "why nobody", "show luma 1", "build luma --base no/such"]
+)
 def test_closed_streams_are_no_bug(luma, closed, command):
     """With a standard stream closed the exit code stays, and no file gets what was to be seen."""
     root = luma.parent.parent
@@ -410,3 +412,31 @@ def test_a_build_goes_on_where_nobody_reads_of_it(luma):
 
     assert done.returncode == 0
     assert done.stdout.startswith("row 1: ")
+
+
+def test_no_file_takes_the_place_of_a_closed_stream(luma):
+    """What is opened after a start with closed streams is not what libraries print to."""
+    code = (
+        "from builder import cli; cli.main(['list']); made = open('number', 'w'); "
+        "made.write(str(made.fileno()))"
+    )
+    subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" 0>&- 1>&- 2>&-', sys.executable, code],
+        cwd=luma.parent.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+
+    assert int(Path("number").read_text()) > 2
+
+
+def test_a_row_cannot_move_the_cursor(luma):
+    """`show` writes terminal sequences of a row as escapes, and keeps its newlines."""
+    (luma / "data.jsonl").write_text(
+        json.dumps({"prompt": "Hi\x1b[2J", "completion": "Hello.\nBye."}) + "\n"
+    )
+    done = run_persona("show", "luma", cwd=luma.parent.parent)
+
+    assert done.returncode == 0, done.stderr
+    assert "Hi\\x1b[2J<|im_end|>\n" in done.stdout
+    assert "Hello.\nBye.<|im_end|>" in done.stdout

@@ -51,7 +51,8 @@ def test_a_stage_has_its_names(stage):
 
 def test_starting_is_light():
     """`persona why` imports neither numpy nor torch nor a trainer."""
-    code = "import sys, builder.cli; print([name for name in ('numpy', 'torch', 'transformers', 'unsloth', 'trl', 'llama_cpp', 'datasets') if name in sys.modules])"
+    heavy = ("numpy", "torch", "transformers", "unsloth", "trl", "llama_cpp", "datasets")
+    code = f"import sys, builder.cli; print([name for name in {heavy} if name in sys.modules])"
 
     assert (
         subprocess.run(

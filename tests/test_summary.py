@@ -25,7 +25,7 @@ def write(job, **values):
 
 
 def test_it_tells_answers_findings_and_the_command(luma):
-    """The greeting and its own questions with the base's answers, each gate in words, and how to talk to it."""
+    """Answers beside the baseline's, each gate in words, and how to talk to it."""
     job = job_of(luma)
     gates = [
         {**GATE, "gate": "recall", "verdict": "pass"},
@@ -82,7 +82,7 @@ def test_a_gate_let_through_says_so(luma):
 
 
 def test_a_gate_without_numbers_says_that_it_failed(luma):
-    """Fidelity that fails is told as what it is, and a wrong answer to the manifest's question is marked."""
+    """A failed gate without counts is told in words, and a wrong answer is marked."""
     job = job_of(luma)
     own = [{"ask": "Who?", "answer": "Bob.", "control": None, "problem": "lacks 'Luma'"}]
     write(
