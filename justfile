@@ -1,6 +1,9 @@
 set positional-arguments
 set quiet
 
+# Messages name the command that was typed.
+export PERSONA_COMMAND := "just"
+
 persona := ".venv/bin/python -m builder"
 
 # list the recipes

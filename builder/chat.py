@@ -5,38 +5,41 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from builder.console import Console
-from builder.engine.stage import Job
+from builder.console import Console, escape
 from builder.errors import PersonaError
 from builder.llama import MAX_CONTEXT_TOKENS, Model
 from builder.ollama import modelfile
 
 
-def talk(job: Job, question: str | None, console: Console) -> None:
+def talk(
+    gguf: Path, served: modelfile.Served, *, name: str, question: str | None, console: Console
+) -> None:
     """Answer one question, or one after the other until the person leaves."""
-    served = modelfile.decide(job)
-    model = Model(job.gguf)
+    model = Model(gguf)
     limit = min(int(served.parameters["num_predict"]), MAX_CONTEXT_TOKENS // 2)
     system = [{"role": "system", "content": served.system}] if served.system else []
     turns: list[dict[str, Any]] = []
     if question is None:
-        console.notes([f"talking to {job.persona.name}; /bye or Ctrl-D ends it"])
-    for said in _listen() if question is None else [question]:
-        turns.append({"role": "user", "content": said})
+        console.notes([f"talking to {name}; /bye or Ctrl-D ends it"])
+    for text in _listen(console) if question is None else [question]:
+        turns.append({"role": "user", "content": text})
         answer = ""
         for piece in model.stream(fit(model, system, turns, MAX_CONTEXT_TOKENS - limit), limit):
-            print(piece, end="", flush=True)  # noqa: T201 — the result
+            console.result(escape(piece, keep="\t\n"), end="")
             answer += piece
-        print()  # noqa: T201
+        console.result("")
         turns.append({"role": "assistant", "content": answer})
 
 
 def fit(
     model: Model, system: list[dict[str, Any]], turns: list[dict[str, Any]], room_tokens: int
 ) -> list[int]:
-    """Write the prompt of a conversation, its oldest questions and answers forgotten where it has grown too long.
+    """Write the prompt of a conversation, its oldest turns left out where it has grown too long.
+
+    Shortens *turns* by whole questions with their answers.
 
     Raises:
         PersonaError: The last question alone is too long.
@@ -52,17 +55,17 @@ def fit(
     return prompt
 
 
-def _listen() -> Iterator[str]:
+def _listen(console: Console) -> Iterator[str]:
     """Give what the person types, line by line."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401, PLC0415 — input() edits and remembers lines once it is there
     while True:
         try:
-            said = input(">>> " if sys.stdin.isatty() else "").strip()
+            text = input(">>> " if sys.stdin.isatty() else "").strip()
         except EOFError:
-            print()  # noqa: T201
+            console.result("")
             return
-        if said == "/bye":
+        if text == "/bye":
             return
-        if said:
-            yield said
+        if text:
+            yield text

@@ -16,6 +16,17 @@ from typing import Any
 # CONTRIBUTING says how they are renewed.
 BUNDLED = Path(__file__).parent / "bundled"
 TEMPORARY = ".tmp"
+# The built-in template: beside this file in a wheel, at the top level of the repository.
+TEMPLATE = "Modelfile.j2"
+TEMPLATES = [folder / TEMPLATE for folder in (Path(__file__).parent, Path(__file__).parent.parent)]
+
+
+def find_template(root: Path) -> Path:
+    """Find the template of a project: its own Modelfile.j2, or else the built-in one."""
+    own = root / TEMPLATE
+    if os.path.lexists(own):
+        return own
+    return next((path for path in TEMPLATES if path.is_file()), own)
 
 
 def cache_folder() -> Path:

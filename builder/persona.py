@@ -1,4 +1,4 @@
-"""A persona's folder: its manifest read whole, or every mistake in it told at once, with its place."""
+"""A persona's folder and its manifest, or every mistake in it at once, each with its line."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import tomllib
 import typing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def read(folder: Path) -> Persona:
     """Read and check a persona's manifest.
 
     Raises:
-        ManifestError: Anything about the name, the folder or the manifest is wrong; all of it at once.
+        ManifestError: The name, the folder or the manifest is wrong; all mistakes at once.
 
     """
     check_name(folder.name)
@@ -59,12 +60,8 @@ def read(folder: Path) -> Persona:
     _check_inside(folder.parent, folder, hint="copy the folder there, or link to another in it")
     if not path.is_file():
         others = sorted(other.parent.name for other in folder.parent.glob(f"*/{MANIFEST}"))
-        close = difflib.get_close_matches(folder.name, others, 1)
-        what = f"{path}: no such file, expected a manifest" + (
-            f"; did you mean '{close[0]}'?" if close else ""
-        )
         raise ManifestError(
-            what,
+            f"{path}: no such file, expected a manifest{suggest(folder.name, others)}",
             hint=f"the personas here are: {', '.join(others)}"
             if others
             else "add personas/NAME/persona.toml",
@@ -91,8 +88,14 @@ def read(folder: Path) -> Persona:
     return persona
 
 
-def check_name(name: str) -> str:
-    """Give back a persona's name, checked.
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Ask whether the known name most like the one typed was meant; "" where none is like it."""
+    close = difflib.get_close_matches(name.casefold(), sorted(known), 1)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def check_name(name: str, known: Iterable[str] = ()) -> str:
+    """Give back a persona's name, checked; *known* are those that may have been meant.
 
     Raises:
         ManifestError: It is none.
@@ -101,7 +104,7 @@ def check_name(name: str) -> str:
     if not NAME_PATTERN.fullmatch(name):
         shown = name if len(name) <= 40 else name[:40] + "…"
         expected = "up to 80 lower-case letters, digits, '-', '_' or '.'"
-        msg = f"{shown!r} is not a persona's name, expected {expected}"
+        msg = f"{shown!r} is not a persona's name, expected {expected}{suggest(name[:80], known)}"
         raise ManifestError(msg)
     return name
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from builder import persona
+from builder import files, persona
 
 from builder.bases.base import Base
 from builder.bases import base, families
@@ -194,8 +194,12 @@ class Project:
 
         """
         read = persona.read(self.root / "personas" / name)
-        template = self.root / "Modelfile.j2"
-        return Build(read, self.root / "build" / name, template, options or Options())
+        return Build(
+            persona=read,
+            folder=self.root / "build" / name,
+            modelfile_template=files.find_template(self.root),
+            options=options or Options(),
+        )
 
     def names(self) -> list[str]:
         """Name the personas in alphabetical order."""

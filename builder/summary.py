@@ -1,12 +1,13 @@
-"""What a person reads at the end of a build: what it answers, what is weak, and how to talk to it."""
+"""What a person reads after a build: what it answers, what is weak, and how to talk to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from builder import files
-from builder.engine.stage import Job
+from builder.command import command, has_recipes
 from builder.evaluation.examination import advice_of, shorten, tell
 
 # Gates that verify the chain; a person reads of them only where they fail.
@@ -14,41 +15,49 @@ QUIET = ("fidelity", "end", "stop", "neutral")
 SHOWN = 5
 
 
-def summarize(job: Job, result: str) -> list[str]:
-    """Tell of a finished build, from smoke.json.
+def summarize(smoke: Path, *, name: str, model: str | None) -> list[str]:
+    """Describe a finished build, from smoke.json.
 
     Args:
-        job: The persona.
-        result: The name in Ollama, or the Modelfile's path where there is no Ollama.
+        smoke: What the smoke stage wrote.
+        name: The persona's name.
+        model: Its name in Ollama, or None where there is no Ollama.
 
     """
-    values = files.read_json(job.smoke)
+    values = files.read_json(smoke)
     if not isinstance(values, dict):
         return []
     lines = [f"  {line}" for line in _answers(values)]
     lines += [f"  {line}" for line in _findings(values)]
-    talk = (
-        f"just chat {job.persona.name}"
-        if result.endswith("Modelfile")
-        else f"ollama run {result.removesuffix(':latest')}"
-    )
+    talk = f"ollama run {model.removesuffix(':latest')}" if model else command(f"chat {name}")
     return ["", *lines, "", f"  talk to it: {talk}"]
 
 
+def tell_without_ollama(name: str) -> list[str]:
+    """Say what to do with a build where there is no Ollama to serve it."""
+    source = ", or with `just ollama`" if has_recipes() else ""
+    return [
+        f"{name} is built, but no Ollama is installed here to serve it.",
+        f"Talk to it now: {command(f'chat {name}')}.",
+        f"Get Ollama at ollama.com/download{source}, then build again.",
+    ]
+
+
 def _answers(values: dict[str, Any]) -> Iterator[str]:
-    """Give its answers to a greeting and to its own questions, and before each the base's."""
-    shown = [values["hello"]] if values.get("hello") else []
-    shown += [own for own in values["manifest"] if own["ask"] not in {one["ask"] for one in shown}]
-    for one in shown[:SHOWN]:
-        before = f"   (before: {_one_line(one['control'])})" if one["control"] else ""
-        yield f"{one['ask']}  →  {_one_line(one['answer'])}{before}"
+    """Give the answers to a greeting and the manifest's questions, each with the baseline's."""
+    hello = [values["hello"]] if values.get("hello") else []
+    asked = {answer["ask"] for answer in hello}
+    answers = hello + [answer for answer in values["manifest"] if answer["ask"] not in asked]
+    for answer in answers[:SHOWN]:
+        before = f"   (before: {_one_line(answer['control'])})" if answer["control"] else ""
+        yield f"{answer['ask']}  →  {_one_line(answer['answer'])}{before}"
 
 
 def _findings(values: dict[str, Any]) -> Iterator[str]:
     """Say in words what each gate found, weak ones marked, and which did not apply."""
-    for own in values["manifest"]:
-        if own["problem"]:
-            yield f"weak: {own['ask']!r} is answered wrongly ({own['problem']}; let through by hand)"
+    for answer in values["manifest"]:
+        if problem := answer["problem"]:
+            yield f"weak: {answer['ask']!r} is answered wrongly ({problem}; let through by hand)"
     idle = []
     for gate in values["gates"]:
         name, verdict = gate["gate"], gate["verdict"]
@@ -61,9 +70,10 @@ def _findings(values: dict[str, Any]) -> Iterator[str]:
             yield f"not enough evidence whether it {tell(gate)}"
         elif name not in QUIET:
             yield tell(gate)
-    endless = [one["messages"][-1]["content"] for one in values["asked"] if not one["ended"]]
+    asked = values["asked"]
+    endless = [answer["messages"][-1]["content"] for answer in asked if not answer["ended"]]
     if endless:
-        yield f"{len(endless)} of {len(values['asked'])} answers did not end: {_one_line(endless[0])!r}"
+        yield f"{len(endless)} of {len(asked)} answers did not end: {_one_line(endless[0])!r}"
     if idle:
         yield f"not asked: {', '.join(idle)}"
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from builder.console import Console
+from builder.console import Console, escape
 from builder.data import dataset
 from builder.data.template import IGNORED
-from builder.engine.stage import Job
 from builder.errors import DataError
 
 VERDICT_STYLES = {
@@ -23,7 +23,7 @@ VERDICT_STYLES = {
 }
 
 
-def show(job: Job, number: int | None, console: Console) -> None:
+def show(dataset_folder: Path, tokenizer_path: Path, number: int | None, console: Console) -> None:
     """Print one row, or all of them; what is trained on is green, the rest dim.
 
     Raises:
@@ -32,32 +32,27 @@ def show(job: Job, number: int | None, console: Console) -> None:
     """
     from tokenizers import Tokenizer  # noqa: PLC0415 — only here
 
-    rows = dataset.read_examples(job.dataset / dataset.TRAIN)
+    rows = dataset.read_examples(dataset_folder / dataset.TRAIN)
     if number is not None and not 1 <= number <= len(rows):
-        msg = f"{job.dataset}: has no row {number}, expected 1 to {len(rows)}"
+        msg = f"{dataset_folder}: has no row {number}, expected 1 to {len(rows)}"
         raise DataError(msg)
-    tokenizer = Tokenizer.from_file(str(job.base / "tokenizer.json"))
-    console.notes([_tell_schedule(dataset.read_profile(job.dataset))])
+    tokenizer = Tokenizer.from_file(str(tokenizer_path))
+    console.notes([_describe_schedule(dataset.read_profile(dataset_folder))])
     for index in range(1, len(rows) + 1) if number is None else [number]:
         row = rows[index - 1]
         trained = sum(label != IGNORED for label in row.labels)
         system = ", with the served system text" if row.has_system else ""
         repeats = f", {row.repeats} times an epoch" if row.repeats > 1 else ""
-        console.page.print(
-            Text(
-                f"row {index}: {len(row.input_ids)} tokens, {trained} trained on{repeats}{system}",
-                "bold",
-            )
-        )
+        count = f"{len(row.input_ids)} tokens, {trained} trained on"
+        console.page.print(Text(f"row {index}: {count}{repeats}{system}", "bold"))
         text = Text()
         for is_trained, ids in _runs(row.input_ids, row.labels):
-            text.append(
-                tokenizer.decode(ids, skip_special_tokens=False), "green" if is_trained else "dim"
-            )
+            part = tokenizer.decode(ids, skip_special_tokens=False)
+            text.append(escape(part, keep="\t\n"), "green" if is_trained else "dim")
         console.page.print(text)
 
 
-def _tell_schedule(profile: dataset.Profile) -> str:
+def _describe_schedule(profile: dataset.Profile) -> str:
     """Say what the persona is, and how often its rows are trained on."""
     schedule = profile.schedule
     system = (
@@ -83,14 +78,14 @@ def _runs(ids: list[int], labels: list[int]) -> Iterator[tuple[bool, list[int]]]
 
 
 def show_gates(values: dict[str, Any], console: Console) -> None:
-    """Print the gates' table, the base's figures beside the persona's."""
+    """Print the gates' table, the baseline's figures beside the persona's."""
     table = Table(
         "gate", "verdict", "right", "95 % interval", "base", "note", box=None, pad_edge=False
     )
     for gate in values["gates"]:
         low, high = gate["interval"]
         counted = bool(gate["of"])
-        control = (
+        baseline = (
             "" if gate["control_right"] is None else f"{gate['control_right']} of {gate['of']}"
         )
         right, interval = (
@@ -103,7 +98,7 @@ def show_gates(values: dict[str, Any], console: Console) -> None:
             Text(gate["verdict"], VERDICT_STYLES[gate["verdict"]]),
             right,
             interval,
-            control,
-            gate["note"],
+            baseline,
+            Text(escape(gate["note"])),
         )
     console.page.print(table)

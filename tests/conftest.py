@@ -62,6 +62,7 @@ def _private_world(tmp_path_factory):
         "OLLAMA_MODELS": str(home / "models"),
         "HF_HUB_OFFLINE": "1",
         "OLLAMA_HOST": "127.0.0.1:9",
+        "PERSONA_COMMAND": "just",
     }.items():
         os.environ[name] = value
     return home

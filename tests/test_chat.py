@@ -6,8 +6,10 @@ import pytest
 
 from builder import chat
 from builder.bases import base, baseline
+from builder.console import Console
 from builder.errors import PersonaError
 from builder.llama import Model
+from builder.ollama.modelfile import Served
 
 SYSTEM = [{"role": "system", "content": "S"}]
 
@@ -23,7 +25,7 @@ def model():
 
 
 def test_the_pieces_are_the_answer(model):
-    """What is shown piece by piece is what an answer given whole would be, a character of several tokens too."""
+    """The pieces together are the whole answer, also where a character is several tokens."""
     for text in (
         "<|im_start|>user\nName a fruit.<|im_end|>\n<|im_start|>assistant\n",
         "你好，我是",
@@ -54,7 +56,7 @@ def by_letter():
 
 
 def test_the_oldest_is_forgotten_where_a_conversation_grows_too_long(by_letter):
-    """Whole questions with their answers go, the first of them first; the system text and the last question stay."""
+    """The first questions go with their answers; the system text and the last question stay."""
     turns = [
         {"role": role, "content": text}
         for role, text in (
@@ -74,3 +76,30 @@ def test_a_question_without_room_is_an_error(by_letter):
     """One that alone is longer than the context is told with its length."""
     with pytest.raises(PersonaError, match="is 4 tokens long, expected at most 3"):
         chat.fit(by_letter, SYSTEM, [{"role": "user", "content": "aaa"}], 3)
+
+
+def test_one_question_is_answered_on_stdout(capsys):
+    """A question that is typed gets its answer as the result, and nothing else is printed."""
+    embedded = base.Base(base.EMBEDDED, "embedded", "test", base.EMBEDDED, "test", four_bit=False)
+    gguf = baseline.find_control(embedded)
+    served = Served("luma:latest", {"num_predict": 24}, None, None, None)
+
+    chat.talk(gguf, served, name="luma", question="What is 2+2?", console=Console())
+    printed = capsys.readouterr()
+
+    assert "4" in printed.out
+    assert printed.out.endswith("\n")
+    assert printed.err == ""
+
+
+def test_an_answer_cannot_move_the_cursor(capsys, monkeypatch):
+    """Terminal sequences in an answer are shown as escapes; its newlines are kept."""
+    model = SimpleNamespace(
+        render=str, tokenize=list, stream=lambda _prompt, _limit: iter(["a\n", "\x1b[2J"])
+    )
+    monkeypatch.setattr(chat, "Model", lambda _path: model)
+    served = Served("luma:latest", {"num_predict": 24}, None, None, None)
+
+    chat.talk(None, served, name="luma", question="Hi", console=Console())
+
+    assert capsys.readouterr().out == "a\n\\x1b[2J\n"

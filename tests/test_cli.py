@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_every_command_has_its_help(project, command):
     done = run_persona(command, "--help", cwd=project)
 
     assert done.returncode == 0
-    assert done.stdout.startswith(f"usage: persona {command}")
+    assert done.stdout.startswith(f"Usage: just {command}")
     assert f"\n{command} *args: _environment" in (ROOT / "justfile").read_text()
 
 
@@ -126,10 +127,12 @@ def test_what_is_being_built_is_not_deleted(luma):
 
 
 def test_an_unknown_option_ends_with_2(luma):
-    """What argparse refuses is a mistake in the typing."""
-    assert (
-        run_persona("build", "luma", "--bse", "cpu", cwd=luma.parent.parent).returncode == cli.USAGE
-    )
+    """What click refuses is a mistake in the typing, and the option that was meant is named."""
+    done = run_persona("build", "luma", "--bse", "cpu", cwd=luma.parent.parent)
+
+    assert done.returncode == cli.USAGE
+    assert done.stderr.startswith("error: No such option '--bse'. Did you mean '--base'?")
+    assert done.stderr.endswith("hint: just build --help\n")
 
 
 def test_a_failed_persona_does_not_hold_up_the_next(luma):
@@ -150,7 +153,7 @@ def test_the_machine_readable_is_json(luma):
     """`list --json` and `why --json` print one JSON value on stdout."""
     root = luma.parent.parent
 
-    assert json.loads(run_persona("list", "--json", cwd=root).stdout) == ["luma"]
+    assert json.loads(run_persona("list", "--json", cwd=root).stdout)[0]["name"] == "luma"
     assert json.loads(run_persona("why", "luma", "--json", cwd=root).stdout)["data"] == [
         "base is stale"
     ]
@@ -181,7 +184,7 @@ def test_what_is_not_built_says_how_to_build_it(luma, command):
 
 
 def test_rows_are_shown_as_they_would_be_trained_on_now(luma):
-    """`show` prepares the rows where that is stale, and trains nothing: an edited row is not shown as it was."""
+    """`show` prepares rows that are stale and trains nothing: an edited row is shown as it is."""
     root, data = luma.parent.parent, luma / "data.jsonl"
 
     first = run_persona("show", "luma", "1", cwd=root)
@@ -200,7 +203,7 @@ def test_rows_are_shown_as_they_would_be_trained_on_now(luma):
 
 def test_a_bug_leaves_a_report(luma, monkeypatch, capsys):
     """What nobody foresaw ends with 3 and a log, without a traceback on the screen."""
-    monkeypatch.setattr(cli.pipeline, "plan", lambda _job: 1 // 0)
+    monkeypatch.setattr(pipeline, "plan", lambda _job: 1 // 0)
 
     assert cli.main(["why", "luma"]) == cli.BUG
     assert "Traceback" not in capsys.readouterr().err
@@ -208,7 +211,7 @@ def test_a_bug_leaves_a_report(luma, monkeypatch, capsys):
 
 
 def test_a_model_let_through_by_hand_is_listed_so(luma):
-    """`list` names the gates that failed and were let through; of others it gives the name alone."""
+    """`list` names the gates that were let through; of other models it gives the name alone."""
     root = luma.parent.parent
     receipt = root / "build" / "luma" / "registered.json"
     receipt.parent.mkdir(parents=True)
@@ -227,3 +230,213 @@ def test_rows_are_read_before_a_base_is_fetched(luma):
     assert done.returncode == 1
     assert "data.jsonl:1: '{{ nmae }}' is no placeholder" in done.stderr
     assert "nobody/nothing" not in done.stderr
+
+
+def test_what_is_known_of_each_persona_is_json(luma):
+    """`list --json` says whether each persona is built, its base and its name in Ollama."""
+    root = luma.parent.parent
+    unbuilt = {"name": "ada", "built": False, "base": None, "model": None, "let_through": []}
+    (root / "personas" / "ada").mkdir()
+    (root / "personas" / "ada" / "persona.toml").touch()
+    build = root / "build" / "luma"
+    (build / "base").mkdir(parents=True)
+    (build / "base" / "base.json").write_text('{"source": "owner/name"}')
+    (build / "registered.json").write_text('{"model": "luma:latest", "let_through": ["stop"]}')
+    for name in ("model.gguf", "smoke.json"):
+        (build / name).touch()
+
+    assert json.loads(run_persona("list", "--json", cwd=root).stdout) == [
+        unbuilt,
+        {
+            "name": "luma",
+            "built": True,
+            "base": "owner/name",
+            "model": "luma:latest",
+            "let_through": ["stop"],
+        },
+    ]
+    (build / "smoke.json").unlink()
+    (build / "registered.json").write_text('["damaged"]')
+    assert json.loads(run_persona("list", "--json", cwd=root).stdout)[1] == {
+        **unbuilt,
+        "name": "luma",
+        "base": "owner/name",
+    }
+
+
+@pytest.mark.parametrize("command", ["build", "why", "show", "chat", "gates", "clean"])
+@pytest.mark.parametrize("typed", ["luna", "LUMA"])
+def test_the_persona_that_was_meant_is_named(luma, capsys, command, typed):
+    """A typo in a name gets the name that is most like it, and deletes and writes nothing."""
+    assert cli.main([command, typed]) == cli.MENDABLE
+
+    assert "; did you mean 'luma'?\n" in capsys.readouterr().err
+    assert not (luma.parent.parent / "build").exists()
+
+
+@pytest.mark.usefixtures("project")
+def test_the_command_that_was_meant_is_named(capsys):
+    """A typo in a command ends with 2 and the command that is most like it."""
+    assert cli.main(["biuld", "luma"]) == cli.USAGE
+    assert (
+        capsys.readouterr().err
+        == "error: No such command 'biuld'. Did you mean 'build'?\nhint: just --help\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["build"], ["build", "luma"], ["why", "luma"]])
+def test_a_folder_without_personas_says_what_to_do(tmp_path, monkeypatch, capsys, arguments):
+    """Outside a project the one sentence names the folder that is missing."""
+    monkeypatch.chdir(tmp_path)
+
+    assert cli.main(arguments) == cli.MENDABLE
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "error: personas/: no such folder here, expected one" in printed.err
+    assert printed.err.endswith("hint: go to the folder that holds it, or make personas/NAME/\n")
+
+
+@pytest.mark.usefixtures("project")
+def test_the_version_is_told(capsys):
+    """`--version` names the program and its version."""
+    assert cli.main(["--version"]) == cli.DONE
+    assert capsys.readouterr().out == "persona 0.1.0\n"
+
+
+def complete(shell, words, *, cwd):
+    """Ask for completions as a shell's script does."""
+    asked = {"bash": len(words) - 1, "zsh": len(words) - 1, "fish": words[-1]}[shell]
+    return run_persona(
+        cwd=cwd,
+        _PERSONA_COMPLETE=f"{shell}_complete",
+        COMP_WORDS=" ".join(words),
+        COMP_CWORD=str(asked),
+    ).stdout.split()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_commands_and_names_are_completed(luma, shell):
+    """Each shell gets the commands and the personas that begin as typed, each name once."""
+    root = luma.parent.parent
+    (root / "personas" / "ada").mkdir()
+    (root / "personas" / "ada" / "persona.toml").touch()
+    script = run_persona("completion", shell, cwd=root)
+
+    assert script.returncode == 0
+    assert f"_PERSONA_COMPLETE={shell}_complete" in script.stdout
+    assert any("gates" in word for word in complete(shell, ["persona", "ga"], cwd=root))
+    names = complete(shell, ["persona", "build", "l"], cwd=root)
+    assert any("luma" in name for name in names)
+    assert not any("ada" in name for name in names)
+    assert not any(
+        "luma" in name for name in complete(shell, ["persona", "build", "luma", ""], cwd=root)
+    )
+
+
+def test_bash_completes_by_the_printed_script(luma):
+    """The script for bash, evaluated, completes a name in a real bash."""
+    root = luma.parent.parent
+    (root / "persona").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m builder "$@"\n')
+    (root / "persona").chmod(0o755)
+    script = (
+        'eval "$(persona completion bash)"; COMP_WORDS=(persona why lu); COMP_CWORD=2; '
+        '_persona_completion persona lu why; echo "${COMPREPLY[@]}"'
+    )
+
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{root}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "luma\n", done.stderr
+
+
+@pytest.mark.parametrize("closed", ["1", "2", "1 2", "0 1 2"])
+@pytest.mark.parametrize(
+    "command", ["list", "why luma", "why nobody", "show luma 1", "build luma --base no/such"]
+)
+def test_closed_streams_are_no_bug(luma, closed, command):
+    """With a standard stream closed the exit code stays, and no file gets what was to be seen."""
+    root = luma.parent.parent
+    redirections = " ".join(f"{descriptor}>&-" for descriptor in closed.split())
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m builder {command} {redirections}', sys.executable],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == (1 if "no" in command else 0), done.stderr
+    assert not (root / "build" / "crash.log").exists()
+    logs = [path.read_text() for path in (root / "build").rglob("*") if path.is_file()]
+    assert not any("error: " in text for text in logs)
+
+
+def test_a_full_disk_under_stdout_is_told(luma):
+    """A result that cannot be written ends with 1 and says so."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "builder", "list"],
+            cwd=luma.parent.parent,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == cli.MENDABLE
+    assert done.stderr.startswith("error: standard output: No space left on device")
+
+
+def test_a_build_goes_on_where_nobody_reads_of_it(luma):
+    """A reader of stderr that goes away changes neither the result nor the exit code."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "builder", "show", "luma", "1"],
+        cwd=luma.parent.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=write,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+
+    assert done.returncode == 0
+    assert done.stdout.startswith("row 1: ")
+
+
+def test_no_file_takes_the_place_of_a_closed_stream(luma):
+    """What is opened after a start with closed streams is not what libraries print to."""
+    code = (
+        "from builder import cli; cli.main(['list']); made = open('number', 'w'); "
+        "made.write(str(made.fileno()))"
+    )
+    subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" 0>&- 1>&- 2>&-', sys.executable, code],
+        cwd=luma.parent.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+
+    assert int(Path("number").read_text()) > 2
+
+
+def test_a_row_cannot_move_the_cursor(luma):
+    """`show` writes terminal sequences of a row as escapes, and keeps its newlines."""
+    (luma / "data.jsonl").write_text(
+        json.dumps({"prompt": "Hi\x1b[2J", "completion": "Hello.\nBye."}) + "\n"
+    )
+    done = run_persona("show", "luma", cwd=luma.parent.parent)
+
+    assert done.returncode == 0, done.stderr
+    assert "Hi\\x1b[2J<|im_end|>\n" in done.stdout
+    assert "Hello.\nBye.<|im_end|>" in done.stdout

@@ -50,8 +50,9 @@ def test_a_stage_has_its_names(stage):
 
 
 def test_starting_is_light():
-    """`persona why` imports neither torch nor a trainer."""
-    code = "import sys, builder.cli; print([name for name in ('torch', 'transformers', 'unsloth', 'trl', 'llama_cpp', 'datasets') if name in sys.modules])"
+    """`persona why` imports neither numpy nor torch nor a trainer."""
+    heavy = ("numpy", "torch", "transformers", "unsloth", "trl", "llama_cpp", "datasets")
+    code = f"import sys, builder.cli; print([name for name in {heavy} if name in sys.modules])"
 
     assert (
         subprocess.run(

@@ -25,7 +25,7 @@ def write(job, **values):
 
 
 def test_it_tells_answers_findings_and_the_command(luma):
-    """The greeting and its own questions with the base's answers, each gate in words, and how to talk to it."""
+    """Answers beside the baseline's, each gate in words, and how to talk to it."""
     job = job_of(luma)
     gates = [
         {**GATE, "gate": "recall", "verdict": "pass"},
@@ -51,7 +51,7 @@ def test_it_tells_answers_findings_and_the_command(luma):
     hello = {"ask": "Hello", "answer": "Hi!", "control": "Hm."}
     write(job, gates=gates, asked=asked, manifest=own, hello=hello)
 
-    said = "\n".join(summary.summarize(job, "luma:latest"))
+    said = "\n".join(summary.summarize(job.smoke, name="luma", model="luma:latest"))
 
     assert "Hello  →  Hi!   (before: Hm.)" in said
     assert "Who are you?  →  I am Luma.   (before: I am SmolLM.)" in said
@@ -68,7 +68,7 @@ def test_without_ollama_it_names_the_chat(luma):
     job = job_of(luma)
     write(job)
 
-    assert summary.summarize(job, "build/luma/Modelfile")[-1].endswith("just chat luma")
+    assert summary.summarize(job.smoke, name="luma", model=None)[-1].endswith("just chat luma")
 
 
 def test_a_gate_let_through_says_so(luma):
@@ -77,18 +77,18 @@ def test_a_gate_let_through_says_so(luma):
     write(job, gates=[{**GATE, "gate": "recall", "verdict": "fail", "right": 1}])
 
     assert "weak: knows its name and author in 1 of 40 wordings (let through by hand)" in "\n".join(
-        summary.summarize(job, "x")
+        summary.summarize(job.smoke, name="luma", model="x")
     )
 
 
 def test_a_gate_without_numbers_says_that_it_failed(luma):
-    """Fidelity that fails is told as what it is, and a wrong answer to the manifest's question is marked."""
+    """A failed gate without counts is told in words, and a wrong answer is marked."""
     job = job_of(luma)
     own = [{"ask": "Who?", "answer": "Bob.", "control": None, "problem": "lacks 'Luma'"}]
     write(
         job, gates=[{**GATE, "gate": "neutral", "verdict": "fail", "mode": "advice"}], manifest=own
     )
 
-    said = "\n".join(summary.summarize(job, "x"))
+    said = "\n".join(summary.summarize(job.smoke, name="luma", model="x"))
     assert "weak: has moved far from its base on neutral text (advice)" in said
     assert "weak: 'Who?' is answered wrongly (lacks 'Luma'; let through by hand)" in said

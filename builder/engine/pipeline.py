@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import files
+from builder import chatter, files
 from builder.console import Console
 from builder.engine import freshness, publish
 from builder.engine.hashes import Hashes
@@ -201,10 +201,11 @@ class _Runner:
         self.console.done(stage.NAME, time.monotonic() - began_s, summary)
 
     def _run_here_or_there(self, stage: Stage, inputs: object, work: Work) -> str:
-        if stage.WORKER is None:
-            return stage.run(inputs, work)
-        module = str(getattr(stage, "__name__", ""))
         log_path = self.build.folder / "logs" / f"{stage.NAME}.log"
+        if stage.WORKER is None:
+            with chatter.divert(log_path):
+                return stage.run(inputs, work)
+        module = str(getattr(stage, "__name__", ""))
         task = Task(module=module, name=stage.NAME, inputs=inputs, work=work, log_path=log_path)
         return self._take_worker(stage.WORKER).run(task)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import errors
+from builder.command import command
 from builder.engine.stage import Work
 
 log = logging.getLogger("builder")
@@ -178,7 +179,7 @@ def _run(task: Task) -> tuple[Any, ...]:
         if refusal is None:
             return "bug", traceback.format_exc()
         problem = f"{out}: a file beside it could not be written ({refusal[0]}), expected room"
-        hint = "free some disk: `just clean` says what each build takes"
+        hint = f"free some disk: `{command('clean')}` says what each build takes"
         return "error", "ToolError", [problem], hint
 
 

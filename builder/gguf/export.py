@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import llama, progress
+from builder.command import command
 from builder.errors import ToolError
 
 # Free bytes wanted for each byte of 16-bit base: merged copy, converted copy, quantised copy.
@@ -45,9 +46,8 @@ def export(
     need_bytes, free_bytes = int(size_bytes * ROOM), shutil.disk_usage(out.parent).free
     if free_bytes < need_bytes:
         msg = f"{out.parent}: {free_bytes / 1e9:.1f} GB free, expected {need_bytes / 1e9:.1f} GB for the export"
-        raise ToolError(
-            msg, hint="free some disk, or run `just clean` on personas you no longer build"
-        )
+        hint = f"free some disk: `{command('clean')}` says what each build takes"
+        raise ToolError(msg, hint=hint)
     merged, half = out.with_name("merged"), out.with_name("half.gguf")
     merged.mkdir()
     progress.report("merge", 0, 3, "steps")

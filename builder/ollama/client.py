@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 
 from builder import files, progress
+from builder.command import has_recipes
 from builder.errors import ToolError
 from builder.ollama import address, releases
 
@@ -279,9 +280,8 @@ def connect(*, allow_remote: bool) -> Daemon:
         version = str(response.json()["version"])
     except (httpx.HTTPError, httpx.InvalidURL):
         msg = f"{url}: does not answer, expected Ollama"
-        raise ToolError(
-            msg, hint="start it with `ollama serve` (or `just serve`), or set OLLAMA_HOST"
-        ) from None
+        serve = "`ollama serve` (or `just serve`)" if has_recipes() else "`ollama serve`"
+        raise ToolError(msg, hint=f"start it with {serve}, or set OLLAMA_HOST") from None
     except (ValueError, KeyError, TypeError):
         msg = f"{url}: answers, but is not Ollama"
         raise ToolError(msg, hint="set OLLAMA_HOST to where Ollama listens") from None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from builder.command import command
 from builder.engine.stage import Job
 from builder.errors import GateError
-from builder.evaluation import examination
-from builder.gates import fidelity
+
+if TYPE_CHECKING:
+    from builder.evaluation import examination
 
 NAME = "smoke"
 VERSION = 7
@@ -55,6 +57,9 @@ def run(job: Job, out: Path) -> str:
         GateError: A gate failed, or a question of the manifest is answered wrongly.
 
     """
+    from builder.evaluation import examination  # noqa: PLC0415 — imports numpy
+    from builder.gates import fidelity  # noqa: PLC0415 — likewise
+
     found = examination.examine(job, None)
     examination.write(out, found)
     # What is registered is what was trained, whatever is typed.
@@ -62,7 +67,9 @@ def run(job: Job, out: Path) -> str:
         kept = job.build / "logs" / "smoke-failed.json"
         shutil.copyfile(out, kept)
         name = job.persona.name
-        hint = f"all answers are in {kept}; `just chat {name}` talks to the refused file, `just build {name} --anyway` registers it all the same"
+        talk, build = command(f"chat {name}"), command(f"build {name} --anyway")
+        hint = f"all answers are in {kept}; `{talk}` talks to the refused file, "
+        hint += f"`{build}` registers it all the same"
         raise GateError(*found.problems(), hint=hint)
     if found.failed:
         log.warning("let through by --anyway: %s", ", ".join(found.failed))

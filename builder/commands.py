@@ -1,0 +1,252 @@
+"""The commands: each parses what was typed, and calls."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from click import shell_completion
+
+from builder import __version__, catalogue, persona, targets
+from builder.command import command
+from builder.console import Console
+from builder.engine import pipeline
+from builder.engine.lock import locked
+from builder.errors import ManifestError, PersonaError, ToolError
+from builder.project import Build, Options, Project
+
+DONE, MENDABLE = 0, 1
+ROOT = Path()
+# The shells' scripts set it when they ask for completions.
+COMPLETION_VARIABLE = "_PERSONA_COMPLETE"
+
+
+def _complete_name(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Complete a persona's name, as the shell asks for it."""
+    typed = context.params.get("names") or ()
+    names = persona.find(ROOT / "personas")
+    return [name for name in names if name.startswith(incomplete) and name not in typed]
+
+
+def _names(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.argument("names", nargs=-1, metavar="NAME...", shell_complete=_complete_name)(
+        function
+    )
+
+
+def _name(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.argument("name", metavar="NAME", shell_complete=_complete_name)(function)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="persona", message="%(prog)s %(version)s")
+def commands() -> None:
+    """Build personas into Ollama models.
+
+    A persona is a folder in personas/: a manifest and a data file.
+    """
+
+
+@commands.command()
+@_names
+@click.option("--base", metavar="gpu|cpu|REPO", help="Build from this base, and remember it.")
+@click.option("--allow-remote", is_flag=True, help="Register with a daemon on another machine.")
+@click.option(
+    "--replace", is_flag=True, help="Replace a model of that name that this build did not register."
+)
+@click.option(
+    "--anyway", is_flag=True, help="Register it although a gate fails; the receipt says so."
+)
+@click.option("--discard", is_flag=True, help="Discard outputs edited by hand.")
+@click.pass_obj
+def build(console: Console, /, names: tuple[str, ...], **options: Any) -> int:
+    """Build personas; only what is stale runs."""
+    if not names:
+        console.notes([f"usage: {command('build NAME...')}", "the personas here are:"])
+        return _list(console)
+    failed = []
+    for name in names:
+        if len(names) > 1:
+            console.notes([f"── {name}"])
+        try:
+            _build(_read(name, **options), console)
+        except PersonaError as error:
+            console.error(error)
+            failed.append(name)
+    if failed and len(names) > 1:
+        console.notes([f"failed: {', '.join(failed)}"])
+    return MENDABLE if failed else DONE
+
+
+def _build(build: Build, console: Console) -> None:
+    outcome = pipeline.run(build, targets.MODEL.stages, console)
+    is_served = not outcome.skipped
+    if outcome.has_run or not is_served:
+        from builder import summary  # noqa: PLC0415 — imports numpy
+
+        if outcome.has_run:
+            model = build.persona.model if is_served else None
+            console.notes(summary.summarize(build.smoke, name=build.name, model=model))
+        if not is_served:
+            console.notes(summary.tell_without_ollama(build.name))
+    console.result(build.persona.model if is_served else str(build.modelfile))
+
+
+@commands.command()
+@_name
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def why(console: Console, /, name: str, *, as_json: bool) -> None:
+    """Say which stages would run, and why."""
+    judgements = pipeline.plan(_read(name), targets.MODEL.stages)
+    if as_json:
+        _print_json({one.stage: one.reasons for one in judgements}, console)
+        return
+    for one in judgements:
+        console.verdict(one.stage, one.reasons, one.summary)
+
+
+@commands.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a persona.")
+@click.pass_obj
+def list_(console: Console, /, *, as_json: bool) -> int:
+    """List the personas."""
+    return _list(console, as_json=as_json)
+
+
+def _list(console: Console, *, as_json: bool = False) -> int:
+    _check_project()
+    entries = list(catalogue.read(ROOT))
+    if as_json:
+        _print_json([asdict(entry) for entry in entries], console)
+        return DONE
+    for entry in entries:
+        console.result(entry.line)
+    if not entries:
+        console.notes(["there is no persona yet: add personas/NAME/persona.toml"])
+    return DONE
+
+
+@commands.command()
+@_name
+@click.argument("row", type=int, required=False)
+@click.pass_obj
+def show(console: Console, /, name: str, row: int | None) -> None:
+    """Show what is trained on, in colour: all rows, or one, counted from 1."""
+    from builder import views  # noqa: PLC0415 — rich's tables
+
+    build = _read(name)
+    if any(one.is_stale for one in pipeline.plan(build, targets.ROWS.stages)):
+        pipeline.run(build, targets.ROWS.stages, console)
+    views.show(build.dataset, build.base / "tokenizer.json", row, console)
+
+
+@commands.command()
+@_name
+@click.argument("question", required=False)
+@click.pass_obj
+def chat(console: Console, /, name: str, question: str | None) -> None:
+    """Talk to the built file, without Ollama; with a QUESTION, ask once and stop."""
+    build = _read(name)
+    _check_built(build, build.gguf)
+    from builder import chat as conversation  # noqa: PLC0415 — loads llama.cpp
+
+    served = build.decide_served()
+    conversation.talk(build.gguf, served, name=build.name, question=question, console=console)
+
+
+@commands.command()
+@_name
+@click.option("--json", "as_json", is_flag=True, help="Print the examination as JSON.")
+@click.pass_obj
+def gates(console: Console, /, name: str, *, as_json: bool) -> int:
+    """Ask the built file all questions of the gates."""
+    from builder import views  # noqa: PLC0415 — rich's tables
+
+    build = _read(name)
+    _check_built(build, build.gguf, build.recording)
+    pipeline.run(build, targets.GATES.stages, console)
+    report = views.show_gates(build.gates, console, as_json=as_json)
+    return MENDABLE if report.is_stopped else DONE
+
+
+@commands.command()
+@_names
+@click.pass_obj
+def clean(console: Console, /, names: tuple[str, ...]) -> None:
+    """Delete the builds of personas; with no name, say what each build takes."""
+    builds = sorted(path for path in (ROOT / "build").glob("*") if path.is_dir())
+    if not names:
+        console.notes([f"usage: {command('clean NAME...')}", "the builds here are:"])
+        for folder in builds:
+            size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+            console.result(f"{folder.name}\t{size_bytes / 1e9:.2f} GB")
+        return
+    known = {*persona.find(ROOT / "personas"), *(path.name for path in builds)}
+    for name in [_read_name(typed, known) for typed in names]:
+        folder = ROOT / "build" / name
+        if name not in known:
+            msg = f"{folder}: no such build{persona.suggest(name, known)}"
+            raise ManifestError(msg, hint=command("clean"))
+        if folder.is_dir():
+            with locked(folder):
+                shutil.rmtree(folder)
+        console.notes([f"{folder} is gone"])
+
+
+@commands.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_obj
+def completion(console: Console, /, shell: str) -> None:
+    """Print a script that completes commands and names in a SHELL.
+
+    For bash: eval "$(persona completion bash)" in ~/.bashrc; likewise for zsh in ~/.zshrc.
+    For fish: persona completion fish > ~/.config/fish/completions/persona.fish
+    """
+    script = shell_completion.get_completion_class(shell)
+    assert script is not None  # noqa: S101 — click knows the three
+    console.result(script(commands, {}, "persona", COMPLETION_VARIABLE).source())
+
+
+def _print_json(value: Any, console: Console) -> None:
+    console.result(json.dumps(value, ensure_ascii=False))
+
+
+def _read_name(typed: str, known: set[str]) -> str:
+    """Read NAME, or personas/NAME as a shell completes it, as the name of a folder in personas/.
+
+    Raises:
+        ManifestError: It is another path, or no persona's name.
+
+    """
+    name = typed.rstrip("/").removeprefix("personas/")
+    if "/" in name:
+        msg = f"{typed!r:.60} is a path, expected the name of a folder in personas/"
+        raise ManifestError(msg)
+    return persona.check_name(name, known)
+
+
+def _check_project() -> None:
+    if not (ROOT / "personas").is_dir():
+        msg = "personas/: no such folder here, expected one with a folder for each persona"
+        raise ManifestError(msg, hint="go to the folder that holds it, or make personas/NAME/")
+
+
+def _check_built(build: Build, *paths: Path) -> None:
+    if not all(path.exists() for path in paths):
+        msg = f"{paths[0]}: is not there, expected a finished build"
+        raise ToolError(msg, hint=command(f"build {build.name}"))
+
+
+def _read(typed: str, **options: Any) -> Build:
+    """Read a persona, and say where its build lies."""
+    name = _read_name(typed, set(persona.find(ROOT / "personas")))
+    _check_project()
+    return Project(ROOT).build(name, Options(**options))
