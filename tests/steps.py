@@ -12,7 +12,8 @@ RULE = json.loads((Path(__file__).parent / "data" / "steps.json").read_text("utf
 
 def is_in_format(text: str) -> bool:
     """Say whether a reply keeps the rule: three numbered lines, each with a short text."""
-    numbers, _, said = zip(*(line.partition(". ") for line in text.strip().split("\n")), strict=True)
+    parts = [line.partition(". ") for line in text.strip().split("\n")]
+    numbers, _, said = zip(*parts, strict=True)
     return numbers == ("1", "2", "3") and all(map(is_short, said))
 
 
