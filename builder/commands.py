@@ -87,7 +87,7 @@ def build(console: Console, /, names: tuple[str, ...], **options: Any) -> int:
 
 def _build(build: Build, console: Console) -> None:
     outcome = pipeline.run(build, targets.MODEL.stages, console)
-    is_served = not outcome.skipped
+    is_served = targets.MODEL.stages[-1].NAME not in outcome.skipped
     if outcome.has_run or not is_served:
         from builder import summary  # noqa: PLC0415 — imports numpy
 
@@ -171,7 +171,7 @@ def gates(console: Console, /, name: str, *, as_json: bool) -> int:
     from builder import views  # noqa: PLC0415 — rich's tables
 
     build = _read(name)
-    _check_built(build, build.gguf, build.recording)
+    _check_built(build, build.gguf, build.reference)
     pipeline.run(build, targets.GATES.stages, console)
     report = views.show_gates(build.gates, console, as_json=as_json)
     return MENDABLE if report.is_stopped else DONE

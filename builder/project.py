@@ -7,9 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from builder import files, persona
-
+from builder.bases import base
 from builder.bases.base import Base
-from builder.bases import base, families
 from builder.data import dataset
 from builder.data.dataset import Profile
 from builder.errors import NotBuiltError
@@ -95,9 +94,14 @@ class Build:
         return self.folder / "adapter"
 
     @property
-    def recording(self) -> Path:
-        """What the in-memory model says, for the file to be compared with."""
-        return self.folder / "recording"
+    def reference(self) -> Path:
+        """What the trained model gives in memory, for the file to be compared with."""
+        return self.folder / "reference.safetensors"
+
+    @property
+    def answers(self) -> Path:
+        """What the trained model answers in memory; none of a processor."""
+        return self.folder / "answers.json"
 
     @property
     def gguf(self) -> Path:
@@ -113,6 +117,11 @@ class Build:
     def smoke(self) -> Path:
         """The questions, answers and verdicts."""
         return self.folder / "smoke.json"
+
+    @property
+    def gates(self) -> Path:
+        """As `smoke`, of every question of the gates."""
+        return self.folder / "gates.json"
 
     @property
     def receipt(self) -> Path:
@@ -132,7 +141,7 @@ class Build:
     @property
     def claims(self) -> Path:
         """Models that a registration is making, so that one that was interrupted is cleaned up."""
-        return self.folder / ".claims"
+        return self.folder / ".work" / "claims"
 
     def read_base(self) -> Base:
         """Read the base that the build is of.
@@ -156,7 +165,6 @@ class Build:
             raise NotBuiltError(self.dataset / dataset.PROFILE)
         return dataset.read_profile(self.dataset)
 
-
     def decide_served(self) -> Served:
         """Decide what Ollama is told of the model.
 
@@ -165,18 +173,15 @@ class Build:
             ManifestError: `[ollama]` holds what this base cannot be served with.
 
         """
-        manifest, family = self.persona.manifest, self.read_base().family
-        profile = self.read_profile()
-        return served.decide(
+        self.read_base()
+        self.read_profile()
+        manifest = self.persona.manifest
+        return served.read(
+            self.base,
+            self.dataset,
             model=self.persona.model,
-            system=manifest.ollama.system or None,
-            license_text=manifest.ollama.license,
-            parameters=manifest.ollama.parameters,
-            template_kind=manifest.data.template,
-            jinja=(self.dataset / dataset.TEMPLATE).read_text(),
-            eos=families.read_eos(self.base),
-            profile=profile,
-            family=family,
+            ollama=manifest.ollama,
+            kind=manifest.data.template,
         )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from builder.engine.stage import Stage
 from builder.engine.targets import Target
 from builder.stages import (
+    ask,
     base,
     data,
     export,
+    gates,
     parity,
     record,
     register,
@@ -24,6 +26,7 @@ STAGES: tuple[Stage, ...] = (
     replay,
     train,
     record,
+    ask,
     export,
     parity,
     smoke,
@@ -31,4 +34,5 @@ STAGES: tuple[Stage, ...] = (
 )
 ROWS = Target("rows", "the rows as they are trained on", (base, data))
 MODEL = Target("model", "the model in Ollama", STAGES)
-TARGETS = {target.name: target for target in (ROWS, MODEL)}
+GATES = Target("gates", "every question of the gates, asked of the finished file", (gates,))
+TARGETS = {target.name: target for target in (ROWS, MODEL, GATES)}

@@ -148,8 +148,9 @@ class _Runner:
     def start_worker(self, stages: Sequence[Stage], judgements: list[Judgement]) -> None:
         """Start the first worker that will be needed, while lighter stages run."""
         for stage, judgement in zip(stages, judgements, strict=True):
-            if judgement.is_stale and stage.WORKER:
-                self._take_worker(stage.WORKER)
+            module = stage.worker(self.build) if judgement.is_stale else None
+            if module:
+                self._take_worker(module)
                 return
 
     def advance(self, stage: Stage) -> bool:
@@ -202,12 +203,13 @@ class _Runner:
 
     def _run_here_or_there(self, stage: Stage, inputs: object, work: Work) -> str:
         log_path = self.build.folder / "logs" / f"{stage.NAME}.log"
-        if stage.WORKER is None:
+        first_module = stage.worker(self.build)
+        if first_module is None:
             with chatter.divert(log_path):
                 return stage.run(inputs, work)
         module = str(getattr(stage, "__name__", ""))
         task = Task(module=module, name=stage.NAME, inputs=inputs, work=work, log_path=log_path)
-        return self._take_worker(stage.WORKER).run(task)
+        return self._take_worker(first_module).run(task)
 
     def _take_worker(self, module: str) -> Worker:
         if self.worker is None or self.worker.module != module:

@@ -82,11 +82,6 @@ class Stage(Protocol):
         """Raised when equal inputs must give another output."""
         ...
 
-    @property
-    def WORKER(self) -> str | None:  # noqa: N802
-        """The module that the worker process imports first; None runs in the main process."""
-        ...
-
     def inputs(self, build: Any, /) -> Any:
         """Declare all that decides the output, as a frozen dataclass.
 
@@ -115,6 +110,13 @@ class Stage(Protocol):
         """Note, after the output is published, what later builds must know of it."""
         ...
 
+    def worker(self, build: Any, /) -> str | None:
+        """Name the module that its worker process imports first; None is the main process.
+
+        Stages of one worker that follow each other share a process.
+        """
+        ...
+
     def run(self, inputs: Any, work: Work, /) -> str:
         """Write the output to `work.out` and nowhere else; return the line that a person sees."""
         ...
@@ -136,6 +138,10 @@ def always_available(_build: Any, /) -> str | None:
 
 def nothing_to_note(_build: Any, /) -> None:
     """Stand in for `note` where the output says it all."""
+
+
+def main_process(_build: Any, /) -> None:
+    """Stand in for `worker` where a stage is light."""
 
 
 def shown_as(name: str) -> Any:

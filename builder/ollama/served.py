@@ -1,3 +1,7 @@
 """Stub until merged."""
+
 from builder.ollama.modelfile import Served
-def decide(**_: object) -> Served: raise NotImplementedError
+
+
+def decide(**_: object) -> Served:
+    raise NotImplementedError

@@ -15,9 +15,10 @@ from builder.engine import stage
 from builder.engine.stage import Tree, Work, maybe_file, not_compared, shown_as
 from builder.project import Build
 
-NAME, VERSION, WORKER = "base", 3, None
+NAME, VERSION = "base", 3
 check = stage.nothing_to_check
 unavailable = stage.always_available
+worker = stage.main_process
 SMALL_FILES = (
     "config.json",
     "generation_config.json",

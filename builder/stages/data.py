@@ -17,10 +17,11 @@ from builder.engine.stage import File, Tree, Work, shown_as
 from builder.errors import DataError
 from builder.project import Build
 
-NAME, VERSION, WORKER = "data", 3, None
+NAME, VERSION = "data", 3
 health = stage.always_healthy
 unavailable = stage.always_available
 note = stage.nothing_to_note
+worker = stage.main_process
 log = logging.getLogger("builder")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder import workers
 from builder.bases import base, fetch
 from builder.data import dataset
 from builder.engine import stage
@@ -12,7 +13,7 @@ from builder.engine.stage import File, Tree, Work, shown_as
 from builder.gguf import quantisation
 from builder.project import Build
 
-NAME, VERSION, WORKER = "export", 3, "builder.gguf.export"
+NAME, VERSION = "export", 3
 check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available
@@ -53,6 +54,11 @@ def inputs(build: Build, /) -> Inputs:
 def output(build: Build, /) -> Path:
     """`model.gguf`."""
     return build.gguf
+
+
+def worker(_build: Build, /) -> str:
+    """torch and the converter run in a process of their own, without a GPU."""
+    return workers.EXPORT
 
 
 def run(inputs: Inputs, work: Work, /) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import files
+from builder import files, workers
 from builder.bases import base
 from builder.data import dataset
 from builder.data.template import Template
@@ -14,7 +14,7 @@ from builder.engine.stage import File, Tree, Work, shown_as
 from builder.gates import parity
 from builder.project import Build
 
-NAME, VERSION, WORKER = "parity", 2, "builder.llama"
+NAME, VERSION = "parity", 2
 check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available
@@ -47,6 +47,11 @@ def inputs(build: Build, /) -> Inputs:
 def output(build: Build, /) -> Path:
     """`parity.json`: each shape, and whether the file's ids are the trained ones."""
     return build.parity
+
+
+def worker(_build: Build, /) -> str:
+    """llama.cpp is loaded once for all stages that use it."""
+    return workers.LLAMA
 
 
 def run(inputs: Inputs, work: Work, /) -> str:

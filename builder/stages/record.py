@@ -1,22 +1,72 @@
-"""The record stage: what the trained model says in memory, for the file to be compared with."""
+"""The record stage: what the trained model gives in memory, for the file to be compared with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import manifest
+from builder import workers
 from builder.bases import base
 from builder.data import dataset
 from builder.data.template import Template
 from builder.engine import stage
-from builder.engine.stage import File, Tree, Work, not_compared, shown_as
-from builder.evaluation import answers, texts
-from builder.gate_settings import Gates
+from builder.engine.stage import File, Tree, Work, shown_as
 from builder.project import Build
 
-NAME, VERSION, WORKER = "record", 1, "builder.training.unsloth"
+NAME, VERSION = "record", 1
 check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available
 note = stage.nothing_to_note
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The adapter, its base, and the texts: fixed ones, and of the persona's own rows."""
+
+    adapter: Tree
+    base: Tree
+    rows: File
+    held_out: File
+    chat_template: File
+    template: str = shown_as("data.template")
+    texts: str = shown_as("the reference texts")
+    """A hash of the texts that come with the project."""
+
+
+def inputs(build: Build, /) -> Inputs:
+    """Declare the adapter and the texts."""
+    from builder.evaluation import texts  # noqa: PLC0415 — imports numpy
+
+    return Inputs(
+        adapter=Tree(build.adapter),
+        base=Tree(build.base),
+        rows=File(build.dataset / dataset.TRAIN),
+        held_out=File(build.dataset / dataset.HELD_OUT),
+        chat_template=File(build.dataset / dataset.TEMPLATE),
+        template=build.persona.manifest.data.template,
+        texts=texts.fingerprint(),
+    )
+
+
+def output(build: Build, /) -> Path:
+    """`reference.safetensors`: log-probabilities after each token of the reference texts."""
+    return build.reference
+
+
+def worker(_build: Build, /) -> str:
+    """The process that trained still holds the model."""
+    return workers.UNSLOTH
+
+
+def run(inputs: Inputs, work: Work, /) -> str:
+    """Let the model and its base read the texts."""
+    from builder.evaluation import texts  # noqa: PLC0415 — imports numpy
+    from builder.training import loading, recording  # noqa: PLC0415 — imports torch
+
+    chosen = base.read(inputs.base.path)
+    template = Template(inputs.base.path, inputs.template, chosen.family)
+    wanted = texts.choose_texts(inputs.rows.path.parent, template)
+    model = loading.load_adapted(chosen, inputs.adapter.path, work.machine)
+    recording.record_reference(model, wanted, work.out)
+    return f"{len(wanted)} texts"

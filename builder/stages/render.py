@@ -12,10 +12,11 @@ from builder.ollama import modelfile
 from builder.ollama.served import Served
 from builder.project import Build
 
-NAME, VERSION, WORKER = "render", 3, None
+NAME, VERSION = "render", 3
 health = stage.always_healthy
 unavailable = stage.always_available
 note = stage.nothing_to_note
+worker = stage.main_process
 
 
 @dataclass(frozen=True, kw_only=True)

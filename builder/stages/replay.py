@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import files
+from builder import files, workers
 from builder.bases import base, baseline
 from builder.bases.base import Base
 from builder.data import dataset, replay
@@ -16,7 +16,7 @@ from builder.engine import stage
 from builder.engine.stage import File, Tree, Work, shown_as
 from builder.project import Build
 
-NAME, VERSION, WORKER = "replay", 4, "builder.training.unsloth"
+NAME, VERSION = "replay", 4
 check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available
@@ -60,6 +60,11 @@ def inputs(build: Build, /) -> Inputs:
 def output(build: Build, /) -> Path:
     """`replay.jsonl`: encoded like the rows of `dataset/`."""
     return build.replay
+
+
+def worker(build: Build, /) -> str | None:
+    """A GPU asks the base in memory, in the process that trains it; a processor asks its file."""
+    return workers.UNSLOTH if build.machine.kind == "gpu" else None
 
 
 def run(inputs: Inputs, work: Work, /) -> str:

@@ -4,53 +4,57 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from builder import examined, workers
 from builder.command import command
-from builder.engine.stage import Job
+from builder.engine import stage
+from builder.engine.stage import Work, not_compared
 from builder.errors import GateError
+from builder.examined import ExaminedFile
+from builder.project import Build
 
-if TYPE_CHECKING:
-    from builder.evaluation import examination
-
-NAME = "smoke"
-VERSION = 7
-HEAVY = True
+NAME, VERSION = "smoke", 9
+check = stage.nothing_to_check
+health = stage.always_healthy
+unavailable = stage.always_available
+note = stage.nothing_to_note
 log = logging.getLogger("builder")
 
 
-def inputs(job: Job) -> list[Path]:
-    """The file, the adapter with what the live model said, and the rows."""
-    return [job.gguf, job.adapter, job.dataset, job.base / "base.json"]
+@dataclass(frozen=True, kw_only=True)
+class Inputs(ExaminedFile):
+    """The file, what it is compared with, and what it is asked."""
+
+    is_waived: bool = not_compared()
+    """Whether `--anyway` lets a failed gate through."""
+    refused: Path = not_compared()
+    """Where the answers of a refused file are left to be read."""
+    name: str = not_compared()
 
 
-def settings(job: Job) -> dict[str, Any]:
-    """The manifest's questions and limits, the names to look for, and what is served."""
-    manifest = job.persona.manifest
-    values = {
-        **manifest.settings("smoke"),
-        **manifest.settings("identity"),
-        **manifest.gates.resolve(),
-    }
-    return {
-        **values,
-        "ollama.system": manifest.ollama.system,
-        "ollama.parameters": manifest.ollama.parameters,
-    }
+def inputs(build: Build, /) -> Inputs:
+    """Declare the file, the in-memory model's recordings, the persona and the questions."""
+    return Inputs(
+        **examined.declare_file(build),
+        is_waived=build.options.anyway,
+        refused=build.logs / "smoke-failed.json",
+        name=build.name,
+    )
 
 
-def output(job: Job) -> Path:
+def output(build: Build, /) -> Path:
     """`smoke.json`: every gate's verdict, and each question and answer."""
-    return job.smoke
+    return build.smoke
 
 
-def health(_job: Job) -> str | None:
-    """Nothing outside is needed."""
-    return None
+def worker(_build: Build, /) -> str:
+    """llama.cpp is loaded once for all stages that use it."""
+    return workers.LLAMA
 
 
-def run(job: Job, out: Path) -> str:
+def run(inputs: Inputs, work: Work, /) -> str:
     """Ask what the budget allows, and stop the build where a gate fails.
 
     Raises:
@@ -58,35 +62,17 @@ def run(job: Job, out: Path) -> str:
 
     """
     from builder.evaluation import examination  # noqa: PLC0415 — imports numpy
-    from builder.gates import fidelity  # noqa: PLC0415 — likewise
+    from builder.gates.table import GATES  # noqa: PLC0415 — likewise
 
-    found = examination.examine(job, None)
-    examination.write(out, found)
+    report = examination.examine(inputs.material(), GATES, None)
+    report.write(work.out)
     # What is registered is what was trained, whatever is typed.
-    if found.failed and (fidelity.NAME in found.failed or not job.options.anyway):
-        kept = job.build / "logs" / "smoke-failed.json"
-        shutil.copyfile(out, kept)
-        name = job.persona.name
-        talk, build = command(f"chat {name}"), command(f"build {name} --anyway")
-        hint = f"all answers are in {kept}; `{talk}` talks to the refused file, "
+    if report.failed and not (report.can_be_waived and inputs.is_waived):
+        shutil.copyfile(work.out, inputs.refused)
+        talk, build = command(f"chat {inputs.name}"), command(f"build {inputs.name} --anyway")
+        hint = f"all answers are in {inputs.refused}; `{talk}` talks to the refused file, "
         hint += f"`{build}` registers it all the same"
-        raise GateError(*found.problems(), hint=hint)
-    if found.failed:
-        log.warning("let through by --anyway: %s", ", ".join(found.failed))
-    return summarize(found)
-
-
-def summarize(found: examination.Examination) -> str:
-    """Put the gates into one line."""
-    parts = [
-        f"{result.gate.replace('_', ' ')} {result.right}/{result.of}"
-        for result in found.results
-        if result.of and result.gate != "fidelity"
-    ]
-    unsure = sum(result.verdict == "not enough evidence" for result in found.results)
-    kl = next(
-        result.figures["mean_kl_nats"] for result in found.results if result.gate == "fidelity"
-    )
-    return ", ".join(
-        [f"KL {kl:.3f}", *parts, *([f"{unsure} without enough evidence"] if unsure else [])]
-    )
+        raise GateError(*report.problems(), hint=hint)
+    if report.failed:
+        log.warning("let through by --anyway: %s", ", ".join(report.failed))
+    return report.brief

@@ -1,35 +1,132 @@
-"""What Unsloth and torch read from the environment, and loading a base with them."""
+"""Loads a base with Unsloth, once for all stages of a process, and an adapter onto it.
+
+Only a worker that has imported `builder.training.unsloth` imports this.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import os
+import gc
+import json
 from pathlib import Path
+from typing import Any
+
+import torch
+from unsloth import FastLanguageModel
 
 from builder import files
-from builder.machine import find_machine, find_device, read_processor_flags
+from builder.bases import fetch
+from builder.bases.base import Base
+from builder.machine import Machine
+from builder.training.settings import Settings
+
+WEIGHTS = "adapter_model.safetensors"
+LINEAR_LAYERS = (
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "down_proj",
+)
+# Positions that a base is loaded for where no rows say how many.
+CONTEXT_TOKENS = 1024
+# What this process holds: a base by what it was loaded from, or that base with an adapter by the
+# hash of the adapter's weights.
+_bases: dict[str, tuple[Any, Any]] = {}
+_adapted: dict[str, Any] = {}
 
 
-def prepare_unsloth(work: Path) -> None:
-    """Set what Unsloth and torch read from the environment, before they are imported."""
-    # Unsloth trains on one GPU; Kaggle's second T4 confuses it, and so does one that torch cannot use.
-    os.environ["CUDA_VISIBLE_DEVICES"] = find_device() if find_machine().kind == "gpu" else ""
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as the driver's library counts them
-    os.environ["UNSLOTH_DISABLE_STATISTICS"] = (
-        "1"  # it waits two minutes where its server is out of reach
+def load_base(
+    chosen: Base, machine: Machine, *, tokens: int = CONTEXT_TOKENS, attention: str | None = None
+) -> tuple[Any, Any]:
+    """Load a base, or give the one that this process has loaded.
+
+    Args:
+        chosen: The base.
+        machine: Decides the precision: bfloat16 where it is computed, else float16 on a GPU and
+            float32 on a processor; 4 bit on a GPU alone.
+        tokens: Length of the longest row.
+        attention: The attention as transformers calls it; None is Unsloth's choice.
+
+    Returns:
+        The model and its tokenizer.
+
+    """
+    on_gpu = machine.kind == "gpu"
+    key = json.dumps([chosen.train_source, chosen.train_revision, chosen.four_bit, attention])
+    if key not in _bases:
+        forget()  # there is room for one
+        _bases[key] = FastLanguageModel.from_pretrained(
+            str(fetch.find_weights(chosen, training=True)),
+            max_seq_length=max(tokens, CONTEXT_TOKENS) if on_gpu else tokens,
+            dtype=choose_dtype(machine),
+            load_in_4bit=on_gpu and chosen.four_bit,
+            local_files_only=True,
+            attn_implementation=attention,
+        )
+    return _bases[key]
+
+
+def choose_dtype(machine: Machine) -> torch.dtype:
+    """Choose the precision that a machine computes in."""
+    if machine.has_bf16:
+        return torch.bfloat16
+    return torch.float16 if machine.kind == "gpu" else torch.float32
+
+
+def add_adapter(model: Any, settings: Settings, *, recompute: bool) -> Any:
+    """Put a new adapter on a base; `recompute` saves memory by computing activations twice."""
+    return FastLanguageModel.get_peft_model(
+        model,
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=0,
+        bias="none",
+        target_modules=list(LINEAR_LAYERS),
+        use_gradient_checkpointing="unsloth" if recompute else False,
+        random_state=settings.lora_seed,
     )
-    os.environ["UNSLOTH_COMPILE_LOCATION"] = str(work / "unsloth_compiled_cache")
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_compiled()))
-    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
-def _compiled() -> Path:
-    # torch names what it compiled by the code alone, but what one processor runs can be illegal on another.
-    processor = hashlib.sha256(read_processor_flags().encode()).hexdigest()[:8]
-    return (
-        files.cache_folder()
-        / "compiled"
-        / f"torch-{importlib.metadata.version('torch')}-{processor}"
-    )
+def load_adapted(chosen: Base, adapter: Path, machine: Machine) -> Any:
+    """Give the base with a trained adapter: the one that this process trained, or from its files.
+
+    Args:
+        chosen: The base.
+        adapter: A folder as PEFT writes one.
+        machine: Decides the precision.
+
+    """
+    key = files.sha256(adapter / WEIGHTS)
+    if key not in _adapted:
+        from peft import PeftModel  # noqa: PLC0415 — after Unsloth has patched it
+
+        model, _ = load_base(chosen, machine)
+        _adapted[key] = PeftModel.from_pretrained(model, adapter)
+        _bases.clear()  # it is no base any more
+    return _adapted[key]
+
+
+def save_adapter(model: Any, out: Path) -> None:
+    """Write an adapter as PEFT does, the same bytes for the same weights, and remember the model."""
+    model.save_pretrained(out, safe_serialization=True)
+    (out / "README.md").unlink(missing_ok=True)
+    config_path = out / "adapter_config.json"
+    config = json.loads(config_path.read_text())
+    # A path of this machine; base.json says which base it is.
+    config["base_model_name_or_path"] = None
+    if isinstance(config["target_modules"], list):  # of a set, in another order each time
+        config["target_modules"] = sorted(config["target_modules"])
+    config_path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+    _bases.clear()
+    _adapted[files.sha256(out / WEIGHTS)] = model
+
+
+def forget() -> None:
+    """Give the memory of every loaded model back."""
+    _bases.clear()
+    _adapted.clear()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

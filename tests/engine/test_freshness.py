@@ -30,7 +30,7 @@ def stage_of(settings=None, **changes):
     names = {
         "NAME": "copy",
         "VERSION": 1,
-        "WORKER": None,
+        "worker": stages.main_process,
         "inputs": lambda build: Inputs(
             File(build.persona.data_files[0]), {"rate": 1} if settings is None else settings
         ),

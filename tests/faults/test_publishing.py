@@ -54,7 +54,7 @@ def make_stage(name, source, output, run):
     return types.SimpleNamespace(
         NAME=name,
         VERSION=1,
-        WORKER=None,
+        worker=stages.main_process,
         inputs=lambda build: Inputs(source(build)),
         output=lambda build: build.folder / output,
         check=stages.nothing_to_check,

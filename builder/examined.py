@@ -1,0 +1,98 @@
+"""What the stages that ask a persona's model declare in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from builder import manifest
+from builder.engine.stage import File, Tree, not_compared, shown_as
+from builder.gate_settings import Gates
+from builder.project import Build
+
+if TYPE_CHECKING:
+    from builder.evaluation.examination import Material
+    from builder.evaluation.subject import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """Whom the questions are about, how the model is served, and which questions there are."""
+
+    dataset: Tree
+    base: Tree
+    identity: manifest.Identity | None
+    gates: Gates
+    system: str | None = shown_as("ollama.system")
+    parameters: dict[str, Any] = shown_as("ollama.parameters")
+    max_tokens: int | None = shown_as("smoke.max_tokens")
+    questions: str = shown_as("the gates' questions")
+    """A hash of the questions and texts that come with the project."""
+
+    def source(self) -> Source:
+        """Give it as the gates' machinery takes it."""
+        from builder.evaluation.subject import Source  # noqa: PLC0415 — imports numpy
+
+        return Source(
+            dataset=self.dataset.path,
+            base=self.base.path,
+            identity=self.identity,
+            gates=self.gates,
+            system=self.system,
+            parameters=self.parameters,
+            max_tokens=self.max_tokens,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExaminedFile(Examined):
+    """The finished file, and what it is compared with."""
+
+    gguf: File
+    reference: File
+    answers: File
+    own_questions: tuple[manifest.Question, ...] = shown_as("smoke.questions")
+    cache: Path = not_compared()
+
+    def material(self) -> Material:
+        """Give it as the examination takes it."""
+        from builder.evaluation.examination import Material  # noqa: PLC0415 — imports numpy
+
+        return Material(
+            **vars(self.source()),
+            gguf=self.gguf.path,
+            reference=self.reference.path,
+            answers=self.answers.path,
+            questions=self.own_questions,
+            cache=self.cache,
+        )
+
+
+def declare(build: Build) -> dict[str, Any]:
+    """Give the fields of `Examined` for a build."""
+    from builder.evaluation import questions, texts  # noqa: PLC0415 — imports numpy
+
+    read = build.persona.manifest
+    return {
+        "dataset": Tree(build.dataset),
+        "base": Tree(build.base),
+        "identity": read.identity,
+        "gates": read.gates,
+        "system": read.ollama.system or None,
+        "parameters": read.ollama.parameters,
+        "max_tokens": read.smoke.max_tokens,
+        "questions": f"{questions.fingerprint()} {texts.fingerprint()}",
+    }
+
+
+def declare_file(build: Build) -> dict[str, Any]:
+    """Give the fields of `ExaminedFile` for a build."""
+    return {
+        **declare(build),
+        "gguf": File(build.gguf),
+        "reference": File(build.reference),
+        "answers": File(build.answers),
+        "own_questions": build.persona.manifest.smoke.questions,
+        "cache": build.cache,
+    }

@@ -1,0 +1,69 @@
+"""The ask stage: what the trained model answers in memory, where a GPU asks in batches.
+
+On a processor it writes no answers, and llama.cpp asks the file all of the questions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder import examined, workers
+from builder.bases import base
+from builder.data.template import Template
+from builder.engine import stage
+from builder.engine.stage import Tree, Work, shown_as
+from builder.examined import Examined
+from builder.project import Build
+
+NAME, VERSION = "ask", 1
+check = stage.nothing_to_check
+health = stage.always_healthy
+unavailable = stage.always_available
+note = stage.nothing_to_note
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(Examined):
+    """The adapter, and what decides which questions are asked."""
+
+    adapter: Tree
+    template: str = shown_as("data.template")
+
+
+def inputs(build: Build, /) -> Inputs:
+    """Declare the adapter, the persona and the questions."""
+    return Inputs(
+        **examined.declare(build),
+        adapter=Tree(build.adapter),
+        template=build.persona.manifest.data.template,
+    )
+
+
+def output(build: Build, /) -> Path:
+    """`answers.json`: the answers of the model and of its base; none of a processor."""
+    return build.answers
+
+
+def worker(build: Build, /) -> str | None:
+    """The process that trained still holds the model; to write nothing takes none."""
+    return workers.UNSLOTH if build.machine.kind == "gpu" else None
+
+
+def run(inputs: Inputs, work: Work, /) -> str:
+    """Ask the questions that are answered greedily."""
+    from builder.evaluation import answers, budget, subject  # noqa: PLC0415 — imports numpy
+    from builder.gates.table import GATES  # noqa: PLC0415 — likewise
+
+    about = subject.describe(inputs.source())
+    if work.machine.kind == "cpu":
+        answers.write(work.out, about.max_tokens, persona=[], base=[])
+        return "none: the file answers the gates' questions itself"
+    from builder.training import loading, recording  # noqa: PLC0415 — imports torch
+
+    chosen = base.read(inputs.base.path)
+    template = Template(inputs.base.path, inputs.template, chosen.family)
+    questions = budget.list_greedy(GATES, about)
+    model = loading.load_adapted(chosen, inputs.adapter.path, work.machine)
+    recording.record_answers(model, template, questions, about.max_tokens, work.out)
+    return f"{len(questions)} questions"

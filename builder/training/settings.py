@@ -1,0 +1,44 @@
+"""The numbers of a training, nothing left to default; light enough to be declared as an input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from builder import manifest
+from builder.bases.families import Family
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How an adapter is trained; the manifest's table says what each number means."""
+
+    rank: int
+    alpha: int
+    learning_rate: float
+    learning_rate_ratio: float
+    max_steps: int | None
+    four_bit: bool
+    batch_size: int
+    gradient_accumulation: int
+    warmup_steps: int
+    weight_decay: float
+    lora_seed: int
+    seed: int
+
+
+def resolve(table: manifest.Training, family: Family) -> Settings:
+    """Take the family's numbers where the manifest is silent."""
+    return Settings(
+        rank=table.rank,
+        alpha=table.alpha or family.alpha,
+        learning_rate=table.learning_rate or family.learning_rate,
+        learning_rate_ratio=table.learning_rate_ratio or family.learning_rate_ratio,
+        max_steps=table.max_steps,
+        four_bit=table.four_bit,
+        batch_size=table.batch_size or family.batch_size,
+        gradient_accumulation=table.gradient_accumulation,
+        warmup_steps=table.warmup_steps,
+        weight_decay=table.weight_decay,
+        lora_seed=table.lora_seed,
+        seed=table.seed,
+    )
