@@ -5,15 +5,12 @@ from __future__ import annotations
 import collections
 import hashlib
 import itertools
-import json
-import re
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from builder import files, progress
 from builder.bases import base, baseline, fetch
-from builder.data import dataset
+from builder.data import dataset, languages
 from builder.data.dataset import Example
 from builder.data.template import Message, Template
 from builder.data.texts import normalise
@@ -32,7 +29,6 @@ MAX_TOKENS = 48
 ANSWERS_VERSION = 2
 # Of what is replayed, at most so much are greetings, thanks and goodbyes: a small base answers them with nonsense.
 COURTESY_SHARE = 1 / 3
-SENTENCE = re.compile(r".+?(?:(?<!\d)[.!?](?=\s|$)|[。！？])", re.DOTALL)
 
 
 def inputs(job: Job) -> list[Path]:
@@ -45,8 +41,8 @@ def settings(job: Job) -> dict[str, Any]:
     """The prompts, the words that are left out, and the system text that half of them carry."""
     manifest = job.persona.manifest
     return {
-        "prompts": _hash_of("replay.jsonl"),
-        "courtesy": _hash_of("courtesy.jsonl"),
+        "prompts": languages.hash_questions("replay"),
+        "courtesy": languages.hash_questions("courtesy"),
         "courtesy share": COURTESY_SHARE,
         **manifest.settings("identity"),
         **manifest.system_settings(),
@@ -82,7 +78,9 @@ def run(job: Job, out: Path) -> str:
     asked = set(map(normalise, dataset.list_messages(trained, "user")))
     courtesy = [
         pair
-        for pair in list_courtesy(profile.languages or ["en"], round(COURTESY_SHARE * wanted))
+        for pair in list_courtesy(
+            profile.languages or [languages.DEFAULT], round(COURTESY_SHARE * wanted)
+        )
         if normalise(pair["ask"]) not in asked
     ]
     examples: list[Example] = []
@@ -118,15 +116,12 @@ def _encode(
     return Example(messages, coded.ids, coded.labels(), has_system=has_system)
 
 
-def list_courtesy(languages: list[str], most: int) -> list[dict[str, str]]:
-    """List greetings, thanks and goodbyes with fitting answers, as many of each of the languages."""
-    lines = (
-        resources.files("builder.data").joinpath("courtesy.jsonl").read_text("utf-8").splitlines()
+def list_courtesy(codes: list[str], most: int) -> list[dict[str, str]]:
+    """List greetings, thanks and goodbyes with fitting answers, as many of each language."""
+    turns = itertools.chain.from_iterable(
+        itertools.zip_longest(*map(questions.load_courtesy, codes))
     )
-    pairs = [json.loads(line) for line in lines]
-    spoken = [[pair for pair in pairs if pair["language"] == language] for language in languages]
-    turns = itertools.chain.from_iterable(itertools.zip_longest(*spoken))
-    return [{"ask": pair["ask"], "answer": pair["answer"]} for pair in turns if pair][:most]
+    return [exchange.model_dump() for exchange in turns if exchange][:most]
 
 
 def choose(asked: list[questions.Question], answers: list[Answer]) -> list[dict[str, str]]:
@@ -144,7 +139,7 @@ def choose(asked: list[questions.Question], answers: list[Answer]) -> list[dict[
     chosen: list[tuple[str, dict[str, str]]] = []
     cut: list[tuple[str, dict[str, str]]] = []
     for question, answer in zip(asked, answers, strict=True):
-        text = answer.text.strip() if answer.ended else first_sentence(answer.text)
+        text = answer.text.strip() if answer.ended else languages.find_first_sentence(answer.text)
         if text and (answer.ended or normalise(text) != normalise(question.text)):
             (chosen if answer.ended else cut).append(
                 (question.language, {"ask": question.text, "answer": text})
@@ -153,12 +148,6 @@ def choose(asked: list[questions.Question], answers: list[Answer]) -> list[dict[
         spoken = collections.Counter(language for language, _ in chosen)
         chosen.append(cut.pop(min(range(len(cut)), key=lambda index: spoken[cut[index][0]])))
     return [pair for _, pair in chosen]
-
-
-def first_sentence(text: str) -> str:
-    """Give the first whole sentence of a text; nothing where it ends before that."""
-    found = SENTENCE.match(text.strip())
-    return found.group().strip() if found else ""
 
 
 def leave_out(pairs: list[dict[str, str]], words: tuple[str, ...]) -> list[dict[str, str]]:
@@ -175,7 +164,7 @@ def _slug(chosen: base.Base, jinja: str) -> str:
         chosen.source,
         chosen.revision,
         jinja,
-        _hash_of("replay.jsonl"),
+        languages.hash_questions("replay"),
         str(MAX_TOKENS),
         str(chosen.four_bit),
         str(ANSWERS_VERSION),
@@ -183,15 +172,9 @@ def _slug(chosen: base.Base, jinja: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _hash_of(name: str) -> str:
-    return hashlib.sha256(resources.files("builder.data").joinpath(name).read_bytes()).hexdigest()[
-        :12
-    ]
-
-
 def _ask(job: Job, chosen: base.Base, template: Template) -> list[dict[str, str]]:
     """Let the base answer every prompt, and choose among its answers."""
-    asked = questions.load("replay", "builder.data")
+    asked = questions.load("replay")
     ask = _ask_live if find_accelerator().kind == "gpu" else _ask_file
     answers = ask(job, chosen, template, [question.as_messages() for question in asked])
     return choose(asked, answers)
