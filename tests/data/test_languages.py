@@ -1,6 +1,7 @@
 """The languages: each folder is whole, and a text is recognised among its neighbours."""
 
 import ast
+import hashlib
 import itertools
 import re
 import shutil
@@ -152,6 +153,16 @@ def test_a_folder_is_all_that_a_language_needs(tmp_path, monkeypatch):
 
     assert [one.text for one in after if one.language == "eo"] == ["Kiu vi estas?"]
     assert [one for one in after if one.language != "eo"] == before
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_an_eighth_of_the_wordings_is_of_several_kinds(code):
+    """The order is by a hash of each question, which a question more or less does not change."""
+    every = [one for one in questions.load("recall") if one.language == code]
+    hashes = [hashlib.sha256(repr(one.messages).encode()).hexdigest() for one in every]
+
+    assert hashes == sorted(hashes)
+    assert len({one.kind for one in questions.part(every, 0.125)}) >= 3
 
 
 @pytest.mark.parametrize(
