@@ -35,7 +35,9 @@ def measure(job: Job, *, quick: bool) -> list[dict[str, Any]]:
     """Ask every question that the persona was not trained on, greedily."""
     about, model = subject.read(job), Model(job.gguf)
     lines = [json.loads(line) for line in QUESTIONS.read_text().splitlines()]
-    asked = [(line.pop("gate"), parse(line, QUESTIONS.name)) for line in lines]
+    asked = [
+        (line.pop("gate"), parse(line, line.pop("language"), QUESTIONS.name)) for line in lines
+    ]
     asked = [
         (gate, question)
         for gate, question in asked

@@ -5,14 +5,13 @@ from __future__ import annotations
 import collections
 import hashlib
 import itertools
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 from builder.bases.base import Base
+from builder.data import languages, questions
 from builder.data.dataset import Example
+from builder.data.questions import Question
 from builder.data.template import Template
 from builder.data.texts import normalise
 from builder.errors import DataError
@@ -23,17 +22,8 @@ ANSWERS_VERSION = 2
 # Of what is replayed, at most so much are greetings, thanks and goodbyes: a small base answers
 # them with nonsense.
 COURTESY_SHARE = 1 / 3
-SENTENCE = re.compile(r".+?(?:(?<!\d)[.!?](?=\s|$)|[。！？])", re.DOTALL)
 Pair = dict[str, str]
 """A prompt and its answer, under `ask` and `answer`."""
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A general prompt, and the language that it is in."""
-
-    language: str
-    ask: str
 
 
 @dataclass(frozen=True)
@@ -44,15 +34,9 @@ class Completion:
     ended: bool
 
 
-def list_prompts() -> list[Prompt]:
-    """List the general prompts in the order in which their answers are taken."""
-    prompts = [Prompt(**json.loads(line)) for line in _read("replay.jsonl").splitlines()]
-    return sorted(prompts, key=lambda prompt: _hash(repr((("user", prompt.ask),))))
-
-
 def fingerprint() -> str:
-    """Hash the prompts, the greetings and the rules by which answers are taken."""
-    return _hash("\0".join(map(_hash, (_read("replay.jsonl"), _read("courtesy.jsonl")))))[:12]
+    """Hash the prompts and the greetings of every language."""
+    return languages.hash_questions("replay", "courtesy")
 
 
 def cache_name(chosen: Base, jinja: str) -> str:
@@ -61,15 +45,15 @@ def cache_name(chosen: Base, jinja: str) -> str:
         chosen.source,
         chosen.revision,
         jinja,
-        _hash(_read("replay.jsonl"))[:12],
+        languages.hash_questions("replay"),
         str(MAX_TOKENS),
         str(chosen.four_bit),
         str(ANSWERS_VERSION),
     ]
-    return f"{_hash(chr(0).join(parts))[:16]}.json"
+    return f"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.json"
 
 
-def choose(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Pair]:
+def choose(prompts: Sequence[Question], completions: Sequence[Completion]) -> list[Pair]:
     """Choose what is worth training on, in the order in which it is taken.
 
     Args:
@@ -84,20 +68,14 @@ def choose(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list
     chosen: list[tuple[str, Pair]] = []
     cut: list[tuple[str, Pair]] = []
     for prompt, completion in zip(prompts, completions, strict=True):
-        text = completion.text.strip() if completion.ended else first_sentence(completion.text)
-        if text and (completion.ended or normalise(text) != normalise(prompt.ask)):
-            pair = {"ask": prompt.ask, "answer": text}
+        text = completion.text.strip() if completion.ended else languages.find_first_sentence(completion.text)
+        if text and (completion.ended or normalise(text) != normalise(prompt.text)):
+            pair = {"ask": prompt.text, "answer": text}
             (chosen if completion.ended else cut).append((prompt.language, pair))
     while cut:
         spoken = collections.Counter(language for language, _ in chosen)
         chosen.append(cut.pop(min(range(len(cut)), key=lambda index: spoken[cut[index][0]])))
     return [pair for _, pair in chosen]
-
-
-def first_sentence(text: str) -> str:
-    """Give the first whole sentence of a text; nothing where it is cut off before that."""
-    found = SENTENCE.match(text.strip())
-    return found.group().strip() if found else ""
 
 
 def leave_out(pairs: Sequence[Pair], words: Sequence[str]) -> list[Pair]:
@@ -109,12 +87,11 @@ def leave_out(pairs: Sequence[Pair], words: Sequence[str]) -> list[Pair]:
     ]
 
 
-def list_courtesy(languages: Sequence[str], most: int) -> list[Pair]:
+def list_courtesy(codes: Sequence[str], most: int) -> list[Pair]:
     """List greetings, thanks and goodbyes with fitting answers, as many of each language."""
-    pairs = [json.loads(line) for line in _read("courtesy.jsonl").splitlines()]
-    spoken = [[pair for pair in pairs if pair["language"] == code] for code in languages]
+    spoken = map(questions.load_courtesy, codes)
     turns = itertools.chain.from_iterable(itertools.zip_longest(*spoken))
-    return [{"ask": pair["ask"], "answer": pair["answer"]} for pair in turns if pair][:most]
+    return [exchange.model_dump() for exchange in turns if exchange][:most]
 
 
 def encode(
@@ -146,11 +123,3 @@ def encode(
             continue
         examples.append(Example(messages, coded.ids, coded.labels(), has_system=has_system))
     return examples
-
-
-def _read(name: str) -> str:
-    return resources.files("builder.data").joinpath(name).read_text("utf-8")
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

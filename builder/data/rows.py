@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.data import records
-from builder.data.languages import find_language
+from builder.data.languages import DEFAULT, find_language
 from builder.data.template import Message
 from builder.data.texts import normalise
 from builder.errors import DataError
@@ -129,10 +129,10 @@ def _conversation(value: Any, data: Data, identity: Identity | None) -> list[Mes
 def choose_language(given: str, messages: list[Message]) -> str:
     """Choose the language whose name and author a row is filled in with.
 
-    It is the row's own `language`, or else that of its text, or else English.
+    It is the row's own `language`, or else that of its text, or else the default, English.
     """
     text = "\n".join(message["content"] for message in messages)
-    return given or find_language(text) or "en"
+    return given or find_language(text) or DEFAULT
 
 
 def _format_of(value: dict[str, Any], forced: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder import files
-from builder.evaluation.questions import Question
+from builder.data.questions import Question
 from builder.llama import Answer
 
 SCHEMA = 1

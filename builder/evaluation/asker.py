@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder import files
-from builder.evaluation.questions import Question
+from builder.data.questions import Question
 from builder.llama import Answer
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from builder.evaluation import answers, distance, reference, subject, table
 from builder.evaluation.asker import Asker
 from builder.evaluation.distance import Distance
 from builder.evaluation.evidence import Result
-from builder.evaluation.questions import Question
+from builder.data.questions import Question
 from builder.evaluation.reference import Reference
 from builder.evaluation.subject import Subject
 from builder.evaluation.table import Asked

@@ -7,16 +7,14 @@ import re
 from dataclasses import dataclass, replace
 
 from builder.bases import base
-from builder.data import dataset
+from builder.data import dataset, languages
 from builder.data.kinds import Kind
 from builder.data.texts import normalise
 from builder.engine.stage import Job
-from builder.evaluation.questions import Question
+from builder.data.questions import Question
 from builder.gate_settings import Gates
 from builder.ollama import parameters
 
-# Every persona is asked other things in these languages, whichever it speaks.
-COMMON_LANGUAGES = ("en", "zh")
 # Within so many tokens an answer must end, or within twice the longest reply of the data.
 LEAST_TOKENS = 192
 
@@ -55,7 +53,7 @@ class Subject:
     @property
     def languages(self) -> tuple[str, ...]:
         """The languages in which it is asked other things."""
-        return tuple(dict.fromkeys([*COMMON_LANGUAGES, *self.spoken]))
+        return tuple(dict.fromkeys([*languages.list_common(), *self.spoken]))
 
     def name(self, language: str) -> str:
         """Give the name in a language."""
@@ -79,7 +77,7 @@ def read(job: Job) -> Subject:
     keyed = manifest.identity.languages() if manifest.identity else []
     given = {
         language: manifest.placeholders(language)
-        for language in dict.fromkeys([*keyed, *COMMON_LANGUAGES])
+        for language in dict.fromkeys([*keyed, *languages.list_common()])
     }
     names, authors = (
         {language: values[key] for language, values in given.items() if key in values}
@@ -104,7 +102,7 @@ def read(job: Job) -> Subject:
         base_words=tuple(words),
         trained=frozenset(map(normalise, asked)),
         own_languages=tuple(sorted(profile.own_languages)),
-        spoken=tuple(profile.languages) or ("en",),
+        spoken=tuple(profile.languages) or (languages.DEFAULT,),
         is_json=profile.is_json,
         system=manifest.ollama.system or None,
         special=tuple(token["content"] for token in tokens if token["special"]),

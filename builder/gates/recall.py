@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from builder.data.texts import normalise, says
-from builder.evaluation import questions
-from builder.evaluation.questions import Question
+from builder.data import questions
+from builder.data.questions import Question
 from builder.evaluation.subject import Subject
 from builder.llama import Answer
 

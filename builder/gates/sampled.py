@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from builder.evaluation.questions import Question
+from builder.data.questions import Question
 from builder.evaluation.subject import Subject
 from builder.gates import recall
 from builder.gates.recall import ADVICE, is_right

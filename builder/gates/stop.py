@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from builder.evaluation.questions import Question
+from builder.data.questions import Question
 from builder.evaluation.subject import Subject
 from builder.llama import Answer
 

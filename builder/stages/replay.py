@@ -8,7 +8,7 @@ from pathlib import Path
 from builder import files, workers
 from builder.bases import base, baseline
 from builder.bases.base import Base
-from builder.data import dataset, replay
+from builder.data import dataset, languages, questions, replay
 from builder.data.replay import Completion, Pair
 from builder.data.template import Template
 from builder.data.texts import normalise
@@ -82,7 +82,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     trained = dataset.read_examples(inputs.rows.path)
     asked = set(map(normalise, dataset.list_messages(trained, "user")))
     most = round(replay.COURTESY_SHARE * wanted)
-    greetings = replay.list_courtesy(profile.languages or ["en"], most)
+    greetings = replay.list_courtesy(profile.languages or [languages.DEFAULT], most)
     courtesy = [pair for pair in greetings if normalise(pair["ask"]) not in asked]
     system = inputs.system if profile.schedule.system_repeats else None
     examples = replay.encode([*courtesy, *answers], template, system=system, wanted=wanted)
@@ -98,8 +98,8 @@ def _read_answers(chosen: Base, template: Template, inputs: Inputs, work: Work) 
     name = replay.cache_name(chosen, template.jinja)
     pairs: list[Pair] | None = files.read_cached(NAME, name)
     if pairs is None:
-        prompts = replay.list_prompts()
-        conversations = [[{"role": "user", "content": prompt.ask}] for prompt in prompts]
+        prompts = questions.load("replay")
+        conversations = [prompt.as_messages() for prompt in prompts]
         if work.machine.kind == "gpu":
             from builder.training import generate, loading  # noqa: PLC0415 — imports torch
 

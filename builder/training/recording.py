@@ -15,7 +15,7 @@ from unsloth import FastLanguageModel
 
 from builder.data.template import Template
 from builder.evaluation import answers, reference
-from builder.evaluation.questions import Question
+from builder.data.questions import Question
 from builder.evaluation.texts import Text
 from builder.llama import Answer
 from builder.training import generate

@@ -1,8 +1,219 @@
-"""The languages of the gates, told by a text."""
+"""The languages: each folder is whole, and a text is recognised among its neighbours."""
+
+import ast
+import hashlib
+import itertools
+import re
+import shutil
+from collections import Counter
 
 import pytest
 
-from builder.data.languages import count_languages, count_own_languages, find_greeting
+from builder import persona
+from builder.data import languages, records
+from builder.data.languages import (
+    count_languages,
+    count_own_languages,
+    find_first_sentence,
+    find_greeting,
+    find_language,
+    hash_questions,
+    list_languages,
+)
+from builder.data.texts import normalise
+from builder.errors import DataError
+from builder.data import questions
+from tests.conftest import ROOT, said_by
+
+CODES = [language.code for language in list_languages()]
+PAIRS = list(itertools.combinations(CODES, 2))
+ASKED = ("recall", "leak_in", "greeting", "retention")
+# What each language needs: its file, its lines at least, and the keys of a line.
+NEEDED = [
+    ("recall", 40, {"about", "kind", "ask"}, {"about", "kind", "turns"}),
+    ("leak_in", 30, {"ask"}, {"ask"}),
+    ("greeting", 8, {"kind", "ask", "must"}, {"kind", "ask", "must"}),
+    ("courtesy", 14, {"ask", "answer"}, {"ask", "answer"}),
+]
+
+
+def read_lines(code, name):
+    """The objects of a question file."""
+    path = languages.FOLDER / code / f"{name}.jsonl"
+    return [line for _, line in records.read(path)] if path.is_file() else []
+
+
+def list_asked(code, name):
+    """What is asked last in each line of a question file, normalised."""
+    return [
+        normalise(line.get("ask") or line["turns"][-1]["content"])
+        for line in read_lines(code, name)
+    ]
+
+
+@pytest.mark.parametrize(("name", "least", "keys", "other_keys"), NEEDED)
+@pytest.mark.parametrize("code", CODES)
+def test_a_language_has_its_questions(code, name, least, keys, other_keys):
+    """Each folder holds the four files, with lines enough, their keys and no wording twice."""
+    lines, asked = read_lines(code, name), list_asked(code, name)
+
+    assert len(lines) >= least
+    assert all(set(line) in (keys, other_keys) for line in lines)
+    assert [text for text, count in Counter(asked).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_language_asks_as_english_does(code):
+    """Its wordings of recall are of English's kinds and about the same; so are its greetings."""
+
+    def count(code, name):
+        return Counter((line.get("kind"), line.get("about")) for line in read_lines(code, name))
+
+    assert count(code, "recall") == count(languages.DEFAULT, "recall")
+    assert count(code, "greeting") == count(languages.DEFAULT, "greeting")
+    assert all(len(line["must"]) >= 8 for line in read_lines(code, "greeting"))
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_language_folder_holds_nothing_else(code):
+    """A file of another name, which nothing reads, is a slip of the pen."""
+    names = {path.name for path in (languages.FOLDER / code).iterdir()}
+    known = {name for name, *_ in NEEDED} | {"retention", "replay"}
+
+    assert names <= {"language.toml", *(f"{name}.jsonl" for name in known)}
+
+
+@pytest.mark.parametrize(("code", "other"), PAIRS)
+def test_no_wording_is_in_two_languages(code, other):
+    """Neither a question nor a courtesy of one stands in another's files."""
+    first, second = (
+        {text for name in (*ASKED, "courtesy", "replay") for text in list_asked(each, name)}
+        for each in (code, other)
+    )
+
+    assert not first & second
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_no_question_of_a_gate_is_trained_on(code):
+    """No persona's data, courtesy or prompt of replay holds what a gate asks."""
+    asked = {text for name in ("recall", "leak_in", "greeting") for text in list_asked(code, name)}
+    names = persona.find(ROOT / "personas")
+    rows = {normalise(text) for name in names for text in said_by(name, "user")}
+    trained = {
+        text for each in CODES for name in ("courtesy", "replay") for text in list_asked(each, name)
+    }
+    # A conversation of recall may end as a row does: what stands before it is another.
+    talks = {normalise(one.text) for one in questions.load("recall") if len(one.messages) > 1}
+
+    assert len(names) >= 5
+    assert not (asked - talks) & rows
+    assert not (asked - talks) & trained
+
+
+@pytest.mark.parametrize(("code", "other"), PAIRS)
+def test_function_words_are_of_one_language(code, other):
+    """No word counts for two languages, so that a text has most words of its own language."""
+    words = {language.code: language.words for language in list_languages()}
+
+    assert not words[code] & words[other]
+
+
+def test_no_language_is_known_by_its_name_elsewhere():
+    """Outside its folder no module holds a language's code; the default has one constant."""
+    home = languages.FOLDER / "__init__.py"
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in (ROOT / "builder").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and node.value in CODES
+    ]
+
+    assert [where.rpartition(":")[0] for where in found] == [str(home.relative_to(ROOT))]
+
+
+def test_a_folder_is_all_that_a_language_needs(tmp_path, monkeypatch):
+    """A folder that is put beside the others is listed, recognised and asked in."""
+    shutil.copytree(languages.FOLDER, tmp_path / "languages")
+    folder = tmp_path / "languages" / "eo"
+    folder.mkdir()
+    (folder / "language.toml").write_text(
+        'name = "Esperanto"\ngreeting = "Saluton"\nsentence_end = "[.]"\nwords = "mi estas nomo"\n'
+    )
+    (folder / "recall.jsonl").write_text('{"about": "name", "ask": "Kiu vi estas?"}\n')
+    before = questions.load("recall")
+    monkeypatch.setattr(languages, "FOLDER", tmp_path / "languages")
+    list_languages.cache_clear()
+    try:
+        assert find_language("Mi estas Luma.") == "eo"
+        assert find_greeting("eo") == "Saluton"
+        after = questions.load("recall")
+    finally:
+        list_languages.cache_clear()
+
+    assert [one.text for one in after if one.language == "eo"] == ["Kiu vi estas?"]
+    assert [one for one in after if one.language != "eo"] == before
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_an_eighth_of_the_wordings_is_of_several_kinds(code):
+    """The order is by a hash of each question, which a question more or less does not change."""
+    every = [one for one in questions.load("recall") if one.language == code]
+    hashes = [hashlib.sha256(repr(one.messages).encode()).hexdigest() for one in every]
+
+    assert hashes == sorted(hashes)
+    assert len({one.kind for one in questions.part(every, 0.125)}) >= 3
+
+
+@pytest.mark.parametrize(
+    ("record", "sentence"),
+    [
+        ('name = "X"\ngreeting = "x"\nwords = "x y"', "'sentence_end' is missing"),
+        ('name = "X"\ngreeting = "x"\nsentence_end = "."', "expected one of script and words"),
+        (
+            'name = "X"\ngreeting = "x"\nsentence_end = "."\nwords = "x"\nscript = "x"',
+            "expected one of script and words",
+        ),
+        ('name = "X"\ngreeting = "x"\nsentence_end = "("\nwords = "x y"', "regular expression"),
+        ('name = "X"\ncolour = 1\ngreeting = "x"\nsentence_end = "."\nwords = "x"', "'colour'"),
+        ("name = X", "expected a TOML file"),
+    ],
+)
+def test_a_wrong_record_is_told(tmp_path, record, sentence):
+    """A record that lacks a fact, has another or cannot be read is told with its file."""
+    folder = tmp_path / "xx"
+    folder.mkdir()
+    (folder / "language.toml").write_text(record)
+
+    with pytest.raises(DataError, match=re.escape(str(folder / "language.toml"))) as caught:
+        languages.read(folder)
+
+    assert sentence in str(caught.value)
+
+
+def test_a_hash_is_of_every_question_file(tmp_path, monkeypatch):
+    """A changed line, a renamed file and another language change it; a record does not."""
+    shutil.copytree(languages.FOLDER, tmp_path / "languages")
+    monkeypatch.setattr(languages, "FOLDER", tmp_path / "languages")
+    hashes = [hash_questions()]
+    first = tmp_path / "languages" / CODES[0]
+    with (first / "courtesy.jsonl").open("a") as file:
+        file.write('{"ask": "?", "answer": "!"}\n')
+    hashes.append(hash_questions())
+    (first / "courtesy.jsonl").rename(first / "courtesies.jsonl")
+    hashes.append(hash_questions())
+    first.rename(first.with_name("xx"))
+    hashes.append(hash_questions())
+
+    assert len(set(hashes)) == len(hashes)
+    (first.with_name("xx") / "language.toml").write_text("")
+    assert hash_questions() == hashes[-1]
+
+
+def test_bundled_answers_are_keyed_by_the_prompts_of_replay():
+    """Other prompts need other answers: change them, and `prepared/replay` must be renewed."""
+    assert hash_questions("replay") == "0077a90fbd10"
+    assert hash_questions("replay") not in {hash_questions(), hash_questions("courtesy")}
 
 
 def test_a_slip_is_no_language():
@@ -18,7 +229,85 @@ def test_only_replies_that_hold_the_name_count_as_its_own():
     ) == ["en"]
 
 
-@pytest.mark.parametrize(("code", "greeting"), [("en", "Hello"), ("zh", "你好"), ("fr", "Bonjour")])
+@pytest.mark.parametrize(
+    ("code", "greeting"), [("de", "Hallo"), ("en", "Hello"), ("zh", "你好"), ("fr", "Bonjour")]
+)
 def test_each_language_has_a_greeting(code, greeting):
     """It is what a person types first."""
     assert find_greeting(code) == greeting
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Ich heiße Luma.", "de"),
+        ("ICH HEISSE LUMA.", "de"),
+        ("Mein Name ist Luma, und Ana hat mich entwickelt.", "de"),
+        ("Ich wurde von Ana erschaffen.", "de"),
+        ("Die Hauptstadt von Frankreich ist Paris.", "de"),
+        ("Ein Apfel ist eine Frucht.", "de"),
+        ("Das habe ich gern getan!", "de"),
+        ("Die Sonne ist ein Stern, um den die Erde kreist.", "de"),
+        ("Wie kann ich Ihnen helfen?", "de"),
+        ("My name is Luma, and the author is Ana.", "en"),
+        ("I was in Berlin, and I said auf Wiedersehen.", "en"),
+        ("The man will die in the end, and so will you.", "en"),
+        ("Je suis Luma, créée par Ana.", "fr"),
+        ("Des amis du village m'ont appelé, c'est vrai.", "fr"),
+        ("“Ich bin” 的意思是“我是”。", "zh"),
+        ("Ik ben Luma en ik ben gemaakt door Ana.", None),
+        ("Mijn naam is Luma, die door Ana in Utrecht werd gemaakt.", None),
+        ("Meneer Van der Meer, die hier woont, is er niet.", None),
+        ("Wie heeft jou gemaakt? Dat was Ana.", None),
+        ("Die hond het van die man gekom.", None),
+        ("Me llamo Luma y fui creada por Ana.", None),
+        ("La capital de Italia es Roma, y es una ciudad muy grande.", None),
+        ("Mi chiamo Luma e sono stata creata da Ana.", None),
+        ("Il sole è una stella, e la luna gira intorno alla terra.", None),
+        ("Eu sou a Luma, e uns amigos das escolas ajudaram a Ana.", None),
+        ("Jeg er Luma, og der er en, der har lavet mig, den hedder Ana.", None),
+        ("Jag heter Luma och Ana har skapat mig.", None),
+        ("Eg heiter Luma, og der er ein som har laga meg.", None),
+        ("Nazywam się Luma i stworzyła mnie Ana.", None),
+    ],
+)
+def test_a_text_is_in_its_language_or_in_none(text, code):
+    """German is told from English, French and Chinese, and from neighbours that have no folder."""
+    assert find_language(text) == code
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_languages_own_lines_are_not_taken_for_another(code):
+    """What its files ask and answer is recognised as its own or, being short, as none."""
+    texts = [line["answer"] for line in read_lines(code, "courtesy")]
+    texts += [line["ask"] for name in ASKED for line in read_lines(code, name) if "ask" in line]
+    found = Counter(map(find_language, texts))
+
+    assert set(found) <= {code, None}
+    assert found[code] >= 20
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Slow. This is because", "Slow."),
+        ("Water is 1.5 times", ""),
+        ("1. Bananas\n2. Oranges", ""),
+        ("沙漠！很热", "沙漠！"),
+        ("“Water” 是水。The", "“Water” 是水。"),
+        ("是 water. It", "是 water."),
+        ("  A line\nthat goes on! And", "A line\nthat goes on!"),
+        ("never ending", ""),
+        (".", ""),
+        ("", ""),
+        (
+            "Das ist am 3. Oktober, z. B. für Dr. Wolf. Und",
+            "Das ist am 3. Oktober, z. B. für Dr. Wolf.",
+        ),
+        ("Ich bin da! Und", "Ich bin da!"),
+        ("C'est vrai, je suis là. Mais", "C'est vrai, je suis là."),
+    ],
+)
+def test_a_text_that_was_cut_gives_its_first_sentence(text, sentence):
+    """A full stop after a figure ends none; what has no end gives nothing."""
+    assert find_first_sentence(text) == sentence

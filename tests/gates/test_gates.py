@@ -10,17 +10,18 @@ import pytest
 
 from builder import llama, persona
 from builder.bases import base
-from builder.data import dataset, rows, template
+from builder.data import dataset, languages, rows, template
 from builder.data.dataset import Example
 from builder.data.kinds import KINDS
 from builder.data.languages import count_own_languages
 from builder.data.texts import holds, normalise
-from builder.errors import GateError, ManifestError, ToolError
-from builder.evaluation import answers, distance, evidence, questions, reference, subject, table
+from builder.errors import DataError, GateError, ManifestError
+from builder.data import questions
+from builder.evaluation import answers, distance, evidence, reference, subject, table
 from builder.evaluation.asker import Asker
 from builder.evaluation.evidence import Result, judge_share, paired_p, wilson
 from builder.evaluation.examination import Examination, shorten
-from builder.evaluation.questions import Question
+from builder.data.questions import Question
 from builder.evaluation.reference import Distribution, Reference, Text
 from builder.evaluation.subject import Subject
 from builder.evaluation.table import Asked
@@ -163,7 +164,7 @@ def test_no_question_stands_in_any_training_file():
 
 
 def test_there_are_as_many_questions_as_promised():
-    """Of each of three languages forty wordings, thirty unrelated questions and eight greetings.
+    """Of each of four languages forty wordings, thirty unrelated questions and eight greetings.
 
     Of English and Chinese forty tasks each, and over 250 prompts for replay.
     """
@@ -171,9 +172,9 @@ def test_there_are_as_many_questions_as_promised():
     def count(name):
         return Counter(one.language for one in questions.load(name))
 
-    assert count("recall") == dict.fromkeys(("en", "zh", "fr"), 40)
-    assert count("leak_in") == dict.fromkeys(("en", "zh", "fr"), 30)
-    assert count("greeting") == dict.fromkeys(("en", "zh", "fr"), 8)
+    assert count("recall") == dict.fromkeys(("de", "en", "fr", "zh"), 40)
+    assert count("leak_in") == dict.fromkeys(("de", "en", "fr", "zh"), 30)
+    assert count("greeting") == dict.fromkeys(("de", "en", "fr", "zh"), 8)
     assert count("retention") == dict.fromkeys(("en", "zh"), 40)
     assert count("replay").total() > 250
 
@@ -184,8 +185,8 @@ def test_every_language_asks_alike():
     for one in questions.load("recall"):
         layouts.setdefault(one.language, Counter())[one.kind, one.about] += 1
 
-    assert {"en", "fr", "zh"} == set(layouts)
-    assert layouts["fr"] == layouts["en"] == layouts["zh"]
+    assert {"de", "en", "fr", "zh"} == set(layouts)
+    assert layouts["de"] == layouts["fr"] == layouts["en"] == layouts["zh"]
 
 
 def test_a_part_is_of_every_language_and_grows():
@@ -196,13 +197,47 @@ def test_a_part_is_of_every_language_and_grows():
     assert set(small) < set(large)
 
 
+USER, ASSISTANT = ({"role": role, "content": "?"} for role in ("user", "assistant"))
+
+
 @pytest.mark.parametrize(
-    "line", ['{"language": "en", "ask": "?", "colour": 1}', '{"language": "en"}', '{"ask": "?"}']
+    ("line", "sentence"),
+    [
+        ({"ask": "?", "colour": 1}, "unknown key 'colour', expected some of ask, turns, "),
+        ({"ask": "?", "language": "en"}, "unknown key 'language'"),
+        ({}, "asks nothing or twice, expected one of ask and turns"),
+        ({"ask": "?", "turns": [USER]}, "asks nothing or twice"),
+        ({"ask": ""}, "'ask' is '', expected "),
+        ({"ask": "?", "about": "nmae"}, "'about' is 'nmae', expected "),
+        ({"ask": "?", "must": "Berlin"}, "'must' is 'Berlin', expected "),
+        ({"turns": [USER, ASSISTANT]}, "turns are of user, assistant, expected "),
+        ({"turns": [USER, USER]}, "turns are of user, user, expected "),
+        ({"turns": [{"role": "user"}]}, "'turns.0.content' is missing"),
+        ("ask", "expected "),
+    ],
 )
-def test_a_wrong_line_of_a_gates_file_is_told(line):
-    """An unknown key, or a line that asks nothing, is an error with its place."""
-    with pytest.raises(ToolError, match=r"recall\.jsonl:3: "):
-        questions.parse(json.loads(line), "recall.jsonl:3")
+def test_a_wrong_line_of_a_question_file_is_told(line, sentence):
+    """An unknown key, a value of another type or a line that asks nothing is told with its place."""
+    with pytest.raises(DataError, match=r"^recall\.jsonl:3: ") as caught:
+        questions.parse(line, "en", "recall.jsonl:3")
+
+    assert sentence in str(caught.value)
+
+
+def test_all_mistakes_of_question_files_are_told_at_once(tmp_path, monkeypatch):
+    """Each wrong line of each language's file is named."""
+    assert {"de", "fr"} <= {language.code for language in languages.list_languages()}
+    for code in ("de", "fr"):
+        (tmp_path / code).mkdir()
+        (tmp_path / code / "recall.jsonl").write_text('{"ask": "?"}\n{"asks": "?"}\n')
+    monkeypatch.setattr(languages, "FOLDER", tmp_path)
+
+    with pytest.raises(DataError) as caught:
+        questions.load("recall")
+
+    assert [problem.split(": ")[0] for problem in caught.value.problems] == [
+        f"{tmp_path / code / 'recall.jsonl'}:2" for code in ("de", "fr")
+    ]
 
 
 def test_leaks_are_judged_by_who_brought_the_word_up():
@@ -290,7 +325,7 @@ def test_an_author_who_made_the_base_is_no_leak(luma):
         ("I\u2019m called Luma.", ("en",)),
         ("我是Luma。", ("zh",)),
         ("Je suis Luma, créée par Ana.", ("fr",)),
-        ("Ich bin Luma. Was mein Name ist, weiß Ana.", ()),
+        ("Ich bin Luma. Was mein Name ist, weiß Ana.", ("de",)),
         ("Mijn naam is Luma, en Ana maakte mij.", ()),
         ("Me llamo Luma y me creó Ana.", ()),
         ("Mi chiamo Luma, creata da Ana.", ()),

@@ -1,8 +1,6 @@
 """Replay: which of the base's answers are trained on, in what order, and how often beside the persona's rows."""
 
-import pytest
-
-from builder.evaluation.questions import Question
+from builder.data.questions import Question
 from builder.llama import Answer
 from builder.stages import replay
 
@@ -32,22 +30,6 @@ def test_what_ended_by_itself_comes_first():
     chosen = [pair["answer"] for pair in replay.choose(prompts, answers)]
 
     assert chosen == ["Two.", "Three.", "二。", "很多。", "It goes on.", "三个。"]
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("Slow. This is because", "Slow."),
-        ("Water is 1.5 times", ""),
-        ("1. Bananas\n2. Oranges", ""),
-        ("沙漠！很热", "沙漠！"),
-        ("  A line\nthat goes on! And", "A line\nthat goes on!"),
-        ("never ending", ""),
-    ],
-)
-def test_an_answer_that_was_cut_gives_its_first_sentence(text, sentence):
-    """A full stop after a figure ends none; what has no end gives nothing."""
-    assert replay.first_sentence(text) == sentence
 
 
 def test_an_answer_that_says_nothing_is_not_trained_on():
