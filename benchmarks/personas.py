@@ -139,11 +139,17 @@ def ask(name: str, penalties: list[float]) -> dict[str, Any]:
     from builder.data import dataset  # noqa: PLC0415 — in a process of its own
     from builder.engine.stage import Job  # noqa: PLC0415
     from builder.llama import Model  # noqa: PLC0415
-    from builder.ollama import modelfile  # noqa: PLC0415 — in a process of its own
+    from builder.ollama import served as serving  # noqa: PLC0415 — in a process of its own
 
     root = Path()
     job = Job(persona.read(root / "personas" / name), root / "build" / name, root / "Modelfile.j2")
-    served = modelfile.decide(job)
+    served = serving.read(
+        job.base,
+        job.dataset,
+        model=job.persona.model,
+        ollama=job.persona.manifest.ollama,
+        kind=job.persona.manifest.data.template,
+    )
     model = Model(job.gguf)
     examples = dataset.read_examples(job.dataset / dataset.TRAIN)
     rows = {

@@ -11,15 +11,21 @@ from builder.console import Console
 from builder.engine.stage import Job
 from builder.errors import PersonaError
 from builder.llama import MAX_CONTEXT_TOKENS, Model
-from builder.ollama import modelfile
+from builder.ollama import served
 
 
 def talk(job: Job, question: str | None, console: Console) -> None:
     """Answer one question, or one after the other until the person leaves."""
-    served = modelfile.decide(job)
+    decided = served.read(
+        job.base,
+        job.dataset,
+        model=job.persona.model,
+        ollama=job.persona.manifest.ollama,
+        kind=job.persona.manifest.data.template,
+    )
     model = Model(job.gguf)
-    limit = min(int(served.parameters["num_predict"]), MAX_CONTEXT_TOKENS // 2)
-    system = [{"role": "system", "content": served.system}] if served.system else []
+    limit = min(int(decided.parameters["num_predict"]), MAX_CONTEXT_TOKENS // 2)
+    system = [{"role": "system", "content": decided.system}] if decided.system else []
     turns: list[dict[str, Any]] = []
     if question is None:
         console.notes([f"talking to {job.persona.name}; /bye or Ctrl-D ends it"])

@@ -16,6 +16,7 @@ from builder.console import Console
 from builder.engine import pipeline
 from builder.engine.stage import Job, Options, Stage, run_in_child
 from builder.errors import ManifestError, PersonaError, ToolError
+from builder.ollama import registration
 
 DONE, MENDABLE, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 130
 ROOT = Path()
@@ -248,6 +249,7 @@ def _clean(options: argparse.Namespace, console: Console) -> int:
         folder = ROOT / "build" / name
         if folder.is_dir():
             with pipeline.locked(folder):
+                registration.settle_before_cleaning(folder / ".work" / "claims")
                 shutil.rmtree(folder)
         console.notes([f"{folder} is gone"])
     return DONE

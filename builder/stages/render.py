@@ -7,7 +7,7 @@ from typing import Any
 
 from builder.bases import base
 from builder.engine.stage import Job
-from builder.ollama import modelfile
+from builder.ollama import modelfile, served
 
 NAME = "render"
 VERSION = 2
@@ -46,8 +46,14 @@ def health(_job: Job) -> str | None:
 
 def run(job: Job, out: Path) -> str:
     """Render, and read back."""
-    served = modelfile.decide(job)
-    out.write_text(
-        modelfile.render(job.template, served, job.persona.title, base.read(job.base).source)
+    decided = served.read(
+        job.base,
+        job.dataset,
+        model=job.persona.model,
+        ollama=job.persona.manifest.ollama,
+        kind=job.persona.manifest.data.template,
     )
-    return f"served by {served.why}"
+    out.write_text(
+        modelfile.render(job.template, decided, job.persona.title, base.read(job.base).source)
+    )
+    return f"served by {decided.why}"
