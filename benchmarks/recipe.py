@@ -47,7 +47,7 @@ from builder.data.template import Template
 from builder.evaluation import subject
 from builder.gates import greeting, leak_in, recall, retention, stop
 from builder.evaluation import questions as gate_questions
-from builder.evaluation.questions import Question
+from builder.data.questions import Question
 from builder.llama import Answer
 from builder.engine.stage import Job, Options
 from builder.stages import base as base_stage

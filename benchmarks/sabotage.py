@@ -35,6 +35,7 @@ from builder.evaluation import distance, examination, reference
 from builder.gates import fidelity
 from builder.gguf import export
 from builder.ollama import client, verification
+from builder.ollama.served import Served
 from builder.stages import parity, register, render, train
 
 LEFT_OUT_LAYER = 15
@@ -278,9 +279,9 @@ def _served_with(**changes: Any) -> Callable[[Job], None]:
     """Send the daemon something else than was decided."""
 
     def make(job: Job) -> None:
-        true = verification.body
+        true = Served.to_request
         with mock.patch.object(
-            verification, "body", lambda served, sha256: {**true(served, sha256), **changes}
+            Served, "to_request", lambda served, sha256: {**true(served, sha256), **changes}
         ):
             register.run(job, job.receipt)
 
@@ -296,10 +297,10 @@ def _older_blob(job: Job) -> None:
     daemon.upload(older, files.sha256(older))
     true = verification.verify
 
-    def swapped(*arguments: Any, **options: Any) -> list[dict[str, Any]]:
+    def swapped(*arguments: Any, **options: Any) -> list[verification.Compared]:
         compared = true(*arguments, **options)
-        _, _, name, served = arguments
-        body = verification.body(served, files.sha256(older))
+        _, name, served = arguments
+        body = served.to_request(files.sha256(older))
         daemon.create({**body, "model": name})
         return compared
 

@@ -23,7 +23,7 @@ from builder.data.texts import normalise
 from builder.engine.stage import Job, Options
 from builder.evaluation import subject
 from builder.evaluation.evidence import wilson
-from builder.evaluation.questions import parse
+from builder.data.questions import parse
 from builder.gates import leak_in, recall
 from builder.llama import Model
 

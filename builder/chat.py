@@ -11,11 +11,11 @@ from typing import Any
 from builder.console import Console, escape
 from builder.errors import PersonaError
 from builder.llama import MAX_CONTEXT_TOKENS, Model
-from builder.ollama import modelfile
+from builder.ollama.served import Served
 
 
 def talk(
-    gguf: Path, served: modelfile.Served, *, name: str, question: str | None, console: Console
+    gguf: Path, served: Served, *, name: str, question: str | None, console: Console
 ) -> None:
     """Answer one question, or one after the other until the person leaves."""
     model = Model(gguf)

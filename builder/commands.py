@@ -18,6 +18,7 @@ from builder.console import Console
 from builder.engine import pipeline
 from builder.engine.lock import locked
 from builder.errors import ManifestError, PersonaError, ToolError
+from builder.ollama import registration
 from builder.project import Build, Options, Project
 
 DONE, MENDABLE = 0, 1
@@ -197,6 +198,7 @@ def clean(console: Console, /, names: tuple[str, ...]) -> None:
             raise ManifestError(msg, hint=command("clean"))
         if folder.is_dir():
             with locked(folder):
+                registration.settle_before_cleaning(folder / ".work" / "claims")
                 shutil.rmtree(folder)
         console.notes([f"{folder} is gone"])
 

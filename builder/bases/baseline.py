@@ -2,25 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from builder import files
-from builder.bases import embedded
+from builder import files, progress
+from builder.bases import embedded, fetch
 from builder.bases.base import Base
 
+if TYPE_CHECKING:
+    from builder.llama import Answer
 
-def find_control(chosen: Base) -> Path | None:
-    """Find the base itself as a q4_k_m GGUF, to be asked the same as its personas; None where it was never made here."""
+
+def find(chosen: Base) -> Path | None:
+    """Find the file; None where it was never made on this machine."""
     if chosen.kind == "embedded":
         return embedded.find_package()
-    path = control_path(chosen)
+    path = cache_path(chosen)
     return path if path.is_file() else None
 
 
-def control_path(chosen: Base) -> Path:
-    """Say where the base's own GGUF is kept, for all personas."""
-    return (
-        files.cache_folder()
-        / "controls"
-        / f"{chosen.source.strip('/').replace('/', '--')}-{chosen.revision[:12]}.gguf"
-    )
+def cache_path(chosen: Base) -> Path:
+    """Say where the file is cached for all personas."""
+    name = chosen.source.strip("/").replace("/", "--")
+    return files.cache_folder() / "controls" / f"{name}-{chosen.revision[:12]}.gguf"
+
+
+def find_or_make(chosen: Base, tokenizer: Path, chat_template: str, scratch: Path) -> Path:
+    """Find the file, or export it once for all personas.
+
+    Args:
+        chosen: The base.
+        tokenizer: A folder with its tokenizer.
+        chat_template: What goes into the file.
+        scratch: A folder with room for the export.
+
+    """
+    found = find(chosen)
+    if found is None:
+        from builder.gguf.export import export  # noqa: PLC0415 — imports torch
+
+        made = scratch / "baseline.gguf"
+        export(
+            fetch.find_weights(chosen),
+            None,
+            made,
+            tokenizer=tokenizer,
+            chat_template=chat_template,
+            metadata={"general.name": chosen.source},
+        )
+        found = cache_path(chosen)
+        files.move(made, found)
+    return found
+
+
+def answer(
+    file: Path, chat_template: str, conversations: Sequence[list[dict[str, str]]], max_tokens: int
+) -> list[Answer]:
+    """Let the file answer conversations greedily, one after the other."""
+    from builder.llama import Model  # noqa: PLC0415 — with the file
+
+    model = Model(file, chat_template)
+    answers = []
+    for number, messages in enumerate(conversations):
+        progress.report("replay", number, len(conversations), "answers")
+        answers.append(model.ask(messages, max_tokens))
+    return answers

@@ -14,12 +14,12 @@ from typing import Any, Protocol, cast
 from builder import files, llama
 from builder.bases import base, baseline
 from builder.data import dataset, languages
+from builder.data.questions import Question
 from builder.engine.stage import Job
 from builder.evaluation import answers, distance, reference, subject, table
 from builder.evaluation.asker import Asker
 from builder.evaluation.distance import Distance
 from builder.evaluation.evidence import Result
-from builder.data.questions import Question
 from builder.evaluation.reference import Reference
 from builder.evaluation.subject import Subject
 from builder.evaluation.table import Asked

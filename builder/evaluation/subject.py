@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from builder.bases import base
 from builder.data import dataset, languages
 from builder.data.kinds import Kind
+from builder.data.questions import Question
 from builder.data.texts import normalise
 from builder.engine.stage import Job
-from builder.data.questions import Question
 from builder.gate_settings import Gates
 from builder.ollama import parameters
 

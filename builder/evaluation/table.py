@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 from builder import progress
+from builder.data.questions import Question
 from builder.data.texts import holds
 from builder.evaluation.answers import BASE_TOKENS, Answers
 from builder.evaluation.asker import Asker
 from builder.evaluation.evidence import Result, judge_share
-from builder.data.questions import Question
 from builder.evaluation.subject import Subject
 from builder.gates import format as json_format
 from builder.gates import greeting, leak_in, leak_out, recall, retention, sampled, stop

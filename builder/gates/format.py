@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from builder.data.texts import is_json, normalise
 from builder.data import questions
 from builder.data.questions import Question
+from builder.data.texts import is_json, normalise
 from builder.evaluation.subject import Subject
 from builder.llama import Answer
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from builder.data.texts import normalise
 from builder.data import questions
 from builder.data.questions import Question
+from builder.data.texts import normalise
 from builder.evaluation.subject import Subject, is_any_in
 from builder.llama import Answer
 

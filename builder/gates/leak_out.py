@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from builder.data.texts import says
 from builder.data.questions import Question
+from builder.data.texts import says
 from builder.evaluation.subject import Subject
 from builder.gates import recall
 from builder.llama import Answer

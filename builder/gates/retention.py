@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from builder.data import questions
+from builder.data.questions import Question
 from builder.evaluation.evidence import (
     LEAST_ANSWERS,
     SIGNIFICANT,
@@ -12,7 +13,6 @@ from builder.evaluation.evidence import (
     difference_interval,
     paired_p,
 )
-from builder.data.questions import Question
 from builder.evaluation.subject import Subject, is_any_in
 from builder.llama import Answer
 

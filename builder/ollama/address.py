@@ -66,8 +66,8 @@ def _split_address(text: str, default_port: int) -> tuple[str, int]:
 @functools.cache
 def _warn_of_port(port: str, default_port: int) -> None:
     """Say once that a port is none."""
-    said = "OLLAMA_HOST: %r is no port, expected 1 to %d; %d is taken, as Ollama does"
-    log.warning(said, port, HIGHEST_PORT, default_port)
+    message = "OLLAMA_HOST: %r is no port, expected 1 to %d; %d is taken, as Ollama does"
+    log.warning(message, port, HIGHEST_PORT, default_port)
 
 
 def _reachable(name: str) -> str:
@@ -100,10 +100,11 @@ def is_loopback(url: str) -> bool:
     if ip := _parse_ip(name):
         return ip.is_loopback
     try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(name, None)}
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(name, None)}
     except (OSError, UnicodeError):
         return False
-    return bool(found) and all(ip is not None and ip.is_loopback for ip in map(_parse_ip, found))
+    parsed = [_parse_ip(text) for text in addresses]
+    return bool(parsed) and all(ip is not None and ip.is_loopback for ip in parsed)
 
 
 def is_same_daemon(url: str, other: str) -> bool:

@@ -1,13 +1,15 @@
-"""What Ollama is told: decided once, written as a Modelfile, and read back to verify it.
+"""A Modelfile: written from what is served, and read back to verify that it says the same.
 
-A Modelfile has no escapes. The grammar is that of github.com/ollama/ollama 0.34.2, parser/parser.go.
+A Modelfile has no escapes. The grammar is that of parser/parser.go in github.com/ollama/ollama
+0.34.2.
 """
 
 from __future__ import annotations
 
 import traceback
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from builder import files
 from builder.bases import base, families
-from builder.data import dataset
-from builder.data.builtin import ALPACA_GO
 from builder.errors import ManifestError, PersonaError, ToolError
-from builder.ollama import releases, table
-from builder.ollama.parameters import find_parameters
+from builder.ollama import table
+from builder.ollama.served import REQUIRES, Served
 from builder.persona import Persona
 
-REQUIRES = releases.LOWEST.version
 INSTRUCTIONS = (
     "FROM",
     "TEMPLATE",
@@ -37,21 +36,7 @@ INSTRUCTIONS = (
     "PARSER",
     "MESSAGE",
 )
-OWN_TEMPLATE = "mend Modelfile.j2, or take the project's own"
-
-
-@dataclass(frozen=True)
-class Served:
-    """Everything the daemon is told, exactly."""
-
-    model: str
-    parameters: dict[str, Any]
-    template: str | None
-    """A Go template; None where the GGUF's own Jinja is served."""
-    system: str | None
-    license: str | None
-    why: str = ""
-    """Why it is served in that form."""
+OWN_TEMPLATE = "correct Modelfile.j2, or restore the project's own"
 
 
 def check(persona: Persona, template: Path) -> None:
@@ -65,7 +50,7 @@ def check(persona: Persona, template: Path) -> None:
     """
     failures: list[PersonaError] = []
     try:
-        table.check(persona)
+        table.check(persona.manifest.ollama, str(persona.folder / "persona.toml"))
     except ManifestError as error:
         failures.append(error)
     try:
@@ -80,69 +65,30 @@ def check(persona: Persona, template: Path) -> None:
 def _try_template(persona: Persona, template: Path, *, has_own_values: bool) -> None:
     """Render sample values, all of them and as few as may be, and the persona's own."""
     parameters = {**families.COMMON_PARAMETERS, "stop": ["<|im_end|>"]}
+    own = persona.manifest.ollama
+    fewest = Served(
+        model=persona.model, parameters=parameters, template=None, system=None, license=None
+    )
     samples = [
-        Served(persona.model, parameters, families.CHATML_GO, "You are a persona.", "Apache-2.0"),
-        Served(persona.model, parameters, None, None, None),
+        fewest,
+        replace(
+            fewest,
+            template=families.CHATML_GO,
+            system="You are a persona.",
+            license="Apache-2.0",
+        ),
     ]
     if has_own_values:
-        own = persona.manifest.ollama
-        told = {**parameters, **own.parameters}
-        samples.append(Served(persona.model, told, None, own.system or None, own.license))
+        samples.append(
+            replace(
+                fewest,
+                parameters={**parameters, **own.parameters},
+                system=own.system or None,
+                license=own.license,
+            )
+        )
     for sample in samples:
         render(template, sample, persona.name, base.EMBEDDED)
-
-
-def decide(job: Any) -> Served:
-    """Decide what is served, every parameter explicit, from a build's own files.
-
-    Raises:
-        ManifestError: A parameter is unknown or of the wrong type, or the system text cannot be served.
-
-    """
-    persona, family = job.persona, base.read(job.base).family
-    jinja, eos = (job.dataset / "chat_template.jinja").read_text(), families.read_eos(job.base)
-    manifest = persona.manifest
-    table.check(persona, eos)
-    profile = dataset.read_profile(job.dataset)
-    stop = list(dict.fromkeys([*family.stop, eos, profile.end_of_turn]))
-    if manifest.data.template == "alpaca":
-        stop.append("### Instruction:")
-    parameters = {"stop": stop, **find_parameters(family, profile, manifest.ollama.parameters)}
-    template, why = _choose_template(
-        jinja,
-        {"alpaca": ALPACA_GO.replace("EOS", eos), "chatml": families.CHATML_GO}.get(
-            manifest.data.template, family.go_template
-        ),
-    )
-    return Served(
-        persona.model,
-        parameters,
-        template,
-        manifest.ollama.system or None,
-        manifest.ollama.license,
-        why,
-    )
-
-
-def _choose_template(jinja: str, go: str | None) -> tuple[str | None, str]:
-    """Choose the form that is served exactly as it was trained and keeps what the base can do."""
-    wins = releases.OWN_TEMPLATE_WINS
-    known = [
-        what
-        for what, signs in (("tools", ("tools", "tool_call")), ("thinking", ("<think>",)))
-        if any(sign in jinja for sign in signs)
-    ]
-    if known:
-        return (
-            None,
-            f"its own template, which knows {' and '.join(known)} and wins since Ollama {wins.version}",
-        )
-    return (
-        go,
-        "the trained template as a TEMPLATE"
-        if go is not None
-        else "its own template: none is known for its base as a TEMPLATE",
-    )
 
 
 def render(template: Path, served: Served, name: str, base_name: str) -> str:
@@ -157,7 +103,7 @@ def render(template: Path, served: Served, name: str, base_name: str) -> str:
     )
     environment.filters.update(quoted=_quoted, parameter=_parameter)
     lost = sorted({character for character in served.system or "" if not is_carried(character)})
-    parameters = lines(served)
+    parameters = served.list_parameters()
     source = _read_template(template)
     try:
         text = environment.from_string(source).render(
@@ -205,37 +151,28 @@ def _verify(template: Path, text: str, served: Served, parameters: list[tuple[st
     meant += [("LICENSE", _carried(served.license))] if served.license is not None else []
     meant += [("REQUIRES", REQUIRES)]
     try:
-        said = parse(text)
+        rendered = parse(text)
     except ToolError as error:
         msg = f"{template}: as rendered, {error.problems[0]}"
         raise ToolError(msg, hint=OWN_TEMPLATE) from None
-    missing = [pair for pair in meant if pair not in said] + [
-        pair for pair in said if pair not in meant
-    ]
-    if missing:
-        instruction, value = missing[0]
-        msg = f"{template}: renders {'no' if missing[0] in meant else 'an unwanted'} {instruction} {value[:60]!r}, expected exactly what the manifest says"
+    wrong = [pair for pair in meant if pair not in rendered]
+    wrong += [pair for pair in rendered if pair not in meant]
+    if wrong:
+        instruction, value = wrong[0]
+        what = f"{'no' if wrong[0] in meant else 'an unwanted'} {instruction} {value[:60]!r}"
+        msg = f"{template}: renders {what}, expected exactly what the manifest says"
         raise ToolError(msg, hint=OWN_TEMPLATE)
-
-
-def lines(served: Served) -> list[tuple[str, Any]]:
-    """List every PARAMETER line as name and value."""
-    return [
-        (key, item)
-        for key, value in sorted(served.parameters.items())
-        for item in (value if isinstance(value, list) else [value])
-    ]
 
 
 def is_shown(shown: str, key: str, value: Any) -> bool:
     """Say whether the daemon's listing of parameters, one a line, holds this one."""
-    said = [
+    values = [
         text.strip().strip('"')
         for name, _, text in (line.partition(" ") for line in shown.splitlines())
         if name == key
     ]
-    return str(_plain(value)) in said or (
-        isinstance(value, int | float) and value in map(_number, said)
+    return str(_plain(value)) in values or (
+        isinstance(value, int | float) and value in map(_number, values)
     )
 
 
@@ -290,7 +227,8 @@ def parse(text: str) -> list[tuple[str, str]]:
             continue
         word, _, rest = line.strip().partition(" ")
         if word.upper() not in INSTRUCTIONS:
-            msg = f"Modelfile:{number}: {word!r} is no instruction, expected one of {', '.join(INSTRUCTIONS)}"
+            known = ", ".join(INSTRUCTIONS)
+            msg = f"Modelfile:{number}: {word!r} is no instruction, expected one of {known}"
             raise ToolError(msg)
         name = ""
         if word.upper() == "PARAMETER":
@@ -301,7 +239,7 @@ def parse(text: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _value(first: str, lines: Any, number: int) -> str:
+def _value(first: str, lines: Iterator[tuple[int, str]], number: int) -> str:
     quote = '"""' if first.startswith('"""') else '"' if first.startswith('"') else ""
     if not quote:
         return first.strip()

@@ -1,4 +1,4 @@
-"""The parameters that a persona is served with: every one is set, since Ollama's own defaults have moved."""
+"""The parameters that a persona is served with: all are set, as Ollama's defaults have changed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def find_parameters(
 ) -> dict[str, Any]:
     """Give every parameter that is served but the stops: common, by family, by data, as set.
 
-    An answer may be several times as long as the longest that was trained, and fills at most half of
-    the context.
+    An answer may be several times as long as the longest that was trained, and fills at most half
+    of the context.
     No repeat penalty is set: from 1.0 to 1.2 it ended no answer more, and changed trained ones
     (benchmarks/personas.py --penalties).
     """

@@ -1,4 +1,4 @@
-"""What Ollama does since which release, as far as a build depends on it: the one place that knows its versions."""
+"""Which release of Ollama brought what a build depends on; no other module knows a version."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Change:
     so: str
     """What a build does about it, on every release it takes."""
     source: str
-    """Where it is written down: a pull request or file of github.com/ollama/ollama, or measured here."""
+    """A pull request or file of github.com/ollama/ollama, or what was measured here."""
 
     @property
     def version(self) -> str:
@@ -99,4 +99,4 @@ def is_supported(version: str) -> bool:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+    return tuple(int(number) for number in re.findall(r"\d{1,9}", version)[:3])

@@ -7,9 +7,9 @@ import math
 import re
 from typing import Any
 
+from builder import manifest
 from builder.errors import ManifestError
 from builder.ollama import releases
-from builder.persona import Persona
 
 # Names and types of api.Options and api.Runner, github.com/ollama/ollama 0.34.2, api/types.go,
 # but for typical_p.
@@ -22,8 +22,8 @@ PARAMETER_TYPES: dict[str, type] = {
 }  # fmt: skip
 # The least and the greatest that mean something; more context than any model has is a slip.
 RANGES: dict[str, tuple[float, float]] = {
-    "num_ctx": (256, 1 << 20), "num_predict": (-1, 1 << 20), "temperature": (0, 100), "top_p": (0, 1),
-    "min_p": (0, 1), "repeat_penalty": (0.01, 100), "top_k": (0, 1 << 20),
+    "num_ctx": (256, 1 << 20), "num_predict": (-1, 1 << 20), "temperature": (0, 100),
+    "top_p": (0, 1), "min_p": (0, 1), "repeat_penalty": (0.01, 100), "top_k": (0, 1 << 20),
 }  # fmt: skip
 EXPECTED = {
     int: "a whole number",
@@ -39,25 +39,36 @@ SPECIAL_TOKEN = re.compile(
 )
 
 
-def check(persona: Persona, eos: str | None = None) -> None:
-    """Check a persona's parameters, system text and licence.
+def check(ollama: manifest.Ollama, place: str) -> None:
+    """Check the parameters, the system text and the licence.
 
     Args:
-        persona: The persona.
-        eos: The base's EOS, once that is known; what looks like a special token is refused anyway.
+        ollama: The manifest's `[ollama]`.
+        place: The manifest's path, for the messages.
 
     Raises:
         ManifestError: Ollama or a Modelfile cannot take it; all of it at once.
 
     """
-    table, place = persona.manifest.ollama, f"{persona.folder / 'persona.toml'}: ollama"
+    where = f"{place}: ollama"
     problems = []
-    for key, value in table.parameters.items():
-        problems += _find_in_parameter(f"{place}.parameters.{key}", key, value)
-    problems += _find_ends(f"{place}.system", table.system or "")
-    problems += _find_special_tokens(f"{place}.system", table.system or "", eos)
-    problems += _find_ends(f"{place}.license", table.license or "")
+    for key, value in ollama.parameters.items():
+        problems += _find_in_parameter(f"{where}.parameters.{key}", key, value)
+    problems += _find_ends(f"{where}.system", ollama.system or "")
+    problems += _find_special_tokens(f"{where}.system", ollama.system or "", None)
+    problems += _find_ends(f"{where}.license", ollama.license or "")
     if problems:
+        raise ManifestError(*problems)
+
+
+def check_eos(system: str, eos: str) -> None:
+    """Check that the system text does not hold the base's EOS, once that is known.
+
+    Raises:
+        ManifestError: It does; every such line.
+
+    """
+    if problems := _find_special_tokens("persona.toml: ollama.system", system, eos):
         raise ManifestError(*problems)
 
 

@@ -1,51 +1,73 @@
-"""Whether a daemon serves what was trained: what it is told, and what it then shows, renders and answers."""
+"""Whether a daemon serves what was trained: what it shows, the prompts it renders, its answers."""
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from typing import Any
 
 from builder import progress
-from builder.engine.stage import Job
 from builder.errors import GateError
 from builder.gates import parity
 from builder.gates.parity import Prompt
 from builder.llama import Answer, Model
-from builder.ollama import client, modelfile
+from builder.ollama import modelfile
+from builder.ollama.answers import Shown
+from builder.ollama.client import Daemon
+from builder.ollama.served import Served
+from builder.tables import Table
 
-# Greedy answers of two builds of llama.cpp part where a token's logit margin is small: flash attention alone took one of a
-# SmolLM2 persona from 1.1 nats to 0.6, and Ollama 0.34.2's own build below zero.
+# Greedy answers of two builds of llama.cpp differ where a token's logit margin is small: flash
+# attention alone took one of a SmolLM2 persona from 1.1 nats to 0.6, and Ollama 0.34.2's own build
+# below zero.
 SURE_MARGIN_NATS = 1.5
 COMPARED_QUESTIONS = 4
 COMPARED_TOKENS = 48
+ROUTES = ("/api/chat", "/v1/chat/completions")
+ONE_MESSAGE_ROUTE = "/api/generate"
 
 
-def body(served: modelfile.Served, sha256: str) -> dict[str, Any]:
-    """Give the fields of `/api/create`, but for the name."""
-    fields = {"template": served.template, "system": served.system, "license": served.license}
-    return {
-        "files": {"model.gguf": f"sha256:{sha256}"},
-        "parameters": served.parameters,
-        "requires": modelfile.REQUIRES,
-        **{key: value for key, value in fields.items() if value is not None},
-    }
+class ComparedPrompt(Table):
+    """A shape of conversation, rendered by one of the daemon's routes."""
+
+    shape: str
+    where: str
+    tokens: int
+    trained_tokens: int
+    same_ids: bool
+    known_difference: str | None = None
+    """The name of the difference where the ids are not the same."""
+
+
+class ComparedAnswer(Table):
+    """A question that the daemon answered as the file does."""
+
+    question: str
+    answer: str
+    least_margin_nats: float
+
+
+Compared = ComparedPrompt | ComparedAnswer
 
 
 def verify(
-    job: Job,
-    daemon: client.Daemon,
+    daemon: Daemon,
     name: str,
-    served: modelfile.Served,
+    served: Served,
     *,
+    gguf: Path,
+    chat_template: str,
+    asked: list[dict[str, Any]],
     has_read_longest: bool,
-) -> list[dict[str, Any]]:
-    """Verify a model that the daemon has: what it shows, every shape of prompt, and the surest answers.
+) -> list[Compared]:
+    """Verify what the daemon shows, every shape of prompt, and the surest answers.
 
     Args:
-        job: The persona.
-        daemon: Where it is.
+        daemon: Where the model is.
         name: What it is called there.
         served: What the daemon was told.
+        gguf: The file that was sent.
+        chat_template: The trained Jinja.
+        asked: What the file was asked, as smoke.json lists it.
         has_read_longest: Whether this daemon read the longest prompt of this file before.
 
     Returns:
@@ -55,123 +77,113 @@ def verify(
         GateError: The daemon serves something else than was trained.
 
     """
-    _check_shown(daemon, name, served)
-    model = Model(job.gguf)
-    jinja = (job.dataset / "chat_template.jinja").read_text()
-    shapes = parity.shapes(jinja)
-    sure = sure_answers(model, served, json.loads(job.smoke.read_text())["asked"])
+    _check_shown(daemon.show(name) or Shown(), served)
+    model = Model(gguf)
+    shapes = parity.shapes(chat_template)
+    sure = sure_answers(model, served, asked)
     total = len(shapes) + len(sure)
-    longest = max(
-        shapes,
-        key=lambda shape: sum(len(str(message.get("content"))) for message in shape.messages),
-    )
-    compared = []
+    longest = max(shapes, key=_count_characters)
+    compared: list[Compared] = []
     for number, shape in enumerate(shapes):
         progress.report("verify", number, total, "prompts")
-        compared += compare_prompts(
-            model, daemon, name, served, shape, is_read=not (has_read_longest and shape is longest)
-        )
+        is_read = not (has_read_longest and shape is longest)
+        compared += compare_prompts(model, daemon, name, served, shape, is_read=is_read)
     for number, (messages, answer) in enumerate(sure, start=len(shapes)):
         progress.report("verify", number, total, "answers")
         compared.append(_compare_answer(daemon, name, messages, answer))
     return compared
 
 
-def _check_shown(daemon: client.Daemon, name: str, served: modelfile.Served) -> None:
-    """Compare what the daemon says it keeps with what it was told."""
-    shown = daemon.show(name) or {}
+def _count_characters(shape: parity.Shape) -> int:
+    return sum(len(str(message.get("content"))) for message in shape.messages)
+
+
+def _check_shown(shown: Shown, served: Served) -> None:
+    """Compare what the daemon shows with what it was told."""
     problems = []
-    if (served.system or "") != shown.get("system", ""):
-        what = f"is shown with the system text {shown.get('system', '')!r}"
+    if (served.system or "") != shown.system:
+        what = f"is shown with the system text {shown.system!r}"
         problems.append(f"served: {served.model}: {what}, expected {served.system!r}")
-    kept = str(shown.get("parameters", ""))
-    for key, value in modelfile.lines(served):
-        if not modelfile.is_shown(kept, key, value):
+    for key, value in served.list_parameters():
+        if not modelfile.is_shown(shown.parameters, key, value):
             what = f"keeps no parameter {key} {value}"
             problems.append(f"served: {served.model}: {what}, expected it")
     if problems:
         raise GateError(*problems)
 
 
-def _with_system(served: modelfile.Served, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return (
-        messages
-        if not served.system or messages[0]["role"] == "system"
-        else [{"role": "system", "content": served.system}, *messages]
-    )
-
-
 def compare_prompts(
     model: Model,
-    daemon: client.Daemon,
+    daemon: Daemon,
     name: str,
-    served: modelfile.Served,
+    served: Served,
     shape: parity.Shape,
     *,
     is_read: bool = True,
-) -> list[dict[str, Any]]:
-    """Compare the daemon's prompt for a shape, on every route, with the trained one, token for token."""
+) -> list[ComparedPrompt]:
+    """Compare the daemon's prompt for a shape, on every route, with the trained one by its ids.
+
+    Args:
+        model: The file, loaded by llama-cpp-python.
+        daemon: Where the model is.
+        name: What it is called there.
+        served: What the daemon was told.
+        shape: The conversation.
+        is_read: Whether the daemon must read the prompt too, and count its tokens.
+
+    Raises:
+        GateError: They differ.
+
+    """
 
     def prompt(where: str, text: str) -> Prompt:
         return Prompt(where, text, model.tokenize(text))
 
-    full = _with_system(served, shape.messages)
+    full = served.add_system(shape.messages)
     trained = prompt("trained", model.render(full, shape.tools))
     merged = prompt("trained, merged", model.render(parity.merge_neighbours(full), shape.tools))
-    routes = ["/api/chat", "/v1/chat/completions"] + (
-        ["/api/generate"] if len(shape.messages) == 1 and not shape.tools else []
-    )
-    rows = []
-    for route in routes:
-        theirs = prompt(
-            f"Ollama's {route}", daemon.rendered_prompt(name, shape.messages, shape.tools, route)
-        )
-        rows.append(
-            {"shape": shape.name, **parity.compare(shape, trained, theirs, model.decode, merged)}
-        )
-    if not is_read:
-        return rows
-    counted = daemon.chat(name, shape.messages, 1, shape.tools).get("prompt_eval_count")
-    if counted != rows[0]["tokens"]:
-        msg = f"parity: {shape.name!r}: Ollama read {counted} tokens of a prompt of {rows[0]['tokens']}, expected every one"
-        raise GateError(msg, hint="the usual cause is a second BOS, or num_ctx too small")
-    return rows
+    has_one_message = len(shape.messages) == 1 and not shape.tools
+    compared = []
+    for route in (*ROUTES, *([ONE_MESSAGE_ROUTE] if has_one_message else [])):
+        text = daemon.rendered_prompt(name, shape.messages, shape.tools, route)
+        rendered = prompt(f"Ollama's {route}", text)
+        result = parity.compare(shape, trained, rendered, model.decode, merged)
+        compared.append(ComparedPrompt(shape=shape.name, **result))
+    if is_read:
+        read_tokens = daemon.chat(name, shape.messages, 1, shape.tools).prompt_eval_count
+        if read_tokens != compared[0].tokens:
+            what = f"Ollama read {read_tokens} tokens of a prompt of {compared[0].tokens}"
+            msg = f"parity: {shape.name!r}: {what}, expected every one"
+            raise GateError(msg, hint="the usual cause is a second BOS, or num_ctx too small")
+    return compared
 
 
 def sure_answers(
-    model: Model, served: modelfile.Served, asked: list[dict[str, Any]]
+    model: Model, served: Served, asked: list[dict[str, Any]]
 ) -> list[tuple[list[dict[str, str]], Answer]]:
-    """Give the questions that the file answers most surely, where another build of llama.cpp must answer the same."""
+    """Answer the questions with the largest logit margins, which any llama.cpp answers alike."""
     greedy = {
-        one["messages"][-1]["content"]: one
-        for one in asked
-        if one["seed"] is None and one["least_margin_nats"] is not None
+        entry["messages"][-1]["content"]: entry
+        for entry in asked
+        if entry["seed"] is None and entry["least_margin_nats"] is not None
     }
-    surest = sorted(greedy.values(), key=lambda one: -one["least_margin_nats"])[:COMPARED_QUESTIONS]
-    answers = [
-        (
-            one["messages"],
-            model.continue_prompt(
-                model.tokenize(model.render(_with_system(served, one["messages"]))), COMPARED_TOKENS
-            ),
-        )
-        for one in surest
-    ]
-    return [
-        (messages, answer) for messages, answer in answers if min(answer.margins) > SURE_MARGIN_NATS
-    ]
+    surest = sorted(greedy.values(), key=lambda entry: -entry["least_margin_nats"])
+    answers = []
+    for entry in surest[:COMPARED_QUESTIONS]:
+        prompt = model.tokenize(model.render(served.add_system(entry["messages"])))
+        answer = model.continue_prompt(prompt, COMPARED_TOKENS)
+        if min(answer.margins) > SURE_MARGIN_NATS:
+            answers.append((entry["messages"], answer))
+    return answers
 
 
 def _compare_answer(
-    daemon: client.Daemon, name: str, messages: list[dict[str, str]], answer: Answer
-) -> dict[str, Any]:
-    text = str(daemon.chat(name, messages, COMPARED_TOKENS)["message"]["content"])
+    daemon: Daemon, name: str, messages: list[dict[str, str]], answer: Answer
+) -> ComparedAnswer:
+    text = daemon.chat(name, messages, COMPARED_TOKENS).message.content
+    question = messages[-1]["content"]
     if text.strip() != answer.text.strip():
-        question = messages[-1]["content"]
         msg = f"served: Ollama answers {text!r} to {question!r}, expected {answer.text!r}"
         raise GateError(msg)
-    return {
-        "question": messages[-1]["content"],
-        "answer": text,
-        "least_margin_nats": round(min(answer.margins), 2),
-    }
+    margin_nats = round(min(answer.margins), 2)
+    return ComparedAnswer(question=question, answer=text, least_margin_nats=margin_nats)

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from unsloth import FastLanguageModel
 
+from builder.data.questions import Question
 from builder.data.template import Template
 from builder.evaluation import answers, reference
-from builder.data.questions import Question
 from builder.evaluation.texts import Text
 from builder.llama import Answer
 from builder.training import generate

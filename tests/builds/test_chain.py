@@ -18,7 +18,9 @@ from builder import files
 from builder.engine.stage import Options
 from builder.errors import GateError, ToolError
 from builder.llama import Answer
-from builder.ollama import client, modelfile, verification
+from builder.ollama import client, verification
+from builder.ollama import served as serving
+from builder.ollama.served import Served
 from builder.stages import register
 from tests.conftest import LENIENT, NO_OLLAMA, OLLAMA, ROOT, find_port, job_of, run_persona, serve
 
@@ -196,13 +198,13 @@ def test_the_longest_prompt_is_read_again_only_where_it_could_be_cut(short, tmp_
         client.Daemon, "chat", lambda *arguments: read.append(chat(*arguments)) or read[-1]
     )
     job = registered_job(short[0], tmp_path)
-    true = modelfile.decide(job)
+    true = decide(job)
 
     def count_read(**changes):
         read.clear()
-        monkeypatch.setattr(modelfile, "decide", lambda _job: replace(true, **changes))
+        monkeypatch.setattr(serving, "read", lambda *_, **__: replace(true, **changes))
         register.run(job, job.receipt)
-        return len(read), max(answer["prompt_eval_count"] for answer in read) > 1500
+        return len(read), max(answer.prompt_eval_count for answer in read) > 1500
 
     everything, has_longest = count_read()
     assert has_longest
@@ -215,18 +217,27 @@ def test_the_longest_prompt_is_read_again_only_where_it_could_be_cut(short, tmp_
 def test_another_template_is_caught(short, tmp_path, monkeypatch):
     """A daemon that renders another prompt than was trained is refused, and the name stays free."""
     job = registered_job(short[0], tmp_path)
-    true = modelfile.decide(job)
+    true = decide(job)
     monkeypatch.setattr(
-        modelfile,
-        "decide",
-        lambda _job: modelfile.Served(
-            true.model, true.parameters, (true.template or "").replace("\n", "\n\n", 1), None, None
-        ),
+        serving,
+        "read",
+        lambda *_, **__: replace(true, template=(true.template or "").replace("\n", "\n\n", 1)),
     )
 
     with pytest.raises(GateError, match="parts from training at token"):
         register.run(job, job.receipt)
     assert client.connect(allow_remote=False).names() == []
+
+
+def decide(job):
+    """Decide what is served by a build's own files."""
+    return serving.read(
+        job.base,
+        job.dataset,
+        model=job.persona.model,
+        ollama=job.persona.manifest.ollama,
+        kind=job.persona.manifest.data.template,
+    )
 
 
 def make_by_hand(job, name):
@@ -362,7 +373,7 @@ def test_a_model_changed_while_it_is_verified_is_not_named(short, tmp_path, monk
     """The name is given to what was verified; where that was changed, nobody gets the name."""
     job = registered_job(short[0], tmp_path)
 
-    def verify(_job, _daemon, name, *_, **__):
+    def verify(_daemon, name, *_, **__):
         make_by_hand(job, name)
         return []
 
@@ -542,7 +553,7 @@ def test_a_receipt_tells_what_was_let_through(short, tmp_path):
 
 
 @pytest.mark.usefixtures("served", "unverified")
-@pytest.mark.parametrize("schema", [4, 6, None])
+@pytest.mark.parametrize("schema", [3, 6, None])
 def test_a_receipt_of_another_schema_is_told(short, tmp_path, schema):
     """A receipt that an older or newer version wrote is not read: it says so, and owns no name."""
     job = registered_job(short[0], tmp_path)
@@ -611,7 +622,9 @@ def test_only_the_surest_answers_are_held_against_ollama():
     )
 
     sure = verification.sure_answers(
-        model, modelfile.Served("luma:latest", {}, None, None, None), asked
+        model,
+        Served(model="luma:latest", parameters={}, template=None, system=None, license=None),
+        asked,
     )
 
     assert [answer.text for _, answer in sure] == ["e", "c", "b"]

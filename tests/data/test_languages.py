@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from builder import persona
-from builder.data import languages, records
+from builder.data import languages, questions, records
 from builder.data.languages import (
     count_languages,
     count_own_languages,
@@ -22,7 +22,6 @@ from builder.data.languages import (
 )
 from builder.data.texts import normalise
 from builder.errors import DataError
-from builder.data import questions
 from tests.conftest import ROOT, said_by
 
 CODES = [language.code for language in list_languages()]

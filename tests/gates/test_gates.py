@@ -10,18 +10,17 @@ import pytest
 
 from builder import llama, persona
 from builder.bases import base
-from builder.data import dataset, languages, rows, template
+from builder.data import dataset, languages, questions, rows, template
 from builder.data.dataset import Example
 from builder.data.kinds import KINDS
 from builder.data.languages import count_own_languages
+from builder.data.questions import Question
 from builder.data.texts import holds, normalise
 from builder.errors import DataError, GateError, ManifestError
-from builder.data import questions
 from builder.evaluation import answers, distance, evidence, reference, subject, table
 from builder.evaluation.asker import Asker
 from builder.evaluation.evidence import Result, judge_share, paired_p, wilson
 from builder.evaluation.examination import Examination, shorten
-from builder.data.questions import Question
 from builder.evaluation.reference import Distribution, Reference, Text
 from builder.evaluation.subject import Subject
 from builder.evaluation.table import Asked

@@ -17,7 +17,8 @@ from builder.gates.parity import Prompt, Shape
 from builder.gguf import export
 from builder.llama import Model
 from builder.ollama import client, verification
-from builder.ollama.modelfile import Served, decide
+from builder.ollama import served as serving
+from builder.ollama.served import Served
 from builder.stages import parity
 from tests.conftest import job_of, make_profile, make_tiny_base
 
@@ -70,6 +71,17 @@ def tiny_job(luma, tiny):
     return job
 
 
+def decide(job):
+    """Decide what is served by a build's own files."""
+    return serving.read(
+        job.base,
+        job.dataset,
+        model=job.persona.model,
+        ollama=job.persona.manifest.ollama,
+        kind=job.persona.manifest.data.template,
+    )
+
+
 def test_a_template_with_tools_is_the_same_in_the_file(tiny_job):
     """Every shape, those with tools too, gives the trained ids, or a difference that has a name."""
     parity.run(tiny_job, tiny_job.parity)
@@ -92,7 +104,7 @@ def test_a_template_with_tools_is_the_same_in_the_daemon(tiny_job, served):
     daemon = client.connect(allow_remote=False)
     sha256 = files.sha256(tiny_job.gguf)
     daemon.upload(tiny_job.gguf, sha256)
-    daemon.create({**verification.body(told, sha256), "model": "tiny"})
+    daemon.create({**told.to_request(sha256), "model": "tiny"})
     model = Model(tiny_job.gguf)
 
     rows = [
@@ -102,11 +114,11 @@ def test_a_template_with_tools_is_the_same_in_the_daemon(tiny_job, served):
     ]
     daemon.delete("tiny")
 
-    assert {row["shape"] for row in rows} >= {"two tools", "a tool's answer", "an empty system"}
+    assert {row.shape for row in rows} >= {"two tools", "a tool's answer", "an empty system"}
     assert all(
-        row["same_ids"]
+        row.same_ids
         for row in rows
-        if row["shape"] not in {"two tools", "a tool's answer", "a user twice"}
+        if row.shape not in {"two tools", "a tool's answer", "a user twice"}
     )
 
 
@@ -114,16 +126,16 @@ def test_an_overridden_template_is_caught(tiny_job, served):
     """A plain TEMPLATE on a file whose Jinja knows tools is ignored by Ollama; the difference shows."""
     del served
     told = Served(
-        "tiny",
-        decide(tiny_job).parameters,
-        "{{ range .Messages }}[{{ .Role }}] {{ .Content }}\n{{ end }}",
-        None,
-        None,
+        model="tiny",
+        parameters=decide(tiny_job).parameters,
+        template="{{ range .Messages }}[{{ .Role }}] {{ .Content }}\n{{ end }}",
+        system=None,
+        license=None,
     )
     daemon = client.connect(allow_remote=False)
     sha256 = files.sha256(tiny_job.gguf)
     daemon.upload(tiny_job.gguf, sha256)
-    daemon.create({**verification.body(told, sha256), "parser": "passthrough", "model": "tiny"})
+    daemon.create({**told.to_request(sha256), "parser": "passthrough", "model": "tiny"})
     try:
         with pytest.raises(GateError, match="parts from training at token 0"):
             verification.compare_prompts(

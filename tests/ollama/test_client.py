@@ -9,7 +9,8 @@ from typing import ClassVar
 import pytest
 
 from builder.errors import ToolError
-from builder.ollama import address, client
+from builder.ollama import address, client, registration
+from builder.ollama.served import Served
 from builder.stages import register
 from tests.conftest import job_of
 
@@ -83,8 +84,22 @@ def test_a_source_build_is_warned_about(fake, luma, caplog):
     """Registration says that the daemon does not know its version, and goes on; with a daemon that does it says nothing."""
     for version, is_told in (("0.34.2", False), ("0.0.0", True)):
         fake({"version": version, "models": []})
-        with pytest.raises(ToolError, match=r"base\.json"):  # the first thing that is missing
-            register.run(job_of(luma), luma / "registered.json")
+        with pytest.raises(FileNotFoundError):  # the GGUF, which is the first that is missing
+            registration.register(
+                client.connect(allow_remote=False),
+                registration.Registration(
+                    served=Served(
+                        model="luma", parameters={}, template=None, system=None, license=None
+                    ),
+                    gguf=luma / "model.gguf",
+                    chat_template="",
+                    asked=[],
+                    let_through=(),
+                    claims=luma / "claims",
+                    receipt=luma / "registered.json",
+                    replace=False,
+                ),
+            )
 
         assert ("a build from source" in caplog.text) is is_told
 
@@ -267,13 +282,13 @@ def test_a_name_is_what_ollama_takes_it_for(name, other, is_same):
 
 def test_a_model_is_found_in_whatever_case_it_was_made(fake):
     """A model is found by its name in any case; two of a name are told, and neither is chosen."""
-    nova = {"name": "Nova:latest", "digest": "one"}
-    fake({"version": "0.34.2", "models": [nova, {"name": "nova:7b", "digest": "other"}]})
+    nova = {"model": "Nova:latest", "digest": "one"}
+    fake({"version": "0.34.2", "models": [nova, {"model": "nova:7b", "digest": "other"}]})
     daemon = client.connect(allow_remote=False)
     assert daemon.digest("library/nova") == "one"
     assert daemon.digest("precious") is None
 
-    fake({"models": [nova, {"name": "nova:LATEST", "digest": "other"}]})
+    fake({"models": [nova, {"model": "nova:LATEST", "digest": "other"}]})
     with pytest.raises(ToolError, match="has Nova:latest and nova:LATEST, expected one"):
         daemon.digest("nova")
 
@@ -282,7 +297,7 @@ def test_a_list_that_is_none_is_an_error(fake):
     """A daemon that answers something else than a list of models is one sentence."""
     fake({"version": "0.34.2", "models": [{"model": "nova"}]})
 
-    with pytest.raises(ToolError, match="expected a list of models"):
+    with pytest.raises(ToolError, match="answers something else, expected Ollama's answer"):
         client.connect(allow_remote=False).names()
 
 

@@ -1,17 +1,18 @@
 """What Ollama is told."""
 
-import json
 import re
 
 import pytest
 
 from builder import persona
+from builder.bases import families
 from builder.console import Console
 from builder.engine import pipeline
 from builder.errors import ManifestError, ToolError
 from builder.ollama import modelfile
-from builder.ollama.modelfile import Served
-from tests.conftest import ROOT, job_of, run_persona
+from builder.ollama import served as serving
+from builder.ollama.served import Served
+from tests.conftest import ROOT, job_of, make_profile, run_persona
 
 TEMPLATE = ROOT / "Modelfile.j2"
 PARAMETERS = {"temperature": 0.7, "stop": ["<|im_end|>", "a b"], "num_ctx": 4096}
@@ -138,16 +139,19 @@ def test_the_eos_of_the_base_is_known_once_there_is_one(luma):
     """What only the base takes for a special token is refused when its Modelfile is rendered."""
     modelfile.check(write_ollama(luma, "system = 'Say <halt> now.'"), TEMPLATE)
     job = job_of(luma)
-    for folder in (job.base, job.dataset):
-        folder.mkdir(parents=True)
-    facts = {"source": "x", "kind": "folder", "revision": "0", "train_source": "x"}
-    facts |= {"train_revision": "0", "four_bit": False}
-    (job.base / "base.json").write_text(json.dumps(facts))
-    (job.base / "tokenizer_config.json").write_text('{"eos_token": "<halt>"}')
-    (job.dataset / "chat_template.jinja").write_text("{{ messages }}")
 
     with pytest.raises(ManifestError, match="line 1 holds the special token '<halt>'"):
-        modelfile.decide(job)
+        serving.decide(
+            model="x",
+            system=job.persona.manifest.ollama.system,
+            license=None,
+            given={},
+            kind="base",
+            jinja="{{ messages }}",
+            eos="<halt>",
+            profile=make_profile(),
+            family=families.FAMILIES[0],
+        )
 
 
 def test_every_mistake_is_told_at_once(luma, tmp_path):
@@ -270,7 +274,7 @@ def test_a_template_that_says_something_else_is_refused(tmp_path):
 )
 def test_the_form_that_is_served_is_chosen_and_explained(jinja, go, chosen):
     """A TEMPLATE that Ollama would pass over is not written, and the build says why."""
-    template, why = modelfile._choose_template(jinja, go)
+    template, why = serving.choose_template(jinja, go)
 
     assert template == chosen[0]
     assert chosen[1] in why

@@ -9,10 +9,9 @@ import pytest
 
 from builder import persona
 from builder.bases.families import FAMILIES
-from builder.data import preparation, records, texts
+from builder.data import preparation, questions, records, texts
 from builder.data.languages import list_languages
 from builder.data.texts import normalise
-from builder.data import questions
 from tests.conftest import ROOT, read_persona, rows_of, said_by
 from tests.personas import steps, voice
 

@@ -1,0 +1,298 @@
+"""Putting a model into Ollama: verified under a random name, and only then given its own.
+
+The random name is written into a claim first. By the claims that a kill leaves, the next build
+removes its temporary models, and knows its own model from any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from builder import files
+from builder.errors import GateError, ToolError
+from builder.ollama import address, client, releases, verification
+from builder.ollama.client import Daemon, Listed
+from builder.ollama.served import Served
+from builder.tables import Table
+
+SCHEMA = 5
+# Schema 4 had no `let_through`, and its `compared` is not read.
+OLDER_SCHEMA = 4
+OTHERS_HINT = "end whatever else writes to this Ollama, then build again"
+log = logging.getLogger("builder")
+
+
+class Receipt(Table):
+    """What registration leaves: which model is where, and what was compared there."""
+
+    schema_number: Literal[5] = Field(default=5, alias="schema")
+    model: str
+    digest: str
+    url: str
+    ollama: str
+    blob: str
+    num_ctx: int
+    let_through: tuple[str, ...]
+    """The gates that failed and were let through by hand."""
+    compared: tuple[verification.Compared, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("schema") == OLDER_SCHEMA:
+            return {**value, "schema": SCHEMA, "let_through": (), "compared": ()}
+        return value
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON."""
+        text = self.model_dump_json(by_alias=True, indent=1, exclude_none=True)
+        path.write_text(text + "\n", "utf-8")
+
+
+class Claim(Table):
+    """What one registration makes in one daemon, written down before it is made."""
+
+    model: str
+    url: str
+    unverified: Annotated[str, Field(pattern=r"^persona-unverified:[0-9a-f]{32}$")]
+    """The temporary model that is verified."""
+    replaced: Annotated[str, Field(pattern=r"^persona-replaced:[0-9a-f]{32}$")]
+    """What had the name before, until the new one has it."""
+    digest: str | None = None
+    """What the name's digest will be; None until the temporary model is there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """A file to be registered, and where what is known of earlier registrations lies."""
+
+    served: Served
+    gguf: Path
+    chat_template: str
+    """The trained Jinja."""
+    asked: list[dict[str, Any]]
+    """What the file was asked, as smoke.json lists it."""
+    let_through: tuple[str, ...]
+    """The gates that failed and were let through by hand."""
+    claims: Path
+    """The folder of the claims."""
+    receipt: Path
+    """The last receipt, whether there is one or not."""
+    replace: bool
+    """Whether a model of that name that this build did not register is replaced."""
+
+
+def read_receipt(path: Path) -> Receipt | None:
+    """Read a receipt; None where there is none, or one of another form."""
+    try:
+        return Receipt.model_validate(files.read_json(path))
+    except ValidationError:
+        return None
+
+
+def explain_unread(path: Path) -> str:
+    """Say what a receipt that cannot be read is."""
+    value = files.read_json(path)
+    schema = value.get("schema") if isinstance(value, dict) else None
+    return f"{path}: says schema {schema}, expected a whole receipt of schema {SCHEMA}"
+
+
+def find_difference(daemon: Daemon, model: str, receipt: Path) -> str | None:
+    """Say what has become of a registered model; None where the daemon has it unchanged."""
+    last = read_receipt(receipt)
+    if last is None:
+        return explain_unread(receipt)
+    digest = daemon.digest(model)
+    if digest is None:
+        return f"Ollama no longer has {model}"
+    return None if digest == last.digest else f"{model} was changed in Ollama"
+
+
+def check(model: str, *, claims: Path, receipt: Path, allow_remote: bool, replace: bool) -> None:
+    """Tell before anything is trained what would keep a model from its name.
+
+    A daemon that does not answer is only warned about.
+
+    Raises:
+        ToolError: OLLAMA_HOST is no address or another machine's, what listens there is no Ollama
+            or too old, or the name is somebody else's.
+
+    """
+    url = client.find_url(allow_remote=allow_remote)
+    if client.ask_version(url) is None:
+        log.warning(
+            "Ollama at %s does not answer: the model will be built and then registered "
+            "if it answers by then; start it with `ollama serve`",
+            url,
+        )
+        return
+    daemon = client.connect(allow_remote=allow_remote)
+    # What an earlier build left is settled under the lock, when the model is registered.
+    if not any(claims.glob("*.json")):
+        refuse_foreign(daemon, model, receipt=receipt, claims=[], replace=replace)
+
+
+def register(daemon: Daemon, wanted: Registration) -> Receipt:
+    """Upload, create, verify, and only then replace.
+
+    Raises:
+        ToolError: The daemon failed, or has a model of that name that is not ours.
+        GateError: What the daemon serves is not what was trained.
+
+    """
+    if releases.is_source_build(daemon.version):
+        message = "%s: says it is version %s, a build from source; it is taken for %s or newer"
+        log.warning(message, daemon.url, daemon.version, releases.LOWEST.version)
+    served, claims = wanted.served, settle(daemon, wanted.claims)
+    refuse = functools.partial(
+        refuse_foreign,
+        daemon,
+        served.model,
+        receipt=wanted.receipt,
+        claims=claims,
+        replace=wanted.replace,
+    )
+    refuse()
+    sha256 = files.sha256(wanted.gguf)
+    # What decides whether the longest prompt is read whole; two cores read it for four seconds,
+    # half of all that registration takes.
+    context = {
+        "url": daemon.url,
+        "ollama": daemon.version,
+        "blob": sha256,
+        "num_ctx": served.parameters["num_ctx"],
+    }
+    last = read_receipt(wanted.receipt)
+    daemon.upload(wanted.gguf, sha256)
+    claim, path = _write_claim(daemon, served.model, wanted.claims)
+    try:
+        daemon.create({**served.to_request(sha256), "model": claim.unverified})
+        digest = _digest(daemon, claim.unverified)
+        compared = verification.verify(
+            daemon,
+            claim.unverified,
+            served,
+            gguf=wanted.gguf,
+            chat_template=wanted.chat_template,
+            asked=wanted.asked,
+            has_read_longest=last is not None and context.items() <= last.model_dump().items(),
+        )
+        files.write_json(path, claim.model_copy(update={"digest": digest}).model_dump())
+        # Somebody may have taken the name since.
+        refuse()
+        _take_name(daemon, claim, digest)
+    finally:
+        # Where the daemon went away, the next build does it.
+        with contextlib.suppress(ToolError):
+            settle(daemon, wanted.claims)
+    return Receipt(
+        model=served.model,
+        digest=digest,
+        let_through=wanted.let_through,
+        compared=tuple(compared),
+        **context,
+    )
+
+
+def _write_claim(daemon: Daemon, model: str, folder: Path) -> tuple[Claim, Path]:
+    mark = secrets.token_hex(16)
+    claim = Claim(
+        model=model,
+        url=daemon.url,
+        unverified=f"persona-unverified:{mark}",
+        replaced=f"persona-replaced:{mark}",
+    )
+    files.write_json(folder / f"{mark}.json", claim.model_dump())
+    return claim, folder / f"{mark}.json"
+
+
+def _take_name(daemon: Daemon, claim: Claim, digest: str) -> None:
+    """Give a verified model its name, by copies alone: what is served is what was verified."""
+    if _digest(daemon, claim.unverified) != digest:
+        msg = f"served: {claim.model}: was changed while it was verified, expected no change"
+        raise GateError(msg, hint=OTHERS_HINT)
+    # Only deleting a model frees its files: what had the name gets another, to be deleted by.
+    if daemon.digest(claim.model) is not None:
+        daemon.copy(claim.model, claim.replaced)
+    daemon.copy(claim.unverified, claim.model)
+    if _digest(daemon, claim.model) != digest:
+        msg = f"served: {claim.model}: is not what was verified, expected the same digest"
+        raise GateError(msg, hint=OTHERS_HINT)
+
+
+def _digest(daemon: Daemon, model: str) -> str:
+    digest = daemon.digest(model)
+    if digest is None:
+        msg = f"{daemon.url}: has no {model} after creating it, expected it there"
+        raise ToolError(msg, hint=OTHERS_HINT)
+    return digest
+
+
+def settle(daemon: Daemon, folder: Path) -> list[Claim]:
+    """Remove the temporary models of earlier builds from this daemon; restore a lost name.
+
+    Returns:
+        The claims whose model is the one that is served now.
+
+    """
+    valid = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            claim = Claim.model_validate(files.read_json(path))
+        except ValidationError:
+            continue
+        if not address.is_same_daemon(claim.url, daemon.url):
+            continue
+        if daemon.digest(claim.model) is None and daemon.digest(claim.replaced) is not None:
+            daemon.copy(claim.replaced, claim.model)
+        for temporary in (claim.unverified, claim.replaced):
+            daemon.delete(temporary)
+        if claim.digest is not None and daemon.digest(claim.model) == claim.digest:
+            valid.append(claim)
+        else:
+            path.unlink()
+    return valid
+
+
+def settle_before_cleaning(folder: Path) -> None:
+    """Settle the claims of a build that is to be deleted, where this machine's daemon answers."""
+    if any(folder.glob("*.json")):
+        with contextlib.suppress(ToolError):
+            settle(client.connect(allow_remote=False), folder)
+
+
+def refuse_foreign(
+    daemon: Daemon, model: str, *, receipt: Path, claims: list[Claim], replace: bool
+) -> None:
+    """Refuse to take a name under which there is anything but what this build put there.
+
+    Raises:
+        ToolError: The name is somebody else's.
+
+    """
+    found, last = daemon.find(model), read_receipt(receipt)
+    owned: list[Receipt | Claim] = [*claims, *([last] if last else [])]
+    if found is None or replace or any(_is_for(own, daemon, found) for own in owned):
+        return
+    what = f"{daemon.url}: has a {found.name} that this build did not register"
+    why = "" if found.name == model else ", which is the same name to Ollama"
+    problems = [f"{what}, expected {model} to be free{why}"]
+    if receipt.exists() and last is None:
+        problems.append(f"{explain_unread(receipt)}; it may have been of that model")
+    hint = "type --replace to replace it, or set ollama.model to another name"
+    raise ToolError(*problems, hint=hint)
+
+
+def _is_for(own: Receipt | Claim, daemon: Daemon, found: Listed) -> bool:
+    """Say whether a receipt or claim is for this very model: the name, the digest, the daemon."""
+    is_same_model = client.normalize(own.model) == client.normalize(found.name)
+    is_same_daemon = address.is_same_daemon(own.url, daemon.url)
+    return is_same_model and own.digest == found.digest and is_same_daemon
