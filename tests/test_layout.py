@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from builder import errors
-from builder.engine.pipeline import STAGES
+from builder.targets import STAGES
 from tests.conftest import ROOT
 
 MODULES = sorted((ROOT / "builder").rglob("*.py"))
@@ -45,7 +45,10 @@ def test_every_test_states_its_rule():
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.NAME)
 def test_a_stage_has_its_names(stage):
     """Each stage module has the names that CONTRIBUTING lists."""
-    for name in ("NAME", "VERSION", "HEAVY", "inputs", "settings", "output", "health", "run"):
+    for name in (
+        *("NAME", "VERSION", "Inputs", "inputs", "output", "check", "health", "unavailable"),
+        *("note", "worker", "run"),
+    ):
         assert hasattr(stage, name), name
 
 

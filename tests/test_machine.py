@@ -11,8 +11,8 @@ from builder import machine
 from builder.bases import base
 from builder.errors import ToolError
 from builder.stages import base as stage
-from builder.training import loading
-from tests.conftest import job_of
+from builder.training import environment
+from tests.conftest import build_of, run_stage
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,13 @@ def test_a_gpu_that_torch_cannot_use_is_refused_with_the_reason(driver, luma, gp
 
     for options in ({}, {"base": "gpu"}):
         with pytest.raises(ToolError, match=re.escape(reason)) as caught:
-            stage.choose(job_of(luma, **options))
+            stage.inputs(build_of(luma, **options))
         assert "--base cpu" in caught.value.hint
     assert found.kind == "cpu"
-    job = job_of(luma, base="cpu")
-    assert stage.choose(job) == base.EMBEDDED
-    assert stage._resolve(job, base.EMBEDDED).four_bit is False
+    build = build_of(luma, base="cpu")
+    assert stage.inputs(build).source == base.EMBEDDED
+    run_stage(stage, build)
+    assert build.read_base().four_bit is False
 
 
 def test_what_is_refused_is_what_torch_was_not_built_for():
@@ -139,25 +140,25 @@ def test_what_is_refused_is_what_torch_was_not_built_for():
     ("gpus", "visible", "left"),
     [((T4, T4), "0,1", "0"), ((T4, T4), "1,0", "1"), ((P100,), "0", ""), ((), "0", "")],
 )
-def test_unsloth_sees_one_gpu_or_none(driver, tmp_path, gpus, visible, left):
+def test_unsloth_sees_one_gpu_or_none(driver, gpus, visible, left):
     """Not the second of two, and none that torch cannot use."""
     driver(*gpus, visible=visible)
 
-    loading.prepare_unsloth(tmp_path)
+    environment.prepare()
 
     assert os.environ["CUDA_VISIBLE_DEVICES"] == left
 
 
-def test_what_was_compiled_is_kept_for_one_kind_of_processor(tmp_path, monkeypatch):
+def test_what_was_compiled_is_cached_for_one_kind_of_processor(tmp_path, monkeypatch):
     """Two processors that share a home never run each other's code."""
     monkeypatch.setattr(machine, "PROCESSOR", tmp_path / "cpuinfo")
     monkeypatch.setattr("os.environ", {"XDG_CACHE_HOME": str(tmp_path)})
-    kept = set()
+    folders = set()
     for flags in ("fpu avx2", "fpu avx2 avx512f"):
         (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
         os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
-        loading.prepare_unsloth(tmp_path)
-        kept.add(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+        environment.prepare()
+        folders.add(os.environ["TORCHINDUCTOR_CACHE_DIR"])
 
-    assert len(kept) == 2
-    assert all(folder.startswith(str(tmp_path / "persona" / "compiled")) for folder in kept)
+    assert len(folders) == 2
+    assert all(folder.startswith(str(tmp_path / "persona" / "compiled")) for folder in folders)

@@ -3,7 +3,7 @@
 import json
 
 from builder import summary
-from tests.conftest import job_of
+from tests.conftest import build_of
 
 GATE = {"right": 39, "of": 40, "control_right": None, "note": "", "mode": "stop"}
 
@@ -26,7 +26,7 @@ def write(job, **values):
 
 def test_it_tells_answers_findings_and_the_command(luma):
     """Answers beside the baseline's, each gate in words, and how to talk to it."""
-    job = job_of(luma)
+    job = build_of(luma)
     gates = [
         {**GATE, "gate": "recall", "verdict": "pass"},
         {
@@ -65,7 +65,7 @@ def test_it_tells_answers_findings_and_the_command(luma):
 
 def test_without_ollama_it_names_the_chat(luma):
     """Where no Ollama is, the command is the one that talks to the file."""
-    job = job_of(luma)
+    job = build_of(luma)
     write(job)
 
     assert summary.summarize(job.smoke, name="luma", model=None)[-1].endswith("just chat luma")
@@ -73,7 +73,7 @@ def test_without_ollama_it_names_the_chat(luma):
 
 def test_a_gate_let_through_says_so(luma):
     """A gate that would have stopped the build is told as let through by hand."""
-    job = job_of(luma)
+    job = build_of(luma)
     write(job, gates=[{**GATE, "gate": "recall", "verdict": "fail", "right": 1}])
 
     assert "weak: knows its name and author in 1 of 40 wordings (let through by hand)" in "\n".join(
@@ -83,7 +83,7 @@ def test_a_gate_let_through_says_so(luma):
 
 def test_a_gate_without_numbers_says_that_it_failed(luma):
     """A failed gate without counts is told in words, and a wrong answer is marked."""
-    job = job_of(luma)
+    job = build_of(luma)
     own = [{"ask": "Who?", "answer": "Bob.", "control": None, "problem": "lacks 'Luma'"}]
     write(
         job, gates=[{**GATE, "gate": "neutral", "verdict": "fail", "mode": "advice"}], manifest=own

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from builder import files
 from builder.errors import GateError, ToolError
+from builder.evaluation.report import GateAnswer
 from builder.ollama import address, client, releases, verification
 from builder.ollama.client import Daemon, Listed
 from builder.ollama.served import Served
@@ -78,8 +80,8 @@ class Registration:
     gguf: Path
     chat_template: str
     """The trained Jinja."""
-    asked: list[dict[str, Any]]
-    """What the file was asked, as smoke.json lists it."""
+    asked: Sequence[GateAnswer]
+    """What the file was asked."""
     let_through: tuple[str, ...]
     """The gates that failed and were let through by hand."""
     claims: Path

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from builder import progress
 from builder.errors import GateError
+from builder.evaluation.report import GateAnswer
 from builder.gates import parity
 from builder.gates.parity import Prompt
 from builder.llama import Answer, Model
@@ -56,7 +57,7 @@ def verify(
     *,
     gguf: Path,
     chat_template: str,
-    asked: list[dict[str, Any]],
+    asked: Sequence[GateAnswer],
     has_read_longest: bool,
 ) -> list[Compared]:
     """Verify what the daemon shows, every shape of prompt, and the surest answers.
@@ -67,7 +68,7 @@ def verify(
         served: What the daemon was told.
         gguf: The file that was sent.
         chat_template: The trained Jinja.
-        asked: What the file was asked, as smoke.json lists it.
+        asked: What the file was asked.
         has_read_longest: Whether this daemon read the longest prompt of this file before.
 
     Returns:
@@ -159,21 +160,22 @@ def compare_prompts(
 
 
 def sure_answers(
-    model: Model, served: Served, asked: list[dict[str, Any]]
+    model: Model, served: Served, asked: Sequence[GateAnswer]
 ) -> list[tuple[list[dict[str, str]], Answer]]:
     """Answer the questions with the largest logit margins, which any llama.cpp answers alike."""
-    greedy = {
-        entry["messages"][-1]["content"]: entry
-        for entry in asked
-        if entry["seed"] is None and entry["least_margin_nats"] is not None
+    greedy = {entry.ask: entry for entry in asked if entry.seed is None}
+    margins = {
+        ask: entry.least_margin_nats
+        for ask, entry in greedy.items()
+        if entry.least_margin_nats is not None
     }
-    surest = sorted(greedy.values(), key=lambda entry: -entry["least_margin_nats"])
     answers = []
-    for entry in surest[:COMPARED_QUESTIONS]:
-        prompt = model.tokenize(model.render(served.add_system(entry["messages"])))
+    for ask in sorted(margins, key=lambda ask: -margins[ask])[:COMPARED_QUESTIONS]:
+        messages = greedy[ask].messages
+        prompt = model.tokenize(model.render(served.add_system(messages)))
         answer = model.continue_prompt(prompt, COMPARED_TOKENS)
         if min(answer.margins) > SURE_MARGIN_NATS:
-            answers.append((entry["messages"], answer))
+            answers.append((messages, answer))
     return answers
 
 

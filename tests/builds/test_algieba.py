@@ -9,8 +9,10 @@ import pytest
 from benchmarks import sabotage
 from builder import files
 from builder.evaluation import examination
+from builder.gates.table import GATES
+from builder.stages import smoke
 from builder.ollama import client
-from tests.conftest import NO_OLLAMA, OLLAMA, ROOT, job_of, run_persona
+from tests.conftest import NO_OLLAMA, OLLAMA, ROOT, build_of, run_persona
 
 pytestmark = pytest.mark.timeout(2400)
 
@@ -61,7 +63,7 @@ def test_it_knows_itself_and_keeps_to_it(algieba):
         ]
         assert len(mine) >= 12
         assert sum(mine) >= len(mine) * 11 / 12 - 1, language
-    assert gates["recall"]["control_right"] == 0
+    assert gates["recall"]["baseline_right"] == 0
     assert gates["leak_in"]["right"] >= gates["leak_in"]["of"] * 0.95 - 1
     assert (
         gates["retention"]["verdict"]
@@ -76,13 +78,13 @@ def test_it_knows_itself_and_keeps_to_it(algieba):
 def test_the_gates_say_the_same_again(algieba):
     """Asked anew, with one thread and with two, the file gives the same answers and verdicts."""
     root, _, _ = algieba
-    job = job_of(root / "personas" / "algieba")
-    first = json.loads(job.smoke.read_text())
+    build = build_of(root / "personas" / "algieba")
+    first = json.loads(build.smoke.read_text())
     for threads in (1, 2):
-        (job.build / ".cache" / "answers.json").unlink()
+        (build.cache / "answers.json").unlink()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("builder.llama._threads", lambda _path, threads=threads: threads)
-            again = examination.examine(job, 0.125).as_json()
+            again = examination.examine(smoke.inputs(build).material(), GATES, 0.125).as_json()
         known = {
             (json.dumps(one["messages"]), one["seed"]): one["answer"] for one in first["asked"]
         }
@@ -111,9 +113,12 @@ def test_a_changed_system_text_trains_again_unless_its_share_is_0(algieba, share
     stale = [stage for stage, why in reasons.items() if why and "no Ollama" not in why[0]]
     last = ["register"] if host else []
     assert stale == (
-        ["data", "render", "replay", "train", "export", "parity", "smoke", *last]
+        [
+            *("data", "render", "replay", "train", "record", "ask"),
+            *("export", "parity", "smoke", *last),
+        ]
         if trains
-        else ["render", "smoke", *last]
+        else ["render", "ask", "smoke", *last]
     )
     if trains:
         assert "ollama.system is now Answer briefly., was null" in reasons["data"]
@@ -149,10 +154,10 @@ def test_sabotage_wants_a_finished_build(monkeypatch, capsys):
     )
 
 
-def test_the_prepared_answers_are_this_bases(algieba):
-    """What came prepared for the embedded base is found under its name, so that a first build asks for nothing."""
+def test_the_bundled_answers_are_this_bases(algieba):
+    """What is bundled for the embedded base is found under its name, so that a first build asks for nothing."""
     root, done, _ = algieba
 
-    assert files.PREPARED.is_dir()
+    assert files.BUNDLED.is_dir()
     assert not list((files.cache_folder() / "replay").glob("*.json")), done.stderr
     del root

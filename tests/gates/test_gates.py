@@ -40,7 +40,7 @@ from builder.gates import (
 )
 from builder.gates import format as json_format
 from builder.llama import Answer
-from tests.conftest import ROOT, job_of, make_profile, read_persona, said_by
+from tests.conftest import ROOT, build_of, make_profile, read_persona, said_by
 
 SUBJECT = Subject(
     kind=KINDS["identity"],
@@ -292,7 +292,7 @@ def test_a_base_without_known_words_cannot_leak_them():
 def test_an_author_who_made_the_base_is_no_leak(luma):
     """What the persona is called too is not to be forgotten; the base's other words are."""
     (luma / "persona.toml").write_text('[identity]\nname = "Luma"\nauthor = "Hugging Face"\n')
-    job = job_of(luma)
+    job = build_of(luma)
     chosen = base.Base(base.EMBEDDED, "embedded", "0", base.EMBEDDED, "0", four_bit=False)
     for path, value in (
         (job.base / "base.json", dataclasses.asdict(chosen)),

@@ -20,7 +20,7 @@ from builder.ollama import client, verification
 from builder.ollama import served as serving
 from builder.ollama.served import Served
 from builder.stages import parity
-from tests.conftest import job_of, make_profile, make_tiny_base
+from tests.conftest import build_of, make_profile, make_tiny_base
 
 
 def qwen_template() -> str:
@@ -60,7 +60,7 @@ def tiny(tmp_path_factory):
 @pytest.fixture
 def tiny_job(luma, tiny):
     """Lay the tiny base out as a build."""
-    job = job_of(luma)
+    job = build_of(luma)
     shutil.copytree(tiny[0], job.base)
     chosen = base.Base(str(tiny[0]), "folder", "0", str(tiny[0]), "0", four_bit=False)
     (job.base / "base.json").write_text(json.dumps(asdict(chosen)))

@@ -12,7 +12,7 @@ from builder.errors import ToolError
 from builder.ollama import address, client, registration
 from builder.ollama.served import Served
 from builder.stages import register
-from tests.conftest import job_of
+from tests.conftest import build_of
 
 
 class FakeDaemon(BaseHTTPRequestHandler):
@@ -306,17 +306,17 @@ def test_a_name_that_is_taken_is_told_before_training(fake, luma):
     model = {"name": "Luma:latest", "model": "Luma:latest", "digest": "0" * 64}
     fake({"version": "0.34.2", "models": [model]})
     with pytest.raises(ToolError, match="that this build did not register"):
-        register.check(job_of(luma))
-    register.check(job_of(luma, replace=True))
+        register.check(build_of(luma))
+    register.check(build_of(luma, replace=True))
 
     fake({"version": "0.34.2", "models": []})
-    register.check(job_of(luma))
+    register.check(build_of(luma))
 
 
 def test_an_address_is_told_before_training(monkeypatch, luma):
     """A remote daemon wants --allow-remote at once; one that does not answer is told when it is needed."""
     monkeypatch.setenv("OLLAMA_HOST", "192.0.2.7:11434")
     with pytest.raises(ToolError, match="is not this machine"):
-        register.check(job_of(luma))
+        register.check(build_of(luma))
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
-    register.check(job_of(luma))
+    register.check(build_of(luma))

@@ -12,7 +12,7 @@ from builder.errors import ManifestError, ToolError
 from builder.ollama import modelfile
 from builder.ollama import served as serving
 from builder.ollama.served import Served
-from tests.conftest import ROOT, job_of, make_profile, run_persona
+from tests.conftest import ROOT, build_of, make_profile, run_persona
 
 TEMPLATE = ROOT / "Modelfile.j2"
 PARAMETERS = {"temperature": 0.7, "stop": ["<|im_end|>", "a b"], "num_ctx": 4096}
@@ -60,7 +60,7 @@ def test_an_injection_is_refused(luma):
     )
 
     with pytest.raises(ManifestError, match="line 2 ends with"):
-        modelfile.check(job_of(luma).persona, TEMPLATE)
+        modelfile.check(build_of(luma).persona, TEMPLATE)
 
 
 def test_lost_characters_are_named():
@@ -99,7 +99,7 @@ def test_parameters_are_checked_here(luma, line, message):
     )
 
     with pytest.raises(ManifestError, match=message):
-        modelfile.check(job_of(luma).persona, TEMPLATE)
+        modelfile.check(build_of(luma).persona, TEMPLATE)
 
 
 def write_ollama(folder, table):
@@ -138,7 +138,7 @@ def test_what_is_no_special_token_is_text(luma, text):
 def test_the_eos_of_the_base_is_known_once_there_is_one(luma):
     """What only the base takes for a special token is refused when its Modelfile is rendered."""
     modelfile.check(write_ollama(luma, "system = 'Say <halt> now.'"), TEMPLATE)
-    job = job_of(luma)
+    job = build_of(luma)
 
     with pytest.raises(ManifestError, match="line 1 holds the special token '<halt>'"):
         serving.decide(
@@ -234,7 +234,7 @@ def test_it_is_checked_before_the_first_stage(luma, monkeypatch, act):
     """Neither a build nor a plan begins with a manifest that cannot be served."""
     write_ollama(luma, "parameters.beer = 1")
     monkeypatch.setattr(pipeline.STAGES[0], "settings", lambda _job: pytest.fail("was asked"))
-    job = job_of(luma)
+    job = build_of(luma)
 
     with pytest.raises(ManifestError, match="beer: unknown to Ollama"):
         pipeline.plan(job) if act == "plan" else pipeline.build(job, Console())
