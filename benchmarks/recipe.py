@@ -52,7 +52,7 @@ from builder.evaluation.subject import Subject
 from builder.gates import greeting, leak_in, recall, retention, stop
 from builder.llama import Answer
 from builder.stages import base as base_stage
-from builder.stages import data, replay
+from builder.stages import data, replay, smoke
 from builder.stages.train import LINEAR_LAYERS
 from builder.training import generate
 from builder.training.batches import pad
@@ -111,7 +111,7 @@ class Bench:
         self.template = Template(self.job.base, manifest.data.template, self.family)
         self.weights = fetch.find_weights(chosen)
         self.profile = dataset.read_profile(self.job.dataset)
-        self.subject = subject.read(self.job)
+        self.subject = subject.describe(smoke.gather(self.job))
         self.trained = dataset.read_examples(self.job.dataset / dataset.TRAIN)
 
     def train(self, seed: int) -> tuple[Any, int]:
@@ -171,7 +171,7 @@ class Bench:
             ]
             figures[f"exact_{view}"] = statistics.mean(same)
         for gate in (recall, leak_in, retention, greeting):
-            asked = [about.serve(question) for question in gate.ask(about, 1.0)]
+            asked = [about.serve(question) for question in gate.questions(about, 1.0)]
             if not asked:
                 continue
             answers = ask([question.as_messages() for question in asked])
@@ -179,10 +179,7 @@ class Bench:
                 gate.is_right(about, question, answer)
                 for question, answer in zip(asked, answers, strict=True)
             ]
-            ends += [
-                stop.is_right(about, question, answer)
-                for question, answer in zip(asked, answers, strict=True)
-            ]
+            ends += [stop.is_right(about, answer) for answer in answers]
             figures["clean" if gate is leak_in else gate.NAME] = statistics.mean(right)
             if gate is recall:
                 figures |= _by_language(asked, right)

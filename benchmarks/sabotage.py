@@ -31,11 +31,13 @@ from builder.data import dataset
 from builder.data.template import IGNORED, Template
 from builder.engine.stage import Job, Options, run_in_child
 from builder.errors import GateError, PersonaError, ToolError
-from builder.evaluation import distance, examination, reference
+from builder.evaluation import distance, examination, reference, subject
+from builder.evaluation.gate import Evidence
 from builder.gates import fidelity
+from builder.gates.table import GATES
 from builder.gguf import export
 from builder.ollama import client, verification
-from builder.stages import parity, register, render, train
+from builder.stages import parity, register, render, smoke, train
 
 LEFT_OUT_LAYER = 15
 OTHER_QUANTISATION = 10  # LLAMA_FTYPE_MOSTLY_Q2_K, llama.h
@@ -182,10 +184,18 @@ def _quietly(work: Callable[[], None]) -> None:
 
 
 def _hold_against_reference(job: Job) -> None:
-    chosen, model, said = base.read(job.base), llama.Model(job.gguf), reference.read(job.reference)
-    result = fidelity.judge(
-        model, distance.measure(model, said), chosen.family, four_bit=chosen.four_bit
+    model, recorded = llama.Model(job.gguf), reference.read(job.reference)
+    evidence = Evidence(
+        subject=subject.describe(smoke.gather(job)),
+        base=base.read(job.base),
+        model=model,
+        reference=recorded,
+        distances=distance.measure(model, recorded),
+        rows=(),
+        answered=(),
+        all_answered=(),
     )
+    result = fidelity.judge(evidence)
     if result.verdict == "fail":
         raise GateError(f"fidelity: {result.note}")
 
@@ -321,7 +331,7 @@ def _trained(
         job.adapter.mkdir()
         run_in_child(train, job, job.adapter, job.work / "train.log")
         _export(job)
-        problems = examination.examine(job, 0.25).problems()
+        problems = examination.examine(smoke.gather(job), GATES, 0.25).problems()
         mine = [problem for problem in problems if problem.startswith((gate, "manifest"))]
         if mine:
             raise GateError(

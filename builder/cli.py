@@ -215,7 +215,8 @@ def _chat(options: argparse.Namespace, console: Console) -> int:
 
 def _gates(options: argparse.Namespace, console: Console) -> int:
     from builder import views  # noqa: PLC0415 — rich's tables
-    from builder.evaluation import examination  # noqa: PLC0415 — imports numpy
+    from builder.evaluation import report  # noqa: PLC0415 — imports numpy
+    from builder.stages import gates  # noqa: PLC0415 — likewise
 
     job = _job(options.name, options)
     if not job.gguf.exists() or not job.reference.exists():
@@ -223,18 +224,14 @@ def _gates(options: argparse.Namespace, console: Console) -> int:
         raise ToolError(msg, hint=f"just build {job.persona.name}")
     console.started("gates", ["the whole table"])
     out = job.build / "gates.json"
-    run_in_child(cast("Stage", examination), job, out, job.build / "logs" / "gates.log")
+    run_in_child(cast("Stage", gates), job, out, job.build / "logs" / "gates.log")
     console.pause()
-    values = json.loads(out.read_text())
+    found = report.read(out)
     if options.json:
-        print(json.dumps(values, ensure_ascii=False))  # noqa: T201 — the result
+        print(json.dumps(found.as_json(), ensure_ascii=False))  # noqa: T201 — the result
     else:
-        views.show_gates(values, console)
-    return (
-        MENDABLE
-        if any(gate["verdict"] == "fail" and gate["mode"] == "stop" for gate in values["gates"])
-        else DONE
-    )
+        views.show_gates(found, console)
+    return MENDABLE if any(finding.stops for finding in found.gates) else DONE
 
 
 def _clean(options: argparse.Namespace, console: Console) -> int:

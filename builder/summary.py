@@ -1,16 +1,13 @@
-"""What a person reads at the end of a build: what it answers, what is weak, and how to talk to it."""
+"""What a person reads at the end of a build: its answers, what is weak, and how to talk to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from builder import files
 from builder.engine.stage import Job
-from builder.evaluation.examination import advice_of, shorten, tell
+from builder.evaluation import report
+from builder.evaluation.report import Report, shorten
 
-# Gates that verify the chain; a person reads of them only where they fail.
-QUIET = ("fidelity", "end", "stop", "neutral")
 SHOWN = 5
 
 
@@ -22,11 +19,10 @@ def summarize(job: Job, result: str) -> list[str]:
         result: The name in Ollama, or the Modelfile's path where there is no Ollama.
 
     """
-    values = files.read_json(job.smoke)
-    if not isinstance(values, dict):
+    if not job.smoke.exists():
         return []
-    lines = [f"  {line}" for line in _answers(values)]
-    lines += [f"  {line}" for line in _findings(values)]
+    found = report.read(job.smoke)
+    lines = [f"  {line}" for line in (*_answers(found), *_findings(found))]
     talk = (
         f"just chat {job.persona.name}"
         if result.endswith("Modelfile")
@@ -35,35 +31,36 @@ def summarize(job: Job, result: str) -> list[str]:
     return ["", *lines, "", f"  talk to it: {talk}"]
 
 
-def _answers(values: dict[str, Any]) -> Iterator[str]:
+def _answers(found: Report) -> Iterator[str]:
     """Give its answers to a greeting and to its own questions, and before each the base's."""
-    shown = [values["hello"]] if values.get("hello") else []
-    shown += [own for own in values["manifest"] if own["ask"] not in {one["ask"] for one in shown}]
-    for one in shown[:SHOWN]:
-        before = f"   (before: {_one_line(one['control'])})" if one["control"] else ""
-        yield f"{one['ask']}  →  {_one_line(one['answer'])}{before}"
+    shown = [found.hello] if found.hello else []
+    shown += [own for own in found.manifest if own.ask not in {hello.ask for hello in shown}]
+    for own in shown[:SHOWN]:
+        before = f"   (before: {_one_line(own.baseline)})" if own.baseline else ""
+        yield f"{own.ask}  →  {_one_line(own.answer)}{before}"
 
 
-def _findings(values: dict[str, Any]) -> Iterator[str]:
+def _findings(found: Report) -> Iterator[str]:
     """Say in words what each gate found, weak ones marked, and which did not apply."""
-    for own in values["manifest"]:
-        if own["problem"]:
-            yield f"weak: {own['ask']!r} is answered wrongly ({own['problem']}; let through by hand)"
+    for own in found.manifest:
+        if own.problem:
+            problem = f"{own.problem}; let through by hand"
+            yield f"weak: {own.ask!r} is answered wrongly ({problem})"
     idle = []
-    for gate in values["gates"]:
-        name, verdict = gate["gate"], gate["verdict"]
-        if verdict in ("off", "does not apply"):
-            idle.append(f"{name} ({gate['note'] or verdict})")
-        elif verdict == "fail":
-            through = "let through by hand" if gate["mode"] == "stop" else "advice"
-            yield f"weak: {tell(gate)} ({through}); {advice_of(name)}"
-        elif verdict == "not enough evidence":
-            yield f"not enough evidence whether it {tell(gate)}"
-        elif name not in QUIET:
-            yield tell(gate)
-    endless = [one["messages"][-1]["content"] for one in values["asked"] if not one["ended"]]
+    for finding in found.gates:
+        if finding.verdict in ("off", "does not apply"):
+            idle.append(f"{finding.gate} ({finding.note or finding.verdict})")
+        elif finding.verdict == "fail":
+            through = "let through by hand" if finding.mode == "stop" else "advice"
+            yield f"weak: {finding.told} ({through}); {finding.advice}"
+        elif finding.verdict == "not enough evidence":
+            yield f"not enough evidence whether it {finding.told}"
+        elif finding.is_told:
+            yield finding.told
+    endless = [answer.ask for answer in found.asked if not answer.ended]
     if endless:
-        yield f"{len(endless)} of {len(values['asked'])} answers did not end: {_one_line(endless[0])!r}"
+        some = f"{len(endless)} of {len(found.asked)} answers"
+        yield f"{some} did not end: {_one_line(endless[0])!r}"
     if idle:
         yield f"not asked: {', '.join(idle)}"
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from builder import progress
 from builder.engine.stage import Job
 from builder.errors import GateError
+from builder.evaluation import report
+from builder.evaluation.report import GateAnswer
 from builder.gates import parity
 from builder.gates.parity import Prompt
 from builder.llama import Answer, Model
@@ -59,7 +60,7 @@ def verify(
     model = Model(job.gguf)
     jinja = (job.dataset / "chat_template.jinja").read_text()
     shapes = parity.shapes(jinja)
-    sure = sure_answers(model, served, json.loads(job.smoke.read_text())["asked"])
+    sure = sure_answers(model, served, report.read(job.smoke).asked)
     total = len(shapes) + len(sure)
     longest = max(
         shapes,
@@ -139,23 +140,23 @@ def compare_prompts(
 
 
 def sure_answers(
-    model: Model, served: modelfile.Served, asked: list[dict[str, Any]]
+    model: Model, served: modelfile.Served, asked: list[GateAnswer]
 ) -> list[tuple[list[dict[str, str]], Answer]]:
     """Give the questions that the file answers most surely, where another build of llama.cpp must answer the same."""
     greedy = {
-        one["messages"][-1]["content"]: one
-        for one in asked
-        if one["seed"] is None and one["least_margin_nats"] is not None
+        answer.ask: (answer.least_margin_nats, answer.messages)
+        for answer in asked
+        if answer.seed is None and answer.least_margin_nats is not None
     }
-    surest = sorted(greedy.values(), key=lambda one: -one["least_margin_nats"])[:COMPARED_QUESTIONS]
+    surest = sorted(greedy.values(), key=lambda pair: -pair[0])[:COMPARED_QUESTIONS]
     answers = [
         (
-            one["messages"],
+            messages,
             model.continue_prompt(
-                model.tokenize(model.render(_with_system(served, one["messages"]))), COMPARED_TOKENS
+                model.tokenize(model.render(_with_system(served, messages))), COMPARED_TOKENS
             ),
         )
-        for one in surest
+        for _, messages in surest
     ]
     return [
         (messages, answer) for messages, answer in answers if min(answer.margins) > SURE_MARGIN_NATS

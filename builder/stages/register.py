@@ -7,7 +7,6 @@ leaves, the next build removes its temporary models, and knows its own model fro
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import secrets
@@ -19,6 +18,7 @@ from pydantic import Field, ValidationError
 from builder import files
 from builder.engine.stage import Job
 from builder.errors import GateError, ToolError
+from builder.evaluation import report
 from builder.ollama import address, client, modelfile, releases, verification
 from builder.tables import Table
 
@@ -139,7 +139,7 @@ def run(job: Job, out: Path) -> str:
     receipt, claims = _read_receipt(job), _settle_claims(job, daemon)
     _refuse_foreign(job, daemon, receipt, claims)
     served = modelfile.decide(job)
-    let_through = json.loads(job.smoke.read_text()).get("let_through", [])
+    let_through = report.read(job.smoke).failed
     sha256 = files.sha256(job.gguf)
     # What decides whether the longest prompt is read whole; two cores read it for four seconds, half of all this stage takes.
     room = {

@@ -10,16 +10,18 @@ from typing import Any
 from builder.engine.stage import Job
 from builder.errors import GateError
 from builder.evaluation import examination
-from builder.gates import fidelity
+from builder.evaluation.examination import Material
+from builder.evaluation.report import Report
+from builder.gates.table import GATES
 
 NAME = "smoke"
-VERSION = 7
+VERSION = 8
 HEAVY = True
 log = logging.getLogger("builder")
 
 
 def inputs(job: Job) -> list[Path]:
-    """The file, the adapter with what the live model said, and the rows."""
+    """The file, the adapter with what the in-memory model gave, and the rows."""
     return [job.gguf, job.adapter, job.dataset, job.base / "base.json"]
 
 
@@ -55,31 +57,44 @@ def run(job: Job, out: Path) -> str:
         GateError: A gate failed, or a question of the manifest is answered wrongly.
 
     """
-    found = examination.examine(job, None)
-    examination.write(out, found)
+    report = examination.examine(gather(job), GATES, None)
+    report.write(out)
     # What is registered is what was trained, whatever is typed.
-    if found.failed and (fidelity.NAME in found.failed or not job.options.anyway):
-        kept = job.build / "logs" / "smoke-failed.json"
-        shutil.copyfile(out, kept)
+    if report.failed and not (report.can_be_waived and job.options.anyway):
+        copy = job.build / "logs" / "smoke-failed.json"
+        shutil.copyfile(out, copy)
         name = job.persona.name
-        hint = f"all answers are in {kept}; `just chat {name}` talks to the refused file, `just build {name} --anyway` registers it all the same"
-        raise GateError(*found.problems(), hint=hint)
-    if found.failed:
-        log.warning("let through by --anyway: %s", ", ".join(found.failed))
-    return summarize(found)
+        hint = (
+            f"all answers are in {copy}; `just chat {name}` talks to the refused file, "
+            f"`just build {name} --anyway` registers it all the same"
+        )
+        raise GateError(*report.problems(), hint=hint)
+    if report.failed:
+        log.warning("let through by --anyway: %s", ", ".join(report.failed))
+    return summarize(report)
 
 
-def summarize(found: examination.Examination) -> str:
+def gather(job: Job) -> Material:
+    """Gather what is examined."""
+    manifest = job.persona.manifest
+    return Material(
+        dataset=job.dataset,
+        base=job.base,
+        identity=manifest.identity,
+        gates=manifest.gates,
+        system=manifest.ollama.system,
+        parameters=manifest.ollama.parameters,
+        max_tokens=manifest.smoke.max_tokens,
+        gguf=job.gguf,
+        reference=job.reference,
+        answers=job.answers,
+        questions=manifest.smoke.questions,
+        cache=job.build / ".cache",
+    )
+
+
+def summarize(report: Report) -> str:
     """Put the gates into one line."""
-    parts = [
-        f"{result.gate.replace('_', ' ')} {result.right}/{result.of}"
-        for result in found.results
-        if result.of and result.gate != "fidelity"
-    ]
-    unsure = sum(result.verdict == "not enough evidence" for result in found.results)
-    kl = next(
-        result.figures["mean_kl_nats"] for result in found.results if result.gate == "fidelity"
-    )
-    return ", ".join(
-        [f"KL {kl:.3f}", *parts, *([f"{unsure} without enough evidence"] if unsure else [])]
-    )
+    parts = [finding.brief for finding in report.gates if finding.brief]
+    unsure = sum(finding.verdict == "not enough evidence" for finding in report.gates)
+    return ", ".join([*parts, *([f"{unsure} without enough evidence"] if unsure else [])])

@@ -212,33 +212,45 @@ def _save(model: Any, losses: list[float], out: Path) -> None:
 def _record(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
     import torch  # noqa: PLC0415
 
-    from builder.evaluation import reference  # noqa: PLC0415 — beside what it records
+    from builder.evaluation import reference, texts  # noqa: PLC0415 — beside what it records
     from builder.training.loss import log_probs  # noqa: PLC0415
 
-    def of_base(texts: list[list[int]]) -> Any:
+    def of_base(ids: list[list[int]]) -> Any:
         with model.disable_adapter():
-            yield from log_probs(model, texts)
+            yield from log_probs(model, ids)
 
     progress.report("record", 0, 1, "texts")
     model.eval()
-    texts = reference.choose_texts(
+    chosen_texts = texts.choose_texts(
         job.dataset, Template(job.base, job.persona.manifest.data.template, chosen.family)
     )
     with torch.compiler.set_stance(
         "force_eager"
     ):  # no gradients, and then no adapter: each would be compiled anew
-        reference.record(texts, lambda texts: log_probs(model, texts), of_base, out)
+        reference.record(chosen_texts, lambda ids: log_probs(model, ids), of_base, out)
 
 
 def _ask_live(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
     """Ask what llama.cpp would take minutes for, while the model is on a GPU."""
     from unsloth import FastLanguageModel  # noqa: PLC0415
 
-    from builder.evaluation import answers, subject, table  # noqa: PLC0415 — beside what they ask
+    from builder.evaluation import answers, budget, subject  # noqa: PLC0415 — beside what they ask
+    from builder.gates.table import GATES  # noqa: PLC0415 — likewise
     from builder.training import generate  # noqa: PLC0415 — imports torch
 
     template = Template(job.base, job.persona.manifest.data.template, chosen.family)
-    about = subject.read(job)
+    manifest = job.persona.manifest
+    about = subject.describe(
+        subject.Source(
+            dataset=job.dataset,
+            base=job.base,
+            identity=manifest.identity,
+            gates=manifest.gates,
+            system=manifest.ollama.system,
+            parameters=manifest.ollama.parameters,
+            max_tokens=manifest.smoke.max_tokens,
+        )
+    )
     FastLanguageModel.for_inference(model)
 
     def ask(asked: list[Question], max_tokens: int) -> list[Answer]:
@@ -251,7 +263,7 @@ def _ask_live(model: Any, job: Job, chosen: base.Base, out: Path) -> None:
             return ask(asked, min(about.max_tokens, answers.BASE_TOKENS))
 
     answers.record(
-        table.list_greedy(about),
+        budget.list_greedy(GATES, about),
         about.max_tokens,
         lambda asked: ask(asked, about.max_tokens),
         ask_base,

@@ -9,7 +9,9 @@ import pytest
 from benchmarks import sabotage
 from builder import files
 from builder.evaluation import examination
+from builder.gates.table import GATES
 from builder.ollama import client
+from builder.stages import smoke
 from tests.conftest import NO_OLLAMA, OLLAMA, ROOT, job_of, run_persona
 
 pytestmark = pytest.mark.timeout(2400)
@@ -61,7 +63,7 @@ def test_it_knows_itself_and_keeps_to_it(algieba):
         ]
         assert len(mine) >= 12
         assert sum(mine) >= len(mine) * 11 / 12 - 1, language
-    assert gates["recall"]["control_right"] == 0
+    assert gates["recall"]["baseline_right"] == 0
     assert gates["leak_in"]["right"] >= gates["leak_in"]["of"] * 0.95 - 1
     assert (
         gates["retention"]["verdict"]
@@ -82,7 +84,7 @@ def test_the_gates_say_the_same_again(algieba):
         (job.build / ".cache" / "answers.json").unlink()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("builder.llama._threads", lambda _path, threads=threads: threads)
-            again = examination.examine(job, 0.125).as_json()
+            again = examination.examine(smoke.gather(job), GATES, 0.125).as_json()
         known = {
             (json.dumps(one["messages"]), one["seed"]): one["answer"] for one in first["asked"]
         }

@@ -17,6 +17,8 @@ import pytest
 from builder import files
 from builder.engine.stage import Options
 from builder.errors import GateError, ToolError
+from builder.evaluation import report
+from builder.evaluation.report import Finding, GateAnswer, Report
 from builder.llama import Answer
 from builder.ollama import client, modelfile, verification
 from builder.stages import register
@@ -146,19 +148,23 @@ def registered_job(root, tmp_path, **options):
         job_of(copy / "personas" / "luma", **options), work=tmp_path / "work" / "register-0"
     )
     job.work.mkdir(parents=True)
-    questions = [
-        {"messages": [{"role": "user", "content": text}]}
+    asked = [
+        GateAnswer(
+            gate="leak_in",
+            messages=[{"role": "user", "content": text}],
+            seed=None,
+            answer="",
+            ended=True,
+            is_right=True,
+            by_file=True,
+            least_margin_nats=9.0,
+            baseline=None,
+            baseline_is_right=None,
+        )
         for text in ("What is the capital of France?", "你好！", "Name a colour.")
     ]
-    job.smoke.write_text(
-        json.dumps(
-            {
-                "schema": 2,
-                "asked": [
-                    {**question, "seed": None, "least_margin_nats": 9.0} for question in questions
-                ],
-            }
-        )
+    Report(share=1.0, tokens_per_s=50.0, gates=[], hello=None, manifest=[], asked=asked).write(
+        job.smoke
     )
     return job
 
@@ -532,8 +538,8 @@ def test_a_receipt_tells_what_was_let_through(short, tmp_path):
     job = registered_job(short[0], tmp_path)
     for let_through in ([], ["recall", "stop"]):
         if let_through:
-            smoke = json.loads(job.smoke.read_text())
-            job.smoke.write_text(json.dumps({**smoke, "let_through": let_through}))
+            failed = [Finding(gate, "fail") for gate in let_through]
+            replace(report.read(job.smoke), gates=failed).write(job.smoke)
         publish(job)
         receipt = json.loads(job.receipt.read_text())
 
