@@ -154,9 +154,9 @@ def ask(name: str, penalties: list[float]) -> dict[str, Any]:
     """Ask a build's file in the folder where it was made."""
     from builder import persona  # noqa: PLC0415 — in a process of its own
     from builder.data import dataset  # noqa: PLC0415 — in a process of its own
-    from builder.ollama import modelfile  # noqa: PLC0415 — in a process of its own
-    from builder.llama import Model  # noqa: PLC0415
     from builder.engine.stage import Job  # noqa: PLC0415
+    from builder.llama import Model  # noqa: PLC0415
+    from builder.ollama import modelfile  # noqa: PLC0415 — in a process of its own
 
     root = Path()
     job = Job(persona.read(root / "personas" / name), root / "build" / name, root / "Modelfile.j2")

@@ -42,18 +42,18 @@ sys.path.insert(0, str(ROOT))
 from builder import persona
 from builder.bases import base, fetch
 from builder.data import dataset, rows
-from builder.training import generate
+from builder.data.questions import Question
 from builder.data.template import Template
+from builder.data.texts import is_json
+from builder.engine.stage import Job, Options
+from builder.evaluation import questions as gate_questions
 from builder.evaluation import subject
 from builder.gates import greeting, leak_in, recall, retention, stop
-from builder.evaluation import questions as gate_questions
-from builder.data.questions import Question
 from builder.llama import Answer
-from builder.engine.stage import Job, Options
 from builder.stages import base as base_stage
-from builder.stages import data, replay
+from builder.stages import data, replay, smoke
 from builder.stages.train import LINEAR_LAYERS
-from builder.data.texts import is_json
+from builder.training import generate
 from builder.training.batches import pad
 from builder.training.loss import next_token_loss
 
@@ -110,7 +110,7 @@ class Bench:
         self.template = Template(self.job.base, manifest.data.template, self.family)
         self.weights = fetch.find_weights(chosen)
         self.profile = dataset.read_profile(self.job.dataset)
-        self.subject = subject.read(self.job)
+        self.subject = subject.describe(smoke.gather(self.job))
         self.trained = dataset.read_examples(self.job.dataset / dataset.TRAIN)
 
     def train(self, seed: int) -> tuple[Any, int]:
@@ -170,7 +170,7 @@ class Bench:
             ]
             figures[f"exact_{view}"] = statistics.mean(same)
         for gate in (recall, leak_in, retention, greeting):
-            asked = [about.serve(question) for question in gate.ask(about, 1.0)]
+            asked = [about.serve(question) for question in gate.questions(about, 1.0)]
             if not asked:
                 continue
             answers = ask([question.as_messages() for question in asked])
@@ -178,10 +178,7 @@ class Bench:
                 gate.is_right(about, question, answer)
                 for question, answer in zip(asked, answers, strict=True)
             ]
-            ends += [
-                stop.is_right(about, question, answer)
-                for question, answer in zip(asked, answers, strict=True)
-            ]
+            ends += [stop.is_right(about, answer) for answer in answers]
             figures["clean" if gate is leak_in else gate.NAME] = statistics.mean(right)
             if gate is recall:
                 figures |= _by_language(asked, right)

@@ -21,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from builder import persona
 from builder.engine.stage import Job, Options
 from builder.evaluation import examination
+from builder.gates.table import GATES
+from builder.stages import smoke
 
 RUNS, QUICK_RUNS = 20, 2
 
@@ -65,7 +67,7 @@ def main() -> int:
         for kept in ("answers.json", "distances.json"):
             (job.build / ".cache" / kept).unlink(missing_ok=True)
         with mock.patch("builder.llama._threads", lambda _path, threads=run % 2 + 1: threads):
-            found.append(examination.examine(job, options.share).as_json())
+            found.append(examination.examine(smoke.gather(job), GATES, options.share).as_json())
     kinds = {hashlib.sha256(json.dumps(promised(one)).encode()).hexdigest() for one in found}
     result = {
         "runs": runs,

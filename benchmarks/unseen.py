@@ -19,13 +19,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from builder import persona
+from builder.data.questions import parse
 from builder.data.texts import normalise
 from builder.engine.stage import Job, Options
 from builder.evaluation import subject
-from builder.evaluation.evidence import wilson
-from builder.data.questions import parse
+from builder.evaluation.statistics import wilson
 from builder.gates import leak_in, recall
 from builder.llama import Model
+from builder.stages import smoke
 
 GATES = {"recall": recall, "leak_in": leak_in}
 QUESTIONS = Path(__file__).with_name("unseen.jsonl")
@@ -33,11 +34,9 @@ QUESTIONS = Path(__file__).with_name("unseen.jsonl")
 
 def measure(job: Job, *, quick: bool) -> list[dict[str, Any]]:
     """Ask every question that the persona was not trained on, greedily."""
-    about, model = subject.read(job), Model(job.gguf)
+    about, model = subject.describe(smoke.gather(job)), Model(job.gguf)
     lines = [json.loads(line) for line in QUESTIONS.read_text().splitlines()]
-    asked = [
-        (line.pop("gate"), parse(line, line.pop("language"), QUESTIONS.name)) for line in lines
-    ]
+    asked = [(line.pop("gate"), parse(line, QUESTIONS.name)) for line in lines]
     asked = [
         (gate, question)
         for gate, question in asked

@@ -14,9 +14,7 @@ from builder.llama import MAX_CONTEXT_TOKENS, Model
 from builder.ollama.served import Served
 
 
-def talk(
-    gguf: Path, served: Served, *, name: str, question: str | None, console: Console
-) -> None:
+def talk(gguf: Path, served: Served, *, name: str, question: str | None, console: Console) -> None:
     """Answer one question, or one after the other until the person leaves."""
     model = Model(gguf)
     limit = min(int(served.parameters["num_predict"]), MAX_CONTEXT_TOKENS // 2)

@@ -170,12 +170,17 @@ def chat(console: Console, /, name: str, question: str | None) -> None:
 def gates(console: Console, /, name: str, *, as_json: bool) -> int:
     """Ask the built file all questions of the gates."""
     from builder import views  # noqa: PLC0415 — rich's tables
+    from builder.evaluation import report  # noqa: PLC0415 — imports numpy
 
     build = _read(name)
     _check_built(build, build.gguf, build.reference)
     pipeline.run(build, targets.GATES.stages, console)
-    report = views.show_gates(build.gates, console, as_json=as_json)
-    return MENDABLE if report.is_stopped else DONE
+    found = report.read(build.gates)
+    if as_json:
+        _print_json(found.as_json(), console)
+    else:
+        views.show_gates(found, console)
+    return MENDABLE if found.failed else DONE
 
 
 @commands.command()

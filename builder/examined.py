@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder import manifest
+from builder.data import languages
 from builder.engine.stage import File, Tree, not_compared, shown_as
 from builder.gate_settings import Gates
 from builder.project import Build
@@ -71,7 +72,7 @@ class ExaminedFile(Examined):
 
 def declare(build: Build) -> dict[str, Any]:
     """Give the fields of `Examined` for a build."""
-    from builder.evaluation import questions, texts  # noqa: PLC0415 — imports numpy
+    from builder.evaluation import texts  # noqa: PLC0415 — imports numpy
 
     read = build.persona.manifest
     return {
@@ -82,7 +83,7 @@ def declare(build: Build) -> dict[str, Any]:
         "system": read.ollama.system or None,
         "parameters": read.ollama.parameters,
         "max_tokens": read.smoke.max_tokens,
-        "questions": f"{questions.fingerprint()} {texts.fingerprint()}",
+        "questions": f"{languages.hash_questions()} {texts.fingerprint()}",
     }
 
 

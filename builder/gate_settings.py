@@ -97,6 +97,16 @@ class Gates(Table):
         description="Seconds the questions of a build may take; parity and fidelity are never cut.",
     )
 
+    @classmethod
+    def has(cls, gate: str) -> bool:
+        """Say whether a gate can be set; others verify the build itself."""
+        return gate != "budget_s" and gate in cls.model_fields
+
+    def is_set(self, gate: str) -> bool:
+        """Say whether the manifest sets a gate's mode."""
+        given: GateSetting = getattr(self, gate)
+        return given.mode is not None
+
     def limit(self, gate: str) -> float:
         """Give a gate's limit, as set or by default."""
         given: GateSetting = getattr(self, gate)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from builder import files
 from builder.command import command, has_recipes
-from builder.evaluation.examination import advice_of, shorten, tell
+from builder.evaluation import report
+from builder.evaluation.report import Report, shorten
 
-# Gates that verify the chain; a person reads of them only where they fail.
-QUIET = ("fidelity", "end", "stop", "neutral")
 SHOWN = 5
 
 
@@ -24,11 +21,10 @@ def summarize(smoke: Path, *, name: str, model: str | None) -> list[str]:
         model: Its name in Ollama, or None where there is no Ollama.
 
     """
-    values = files.read_json(smoke)
-    if not isinstance(values, dict):
+    if not smoke.exists():
         return []
-    lines = [f"  {line}" for line in _answers(values)]
-    lines += [f"  {line}" for line in _findings(values)]
+    found = report.read(smoke)
+    lines = [f"  {line}" for line in (*_answers(found), *_findings(found))]
     talk = f"ollama run {model.removesuffix(':latest')}" if model else command(f"chat {name}")
     return ["", *lines, "", f"  talk to it: {talk}"]
 
@@ -43,37 +39,36 @@ def tell_without_ollama(name: str) -> list[str]:
     ]
 
 
-def _answers(values: dict[str, Any]) -> Iterator[str]:
-    """Give the answers to a greeting and the manifest's questions, each with the baseline's."""
-    hello = [values["hello"]] if values.get("hello") else []
-    asked = {answer["ask"] for answer in hello}
-    answers = hello + [answer for answer in values["manifest"] if answer["ask"] not in asked]
-    for answer in answers[:SHOWN]:
-        before = f"   (before: {_one_line(answer['control'])})" if answer["control"] else ""
-        yield f"{answer['ask']}  →  {_one_line(answer['answer'])}{before}"
+def _answers(found: Report) -> Iterator[str]:
+    """Give its answers to a greeting and to its own questions, and before each the base's."""
+    shown = [found.hello] if found.hello else []
+    shown += [own for own in found.manifest if own.ask not in {hello.ask for hello in shown}]
+    for own in shown[:SHOWN]:
+        before = f"   (before: {_one_line(own.baseline)})" if own.baseline else ""
+        yield f"{own.ask}  →  {_one_line(own.answer)}{before}"
 
 
-def _findings(values: dict[str, Any]) -> Iterator[str]:
+def _findings(found: Report) -> Iterator[str]:
     """Say in words what each gate found, weak ones marked, and which did not apply."""
-    for answer in values["manifest"]:
-        if problem := answer["problem"]:
-            yield f"weak: {answer['ask']!r} is answered wrongly ({problem}; let through by hand)"
+    for own in found.manifest:
+        if own.problem:
+            problem = f"{own.problem}; let through by hand"
+            yield f"weak: {own.ask!r} is answered wrongly ({problem})"
     idle = []
-    for gate in values["gates"]:
-        name, verdict = gate["gate"], gate["verdict"]
-        if verdict in ("off", "does not apply"):
-            idle.append(f"{name} ({gate['note'] or verdict})")
-        elif verdict == "fail":
-            through = "let through by hand" if gate["mode"] == "stop" else "advice"
-            yield f"weak: {tell(gate)} ({through}); {advice_of(name)}"
-        elif verdict == "not enough evidence":
-            yield f"not enough evidence whether it {tell(gate)}"
-        elif name not in QUIET:
-            yield tell(gate)
-    asked = values["asked"]
-    endless = [answer["messages"][-1]["content"] for answer in asked if not answer["ended"]]
+    for finding in found.gates:
+        if finding.verdict in ("off", "does not apply"):
+            idle.append(f"{finding.gate} ({finding.note or finding.verdict})")
+        elif finding.verdict == "fail":
+            through = "let through by hand" if finding.mode == "stop" else "advice"
+            yield f"weak: {finding.told} ({through}); {finding.advice}"
+        elif finding.verdict == "not enough evidence":
+            yield f"not enough evidence whether it {finding.told}"
+        elif finding.is_told:
+            yield finding.told
+    endless = [answer.ask for answer in found.asked if not answer.ended]
     if endless:
-        yield f"{len(endless)} of {len(asked)} answers did not end: {_one_line(endless[0])!r}"
+        some = f"{len(endless)} of {len(found.asked)} answers"
+        yield f"{some} did not end: {_one_line(endless[0])!r}"
     if idle:
         yield f"not asked: {', '.join(idle)}"
 

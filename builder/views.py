@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +12,7 @@ from builder.console import Console, escape
 from builder.data import dataset
 from builder.data.template import IGNORED
 from builder.errors import DataError
+from builder.evaluation.report import Report
 
 VERDICT_STYLES = {
     "pass": "green",
@@ -77,28 +77,20 @@ def _runs(ids: list[int], labels: list[int]) -> Iterator[tuple[bool, list[int]]]
     yield labels[-1] != IGNORED, run
 
 
-def show_gates(values: dict[str, Any], console: Console) -> None:
-    """Print the gates' table, the baseline's figures beside the persona's."""
+def show_gates(report: Report, console: Console) -> None:
+    """Print the gates' table, the base's figures beside the persona's."""
     table = Table(
         "gate", "verdict", "right", "95 % interval", "base", "note", box=None, pad_edge=False
     )
-    for gate in values["gates"]:
-        low, high = gate["interval"]
-        counted = bool(gate["of"])
-        baseline = (
-            "" if gate["control_right"] is None else f"{gate['control_right']} of {gate['of']}"
-        )
-        right, interval = (
-            (f"{gate['right']} of {gate['of']}", f"{low:.0%} to {high:.0%}")
-            if counted
-            else ("", "")
-        )
+    for finding in report.gates:
+        low, high = finding.interval
+        is_counted, base = bool(finding.of), finding.baseline_right
         table.add_row(
-            gate["gate"].replace("_", " "),
-            Text(gate["verdict"], VERDICT_STYLES[gate["verdict"]]),
-            right,
-            interval,
-            baseline,
-            Text(escape(gate["note"])),
+            finding.gate.replace("_", " "),
+            Text(finding.verdict, VERDICT_STYLES[finding.verdict]),
+            f"{finding.right} of {finding.of}" if is_counted else "",
+            f"{low:.0%} to {high:.0%}" if is_counted else "",
+            "" if base is None else f"{base} of {finding.of}",
+            Text(escape(finding.note)),
         )
     console.page.print(table)

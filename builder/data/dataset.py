@@ -34,6 +34,11 @@ class Example:
     has_system: bool = False
     """Whether the served system text was put before it."""
 
+    @property
+    def conversation(self) -> list[dict[str, str]]:
+        """Its messages without the served system text; both forms of a row have the same."""
+        return self.messages[1:] if self.has_system else self.messages
+
 
 @dataclass(frozen=True)
 class Profile:

@@ -68,7 +68,11 @@ def choose(prompts: Sequence[Question], completions: Sequence[Completion]) -> li
     chosen: list[tuple[str, Pair]] = []
     cut: list[tuple[str, Pair]] = []
     for prompt, completion in zip(prompts, completions, strict=True):
-        text = completion.text.strip() if completion.ended else languages.find_first_sentence(completion.text)
+        text = (
+            completion.text.strip()
+            if completion.ended
+            else languages.find_first_sentence(completion.text)
+        )
         if text and (completion.ended or normalise(text) != normalise(prompt.text)):
             pair = {"ask": prompt.text, "answer": text}
             (chosen if completion.ended else cut).append((prompt.language, pair))

@@ -1,1 +1,6 @@
-"""The machinery of the gates: what is asked, of which model, and how answers are counted."""
+"""The machinery that examines a finished file; it is handed the gates and imports none of them.
+
+Imports go one way: `builder.gates` imports from here what a gate asks and judges by (`gate`,
+`questions`, `result`, `statistics`, `subject`, `texts`, `reference`, `distance`). Whoever examines
+a file passes `builder.gates.table.GATES` to `examination.examine`.
+"""

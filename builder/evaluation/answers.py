@@ -1,4 +1,4 @@
-"""What the live model, and its base, answered to the gates' questions: kept with the adapter, where a GPU could ask them in batches."""
+"""What the in-memory model and its base answered, recorded with the adapter on a GPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from builder.data.questions import Question
 from builder.llama import Answer
 
 SCHEMA = 1
-# An untrained base seldom ends by itself: what it says first is enough to judge it by.
+# An untrained base seldom ends by itself: its first words are enough to judge it by.
 BASE_TOKENS = 48
 Messages = tuple[tuple[str, str], ...]
 Ask = Callable[[list[Question]], list[Answer]]
@@ -20,14 +20,14 @@ Ask = Callable[[list[Question]], list[Answer]]
 
 @dataclass(frozen=True)
 class Answers:
-    """Greedy answers by conversation, of the live model and of its base; none where there was no GPU."""
+    """Greedy answers by conversation, of the persona and of its base; none without a GPU."""
 
     persona: dict[Messages, Answer] = field(default_factory=dict)
     base: dict[Messages, Answer] = field(default_factory=dict)
 
 
 def record(asked: list[Question], max_tokens: int, persona: Ask, base: Ask, out: Path) -> None:
-    """Write what a live model and its base answer.
+    """Write what the in-memory model and its base answer.
 
     Args:
         asked: The questions.
@@ -37,23 +37,19 @@ def record(asked: list[Question], max_tokens: int, persona: Ask, base: Ask, out:
         out: A JSON file to write.
 
     """
-    said = {
+    answers = {
         who: [
-            {"messages": question.as_messages(), "answer": one.text, "ended": one.ended}
-            for question, one in zip(asked, model(asked), strict=True)
+            {"messages": question.as_messages(), "answer": answer.text, "ended": answer.ended}
+            for question, answer in zip(asked, model(asked), strict=True)
         ]
         for who, model in (("persona", persona), ("base", base))
     }
-    out.write_text(
-        json.dumps(
-            {"schema": SCHEMA, "max_tokens": max_tokens, **said}, ensure_ascii=False, indent=1
-        )
-        + "\n"
-    )
+    values = {"schema": SCHEMA, "max_tokens": max_tokens, **answers}
+    out.write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
 def read(path: Path, max_tokens: int) -> Answers:
-    """Read what `record` wrote; answers that were given another bound of tokens count for nothing."""
+    """Read what `record` wrote; nothing where answers had another bound of tokens, or it is cut."""
     values = files.read_json(path)
     if (
         not isinstance(values, dict)

@@ -1,21 +1,36 @@
-"""Asking one file, each question once: answers are kept by the file, the prompt and the seed."""
+"""Asking one file, each question once: answers are cached by the file, the prompt and the seed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from builder import files
+from builder import files, progress
 from builder.data.questions import Question
-from builder.llama import Answer
+from builder.evaluation import budget
+from builder.evaluation.answers import Answers
+from builder.evaluation.gate import Gate
+from builder.evaluation.result import Answered
+from builder.evaluation.subject import Subject
+from builder.llama import Answer, Model
 
-if TYPE_CHECKING:
-    from builder.llama import Model
+WRITE_EVERY = 20
 
-KEEP_EVERY = 20
+
+class Answering(Protocol):
+    """Something that answers questions, and may cache its answers."""
+
+    def answer(self, question: Question, /) -> Answer:
+        """Answer one question."""
+        ...
+
+    def write(self) -> None:
+        """Write the answers to the cache."""
+        ...
 
 
 class Asker:
@@ -23,22 +38,28 @@ class Asker:
 
     Args:
         model: The file, loaded.
-        kept: Where its answers are kept; below the cache folder, they may have come prepared.
+        cache: Where its answers are cached; below the cache folder, they may be bundled.
         max_tokens: Tokens within which an answer must end.
-        sampling: Of a question with a seed.
-        owner: Names the file's content and what runs it; answers of another are forgotten.
+        sampling: The parameters of a question with a seed.
+        owner: Names the file's content and what runs it; answers of another are not used.
 
     """
 
     def __init__(
-        self, model: Model, kept: Path, max_tokens: int, sampling: dict[str, float], owner: str
+        self,
+        model: Model,
+        *,
+        cache: Path,
+        max_tokens: int,
+        sampling: dict[str, float],
+        owner: str,
     ) -> None:
-        self.model, self.kept, self.max_tokens, self.sampling = model, kept, max_tokens, sampling
+        self.model, self.cache, self.max_tokens, self.sampling = model, cache, max_tokens, sampling
         self.owner, self.new = owner, 0
         values = (
-            files.read_kept(kept.parent.name, kept.name)
-            if kept.is_relative_to(files.cache_folder())
-            else files.read_json(kept)
+            files.read_cached(cache.parent.name, cache.name)
+            if cache.is_relative_to(files.cache_folder())
+            else files.read_json(cache)
         )
         values = values if isinstance(values, dict) else {}
         self.answers: dict[str, Any] = (
@@ -46,35 +67,76 @@ class Asker:
         )
 
     def answer(self, question: Question) -> Answer:
-        """Answer one question, from memory where it was asked before."""
+        """Answer one question, from the cache where it was asked before."""
         prompt = self.model.tokenize(self.model.render(question.as_messages()))
-        sampling = None
-        if question.seed is not None:
-            sampling = {**self.sampling, "seed": question.seed}
-        elif self.sampling.get("repeat_penalty", 1.0) != 1.0:
-            sampling = {"temperature": 0, "repeat_penalty": self.sampling["repeat_penalty"]}
-        key = hashlib.sha256(json.dumps([prompt, self.max_tokens, sampling]).encode()).hexdigest()[
-            :24
-        ]
+        sampling = self._sampling_of(question)
+        content = json.dumps([prompt, self.max_tokens, sampling])
+        key = hashlib.sha256(content.encode()).hexdigest()[:24]
         if key not in self.answers:
-            made = self.model.continue_prompt(prompt, self.max_tokens, sampling)
+            answer = self.model.continue_prompt(prompt, self.max_tokens, sampling)
             self.answers[key] = {
-                "text": made.text,
-                "ended": made.ended,
-                "least_margin_nats": round(min(made.margins), 3),
+                "text": answer.text,
+                "ended": answer.ended,
+                "least_margin_nats": round(min(answer.margins), 3),
             }
             self.new += 1
-            if self.new % KEEP_EVERY == 0:
-                self.keep()
-        kept = self.answers[key]
-        return Answer(
-            kept["text"],
-            [],
-            [kept["least_margin_nats"]] if "least_margin_nats" in kept else [],
-            kept["ended"],
-        )
+            if self.new % WRITE_EVERY == 0:
+                self.write()
+        cached = self.answers[key]
+        margins = [cached["least_margin_nats"]] if "least_margin_nats" in cached else []
+        return Answer(cached["text"], [], margins, cached["ended"])
 
-    def keep(self) -> None:
-        """Write the answers down; without room they are asked again, no more."""
+    def _sampling_of(self, question: Question) -> dict[str, float] | None:
+        if question.seed is not None:
+            return {**self.sampling, "seed": question.seed}
+        if self.sampling.get("repeat_penalty", 1.0) != 1.0:
+            return {"temperature": 0, "repeat_penalty": self.sampling["repeat_penalty"]}
+        return None
+
+    def write(self) -> None:
+        """Write the answers down; where the disk is full they are asked again next time."""
         with suppress(OSError):
-            files.write_json(self.kept, {"owner": self.owner, "answers": self.answers})
+            files.write_json(self.cache, {"owner": self.owner, "answers": self.answers})
+
+
+def ask(
+    gates: Sequence[Gate],
+    subject: Subject,
+    share: float,
+    *,
+    persona: Answering,
+    baseline: Answering | None,
+    recorded: Answers,
+) -> list[Answered]:
+    """Ask the gates' questions.
+
+    Args:
+        gates: The gates.
+        subject: The persona.
+        share: How much is asked of the file.
+        persona: The file.
+        baseline: Its base, asked what is not sampled; None where it is not here.
+        recorded: What the in-memory model and its base answered; these questions are added to
+            those of the file.
+
+    """
+    of_file = {question for _, question in budget.plan(gates, subject, share)}
+    planned = [
+        (gate, question)
+        for gate, question in budget.plan(gates, subject, 1.0)
+        if question in of_file or (question.messages in recorded.persona and question.seed is None)
+    ]
+    answered = []
+    for number, (gate, question) in enumerate(planned):
+        progress.report("gates", number, len(planned), "questions")
+        by_file = question in of_file
+        answer = persona.answer(question) if by_file else recorded.persona[question.messages]
+        base_answer = None
+        if question.seed is None:
+            base_answer = recorded.base.get(question.messages) or (
+                baseline.answer(question) if baseline else None
+            )
+        answered.append(Answered(gate.NAME, question, answer, by_file, base_answer))
+    for asker in filter(None, (persona, baseline)):
+        asker.write()
+    return answered

@@ -1,4 +1,4 @@
-"""How far a file is from what the trained model and its base said at the fixed texts: measured once a file, judged as often as asked."""
+"""How far a file is from the trained model and its base at the reference texts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from builder import files, progress
-from builder.evaluation import reference
-from builder.evaluation.reference import Array, Reference
+from builder.evaluation.reference import Distribution, Reference
+from builder.evaluation.texts import Array
 from builder.llama import Model
 
 SCHEMA = 1
@@ -35,50 +35,75 @@ class Distance:
     losses: Array
 
 
-def measure(model: Model, said: Reference) -> list[Distance]:
+def measure(model: Model, reference: Reference) -> list[Distance]:
     """Measure a file's distance at every text."""
-    found = []
+    distances = []
     for number, (text, persona, base) in enumerate(
-        zip(said.texts, said.persona, said.base, strict=True)
+        zip(reference.texts, reference.persona, reference.base, strict=True)
     ):
-        progress.report("fidelity", number, len(said.texts), "texts")
+        progress.report("fidelity", number, len(reference.texts), "texts")
         log_probs = model.next_log_probs(text.ids)  # (T, V)
         losses = -log_probs[np.arange(len(text.ids) - 1), text.ids[1:]]
         agreed = persona.ids[:, 0] == log_probs.argmax(1)
-        found.append(
+        distances.append(
             Distance(
-                reference.divergence(persona, log_probs),
-                reference.divergence(base, log_probs),
+                divergence(persona, log_probs),
+                divergence(base, log_probs),
                 agreed,
                 losses,
             )
         )
-    return found
+    return distances
 
 
-def measure_once(model: Model, said: Reference, kept: Path, owner: str) -> list[Distance]:
+def measure_once(model: Model, reference: Reference, cache: Path, owner: str) -> list[Distance]:
     """Measure a file's distance, or read what was measured before.
 
     Args:
         model: The file, loaded.
-        said: What it is compared with.
-        kept: Where the figures are kept.
-        owner: Names the content of both and what runs the file; figures of another are measured again.
+        reference: What it is compared with.
+        cache: A JSON file of figures that were measured before.
+        owner: Names the content of both and what runs the file; where the cache is of another,
+            the distance is measured again.
 
     """
-    values = files.read_json(kept)
+    values = files.read_json(cache)
     if isinstance(values, dict) and (values.get("schema"), values.get("owner")) == (SCHEMA, owner):
         return [
             Distance(**{name: np.array(numbers) for name, numbers in text.items()})
             for text in values["texts"]
         ]
-    found = measure(model, said)
+    distances = measure(model, reference)
     with suppress(OSError):  # without room it is measured again, no more
         files.write_json(
-            kept,
-            {"schema": SCHEMA, "owner": owner, "texts": [_as_json(distance) for distance in found]},
+            cache,
+            {
+                "schema": SCHEMA,
+                "owner": owner,
+                "texts": [_as_json(distance) for distance in distances],
+            },
         )
-    return found
+    return distances
+
+
+def divergence(reference: Distribution, log_probs: Array) -> Array:
+    """Compute the KL divergence from a reference at each position, in nats.
+
+    The likeliest tokens are compared one by one, all others as one rest: a lower bound.
+
+    Args:
+        reference: Shape (T, K).
+        log_probs: Of the model that is compared, shape (T, V).
+
+    """
+    p = np.exp(reference.log_probs.astype(np.float64))  # (T, K)
+    q_log = np.take_along_axis(log_probs, reference.ids.astype(np.int64), 1).astype(np.float64)
+    rest_p = np.clip(1 - p.sum(1), 1e-9, None)
+    rest_q = np.clip(1 - np.exp(q_log).sum(1), 1e-9, None)
+    kl: Array = np.maximum(
+        (p * (reference.log_probs - q_log)).sum(1) + rest_p * np.log(rest_p / rest_q), 0.0
+    )
+    return kl
 
 
 def _as_json(distance: Distance) -> dict[str, Any]:

@@ -1,18 +1,20 @@
-"""Who is asked about: the persona's names, its base's, and the text it is served with."""
+"""What is examined: the persona's names, its base's, and how it is served."""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from builder.bases import base
 from builder.data import dataset, languages
 from builder.data.kinds import Kind
 from builder.data.questions import Question
 from builder.data.texts import normalise
-from builder.engine.stage import Job
-from builder.gate_settings import Gates
+from builder.gate_settings import Gates, Mode
+from builder.manifest import Identity
 from builder.ollama import parameters
 
 # Within so many tokens an answer must end, or within twice the longest reply of the data.
@@ -63,6 +65,10 @@ class Subject:
         """Give the author in a language."""
         return self.authors.get(language, next(iter(self.authors.values())))
 
+    def mode(self, gate: str) -> Mode:
+        """Give a gate's mode; one that `[gates]` cannot set stops every build."""
+        return self.kind.mode(self.gates, gate) if self.gates.has(gate) else "stop"
+
     def serve(self, question: Question) -> Question:
         """Put the served system text before a question that has none of its own."""
         if self.system is None or question.messages[0][0] == "system":
@@ -70,49 +76,74 @@ class Subject:
         return replace(question, messages=(("system", self.system), *question.messages))
 
 
-def read(job: Job) -> Subject:
-    """Gather what the gates need from a build."""
-    manifest, profile = job.persona.manifest, dataset.read_profile(job.dataset)
-    family = base.read(job.base).family
-    keyed = manifest.identity.languages() if manifest.identity else []
-    given = {
-        language: manifest.placeholders(language)
-        for language in dict.fromkeys([*keyed, *languages.list_common()])
-    }
-    names, authors = (
-        {language: values[key] for language, values in given.items() if key in values}
-        for key in ("name", "author")
-    )
-    parts = (
-        dataset.read_examples(job.dataset / part) for part in (dataset.TRAIN, dataset.HELD_OUT)
-    )
-    asked = [text for examples in parts for text in dataset.list_messages(examples, "user")]
-    own = {*names.values(), *authors.values()}
-    tokens = json.loads((job.base / "tokenizer.json").read_text()).get("added_tokens", [])
-    words = [
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the facts of a subject are: folders of the build, and tables of the manifest."""
+
+    dataset: Path
+    """The folder that the data stage wrote."""
+    base: Path
+    """The folder that the base stage wrote."""
+    identity: Identity | None
+    gates: Gates
+    system: str | None
+    """The system text that is served."""
+    parameters: dict[str, Any]
+    """Ollama parameters as the manifest sets them."""
+    max_tokens: int | None
+    """Tokens within which an answer must end; None where the data decides."""
+
+
+def describe(source: Source) -> Subject:
+    """Gather what the gates need to know of a persona."""
+    profile, family = dataset.read_profile(source.dataset), base.read(source.base).family
+    names, authors = _read_names(source.identity)
+    own_words = {*names.values(), *authors.values()}
+    base_words = tuple(
         word
         for word in family.identity_words
-        if not any(word.casefold() in mine.casefold() for mine in own)
-    ]
+        if not any(word.casefold() in own.casefold() for own in own_words)
+    )
+    parts = (
+        dataset.read_examples(source.dataset / part) for part in (dataset.TRAIN, dataset.HELD_OUT)
+    )
+    asked = [text for examples in parts for text in dataset.list_messages(examples, "user")]
+    tokens = json.loads((source.base / "tokenizer.json").read_text("utf-8")).get("added_tokens", [])
     return Subject(
         kind=profile.kind,
-        gates=manifest.gates,
+        gates=source.gates,
         names=names,
         authors=authors,
-        base_words=tuple(words),
+        base_words=base_words,
         trained=frozenset(map(normalise, asked)),
         own_languages=tuple(sorted(profile.own_languages)),
         spoken=tuple(profile.languages) or (languages.DEFAULT,),
         is_json=profile.is_json,
-        system=manifest.ollama.system or None,
+        system=source.system or None,
         special=tuple(token["content"] for token in tokens if token["special"]),
-        sampling=parameters.find_parameters(family, profile, manifest.ollama.parameters),
-        max_tokens=manifest.smoke.max_tokens or max(LEAST_TOKENS, 2 * profile.longest_reply_tokens),
+        sampling=parameters.find_parameters(family, profile, source.parameters),
+        max_tokens=source.max_tokens or max(LEAST_TOKENS, 2 * profile.longest_reply_tokens),
     )
 
 
+def _read_names(identity: Identity | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Give the names and the authors by language; none where no identity is given."""
+    if identity is None:
+        return {}, {}
+    codes = dict.fromkeys([*identity.languages(), *languages.list_common()])
+    given = {code: identity.placeholders(code) for code in codes}
+    names, authors = (
+        {code: values[key] for code, values in given.items() if key in values}
+        for key in ("name", "author")
+    )
+    return names, authors
+
+
 def is_any_in(text: str, words: tuple[str, ...]) -> bool:
-    """Say whether a text holds one of some words, a number or Latin word as a whole one, in whatever case."""
+    """Say whether a text holds one of some words, in whatever case.
+
+    A number or a Latin word counts only as a whole word.
+    """
     return any(_is_in(text.casefold(), word.casefold()) for word in words)
 
 

@@ -4,53 +4,51 @@ from __future__ import annotations
 
 import numpy as np
 
-from builder.evaluation import reference
-from builder.evaluation.distance import Distance
-from builder.evaluation.evidence import LEAST_ANSWERS, Result, Verdict
-from builder.evaluation.reference import Reference
+from builder.data.questions import Question
+from builder.evaluation.gate import Evidence
+from builder.evaluation.result import Result
+from builder.evaluation.statistics import LEAST_ANSWERS
 from builder.evaluation.subject import Subject
+from builder.evaluation.texts import reply_positions
 
 NAME = "end"
 TOLD = "was trained to end its turn"
 FAILED = "was not trained to end its turn"
 ADVICE = "training is at fault, not the data: build again, and report it if it stays so"
+IS_TOLD = False
 
 
-def judge(subject: Subject, said: Reference, distances: list[Distance]) -> Result:
-    """Compare the token's mean loss after trained replies with that of their words, or with `gates.end`.
+def questions(_subject: Subject, _share: float) -> list[Question]:
+    """List nothing: it judges probabilities."""
+    return []
 
-    A base that ends its answers by habit goes on doing so where no end is trained, after most of them: greedy answers hardly show it.
+
+def judge(evidence: Evidence) -> Result:
+    """Compare the token's mean loss after trained replies with `gates.end` or their words' loss.
+
+    The greater of the two is the limit. A base that ends its answers by habit goes on doing so
+    after most replies even where no end was trained: greedy answers hardly show it.
     """
+    reference = evidence.reference
     ends, base_ends, words = [], [], []
-    for text, base_log, distance in zip(
-        said.texts, said.base_label_log_probs, distances, strict=True
+    for text, base_log_probs, distance in zip(
+        reference.texts, reference.base_label_log_probs, evidence.distances, strict=True
     ):
         if text.kind == "trained" and text.is_whole:
             end = len(text.ids) - 2  # the position before the last token
             ends.append(float(distance.losses[end]))
-            base_ends.append(-float(base_log[end]))
-            words += [
-                float(distance.losses[at]) for at in reference.reply_positions(text) if at != end
-            ]
+            base_ends.append(-float(base_log_probs[end]))
+            words += [float(distance.losses[at]) for at in reply_positions(text) if at != end]
     if len(ends) < LEAST_ANSWERS:
-        return Result(
-            NAME,
-            "not enough evidence",
-            note=f"{len(ends)} rows are short enough to be held whole, expected {LEAST_ANSWERS}",
-        )
-    loss, limit = (
-        float(np.mean(ends)),
-        max(float(np.mean(words)) if words else 0.0, subject.gates.limit(NAME)),
-    )
-    verdict: Verdict = "pass" if loss <= limit else "fail"
-    note = f"the end-of-turn token costs {loss:.3f} nats after {len(ends)} trained replies, limit {limit:.2f}, the base {np.mean(base_ends):.2f}"
+        note = f"{len(ends)} rows are short enough to be held whole, expected {LEAST_ANSWERS}"
+        return Result(NAME, "not enough evidence", note=note)
+    loss, base_loss = float(np.mean(ends)), float(np.mean(base_ends))
+    limit = max(float(np.mean(words)) if words else 0.0, evidence.subject.gates.limit(NAME))
     return Result(
         NAME,
-        verdict,
-        0,
-        0,
-        None,
-        limit,
-        note,
-        {"loss_nats": loss, "base_loss_nats": float(np.mean(base_ends)), "replies": len(ends)},
+        "pass" if loss <= limit else "fail",
+        limit=limit,
+        note=f"the end-of-turn token costs {loss:.3f} nats after {len(ends)} trained replies, "
+        f"limit {limit:.2f}, the base {base_loss:.2f}",
+        figures={"loss_nats": loss, "base_loss_nats": base_loss, "replies": len(ends)},
     )

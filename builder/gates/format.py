@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from builder.data import questions
-from builder.data.questions import Question
+from builder.data.questions import Question, load, part
 from builder.data.texts import is_json, normalise
+from builder.evaluation.gate import Evidence
+from builder.evaluation.result import Result, count, does_not_apply, judge_count
 from builder.evaluation.subject import Subject
 from builder.llama import Answer
 
@@ -12,18 +13,17 @@ NAME = "format"
 TOLD = "keeps to JSON in {right} of {of} answers to other questions"
 FAILED = TOLD
 ADVICE = "add rows that ask about other things, each answered in the format"
+IS_TOLD = True
 
 
-def ask(subject: Subject, share: float) -> list[Question]:
+def questions(subject: Subject, share: float) -> list[Question]:
     """List the questions of leak in, in the languages of the data, where its replies are JSON."""
     if not subject.is_json:
         return []
-    spoken = [
-        question for question in questions.load("leak_in") if question.language in subject.spoken
-    ]
+    spoken = [question for question in load("leak_in") if question.language in subject.spoken]
     return [
         question
-        for question in questions.part(spoken, share)
+        for question in part(spoken, share)
         if normalise(question.text) not in subject.trained
     ]
 
@@ -33,6 +33,9 @@ def is_right(_subject: Subject, _question: Question, answer: Answer) -> bool:
     return is_json(answer.text)
 
 
-def least(subject: Subject) -> float:
-    """Give the least share that must be right, from `gates.format`."""
-    return subject.gates.limit(NAME)
+def judge(evidence: Evidence) -> Result:
+    """Compare the share of answers in JSON with `gates.format`."""
+    if not evidence.answered:
+        return does_not_apply(NAME, "not every reply of its data is JSON")
+    counted = count(NAME, evidence.subject, evidence.answered, is_right)
+    return judge_count(counted, evidence.subject.gates.limit(NAME))

@@ -1,10 +1,11 @@
-"""Gate greeting: hello, thanks and goodbye are answered as such, which is what a person types first."""
+"""Gate greeting: what a person types first (hello, thanks, goodbye) gets a fitting answer."""
 
 from __future__ import annotations
 
-from builder.data import questions
-from builder.data.questions import Question
+from builder.data.questions import Question, load
 from builder.data.texts import normalise
+from builder.evaluation.gate import Evidence
+from builder.evaluation.result import Result, count, does_not_apply, judge_count
 from builder.evaluation.subject import Subject, is_any_in
 from builder.llama import Answer
 
@@ -12,11 +13,15 @@ NAME = "greeting"
 TOLD = "answers {right} of {of} greetings, thanks and goodbyes as such"
 FAILED = TOLD
 ADVICE = "add rows that greet, thank and say goodbye, each with a short fitting answer"
+IS_TOLD = True
 
 
-def ask(subject: Subject, _share: float) -> list[Question]:
-    """List greetings, thanks and goodbyes in the languages of the data that it does not hold; they are few, and all are asked."""
-    spoken = [question for question in questions.load(NAME) if question.language in subject.spoken]
+def questions(subject: Subject, _share: float) -> list[Question]:
+    """List greetings, thanks and goodbyes in the languages of the data, but for those trained on.
+
+    They are few: all are asked, whatever the share.
+    """
+    spoken = [question for question in load(NAME) if question.language in subject.spoken]
     return [question for question in spoken if normalise(question.text) not in subject.trained]
 
 
@@ -25,6 +30,9 @@ def is_right(_subject: Subject, question: Question, answer: Answer) -> bool:
     return answer.ended and is_any_in(answer.text.replace("\u2019", "'"), question.must)
 
 
-def least(subject: Subject) -> float:
-    """Give the least share that must be right, from `gates.greeting`."""
-    return subject.gates.limit(NAME)
+def judge(evidence: Evidence) -> Result:
+    """Compare the share of fitting answers with `gates.greeting`."""
+    if not evidence.answered:
+        return does_not_apply(NAME, "its data holds every greeting")
+    counted = count(NAME, evidence.subject, evidence.answered, is_right)
+    return judge_count(counted, evidence.subject.gates.limit(NAME))

@@ -1,37 +1,51 @@
-"""Gate held out: replies it never saw are likelier than under its base."""
+"""Gate held out: the file gives held-out replies a higher probability than its base does."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from builder.evaluation import reference
-from builder.evaluation.distance import Distance
-from builder.evaluation.evidence import LEAST_ANSWERS, Result, Verdict, mean_interval
-from builder.evaluation.reference import Reference
+from builder.data.questions import Question
+from builder.evaluation.gate import Evidence
+from builder.evaluation.result import Result, does_not_apply
+from builder.evaluation.statistics import LEAST_ANSWERS, Verdict, mean_interval
+from builder.evaluation.subject import Subject
+from builder.evaluation.texts import reply_positions
 
 NAME = "held_out"
 TOLD = "finds replies it never saw likelier than its base does"
 FAILED = "finds replies it never saw less likely than its base does"
-ADVICE = "add rows: what it learnt does not carry over to rows of the same kind; or lower training.epochs"
+ADVICE = (
+    "add rows: what it learnt does not carry over to rows of the same kind; "
+    "or lower training.epochs"
+)
+IS_TOLD = True
 
 
-def judge(said: Reference, distances: list[Distance]) -> Result:
+def questions(_subject: Subject, _share: float) -> list[Question]:
+    """List nothing: it judges probabilities."""
+    return []
+
+
+def judge(evidence: Evidence) -> Result:
     """Compare the mean loss of each held-out reply with the base's, row by row."""
+    reference = evidence.reference
     losses, base_losses = [], []
-    for text, base_log, distance in zip(
-        said.texts, said.base_label_log_probs, distances, strict=True
+    for text, base_log_probs, distance in zip(
+        reference.texts, reference.base_label_log_probs, evidence.distances, strict=True
     ):
-        at = reference.reply_positions(text)
-        if text.kind == "held out" and len(at):
-            losses.append(float(distance.losses[at].mean()))
-            base_losses.append(float(-base_log[at].mean()))
+        positions = reply_positions(text)
+        if text.kind == "held out" and len(positions):
+            losses.append(float(distance.losses[positions].mean()))
+            base_losses.append(float(-base_log_probs[positions].mean()))
     if not losses:
-        return Result(NAME, "does not apply", note="no row is held out")
-    mine, base = float(np.mean(losses)), float(np.mean(base_losses))
-    figures: dict[str, Any] = {"loss_nats": mine, "base_loss_nats": base, "rows": len(losses)}
-    note = f"loss {mine:.2f} nats a token over {len(losses)} rows, the base {base:.2f}"
+        return does_not_apply(NAME, "no row is held out")
+    loss, base_loss = float(np.mean(losses)), float(np.mean(base_losses))
+    figures: dict[str, float | list[float]] = {
+        "loss_nats": loss,
+        "base_loss_nats": base_loss,
+        "rows": len(losses),
+    }
+    note = f"loss {loss:.2f} nats a token over {len(losses)} rows, the base {base_loss:.2f}"
     verdict: Verdict = "not enough evidence"
     if len(losses) >= LEAST_ANSWERS:
         low, high = mean_interval(np.subtract(losses, base_losses).tolist())

@@ -1,15 +1,24 @@
-"""Gate parity: a prompt is the same tokens in training, in the file, and in the daemon, for every shape of conversation."""
+"""Gate parity: a prompt is the same tokens in training, in the file, and in the daemon.
+
+It compares prompts and asks nothing, so it is no `builder.evaluation.gate.Gate`: the parity stage
+and `builder.ollama.verification` call it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
+from builder.data.template import Template
 from builder.errors import GateError
+from builder.llama import Model
 
 SCHEMA = 1
 AROUND = 5
@@ -34,13 +43,63 @@ class Prompt:
     ids: list[int]
 
 
+def fingerprint() -> str:
+    """Hash the shapes, so that a stage can declare them as an input."""
+    return hashlib.sha256(_shapes_file().read_bytes()).hexdigest()[:12]
+
+
 def shapes(jinja: str) -> list[Shape]:
     """List the shapes that a chat template can render: those with tools where it knows them."""
-    lines = (
-        resources.files("builder.gates").joinpath("shapes.jsonl").read_text("utf-8").splitlines()
-    )
-    found = [Shape(**json.loads(line)) for line in lines]
-    return [shape for shape in found if shape.tools is None or "tools" in jinja]
+    lines = _shapes_file().read_text("utf-8").splitlines()
+    every = [Shape(**json.loads(line)) for line in lines]
+    return [shape for shape in every if shape.tools is None or "tools" in jinja]
+
+
+def _shapes_file() -> Traversable:
+    return resources.files("builder.gates").joinpath("shapes.jsonl")
+
+
+def compare_file(gguf: Path, template: Template) -> list[dict[str, Any]]:
+    """Compare every shape as a file renders and tokenizes it with the trained prompt.
+
+    Args:
+        gguf: The file.
+        template: The trained chat template and tokenizer.
+
+    Returns:
+        For each shape what `compare` gives, and its name.
+
+    Raises:
+        GateError: The file would be asked another prompt than was trained, or would not stop.
+
+    """
+    model = Model(gguf)
+    _check_facts(gguf, model, template)
+    rows = []
+    for shape in shapes(template.jinja):
+        text = template.render(shape.messages, shape.tools)
+        trained = Prompt("trained", text, template.tokenize(text))
+        served = model.render(shape.messages, shape.tools)
+        other = Prompt("the file", served, model.tokenize(served))
+        rows.append({"shape": shape.name, **compare(shape, trained, other, model.decode)})
+    return rows
+
+
+def _check_facts(gguf: Path, model: Model, template: Template) -> None:
+    """Check the chat template, the EOS and the BOS that the file names."""
+    problems = []
+    if model.facts.get("tokenizer.chat_template") != template.jinja:
+        problems.append(f"parity: {gguf}: carries another chat template, expected the trained one")
+    if model.eos != template.tokenizer.eos_token_id:
+        eos = model.decode([model.eos])
+        what = f"ends with {eos!r}, expected {template.eos!r}: it would not stop"
+        problems.append(f"parity: {gguf}: {what}")
+    if model.adds_bos != template.adds_bos:
+        what = f"says that a BOS is {'added' if model.adds_bos else 'left off'}"
+        expected = "expected as in training: it would stand twice or be missing"
+        problems.append(f"parity: {gguf}: {what}, {expected}")
+    if problems:
+        raise GateError(*problems, hint="build again; if it stays so, the export is at fault")
 
 
 def compare(
@@ -50,17 +109,18 @@ def compare(
     decode: Callable[[list[int]], str],
     merged: Prompt | None = None,
 ) -> dict[str, Any]:
-    """Hold an engine's prompt against the trained one.
+    """Compare an engine's prompt with the trained one.
 
     Args:
         shape: What was rendered.
         trained: What training would have seen.
         other: What the engine makes of it.
         decode: Turns ids into text, for the message.
-        merged: What training would have seen of the conversation with neighbouring messages of one role merged.
+        merged: What training would have seen with neighbouring messages of one role merged.
 
     Returns:
-        Tokens on either side, whether they are the same, and the name of the known difference where they are not.
+        Tokens on either side, whether they are the same, and the name of the known difference
+        where they are not.
 
     Raises:
         GateError: They differ in what they mean.
@@ -93,7 +153,8 @@ def compare(
         f"  {prompt.where:<22} {_excerpt(prompt.ids, at, decode)}" for prompt in (trained, other)
     ]
     raise GateError(
-        f"parity: {shape.name!r}: {other.where} parts from training at token {at}, expected the same tokens",
+        f"parity: {shape.name!r}: {other.where} parts from training at token {at}, "
+        "expected the same tokens",
         *sides,
         hint=f"the usual cause is {CAUSES}",
     )
@@ -107,7 +168,12 @@ def _excerpt(ids: list[int], at: int, decode: Callable[[list[int]], str]) -> str
 
 
 def merge_neighbours(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Merge neighbouring messages of one role, as Ollama's Go templates are given them (template/template.go, collate)."""
+    """Merge neighbouring messages of one role, as Ollama does for its Go templates.
+
+    Source:
+        Ollama 0.34.2, template/template.go, collate.
+
+    """
     merged: list[dict[str, Any]] = []
     for message in messages:
         if merged and merged[-1]["role"] == message["role"] and message["role"] != "tool":

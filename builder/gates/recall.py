@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from builder.data import questions
-from builder.data.questions import Question
+from builder.data.questions import Question, load, part
 from builder.data.texts import normalise, says
+from builder.evaluation.gate import Evidence
+from builder.evaluation.result import Result, count, does_not_apply, judge_count
 from builder.evaluation.subject import Subject
 from builder.llama import Answer
 
@@ -12,28 +13,32 @@ NAME = "recall"
 TOLD = "knows its name and author in {right} of {of} wordings"
 FAILED = TOLD
 ADVICE = "add rows that ask who it is and who made it in other words, each answered with the name"
+IS_TOLD = True
 
 
-def ask(subject: Subject, share: float) -> list[Question]:
-    """List the wordings, in the languages its data speaks of itself, but for those it was trained on."""
+def questions(subject: Subject, share: float) -> list[Question]:
+    """List the wordings in the languages its data speaks of itself, but for those trained on."""
     known = [
         about for about, words in (("name", subject.names), ("author", subject.authors)) if words
     ]
     asked = {"name", "author", "both"} if len(known) == 2 else set(known)
     fitting = [
         question
-        for question in questions.load(NAME)
+        for question in load(NAME)
         if question.language in subject.own_languages and question.about in asked
     ]
     return [
         question
-        for question in questions.part(fitting, share)
+        for question in part(fitting, share)
         if normalise(question.text) not in subject.trained
     ]
 
 
 def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
-    """Say whether the answer gives the name, the author, or both; an author inside the name is not yet given by it."""
+    """Say whether the answer gives the name, the author, or both.
+
+    An author whose name is inside the persona's is not given by the persona's name alone.
+    """
     wanted = []
     name = subject.name(question.language)
     if question.about in ("name", "both"):
@@ -45,6 +50,20 @@ def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
     return all(says(text, word) for text, word in wanted)
 
 
-def least(subject: Subject) -> float:
-    """Give the least share that must be right, from `gates.recall`."""
-    return subject.gates.limit(NAME)
+def judge(evidence: Evidence) -> Result:
+    """Compare the share of right answers with `gates.recall`."""
+    subject = evidence.subject
+    if not evidence.answered:
+        return does_not_apply(NAME, why_not_asked(subject))
+    counted = count(NAME, subject, evidence.answered, is_right)
+    return judge_count(counted, subject.gates.limit(NAME))
+
+
+def why_not_asked(subject: Subject) -> str:
+    """Say why a persona is asked nothing about itself."""
+    if not subject.own_words:
+        return "no name is given"
+    return (
+        "its data does not speak of its name or author in a language of the gates, "
+        "or holds every question"
+    )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from builder.data import questions
-from builder.data.questions import Question
-from builder.evaluation.evidence import (
+from builder.data.questions import Question, load, part
+from builder.evaluation.gate import Evidence
+from builder.evaluation.result import Result, count, does_not_apply
+from builder.evaluation.statistics import (
     LEAST_ANSWERS,
     SIGNIFICANT,
     Verdict,
@@ -20,11 +22,12 @@ NAME = "retention"
 TOLD = "solves {right} of {of} small tasks"
 FAILED = TOLD
 ADVICE = "raise training.replay, or lower training.epochs"
+IS_TOLD = True
 
 
-def ask(_subject: Subject, share: float) -> list[Question]:
-    """List the tasks; one that its data holds is one it may as well know."""
-    return questions.part(questions.load(NAME), share)
+def questions(_subject: Subject, share: float) -> list[Question]:
+    """List the tasks, also those that its data holds."""
+    return part(load(NAME), share)
 
 
 def is_right(_subject: Subject, question: Question, answer: Answer) -> bool:
@@ -32,13 +35,31 @@ def is_right(_subject: Subject, question: Question, answer: Answer) -> bool:
     return is_any_in(answer.text, question.must)
 
 
-def judge_paired(right: Sequence[bool], control: Sequence[bool]) -> tuple[Verdict, str]:
+def judge(evidence: Evidence) -> Result:
+    """Compare the persona's answers with its base's, task by task."""
+    if not evidence.answered:
+        return does_not_apply(NAME, "no task was asked")
+    counted = count(NAME, evidence.subject, evidence.answered, is_right)
+    baseline = [
+        mark.baseline_is_right for mark in counted.marks if mark.baseline_is_right is not None
+    ]
+    if len(baseline) != len(counted.marks):
+        return replace(counted, note="the base is not here to compare with")
+    verdict, note = judge_paired([mark.is_right for mark in counted.marks], baseline)
+    return replace(counted, verdict=verdict, note=note)
+
+
+def judge_paired(right: Sequence[bool], baseline: Sequence[bool]) -> tuple[Verdict, str]:
     """Compare task by task: it fails where the base is better and chance does not explain it."""
-    only_base = sum(base and not persona for base, persona in zip(control, right, strict=True))
-    only_persona = sum(persona and not base for base, persona in zip(control, right, strict=True))
+    pairs = list(zip(right, baseline, strict=True))
+    only_base = sum(base and not persona for persona, base in pairs)
+    only_persona = sum(persona and not base for persona, base in pairs)
     p = paired_p(only_base, only_persona)
-    low, high = difference_interval(right, control)
-    note = f"{only_base} only the base, {only_persona} only the persona solves, p = {p:.2f}, difference {low:+.0%} to {high:+.0%}"
+    low, high = difference_interval(right, baseline)
+    note = (
+        f"{only_base} only the base, {only_persona} only the persona solves, "
+        f"p = {p:.2f}, difference {low:+.0%} to {high:+.0%}"
+    )
     if only_base > only_persona and p < SIGNIFICANT:
         return "fail", note
     return ("pass" if len(right) >= LEAST_ANSWERS else "not enough evidence"), note

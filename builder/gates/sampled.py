@@ -1,33 +1,38 @@
-"""Gate sampled: recall again at the temperature it is served with, which is what a person will see."""
+"""Gate sampled: recall again at the served temperature, which is what a person will see."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from builder.data.questions import Question
+from builder.evaluation.gate import Evidence
+from builder.evaluation.result import Result, count, does_not_apply, judge_count
 from builder.evaluation.subject import Subject
 from builder.gates import recall
-from builder.gates.recall import ADVICE, is_right
-
-__all__ = ["ADVICE", "FAILED", "NAME", "TOLD", "ask", "is_right", "least"]
 
 NAME = "sampled"
 TOLD = "knows its name and author in {right} of {of} answers at the served temperature"
 FAILED = TOLD
+ADVICE = recall.ADVICE
+IS_TOLD = True
 SAMPLES = 5
 # Of recall's wordings: five answers to each of a quarter cost as much as one to all.
 PART = 0.25
 
 
-def ask(subject: Subject, share: float) -> list[Question]:
+def questions(subject: Subject, share: float) -> list[Question]:
     """List each wording once for each seed."""
     return [
         replace(question, seed=seed)
-        for question in recall.ask(subject, share * PART)
+        for question in recall.questions(subject, share * PART)
         for seed in range(SAMPLES)
     ]
 
 
-def least(subject: Subject) -> float:
-    """Give the least share that must be right, from `gates.sampled`."""
-    return subject.gates.limit(NAME)
+def judge(evidence: Evidence) -> Result:
+    """Compare the share of right answers with `gates.sampled`."""
+    subject = evidence.subject
+    if not evidence.answered:
+        return does_not_apply(NAME, recall.why_not_asked(subject))
+    counted = count(NAME, subject, evidence.answered, recall.is_right)
+    return judge_count(counted, subject.gates.limit(NAME))

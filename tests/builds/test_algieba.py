@@ -10,8 +10,8 @@ from benchmarks import sabotage
 from builder import files
 from builder.evaluation import examination
 from builder.gates.table import GATES
-from builder.stages import smoke
 from builder.ollama import client
+from builder.stages import smoke
 from tests.conftest import NO_OLLAMA, OLLAMA, ROOT, build_of, run_persona
 
 pytestmark = pytest.mark.timeout(2400)

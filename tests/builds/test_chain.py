@@ -1,6 +1,5 @@
 """The chain on the real embedded base: train, export, ask."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -8,21 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
-from types import SimpleNamespace
 
-import httpx
 import pytest
 
-from builder import files
-from builder.engine.stage import Options
-from builder.errors import GateError, ToolError
-from builder.llama import Answer
-from builder.ollama import client, verification
-from builder.ollama import served as serving
-from builder.ollama.served import Served
-from builder.stages import register
-from tests.conftest import LENIENT, NO_OLLAMA, OLLAMA, ROOT, find_port, job_of, run_persona, serve
+from tests.conftest import ROOT, run_persona
+
 
 def test_a_gate_stops_before_registration(short):
     """A persona that does not know its name is not registered, and its answer is shown."""

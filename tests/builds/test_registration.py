@@ -2,12 +2,7 @@
 
 import hashlib
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -17,14 +12,14 @@ import pytest
 from builder import files
 from builder.engine.stage import Work
 from builder.errors import GateError, ToolError
+from builder.evaluation.report import Finding, GateAnswer, Report
 from builder.llama import Answer
 from builder.ollama import client, verification
 from builder.ollama import served as serving
-from builder.evaluation.report import Finding, GateAnswer, Report
 from builder.ollama.served import Served
 from builder.project import Options
 from builder.stages import register
-from tests.conftest import LENIENT, NO_OLLAMA, OLLAMA, ROOT, find_port, build_of, run_persona, serve
+from tests.conftest import NO_OLLAMA, OLLAMA, build_of, find_port, serve
 
 
 def ready_build(root, tmp_path, **options):

@@ -97,7 +97,7 @@ def test_a_template_with_tools_is_the_same_in_the_file(tiny_job):
 
 
 def test_a_template_with_tools_is_the_same_in_the_daemon(tiny_job, served):
-    """Served without a TEMPLATE, the file's own Jinja gives the trained prompts through every route, and tools are kept."""
+    """Without a TEMPLATE the file's own Jinja gives the trained prompts on every route."""
     del served
     told = decide(tiny_job)
     assert told.template is None
@@ -123,7 +123,7 @@ def test_a_template_with_tools_is_the_same_in_the_daemon(tiny_job, served):
 
 
 def test_an_overridden_template_is_caught(tiny_job, served):
-    """A plain TEMPLATE on a file whose Jinja knows tools is ignored by Ollama; the difference shows."""
+    """Ollama ignores a plain TEMPLATE on a file whose Jinja knows tools; the difference shows."""
     del served
     told = Served(
         model="tiny",

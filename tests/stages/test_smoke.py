@@ -6,23 +6,25 @@ import pytest
 
 from builder.errors import GateError
 from builder.evaluation import examination
-from builder.evaluation.evidence import Result
-from builder.evaluation.examination import Examination
+from builder.evaluation.report import Finding, Report
+from builder.gates import fidelity, recall
 from builder.stages import smoke
 from tests.conftest import job_of
 
-KL = {"mean_kl_nats": 0.1}
+FIDELITY = {"gate": "fidelity", "can_be_waived": False, "brief": "KL 0.100"}
 
 
 @pytest.fixture
 def examine(monkeypatch):
     """Let the examination find what a test says."""
 
-    def set_results(*results):
-        found = Examination(1.0, 50.0, list(results), [], [])
-        monkeypatch.setattr(examination, "examine", lambda _job, _share: found)
+    def set_findings(*findings):
+        report = Report(
+            share=1.0, tokens_per_s=50.0, gates=list(findings), hello=None, manifest=[], asked=[]
+        )
+        monkeypatch.setattr(examination, "examine", lambda _material, _gates, _share: report)
 
-    return set_results
+    return set_findings
 
 
 def run(folder, **options):
@@ -32,8 +34,15 @@ def run(folder, **options):
 
 
 def test_a_failed_gate_stops_unless_it_is_let_through(luma, examine):
-    """The refusal says what the gate means and what to do; with --anyway the failed gate is written down."""
-    examine(Result("fidelity", "pass", figures=KL), Result("recall", "fail", 3, 20, 0, 0.6))
+    """The refusal says what the gate means and what to do; --anyway writes the failed gate down."""
+    recalled = {
+        "told": recall.FAILED.format(right=3, of=20),
+        "advice": recall.ADVICE,
+        "right": 3,
+        "of": 20,
+        "limit": 0.6,
+    }
+    examine(Finding(**FIDELITY, verdict="pass"), Finding("recall", "fail", **recalled))
     with pytest.raises(GateError) as refused:
         run(luma)
     _, job = run(luma, anyway=True)
@@ -47,7 +56,8 @@ def test_a_failed_gate_stops_unless_it_is_let_through(luma, examine):
 def test_advice_stops_nothing(luma, examine):
     """A gate that advises is told, and the build goes on."""
     examine(
-        Result("fidelity", "pass", figures=KL), Result("retention", "fail", 3, 20, 9, mode="advice")
+        Finding(**FIDELITY, verdict="pass"),
+        Finding("retention", "fail", mode="advice", right=3, of=20, baseline_right=9),
     )
     _, job = run(luma)
 
@@ -56,7 +66,7 @@ def test_advice_stops_nothing(luma, examine):
 
 def test_fidelity_is_never_let_through(luma, examine):
     """What is registered is what was trained, whatever is typed."""
-    examine(Result("fidelity", "fail", figures=KL))
+    examine(Finding(**FIDELITY, verdict="fail", told=fidelity.FAILED))
 
     with pytest.raises(GateError, match="does not give the probabilities of the trained model"):
         run(luma, anyway=True)

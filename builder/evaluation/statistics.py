@@ -1,48 +1,18 @@
-"""How much a count proves: intervals, a paired test, and the three verdicts."""
+"""How much a count or a mean shows: intervals, a paired test, and verdicts beyond chance."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-
-from builder.gate_settings import Mode
 
 Verdict = Literal["pass", "fail", "not enough evidence", "does not apply", "off"]
 Z_95 = 1.959964  # the normal distribution's two-sided 95 % point
 SIGNIFICANT = 0.05
 # Under this many answers an interval is wider than any limit worth having.
 LEAST_ANSWERS = 8
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one gate found, with the base's figure beside it."""
-
-    gate: str
-    verdict: Verdict
-    right: int = 0
-    of: int = 0
-    control_right: int | None = None
-    limit: float | None = None
-    """The least share that must be right, or the greatest figure of the note."""
-    note: str = ""
-    figures: dict[str, Any] = field(default_factory=dict)
-    mode: Mode = "stop"
-    """Whether its failure stops a build, or is only told."""
-
-    @property
-    def stops(self) -> bool:
-        """Whether nothing is registered because of it."""
-        return self.verdict == "fail" and self.mode == "stop"
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The share's 95 % interval."""
-        return wilson(self.right, self.of)
 
 
 def wilson(right: int, of: int) -> tuple[float, float]:
@@ -79,14 +49,14 @@ def paired_p(only_base: int, only_persona: int) -> float:
 
 
 def judge_share(right: int, of: int, limit: float) -> Verdict:
-    """Compare a share with the least it should be: it fails only where chance cannot explain it."""
+    """Compare a share with the least it should be: it fails only beyond chance."""
     if of and right / of < limit and wilson(right, of)[1] < limit:
         return "fail"
     return "pass" if of >= LEAST_ANSWERS and right / of >= limit else "not enough evidence"
 
 
-def difference_interval(right: Sequence[bool], control: Sequence[bool]) -> tuple[float, float]:
-    """Give the 95 % interval of the difference between two paired shares, the persona's less the base's.
+def difference_interval(right: Sequence[bool], baseline: Sequence[bool]) -> tuple[float, float]:
+    """Give the 95 % interval of the difference of two paired shares, the persona's less the base's.
 
     Source:
         A. Agresti and Y. Min, Simple improved confidence intervals for comparing matched
@@ -94,8 +64,9 @@ def difference_interval(right: Sequence[bool], control: Sequence[bool]) -> tuple
 
     """
     of = len(right) + 2
-    only_persona = sum(mine and not base for mine, base in zip(right, control, strict=True)) + 0.5
-    only_base = sum(base and not mine for mine, base in zip(right, control, strict=True)) + 0.5
+    pairs = list(zip(right, baseline, strict=True))
+    only_persona = sum(persona and not base for persona, base in pairs) + 0.5
+    only_base = sum(base and not persona for persona, base in pairs) + 0.5
     middle = (only_persona - only_base) / of
     half = Z_95 * math.sqrt((only_persona + only_base) - (only_persona - only_base) ** 2 / of) / of
     return max(-1.0, middle - half), min(1.0, middle + half)
@@ -117,7 +88,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def judge_greatest(values: Sequence[float], limit: float) -> Verdict:
-    """Compare a mean with the greatest it should be: it fails only where chance cannot explain it."""
+    """Compare a mean with the greatest it should be: it fails only beyond chance."""
     if len(values) < LEAST_ANSWERS:
         return "not enough evidence"
     if np.mean(values) <= limit:

@@ -1,0 +1,60 @@
+"""Which questions are asked of the file: as many as fit the time that a build may take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from builder.data.questions import Question
+from builder.evaluation.answers import BASE_TOKENS, Answers
+from builder.evaluation.gate import Gate
+from builder.evaluation.subject import Subject
+
+# Few steps, so that a machine that is a little slower today is asked the same questions.
+SHARES = (1.0, 0.5, 0.25, 0.125)
+# Enough of the file where the in-memory model answered the rest: a 4B on the four cores beside a
+# free GPU.
+SAMPLE_SHARE = 0.04
+# Tokens of an answer, its prompt's cost included, as measured on algieba (16) and its base (45).
+TOKENS_AN_ANSWER = 24
+
+
+def plan(gates: Sequence[Gate], subject: Subject, share: float) -> list[tuple[Gate, Question]]:
+    """List what each gate that is not off asks, under the served system text."""
+    return [
+        (gate, subject.serve(question))
+        for gate in gates
+        if subject.mode(gate.NAME) != "off"
+        for question in gate.questions(subject, share)
+    ]
+
+
+def list_greedy(gates: Sequence[Gate], subject: Subject) -> list[Question]:
+    """List every conversation that is answered greedily, once."""
+    asked = [question for _, question in plan(gates, subject, 1.0) if question.seed is None]
+    return list({question.messages: question for question in asked}.values())
+
+
+def choose_share(
+    gates: Sequence[Gate], subject: Subject, tokens_per_s: float, recorded: Answers
+) -> float:
+    """Choose the share of the questions that the file is asked.
+
+    It is the largest that fits `gates.budget_s`, and a sample at least.
+    """
+    shares = (*SHARES, SAMPLE_SHARE) if recorded.persona else SHARES
+    fitting = (
+        share
+        for share in shares
+        if predict_s(gates, subject, share, tokens_per_s) <= subject.gates.budget_s
+    )
+    return next(fitting, shares[-1])
+
+
+def predict_s(gates: Sequence[Gate], subject: Subject, share: float, tokens_per_s: float) -> float:
+    """Predict how long a share of the questions takes, each asked once.
+
+    Where a system text is served the base is asked too; its other answers are bundled or cached.
+    """
+    distinct = {(item.messages, item.seed) for _, item in plan(gates, subject, share)}
+    greedy = sum(seed is None for _, seed in distinct) if subject.system else 0
+    return (len(distinct) * TOKENS_AN_ANSWER + greedy * BASE_TOKENS) / tokens_per_s

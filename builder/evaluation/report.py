@@ -1,0 +1,201 @@
+"""What an examination found, as smoke.json and gates.json hold it; docs/files.md documents it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from builder import files
+from builder.errors import ToolError
+from builder.evaluation.statistics import Verdict, wilson
+from builder.gate_settings import Mode
+
+SCHEMA = 4
+SHOWN_CHARACTERS = 240
+SEARCHED_CHARACTERS = 2000
+# A piece of eight to 120 characters, three times over.
+LOOP = re.compile(r"(.{8,120}?)\1{2}", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question and its wrong answer, shown where a gate fails."""
+
+    ask: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one gate found, and how it is told."""
+
+    gate: str
+    verdict: Verdict
+    mode: Mode = "stop"
+    """Whether its failure stops a build, or is only told."""
+    can_be_waived: bool = True
+    """Whether `--anyway` lets a failure through; not one that shows the build itself wrong."""
+    right: int = 0
+    of: int = 0
+    baseline_right: int | None = None
+    limit: float | None = None
+    """The least share that must be right, or the greatest figure of the note."""
+    note: str = ""
+    figures: dict[str, float | list[float]] = field(default_factory=dict)
+    brief: str = ""
+    """For the line of the smoke stage; empty where no figure tells it."""
+    told: str = ""
+    """What it found in words, the base's figure with it."""
+    is_told: bool = True
+    """Whether a person reads of it at the end of a build also where it passed."""
+    advice: str = ""
+    """What to do where it fails."""
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def stops(self) -> bool:
+        """Whether nothing is registered because of it."""
+        return self.verdict == "fail" and self.mode == "stop"
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The share's 95 % interval."""
+        return wilson(self.right, self.of)
+
+    def problems(self) -> Iterator[str]:
+        """Say why it stops a build, with some of the answers, and what to do."""
+        share = ""
+        if self.limit is not None and self.of and not self.figures:
+            share = f"{self.right} of {self.of} right, expected {self.limit:.0%} or more"
+        yield f"{self.gate}: {', '.join(filter(None, (share, self.note)))}: it {self.told}"
+        for example in self.examples:
+            yield f"  {example.ask!r} is answered {shorten(example.answer)!r}"
+        yield f"  so: {self.advice}"
+
+
+@dataclass(frozen=True)
+class OwnAnswer:
+    """The answer to a greeting or to a question of the manifest, under the served system text."""
+
+    ask: str
+    answer: str
+    ended: bool
+    baseline: str | None
+    problem: str | None
+    """What is wrong with the answer; None where nothing is."""
+
+
+@dataclass(frozen=True)
+class GateAnswer:
+    """The answer to a question of a gate."""
+
+    gate: str
+    messages: list[dict[str, str]]
+    seed: int | None
+    """None where it is answered greedily."""
+    answer: str
+    ended: bool
+    is_right: bool
+    by_file: bool
+    """Whether the file answered; else the in-memory model did."""
+    least_margin_nats: float | None
+    """Least logit margin of the answer's tokens; None where it was not measured."""
+    baseline: str | None
+    baseline_is_right: bool | None
+
+    @property
+    def ask(self) -> str:
+        """What the user says last."""
+        return self.messages[-1]["content"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything that an examination found."""
+
+    share: float
+    """How much of the gates' questions the file was asked."""
+    tokens_per_s: float
+    gates: list[Finding]
+    hello: OwnAnswer | None
+    """The answer to a greeting; shown, and judged by no gate."""
+    manifest: list[OwnAnswer]
+    asked: list[GateAnswer]
+
+    @property
+    def failed(self) -> list[str]:
+        """Name the gates that stop the build; `smoke` stands for the manifest's own questions."""
+        own = ["smoke"] if any(own.problem for own in self.manifest) else []
+        return own + [finding.gate for finding in self.gates if finding.stops]
+
+    @property
+    def can_be_waived(self) -> bool:
+        """Whether `--anyway` may let the failures through."""
+        return all(finding.can_be_waived for finding in self.gates if finding.stops)
+
+    @property
+    def brief(self) -> str:
+        """The gates on one line."""
+        parts = [finding.brief for finding in self.gates if finding.brief]
+        unsure = sum(finding.verdict == "not enough evidence" for finding in self.gates)
+        return ", ".join([*parts, *([f"{unsure} without enough evidence"] if unsure else [])])
+
+    def problems(self) -> list[str]:
+        """Say what stops the build: wrong answers to the manifest, and every gate that failed."""
+        own = [
+            f"manifest: {own.ask!r} is answered {shorten(own.answer)!r}: {own.problem}"
+            for own in self.manifest
+            if own.problem
+        ]
+        stopping = (finding for finding in self.gates if finding.stops)
+        return own + [problem for finding in stopping for problem in finding.problems()]
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as data."""
+        values = {"schema": SCHEMA, **asdict(self), "let_through": self.failed}
+        for gate, finding in zip(values["gates"], self.gates, strict=True):
+            gate["interval"] = finding.interval
+        return values
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON."""
+        text = json.dumps(self.as_json(), ensure_ascii=False, indent=1)
+        path.write_text(text + "\n", "utf-8")
+
+
+def read(path: Path) -> Report:
+    """Read what `Report.write` wrote.
+
+    Raises:
+        ToolError: There is none, or it is of another schema.
+
+    """
+    values = files.read_json(path)
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+        what = f"cannot be read, expected an examination of schema {SCHEMA}"
+        raise ToolError(f"{path}: {what}", hint="build the persona again")
+    return Report(
+        share=values["share"],
+        tokens_per_s=values["tokens_per_s"],
+        gates=[_read_finding(gate) for gate in values["gates"]],
+        hello=OwnAnswer(**values["hello"]) if values["hello"] else None,
+        manifest=[OwnAnswer(**own) for own in values["manifest"]],
+        asked=[GateAnswer(**answer) for answer in values["asked"]],
+    )
+
+
+def _read_finding(values: dict[str, Any]) -> Finding:
+    examples = tuple(Example(**example) for example in values["examples"])
+    known = {key: value for key, value in values.items() if key != "interval"}
+    return Finding(**{**known, "examples": examples})
+
+
+def shorten(text: str) -> str:
+    """Cut a long answer, and one that repeats itself at its second round."""
+    if loop := LOOP.search(text[:SEARCHED_CHARACTERS]):
+        text = f"{text[: loop.end(1)]} …"
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

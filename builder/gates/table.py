@@ -1,0 +1,36 @@
+"""The gates in the order in which they are asked and judged; no other module lists them."""
+
+from __future__ import annotations
+
+from builder.evaluation.gate import Gate
+from builder.gates import (
+    end,
+    fidelity,
+    greeting,
+    held_out,
+    leak_in,
+    leak_out,
+    neutral,
+    recall,
+    retention,
+    sampled,
+    stop,
+    system,
+)
+from builder.gates import format as json_format
+
+GATES: tuple[Gate, ...] = (
+    fidelity,
+    neutral,
+    held_out,
+    end,
+    system,
+    recall,
+    leak_in,
+    leak_out,
+    retention,
+    sampled,
+    greeting,
+    json_format,
+    stop,
+)
