@@ -1,4 +1,4 @@
-"""The base itself as a quantised GGUF, to be asked the same as its personas."""
+"""The baseline: the base itself as a q4_k_m GGUF, which is asked the same as its personas."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from builder.bases.base import Base
 
 
 def find_control(chosen: Base) -> Path | None:
-    """Find the base itself as a q4_k_m GGUF, to be asked the same as its personas; None where it was never made here."""
+    """Find the base's own q4_k_m GGUF; None where it was never made here."""
     if chosen.kind == "embedded":
         return embedded.find_package()
     path = control_path(chosen)
@@ -18,7 +18,7 @@ def find_control(chosen: Base) -> Path | None:
 
 
 def control_path(chosen: Base) -> Path:
-    """Say where the base's own GGUF is kept, for all personas."""
+    """Say where the base's own GGUF is cached, for all personas."""
     return (
         files.cache_folder()
         / "controls"

@@ -20,7 +20,7 @@ def judge(model: Model, distances: list[Distance], family: Family, *, four_bit: 
     """Compare mean KL divergence and top-1 agreement with the quantisation error of this base."""
     kl = np.concatenate([distance.kl for distance in distances])
     agreed = np.concatenate([distance.agreed for distance in distances])
-    limit = family.honest_kl_nats * (
+    limit = family.quantisation_error_nats * (
         2 if four_bit else 1
     )  # trained on 4 bit and served from 16: two quantisations apart
     figures = {

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from builder import files
-from builder.bases import base, families, fetch
+from builder.bases import base, families, fetch, refusals
+from builder.bases.facts import Facts
 from builder.engine.stage import Job
 from builder.errors import ToolError
 from builder.machine import find_accelerator
 
 NAME = "base"
-VERSION = 2
+VERSION = 3
 HEAVY = False
 # What `--base` said last; beside base.json, from which training would have to start anew.
 CHOICE = ".base.json"
@@ -34,6 +35,7 @@ FACTS = (
     "vocab.json",
     "merges.txt",
     "added_tokens.json",
+    "tokenizer.model",
 )
 log = logging.getLogger("builder")
 
@@ -52,6 +54,7 @@ def settings(job: Job) -> dict[str, Any]:
         "--base": _typed(job) or "not typed",
         "revision": _locked(job, source).get("revision"),
         "training.four_bit": job.persona.manifest.training.four_bit,
+        "data.template": job.persona.manifest.data.template,
     }
 
 
@@ -71,14 +74,15 @@ def run(job: Job, out: Path) -> str:
     if refused := find_accelerator().refused:
         log.warning("%s; the processor is used", refused)
     chosen = _resolve(job, source)
-    out.mkdir()
     folder = fetch.find_small_files(chosen)
+    names = [path.name for path in folder.glob("*")] if chosen.kind == "folder" else []
+    refusals.check(chosen.source, folder, job.persona.manifest.data.template, names)
+    out.mkdir()
     for name in FACTS:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, out / name)
-    family = (
-        families.family_of_folder(folder) if chosen.kind == "folder" else families.family_of(source)
-    )
+    known = Facts(folder)
+    family = families.recognise(known.config, known.end_of_turn)
     facts = asdict(replace(chosen, family_name=family.name))
     (out / "base.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
     if chosen.kind != "folder":
@@ -106,7 +110,8 @@ def choose(job: Job) -> str:
     if accelerator.refused:
         raise ToolError(
             accelerator.refused,
-            hint="take another GPU (on Kaggle the T4), update NVIDIA's driver, or build on the processor with --base cpu",
+            hint="take another GPU (on Kaggle the T4), update NVIDIA's driver, or build on the "
+            "processor with --base cpu",
         )
     return wanted.gpu if typed or accelerator.kind == "gpu" else wanted.cpu
 
@@ -181,7 +186,11 @@ def _resolve(job: Job, source: str) -> base.Base:
         raise ToolError(msg, hint=base.WITHOUT_HUB)
     locked = _locked(job, source)
     sibling = _four_bit_sibling(source) if four_bit else source
-    revision = locked.get("revision") or fetch.find_revision(source)
+    revision = locked.get("revision", "")
+    if not revision:
+        listing = fetch.describe(source)
+        refusals.check_files(source, listing.files)
+        revision = listing.revision
     same = locked.get("train_source") == sibling
     if same:
         train_revision = locked["train_revision"]
@@ -204,7 +213,8 @@ def _four_bit_sibling(repository: str) -> str:
     """Find the 4-bit repository Unsloth would load in place of a 16-bit one.
 
     Source:
-        unsloth 2026.10.9, models/mapper.py, read without importing unsloth, which takes half a minute.
+        unsloth 2026.10.9, models/mapper.py, read without importing unsloth, which takes half a
+        minute.
     """
     found = importlib.util.find_spec("unsloth")
     if found is None or not found.submodule_search_locations:
