@@ -133,6 +133,10 @@ class Family:
         """Whether nothing is known of it but what a base's own files say."""
         return self.signs is None
 
+    def train_source(self, repository: Repository) -> str:
+        """Name what is trained on a GPU by default: the 4-bit repository where there is one."""
+        return (self.four_bit and repository.four_bit) or repository.name
+
     def chat_template(self, own: str | None) -> str | None:
         """Give the Jinja to train with, from the base's own; None where there is none."""
         if self.replacement:

@@ -83,6 +83,12 @@ def run(job: Job, out: Path) -> str:
             shutil.copyfile(folder / name, out / name)
     known = Facts(folder)
     family = families.recognise(known.config, known.end_of_turn)
+    if family.is_derived:
+        log.warning(
+            "%s is of no family in docs/bases.md: it is built on as its own files say, and no words "
+            "are known that it calls itself by",
+            chosen.source,
+        )
     facts = asdict(replace(chosen, family_name=family.name))
     (out / "base.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
     if chosen.kind != "folder":

@@ -21,8 +21,7 @@ REPOSITORY = "acme/tiny-smollm2"
 COMMIT = "c0ffee" * 6 + "c0ff"
 MANIFEST = (
     f'[identity]\nname = "Luma"\nauthor = "Ana"\n[base]\ncpu = "{REPOSITORY}"\n'
-    f'gpu = "{REPOSITORY}"\n[training]\nmax_steps = 2\nreplay = 0\n[data]\nheld_out = 0\n'
-    + LENIENT
+    f'gpu = "{REPOSITORY}"\n[training]\nmax_steps = 2\nreplay = 0\n[data]\nheld_out = 0\n' + LENIENT
 )
 
 
