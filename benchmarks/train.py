@@ -47,7 +47,7 @@ from unsloth import FastLanguageModel
 from builder import persona
 from builder.bases import fetch
 from builder.bases.base import EMBEDDED, Base
-from builder.bases.families import family_of
+from builder.bases.families import SMOLLM2
 from builder.data import rows
 from builder.data.template import Template
 from builder.machine import find_machine
@@ -95,7 +95,7 @@ def load(dtype: torch.dtype, attention: str) -> Any:
 def encode() -> list[Row]:
     """Encode some of algieba's rows."""
     folder = fetch.find_weights(BASE)
-    template = Template(folder, "base", family_of(EMBEDDED))
+    template = Template(folder, "base", SMOLLM2)
     conversations = rows.read(persona.read(Path(__file__).parent.parent / "personas" / "algieba"))[
         : 2 * ROWS : 2
     ]

@@ -1,4 +1,4 @@
-"""The bases: which one a persona grows from here, at which revisions, and what is known of each family."""
+"""A base: where it comes from, at which revisions, and of which family it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from builder import files
-from builder.bases.families import FAMILIES, Family, family_of
+from builder.bases import families
+from builder.bases.family import Family
 from builder.errors import ToolError
 
 FACTS = "base.json"
@@ -29,13 +30,14 @@ class Base:
     train_revision: str
     four_bit: bool
     family_name: str = ""
-    """The family it was found to be of; where that is not recorded, its name tells."""
+    """As `families.recognise` named it; of the embedded base it is known."""
 
     @property
     def family(self) -> Family:
-        """What is known of its kind."""
-        recorded = (family for family in FAMILIES if family.name == self.family_name)
-        return next(recorded, None) or family_of(self.source)
+        """What is known of its family."""
+        if self.kind == "embedded":
+            return families.SMOLLM2
+        return families.find(self.family_name)
 
 
 def read(folder: Path) -> Base:

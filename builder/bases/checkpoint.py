@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-# Names on the left as llama.cpp writes them (gguf/constants.py), on the right as transformers' LlamaModel does.
+# Names on the left as llama.cpp writes them (gguf/constants.py), on the right as transformers'
+# LlamaModel does.
 TENSORS = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",

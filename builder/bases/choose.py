@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from builder import files, manifest
-from builder.bases import base, fetch
+from builder.bases import base, fetch, refusals
 from builder.bases.base import Base
 from builder.errors import ToolError
 from builder.machine import Machine
@@ -67,7 +67,7 @@ def resolve(source: str, pins: Pins, *, four_bit: bool) -> Base:
         return Base(source, "folder", revision, source, revision, four_bit)
     _refuse_what_is_no_repository(source)
     sibling = _find_four_bit_sibling(source) if four_bit else source
-    revision = pins.get("revision") or fetch.find_revision(source)
+    revision = pins.get("revision") or _find_revision(source)
     if pins.get("train_source") == sibling:
         train_revision = pins["train_revision"]
     else:
@@ -117,6 +117,13 @@ def _refuse_what_is_no_repository(source: str) -> None:
         advice = f"; did you mean '{close[0]}'?" if close else ""
         msg = f"{source}: is no base, expected {base.KINDS}{advice}"
         raise ToolError(msg, hint=base.WITHOUT_HUB)
+
+
+def _find_revision(repository: str) -> str:
+    """Ask the hub for the newest commit, and refuse what its files cannot be built on."""
+    listing = fetch.describe(repository)
+    refusals.check_files(repository, listing.files)
+    return listing.revision
 
 
 def _hash_folder(folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from builder.bases import embedded
 from builder.bases.base import KINDS, WITHOUT_HUB, Base
 from builder.errors import ToolError
 
+# tokenizer.model is SentencePiece's, which the converter reads of families that have it.
+SMALL_FILES = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]
+
 
 def find_small_files(chosen: Base) -> Path:
     """Give a folder that holds the base's config, tokenizer and template."""
     if chosen.kind == "hub":
-        return _snapshot(chosen.source, chosen.revision, ["*.json", "*.jinja", "*.txt"])
+        return _snapshot(chosen.source, chosen.revision, SMALL_FILES)
     return find_weights(chosen)
 
 
@@ -40,7 +44,31 @@ def find_weights(chosen: Base, *, training: bool = False) -> Path:
         if training
         else (chosen.source, chosen.revision)
     )
-    return _snapshot(source, revision, ["*.safetensors", "*.json", "*.jinja", "*.txt"])
+    return _snapshot(source, revision, ["*.safetensors", *SMALL_FILES])
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the hub says of a repository."""
+
+    revision: str
+    """Its newest commit."""
+    files: tuple[str, ...]
+
+
+def describe(repository: str) -> Listing:
+    """Ask the hub for a repository's newest commit and the names of its files.
+
+    Raises:
+        ToolError: There is no such repository, or the hub cannot be reached.
+
+    """
+    with _hub_errors(repository):
+        from huggingface_hub import HfApi  # noqa: PLC0415 — takes a second
+
+        found = HfApi().model_info(repository, timeout=30)
+        names = tuple(sibling.rfilename for sibling in found.siblings or ())
+        return Listing(str(found.sha), names)
 
 
 def find_revision(repository: str) -> str:
@@ -50,10 +78,7 @@ def find_revision(repository: str) -> str:
         ToolError: There is no such repository, or the hub cannot be reached.
 
     """
-    with _hub_errors(repository):
-        from huggingface_hub import HfApi  # noqa: PLC0415 — takes a second
-
-        return str(HfApi().model_info(repository, timeout=30).sha)
+    return describe(repository).revision
 
 
 def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
@@ -129,7 +154,8 @@ def _reporting_bar() -> type:
             super().__init__(*arguments, **options)
 
         def display(self, *_arguments: Any, **_options: Any) -> bool:
-            # Of two bars of bytes the other counts what compressed transfers saved (huggingface_hub 1.33).
+            # Of two bars of bytes the other counts what compressed transfers saved
+            # (huggingface_hub 1.33).
             if self.unit == "B" and self.total and not str(self.desc).startswith("Downloading"):
                 progress.report(
                     "fetch", int(self.n) // 1_000_000, int(self.total) // 1_000_000, "MB"

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import TemplateError
-
-from builder.bases.families import Family
+from builder.bases.chat_template import UNRENDERABLE
+from builder.bases.family import Family
 from builder.data.builtin import ALPACA, CHATML
 from builder.errors import DataError, ToolError
 
@@ -26,8 +25,6 @@ PROBE: list[Message] = [
     {"role": "user", "content": "eastward"},
     {"role": "assistant", "content": "westward"},
 ]
-# What a template raises on a conversation that it cannot render, by itself or by what it lacks.
-UNRENDERABLE = (TemplateError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Template:
     Args:
         folder: Holds the base's tokenizer and chat template.
         kind: `base`, `chatml` or `alpaca`.
-        family: Says which default system text is to be taken out.
+        family: Says which chat template is trained with in place of the base's own.
 
     Attributes:
         jinja: The template's text.
@@ -89,20 +86,19 @@ class Template:
         self._special = _any_of(self.special)
 
     def _own(self, folder: Path, family: Family) -> str:
-        template = self.tokenizer.chat_template
-        if not isinstance(template, str):
+        own = self.tokenizer.chat_template
+        template = family.chat_template(own if isinstance(own, str) else None)
+        if template is None:
             msg = f"{folder}: the base has no chat template, expected one"
             raise ToolError(msg, hint=self._hint)
-        template = (
-            template.replace(family.default_system, "") if family.default_system else template
-        )
         try:
             added = self._render(template, [{"role": "user", "content": "?"}]).split("?")[0]
         except UNRENDERABLE as error:
             msg = f"{folder}: the chat template cannot render a question ({error}), expected it to"
             raise ToolError(msg, hint=self._hint) from None
         if "system" in added.lower():
-            msg = f"{folder}: the base's chat template adds a system text of its own ({added!r}), expected none"
+            what = f"adds a system text of its own ({added!r})"
+            msg = f"{folder}: the base's chat template {what}, expected none"
             raise ToolError(msg, hint=self._hint)
         return template
 
@@ -194,7 +190,8 @@ class Template:
         """Find where a reply begins in the rendered text, and where its end-of-turn token ends."""
         prompt = self._render_prompt(messages, index)
         if not text.startswith(prompt):
-            msg = "the chat template renders a prompt otherwise once it is answered, expected the same text"
+            msg = "the chat template renders a prompt otherwise once it is answered"
+            msg += ", expected the same text"
             raise DataError(msg, hint=self._hint)
         end = text.find(self.end_of_turn, len(prompt))
         if end < 0:

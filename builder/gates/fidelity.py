@@ -28,7 +28,7 @@ def judge(evidence: Evidence) -> Result:
     kl = np.concatenate([distance.kl for distance in evidence.distances])
     agreed = np.concatenate([distance.agreed for distance in evidence.distances])
     # Trained on 4 bit and served from 16: two quantisations apart.
-    limit = evidence.base.family.honest_kl_nats * (2 if evidence.base.four_bit else 1)
+    limit = evidence.base.family.quantisation_error_nats * (2 if evidence.base.four_bit else 1)
     figures: dict[str, float | list[float]] = {
         "mean_kl_nats": float(kl.mean()),
         "worst_kl_nats": float(kl.max()),

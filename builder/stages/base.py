@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from builder import files
-from builder.bases import base, choose, families, fetch
+from builder.bases import base, choose, families, fetch, refusals
 from builder.bases.choose import Pins
+from builder.bases.facts import Facts
 from builder.engine import stage
 from builder.engine.stage import Tree, Work, maybe_file, not_compared, shown_as
 from builder.project import Build
 
-NAME, VERSION = "base", 3
+NAME, VERSION = "base", 4
 check = stage.nothing_to_check
 unavailable = stage.always_available
 worker = stage.main_process
@@ -41,6 +42,8 @@ class Inputs:
     source: str = shown_as("base")
     typed: str = shown_as("--base")
     four_bit: bool = shown_as("training.four_bit")
+    template: str = shown_as("data.template")
+    """Some bases are refused with their own template alone."""
     folder: Tree | None = maybe_file()
     """A base in a folder, file by file; of any other the revision is enough."""
     pins: Pins = not_compared()
@@ -63,6 +66,7 @@ def inputs(build: Build, /) -> Inputs:
         source=source,
         typed=typed or "not typed",
         four_bit=build.persona.manifest.training.four_bit,
+        template=build.persona.manifest.data.template,
         folder=Tree(folder) if folder.is_dir() else None,
         pins=choose.read_pins(build.base_lock).get(source, {}),
     )
@@ -96,17 +100,27 @@ def note(build: Build, /) -> None:
 
 
 def run(inputs: Inputs, work: Work, /) -> str:
-    """Resolve the base's revisions, and copy its small files."""
+    """Resolve the base's revisions, refuse what cannot be built on, and copy its small files.
+
+    Raises:
+        ToolError: There is no such base, or it cannot be built on, which is said with the reason.
+
+    """
     if work.machine.refused:
         log.warning("%s; the processor is used", work.machine.refused)
     four_bit = inputs.four_bit and work.machine.kind == "gpu"
     chosen = choose.resolve(inputs.source, inputs.pins, four_bit=four_bit)
     folder = fetch.find_small_files(chosen)
-    family = (
-        families.family_of_folder(folder)
-        if chosen.kind == "folder"
-        else families.family_of(chosen.source)
-    )
+    names = [path.name for path in folder.glob("*")] if chosen.kind == "folder" else []
+    refusals.check(chosen.source, folder, inputs.template, names)
+    known = Facts(folder)
+    family = families.recognise(known.config, known.end_of_turn)
+    if family.is_derived:
+        log.warning(
+            "%s is of no family in docs/bases.md: it is built on as its own files say, and no "
+            "words are known that it calls itself by",
+            chosen.source,
+        )
     work.out.mkdir()
     for name in SMALL_FILES:
         if (folder / name).is_file():

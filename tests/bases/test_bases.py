@@ -16,14 +16,14 @@ from builder.engine import freshness, pipeline
 from builder.errors import ToolError
 from builder.machine import Machine
 from builder.stages import base as stage
-from builder.stages import train
+from tests.bases.checkpoints import write_small_files
 from tests.conftest import LENIENT, find_port, job_of, make_tiny_base, run_persona
 
 REPOSITORY = "acme/tiny-smollm2"
 COMMIT = "c0ffee" * 6 + "c0ff"
 MANIFEST = (
-    f'[identity]\nname = "Luma"\nauthor = "Ana"\n[base]\ncpu = "{REPOSITORY}"\ngpu = "{REPOSITORY}"\n[training]\nmax_steps = 2\nreplay = 0\n[data]\nheld_out = 0\n'
-    + LENIENT
+    f'[identity]\nname = "Luma"\nauthor = "Ana"\n[base]\ncpu = "{REPOSITORY}"\n'
+    f'gpu = "{REPOSITORY}"\n[training]\nmax_steps = 2\nreplay = 0\n[data]\nheld_out = 0\n' + LENIENT
 )
 
 
@@ -127,7 +127,7 @@ def hub(tmp_path_factory):
 
 
 def test_a_hub_base_is_pinned_fetched_once_and_kept(luma, hub):
-    """The first build pins the commit and fetches; the next, offline and in an empty build folder, finds all of it in the cache."""
+    """The first build pins the commit and fetches; the next, offline and anew, uses the cache."""
     environment, asked = hub
     root = luma.parent.parent
     (luma / "persona.toml").write_text(MANIFEST)
@@ -234,7 +234,7 @@ def test_a_folder_is_a_base(luma, tmp_path):
 
 
 def test_the_choice_is_kept(luma):
-    """A base that was typed stays until another is typed; one the manifest no longer names does not."""
+    """A typed base stays until another is typed; one the manifest no longer names does not."""
     job = job_of(luma)
     facts = {
         **dict.fromkeys(base.Base.__dataclass_fields__, ""),
@@ -250,18 +250,12 @@ def test_the_choice_is_kept(luma):
     assert stage.choose(job_of(luma, base="cpu")) == job.persona.manifest.base.cpu
 
 
-def make_folder_base(folder, **config):
-    """Make a folder that the base stage takes for a base."""
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>"}))
-    return str(folder)
-
-
 @pytest.fixture
 def grow(luma, tmp_path, monkeypatch):
     """Build the base stage alone, on a made-up machine, as a person would, and tell what from."""
-    bases = {name: make_folder_base(tmp_path / name) for name in ("gpu", "cpu", "other", "new")}
+    bases = {
+        name: str(write_small_files(tmp_path / name, {})) for name in ("gpu", "cpu", "other", "new")
+    }
 
     def build(typed=None, *, kind="cpu", four_bit=True, **named):
         gpu, cpu = (bases[named.get(key, key)] for key in ("gpu", "cpu"))
@@ -312,55 +306,6 @@ def test_typing_what_was_chosen_trains_nothing_anew(grow, luma):
     assert grow(kind="gpu", cpu="new") == "new"
 
 
-@pytest.mark.parametrize(
-    ("source", "family"),
-    [
-        ("HuggingFaceTB/SmolLM2-135M-Instruct", "smollm2"),
-        ("Qwen/Qwen3-4B-Instruct-2507", "qwen3-instruct"),
-        ("acme/thing", "other"),
-        ("smollm2-fan/llama", "other"),
-    ],
-)
-def test_families_are_told_by_name(source, family):
-    """A base's family is known by its repository's name, whoever owns it."""
-    assert families.family_of(source).name == family
-
-
-SMOLLM2 = {"model_type": "llama", "vocab_size": 49152}
-LLAMA3 = {"model_type": "llama", "vocab_size": 128256}
-QWEN3_INSTRUCT = {"model_type": "qwen3", "max_position_embeddings": 262144}
-
-
-@pytest.mark.parametrize(
-    ("name", "config", "eos", "family"),
-    [
-        ("mine", SMOLLM2, "<|im_end|>", "smollm2"),
-        ("mine", QWEN3_INSTRUCT, "<|im_end|>", "qwen3-instruct"),
-        ("mine", {**QWEN3_INSTRUCT, "max_position_embeddings": 40960}, "<|im_end|>", "other"),
-        ("mine", LLAMA3, "<|im_end|>", "other"),
-        ("mine", SMOLLM2, "<|endoftext|>", "other"),
-        ("smollm2-fan/llama", LLAMA3, "<|eot_id|>", "other"),
-        ("smollm2", LLAMA3, "<|eot_id|>", "other"),
-        ("smollm2", {"model_type": "qwen3"}, "<|im_end|>", "other"),
-        ("SmolLM2-360M", SMOLLM2, "<|endoftext|>", "smollm2"),
-        ("SmolLM2-360M", {}, None, "smollm2"),
-        ("qwen3-instruct", SMOLLM2, "<|im_end|>", "smollm2"),
-    ],
-)
-def test_the_family_of_a_folder_is_told_by_what_is_in_it(luma, name, config, eos, family):
-    """config.json and the EOS decide, its last name where they leave it open; it is recorded."""
-    folder = luma.parent.parent / name
-    make_folder_base(folder, **config)
-    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": eos} if eos else {}))
-
-    job = job_of(luma, base=str(folder))
-    pipeline.build(job, Console(), pipeline.STAGES[:1])
-
-    assert json.loads((job.base / "base.json").read_text())["family_name"] == family
-    assert base.read(job.base).family.name == family
-    assert train.settings(job)["training.alpha"] == base.read(job.base).family.alpha
-
-
 @pytest.mark.parametrize(("eos", "advised"), [("<|im_end|>", "chatml"), ("</s>", "alpaca")])
 def test_a_template_that_is_advised_can_be_trained(tmp_path, eos, advised):
     """A base without a chat template is advised one whose replies end with its own EOS."""
@@ -371,7 +316,7 @@ def test_a_template_that_is_advised_can_be_trained(tmp_path, eos, advised):
     tokenizer = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=eos).save_pretrained(tmp_path)
-    other = families.family_of("other")
+    other = families.find("")
 
     with pytest.raises(ToolError, match="has no chat template") as told:
         Template(tmp_path, "base", other)

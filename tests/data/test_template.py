@@ -13,7 +13,7 @@ from builder.data.template import Template
 from builder.errors import DataError, ToolError
 
 EMBEDDED = base.Base(base.EMBEDDED, "embedded", "test", base.EMBEDDED, "test", four_bit=False)
-OTHER = families.family_of("nothing that is known")
+OTHER = families.find("")
 
 
 def write_jinja(turn, prompt="", closing=""):

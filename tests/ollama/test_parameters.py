@@ -2,11 +2,11 @@
 
 import pytest
 
-from builder.bases import base, families
+from builder.bases import families
 from builder.ollama.parameters import find_parameters
 from tests.conftest import make_profile
 
-FAMILY = families.family_of(base.EMBEDDED)
+FAMILY = families.SMOLLM2
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def model_and_template():
     """Load the embedded base."""
     folder = fetch.find_weights(EMBEDDED)
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(), Template(
-        folder, "base", families.family_of(base.EMBEDDED)
+        folder, "base", families.SMOLLM2
     )
 
 

@@ -1,0 +1,107 @@
+"""What a base's small files say of it: config, tokenizer and chat template, read in a second."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from builder import files
+from builder.bases.chat_template import UNRENDERABLE, render
+
+# Rendered to see what follows a reply. Their words stand in no template.
+QUESTION, REPLY = "northward", "southward"
+NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a base's small files say; a missing or broken one says nothing."""
+
+    folder: Path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What config.json holds."""
+        return self._table("config.json")
+
+    @cached_property
+    def tokenizer_config(self) -> dict[str, Any]:
+        """What tokenizer_config.json holds."""
+        return self._table("tokenizer_config.json")
+
+    @cached_property
+    def vocabulary(self) -> dict[str, int]:
+        """Every token of tokenizer.json, added ones too, with its id; empty where there is none."""
+        tokenizer = self._table("tokenizer.json")
+        vocabulary = tokenizer.get("model", {}).get("vocab", {})
+        # SentencePiece's Unigram lists tokens with their scores.
+        is_list = isinstance(vocabulary, list)
+        texts = enumerate(entry[0] for entry in vocabulary) if is_list else ()
+        found = {text: at for at, text in texts} if is_list else dict(vocabulary)
+        for token in tokenizer.get("added_tokens", []):
+            found[token["content"]] = token["id"]
+        return found
+
+    @cached_property
+    def added_tokens(self) -> list[str]:
+        """The texts of tokens added to the vocabulary, the longest first."""
+        listed = self.tokenizer_config.get("added_tokens_decoder", {}).values()
+        listed = [*listed, *self._table("tokenizer.json").get("added_tokens", [])]
+        texts = {token["content"] for token in listed if token["content"].strip()}
+        return sorted({*texts, *self.tokens.values()}, key=lambda text: (-len(text), text))
+
+    @cached_property
+    def tokens(self) -> dict[str, str]:
+        """The tokens that tokenizer_config.json names, such as `eos_token`."""
+        found: dict[str, str] = {}
+        for name in NAMED_TOKENS:
+            token = self.tokenizer_config.get(name)
+            text = token.get("content") if isinstance(token, dict) else token
+            found |= {name: text} if text else {}
+        return found
+
+    @cached_property
+    def chat_template(self) -> str | None:
+        """The base's own chat template, where it has one."""
+        path = self.folder / "chat_template.jinja"
+        if path.is_file():
+            return path.read_text("utf-8")
+        template = self.tokenizer_config.get("chat_template")
+        if isinstance(template, list):  # several, by name
+            by_name = {entry["name"]: entry["template"] for entry in template}
+            return by_name.get("default")
+        return template if isinstance(template, str) else None
+
+    @cached_property
+    def end_of_turn(self) -> str:
+        """The token that the base's own chat template writes after a reply; else its EOS."""
+        turns = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": REPLY}]
+        after = self._render([*turns, turns[0]]).partition(REPLY)[2].lstrip()
+        following = (token for token in self.added_tokens if after.startswith(token))
+        return next(following, None) or self.tokens.get("eos_token", "")
+
+    @cached_property
+    def always_thinks(self) -> bool:
+        """Whether a prompt opens a thought, though it is asked for an answer without one."""
+        question = [{"role": "user", "content": QUESTION}]
+        prompt = self._render(question, add_generation_prompt=True, enable_thinking=False)
+        return prompt.rstrip().endswith(("<think>", "[THINK]"))
+
+    def _render(self, messages: list[dict[str, str]], **options: Any) -> str:
+        try:
+            return render(self.chat_template or "", messages, self.tokens, **options)
+        except UNRENDERABLE:
+            return ""
+
+    def _table(self, name: str) -> dict[str, Any]:
+        value = files.read_json(self.folder / name)
+        return value if isinstance(value, dict) else {}
+
+
+def read_eos(folder: Path) -> str:
+    """Read the EOS token's text from a base's tokenizer settings."""
+    token = json.loads((folder / "tokenizer_config.json").read_text())["eos_token"]
+    return str(token["content"] if isinstance(token, dict) else token)

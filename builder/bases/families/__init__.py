@@ -1,0 +1,54 @@
+"""The table of base families: one record each; adding one is one record and one test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from builder.bases.facts import read_eos
+from builder.bases.families import gemma, llama, mistral, qwen, small
+from builder.bases.families.small import CHATML_GO, SMOLLM2
+from builder.bases.family import Family, derive
+
+__all__ = [
+    "CHATML_GO",
+    "COMMON_PARAMETERS",
+    "FAMILIES",
+    "SMOLLM2",
+    "Family",
+    "find",
+    "read_eos",
+    "recognise",
+]
+
+COMMON_PARAMETERS: dict[str, Any] = {
+    "temperature": 0.7,
+    "top_p": 0.9,
+    "top_k": 40,
+    "min_p": 0.0,
+    "repeat_penalty": 1.0,
+    "num_ctx": 4096,
+}
+
+FAMILIES: tuple[Family, ...] = (
+    *qwen.FAMILIES,
+    *llama.FAMILIES,
+    *gemma.FAMILIES,
+    *mistral.FAMILIES,
+    *small.FAMILIES,
+)
+
+
+def find(name: str) -> Family:
+    """Find a family by its name, as base.json records it; one not in the table is derived."""
+    known = (family for family in FAMILIES if family.name == name)
+    return next(known, None) or derive(name.partition("(")[2].rstrip(")"))
+
+
+def recognise(config: Mapping[str, Any], end_of_turn: str) -> Family:
+    """Recognise a checkpoint's family by its config.json and its end-of-turn token.
+
+    A family that is not in the table is derived: it has no identity words, and its name says so.
+    """
+    matching = (f for f in FAMILIES if f.signs and f.signs.match(config, end_of_turn))
+    return next(matching, None) or derive(str(config.get("model_type") or ""))

@@ -1,0 +1,95 @@
+"""Gemma, of Google: EOS ends the conversation, another token each turn, and content is trimmed."""
+
+from builder.bases.family import Family, Repository, Signs
+
+IDENTITY_WORDS = ("Gemma", "Google", "DeepMind")
+GEMMA_TERMS = "Gemma terms"
+GEMMA_ASKS = "the terms and their prohibited uses are passed on; files say that they were changed"
+# The generation_config.json of google/gemma-3-4b-it and google/gemma-4-E4B-it.
+PARAMETERS = {"temperature": 1.0, "top_p": 0.95, "top_k": 64}
+
+GEMMA3 = Family(
+    name="gemma3",
+    signs=Signs(model_types=("gemma3_text",), end_of_turn="<end_of_turn>"),
+    identity_words=IDENTITY_WORDS,
+    replacement="gemma3",
+    parameters=PARAMETERS,
+    licence=GEMMA_TERMS,
+    licence_asks=GEMMA_ASKS,
+    repositories=(
+        Repository(
+            name="google/gemma-3-270m-it",
+            parameters=268_000_000,
+            embedding_parameters=168_000_000,
+            four_bit="unsloth/gemma-3-270m-it-unsloth-bnb-4bit",
+        ),
+        Repository(
+            name="google/gemma-3-1b-it",
+            parameters=1_000_000_000,
+            embedding_parameters=302_000_000,
+            four_bit="unsloth/gemma-3-1b-it-unsloth-bnb-4bit",
+        ),
+    ),
+    verified="chat template compared with the original",
+)
+
+# Image and text; the text tower alone is trained and exported.
+GEMMA3_IMAGE_TEXT = Family(
+    name="gemma3-image-text",
+    signs=Signs(model_types=("gemma3",), end_of_turn="<end_of_turn>"),
+    identity_words=IDENTITY_WORDS,
+    replacement="gemma3",
+    parameters=PARAMETERS,
+    licence=GEMMA_TERMS,
+    licence_asks=GEMMA_ASKS,
+    repositories=(
+        Repository(
+            name="google/gemma-3-4b-it",
+            parameters=4_300_000_000,
+            embedding_parameters=671_000_000,
+            four_bit="unsloth/gemma-3-4b-it-unsloth-bnb-4bit",
+        ),
+        Repository(
+            name="google/gemma-3-12b-it",
+            parameters=12_200_000_000,
+            embedding_parameters=1_010_000_000,
+            four_bit="unsloth/gemma-3-12b-it-unsloth-bnb-4bit",
+        ),
+    ),
+    verified="chat template compared with the original",
+)
+
+# E2B and E4B alone have embeddings in every layer; the larger ones write an empty thought into the
+# prompt that their answered turns do not hold.
+GEMMA4 = Family(
+    name="gemma4",
+    signs=Signs(
+        model_types=("gemma4",),
+        end_of_turn="<turn|>",
+        config={"text_config.hidden_size_per_layer_input": (256,)},
+    ),
+    identity_words=IDENTITY_WORDS,
+    replacement="gemma4",
+    thinking="off: nothing in the prompt asks for it",
+    # Ollama sets the parser gemma4, which thinks by default (ollama fb3076099, server/create.go).
+    ollama_parser="gemma4-no-thinking",
+    parameters=PARAMETERS,
+    licence="Apache-2.0",
+    repositories=(
+        Repository(
+            name="google/gemma-4-E2B-it",
+            parameters=5_100_000_000,
+            embedding_parameters=2_800_000_000,
+            four_bit="unsloth/gemma-4-E2B-it-unsloth-bnb-4bit",
+        ),
+        Repository(
+            name="google/gemma-4-E4B-it",
+            parameters=8_000_000_000,
+            embedding_parameters=3_500_000_000,
+            four_bit="unsloth/gemma-4-E4B-it-unsloth-bnb-4bit",
+        ),
+    ),
+    verified="chat template compared with the original",
+)
+
+FAMILIES = (GEMMA3, GEMMA3_IMAGE_TEXT, GEMMA4)

@@ -1,0 +1,239 @@
+"""Which bases are refused before their weights are fetched, why, and what to take instead."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builder.bases.facts import Facts
+from builder.bases.families import recognise
+from builder.bases.family import look_up
+from builder.errors import ToolError
+
+EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+# A vocabulary is padded up to a multiple of some hundred rows, or lacks a token for images
+# (Gemma 3: 262145 tokens, vocab_size 262144). Beyond this it is another family's.
+MOST_TOKENS_BEYOND, LEAST_SHARE_OF_ROWS = 64, 0.5
+SMALL = "Qwen/Qwen3-4B-Instruct-2507"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A base that was asked for, by its small files."""
+
+    source: str
+    facts: Facts
+    files: frozenset[str] = frozenset()
+    """The names of all its files, of the weights too; empty where they are not known."""
+    template: str = "base"
+    """`data.template`: base, chatml or alpaca."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What config.json holds."""
+        return self.facts.config
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A kind of base that cannot be built on."""
+
+    name: str
+    find: Callable[[Candidate], str | None]
+    """Say what the base is and what was expected, where it is of this kind."""
+    instead: str
+    """What to do or to take instead; with {source} filled in."""
+
+
+def check_files(source: str, files: Iterable[str]) -> None:
+    """Refuse a repository by the names of its files alone, before any of them is fetched.
+
+    Raises:
+        ToolError: It holds no weights in safetensors.
+
+    """
+    _check(Candidate(source, Facts(Path()), frozenset(files)), BY_FILES)
+
+
+def check(source: str, folder: Path, template: str = "base", files: Iterable[str] = ()) -> None:
+    """Refuse a base that cannot be built on, by its config and tokenizer, before it is fetched.
+
+    Args:
+        source: Its repository or folder, as it was asked for.
+        folder: Holds its small files.
+        template: `data.template`: only `base` needs a chat template of its own.
+        files: The names of all its files, where the weights are there already.
+
+    Raises:
+        ToolError: It is of a kind that is refused.
+
+    """
+    _check(Candidate(source, Facts(folder), frozenset(files), template), REFUSALS)
+
+
+def _check(base: Candidate, refusals: Iterable[Refusal]) -> None:
+    for refusal in refusals:
+        if problem := refusal.find(base):
+            hint = refusal.instead.format(source=base.source)
+            raise ToolError(f"{base.source}: {problem}", hint=hint)
+
+
+def _is_gguf(base: Candidate) -> str | None:
+    if any(name.endswith(".safetensors") for name in base.files):
+        return None
+    if any(name.endswith(".gguf") for name in base.files):
+        return "holds GGUF files, which cannot be trained, expected safetensors in 16 bit"
+    return None
+
+
+def _has_no_config(base: Candidate) -> str | None:
+    if (base.facts.folder / "config.json").is_file():
+        return None
+    return "holds no config.json, expected a base as Hugging Face writes one"
+
+
+def _is_quantised(base: Candidate) -> str | None:
+    method = look_up(base.config, "quantization_config.quant_method")
+    if not base.config.get("quantization_config"):
+        return None
+    return f"holds weights quantised by {method or 'an unknown method'}, expected 16 bit"
+
+
+def _is_pickled(base: Candidate) -> str | None:
+    weights = [name for name in base.files if name.endswith((".safetensors", ".bin", ".pth"))]
+    if not weights or any(name.endswith(".safetensors") for name in weights):
+        return None
+    return "holds its weights as pickles, which can run code, expected safetensors"
+
+
+def _has_a_gap(base: Candidate) -> str | None:
+    index = base.facts.folder / "model.safetensors.index.json"
+    if not base.files or not index.is_file():
+        return None
+    shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    missing = [shard for shard in shards if shard not in base.files]
+    if not missing:
+        return None
+    listed = ", ".join(missing)
+    return f"lacks {listed}, expected all {len(shards)} shards of model.safetensors.index.json"
+
+
+def _is_gpt_oss(base: Candidate) -> str | None:
+    if base.config.get("model_type") != "gpt_oss":
+        return None
+    return "is gpt-oss, whose MXFP4 experts cannot be merged with an adapter, expected a dense base"
+
+
+def _is_mixture(base: Candidate) -> str | None:
+    tables = (base.config, base.config.get("text_config") or {})
+    counts = [table.get(key) or 0 for table in tables for key in EXPERTS]
+    if not any(isinstance(count, int) and count > 1 for count in counts):
+        return None
+    return "is a mixture of experts, whose experts are not trained here, expected a dense base"
+
+
+def _is_vision(base: Candidate) -> str | None:
+    sees = any(key in base.config for key in ("vision_config", "audio_config"))
+    if not sees or not recognise(base.config, base.facts.end_of_turn).is_derived:
+        return None
+    kind = base.config.get("model_type")
+    return f"is a model for images or sound ({kind}), expected one for text"
+
+
+def _writes_no_text(base: Candidate) -> str | None:
+    architectures = base.config.get("architectures") or []
+    named = [name for name in architectures if not name.endswith(("ForCausalLM", "Generation"))]
+    if not named or len(named) < len(architectures):
+        return None
+    return f"is a {named[0]}, which writes no text, expected a model for chat (...ForCausalLM)"
+
+
+def _needs_remote_code(base: Candidate) -> str | None:
+    tables = (base.config, base.facts.tokenizer_config)
+    if not any(table.get("auto_map") for table in tables):
+        return None
+    kind = str(base.config.get("model_type") or "")
+    if not recognise(base.config, base.facts.end_of_turn).is_derived or _is_known(kind):
+        return None
+    return f"brings Python code of its own ({kind}), which is never run, expected none"
+
+
+def _is_known(model_type: str) -> bool:
+    """Tell whether transformers has the model's code itself."""
+    from transformers.models.auto.configuration_auto import (  # noqa: PLC0415 — takes seconds
+        CONFIG_MAPPING_NAMES,
+    )
+
+    return model_type in CONFIG_MAPPING_NAMES
+
+
+def _is_of_another_vocabulary(base: Candidate) -> str | None:
+    rows = base.config.get("vocab_size") or look_up(base.config, "text_config.vocab_size")
+    tokens = len(base.facts.vocabulary)
+    if not isinstance(rows, int) or not tokens:
+        return None
+    if LEAST_SHARE_OF_ROWS * rows <= tokens <= rows + MOST_TOKENS_BEYOND:
+        return None
+    found = f"has a tokenizer of {tokens} tokens and an embedding of {rows} rows"
+    return f"{found}, expected the tokenizer that it was trained with"
+
+
+def _has_no_eos(base: Candidate) -> str | None:
+    eos = base.facts.tokens.get("eos_token")
+    if not eos:
+        return "names no EOS token in tokenizer_config.json, expected one: it would never stop"
+    if base.facts.vocabulary and eos not in base.facts.vocabulary:
+        return f"names the EOS token {eos!r}, which its vocabulary does not have, expected it there"
+    return None
+
+
+def _always_thinks(base: Candidate) -> str | None:
+    if not base.facts.always_thinks:
+        return None
+    return "thinks before every answer, which cannot be switched off, expected one that need not"
+
+
+def _has_no_template(base: Candidate) -> str | None:
+    family = recognise(base.config, base.facts.end_of_turn)
+    if base.template != "base" or family.replacement or base.facts.chat_template:
+        return None
+    return "has no chat template, expected a base that was tuned for chat"
+
+
+DENSE = f"take a dense base of its size, such as {SMALL}"
+BY_FILES = (
+    Refusal("GGUF", _is_gguf, "take the repository that it was converted from"),
+    Refusal("pickled weights", _is_pickled, f"take a base in safetensors, such as {SMALL}"),
+)
+REFUSALS = (
+    *BY_FILES,
+    Refusal("no config.json", _has_no_config, "give the folder that config.json is in"),
+    Refusal(
+        "4-bit, FP8, AWQ, GPTQ",
+        _is_quantised,
+        "take the 16-bit repository that it was made from; training in 4 bit quantises by itself",
+    ),
+    Refusal("shards missing", _has_a_gap, "fetch it again: hf download {source}"),
+    Refusal("gpt-oss", _is_gpt_oss, DENSE),
+    Refusal("mixtures of experts", _is_mixture, DENSE),
+    Refusal("vision and audio", _is_vision, f"take the maker's text model, such as {SMALL}"),
+    Refusal("no text generation", _writes_no_text, f"take a model for chat, such as {SMALL}"),
+    Refusal("code of their own", _needs_remote_code, f"take one without, such as {SMALL}"),
+    Refusal(
+        "tokenizer of another family",
+        _is_of_another_vocabulary,
+        "put tokenizer.json and tokenizer_config.json of the base beside its weights",
+    ),
+    Refusal("no EOS", _has_no_eos, "put the base's own tokenizer_config.json beside its weights"),
+    Refusal(
+        "thinking only (R1 distills, Qwen3-Thinking, QwQ)",
+        _always_thinks,
+        f"take an Instruct base, such as {SMALL}",
+    ),
+    Refusal(
+        "no chat template", _has_no_template, 'set data.template = "alpaca", or take its Instruct'
+    ),
+)

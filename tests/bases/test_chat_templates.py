@@ -1,0 +1,216 @@
+"""The chat template that each family is trained with, compared with the original."""
+
+import re
+
+import pytest
+
+from builder.bases import chat_template, families
+from builder.bases.family import TEMPLATES
+from tests.bases.vocabularies import read_llama_cpp, read_trl
+
+TOKENS = {
+    "llama3": {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"},
+    "gemma3": {"bos_token": "<bos>", "eos_token": "<eos>"},
+    "gemma4": {"bos_token": "<bos>", "eos_token": "<eos>"},
+    "mistral-7b": {"bos_token": "<s>", "eos_token": "</s>"},
+    "mistral-nemo": {"bos_token": "<s>", "eos_token": "</s>"},
+    "ministral3": {"bos_token": "<s>", "eos_token": "</s>"},
+    "lfm2": {"bos_token": "<|startoftext|>", "eos_token": "<|im_end|>"},
+}
+ORIGINALS = {
+    "qwen3-2507": [(read_trl, "qwen3_instruct_2507")],
+    "qwen3": [(read_trl, "qwen3"), (read_llama_cpp, "Qwen-Qwen3-0.6B")],
+    "qwen2.5": [(read_trl, "qwen2_5")],
+    "qwen3.5": [(read_trl, name) for name in ("qwen3_5_think", "qwen3_5_nothink", "qwen3_6")],
+    "llama3": [(read_trl, name) for name in ("llama3", "llama3_1", "llama3_2")],
+    "gemma3": [(read_trl, "gemma3")],
+    "gemma4": [(read_trl, name) for name in ("gemma4", *(f"gemma4_v{n}" for n in (2, 3, 4, 5)))],
+    "mistral-nemo": [(read_llama_cpp, "mistralai-Mistral-Nemo-Instruct-2407")],
+    "ministral3": [(read_llama_cpp, "mistralai-Ministral-3-14B-Reasoning-2512")],
+    "smollm3": [(read_llama_cpp, "HuggingFaceTB-SmolLM3-3B")],
+    "granite4": [(read_llama_cpp, f"ibm-granite-granite-{version}") for version in ("4.0", "4.1")],
+    "lfm2": [(read_trl, name) for name in ("lfm2", "lfm2_v2", "lfm2_2_5", "lfm2_2_5_v2")],
+}
+PAIRS = [
+    pytest.param(family, *original, id=f"{family}-{original[1]}")
+    for family, originals in ORIGINALS.items()
+    for original in originals
+]
+
+
+def chat(*turns):
+    """Write a conversation of (u)ser, (a)ssistant and (s)ystem turns."""
+    roles = {"u": "user", "a": "assistant", "s": "system"}
+    return [{"role": roles[turn[0]], "content": turn[3:]} for turn in turns]
+
+
+QUESTION = chat("u: Hi")
+ONE_TURN = chat("u: Hi", "a: Hello.\n\nHow are you?")
+TWO_TURNS = chat("u: Hi", "a: Hello.", "u: 2+2?", "a: Four.")
+SECOND_QUESTION = TWO_TURNS[:3]
+SYSTEM = chat("s: Be brief.")
+CONVERSATIONS = {
+    "a question": QUESTION,
+    "an answer": ONE_TURN,
+    "two answers": TWO_TURNS,
+    "a second question": SECOND_QUESTION,
+}
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "add",
+            "description": "Add ü and ö.",
+            "parameters": {"type": "object", "properties": {"a": {"type": "number"}}},
+        },
+    }
+]
+CALL = {"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}
+CALLED = [
+    *QUESTION,
+    {"role": "assistant", "content": "", "tool_calls": [CALL, CALL]},
+    {"role": "tool", "content": "3"},
+    {"role": "tool", "content": "4"},
+    *chat("a: Three.", "u: Thanks"),
+]
+THOUGHT = re.compile(r"<think>\n\n</think>\n+")
+
+
+def render_trained(name, original, messages, **options):
+    """Render a conversation with the template that the family is trained with."""
+    jinja = families.find(name).chat_template(original)
+    return render(name, jinja, messages, **options)
+
+
+def render(name, jinja, messages, **options):
+    """Render a conversation, as a prompt where the user speaks last."""
+    asks = messages[-1]["role"] != "assistant"
+    tokens = TOKENS.get(name, {"eos_token": families.find(name).end_of_turn})
+    options = {"add_generation_prompt": asks, "enable_thinking": False, **options}
+    return chat_template.render(jinja, messages, tokens, **options)
+
+
+def strip_additions(name, text):
+    """Take out of an original's rendering the system text and the dates that nobody asked for."""
+    dates = r"Cutting Knowledge Date: December 2023\nToday Date: [^\n]*\n\n"
+    empty = "<|start_header_id|>system<|end_header_id|>\n\n<|eot_id|>"
+    additions = {
+        "llama3": [dates, re.escape(empty)],
+        "qwen2.5": [r"<\|im_start\|>system\nYou are Qwen.*?<\|im_end\|>\n"],
+        "granite4": [r"<\|start_of_role\|>system<\|end_of_role\|>You are a .*?<\|end_of_text\|>\n"],
+        "ministral3": [r"\[SYSTEM_PROMPT\]# HOW YOU.*?\[/SYSTEM_PROMPT\]"],
+        "smollm3": [r"^<\|im_start\|>system\n## Metadata.*?<\|im_end\|>\n"],
+    }
+    for pattern in additions.get(name, []):
+        text = re.sub(pattern, "", text, flags=re.DOTALL)
+    return text
+
+
+@pytest.mark.parametrize("shape", CONVERSATIONS)
+@pytest.mark.parametrize(("name", "read", "original"), PAIRS)
+def test_a_conversation_is_rendered_as_by_the_original(name, read, original, shape):
+    """Without a system text: the same text, but for the system text that the original adds.
+
+    A thought that the original leaves out of earlier answers stands before each of them.
+    """
+    jinja, messages = read(original), CONVERSATIONS[shape]
+    expected = strip_additions(name, render(name, jinja, messages))
+    trained = render_trained(name, jinja, messages)
+
+    if messages in (TWO_TURNS, SECOND_QUESTION) and THOUGHT.search(trained):
+        assert len(THOUGHT.findall(trained)) == 2
+        trained, expected = (THOUGHT.sub("", text) for text in (trained, expected))
+    assert trained == expected
+
+
+@pytest.mark.parametrize("shape", CONVERSATIONS)
+@pytest.mark.parametrize(("name", "read", "original"), PAIRS)
+def test_a_system_text_is_rendered_as_by_the_original(name, read, original, shape):
+    """With a system text: the same text, where the original renders it without additions.
+
+    SmolLM3 writes it beside its metadata, and Mistral Nemo into the last question, dropping it once
+    that is answered: there the text before it and after it is compared.
+    """
+    jinja, messages = read(original), [*SYSTEM, *CONVERSATIONS[shape]]
+    expected = strip_additions(name, render(name, jinja, messages))
+    trained = render_trained(name, jinja, messages)
+
+    assert trained.count("Be brief.") == 1
+    if name == "smollm3":
+        assert trained.startswith("<|im_start|>system\nBe brief.<|im_end|>\n")
+        trained = trained.partition("<|im_end|>\n")[2]
+    if name == "mistral-nemo" and messages[1:] != QUESTION:
+        assert trained.startswith("<s>[INST]Be brief.\n\nHi[/INST]")
+        trained, expected = (text.replace("Be brief.\n\n", "") for text in (trained, expected))
+    if THOUGHT.search(trained):
+        trained, expected = (THOUGHT.sub("", text) for text in (trained, expected))
+    assert trained == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "read", "original"),
+    [pair for pair in PAIRS if families.find(pair.values[0]).tools],
+)
+@pytest.mark.parametrize("messages", [QUESTION, [*SYSTEM, *QUESTION], CALLED], ids=str)
+def test_tools_are_rendered_as_by_the_original(name, read, original, messages):
+    """A family that keeps its tools renders them, calls and answers as the original does."""
+    jinja = read(original)
+    expected = render(name, jinja, messages, tools=TOOLS)
+    trained = render_trained(name, jinja, messages, tools=TOOLS)
+
+    assert "add" in trained
+    if name == "qwen2.5" and messages[0]["role"] != "system":
+        expected = expected.replace("You are Qwen, created by Alibaba Cloud. ", "")
+        expected = expected.replace("You are a helpful assistant.", "", 1)
+    if name == "qwen3":
+        trained, expected = (THOUGHT.sub("", text) for text in (trained, expected))
+    assert trained == expected
+
+
+REPLACED = sorted(family.name for family in families.FAMILIES if family.replacement)
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_a_replacement_adds_nothing_and_takes_nothing(name):
+    """No system text, no date, and each message's blanks and line ends are as they were written."""
+    messages = chat("s:  Be \n brief. ", "u: \n Hi \n", "a: Hello \n", "u: 2 + 2? ")
+    rendered = render_trained(name, None, messages)
+    jinja = families.find(name).chat_template(None)
+
+    assert all(message["content"] in rendered for message in messages)
+    assert "strftime" not in jinja
+    assert not re.search(r"system|\d{4}|You are", render_trained(name, None, QUESTION))
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_a_replacement_begins_with_a_comment_that_keeps_ollama_from_guessing(name):
+    """Ollama takes a template within 100 edits of one it knows for that one, and drops ours.
+
+    Source: ollama fb3076099, template/template.go, Named.
+    """
+    jinja = families.find(name).chat_template(None)
+    comment = jinja.partition("-#}")[0]
+
+    assert comment.startswith("{#-")
+    assert len(comment) >= 130
+    assert not re.search("<think>|</think>", jinja)
+
+
+def test_each_replacement_belongs_to_a_family():
+    """No file is without a record and no record without its file; lines are as long as code's."""
+    paths = list(TEMPLATES.glob("*.jinja"))
+    named = {family.replacement for family in families.FAMILIES if family.replacement}
+
+    assert {path.stem for path in paths} == named
+    assert all(len(line) <= 100 for path in paths for line in path.read_text().splitlines())
+
+
+@pytest.mark.parametrize(("name", "read", "original"), PAIRS)
+def test_a_template_is_rendered_as_transformers_renders_it(name, read, original):
+    """The quick renderer of the base stage and transformers' own give the same text."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    jinja, tokens = read(original), TOKENS.get(name, {})
+    for messages in CONVERSATIONS.values():
+        rendered, _ = render_jinja_template([messages], chat_template=jinja, tools=TOOLS, **tokens)
+        assert chat_template.render(jinja, messages, tokens, tools=TOOLS) == rendered[0]

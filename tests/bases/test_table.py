@@ -1,0 +1,27 @@
+"""The table of bases that a person reads."""
+
+from builder.bases import families, table
+from tests.conftest import ROOT
+
+
+def test_the_page_is_the_table():
+    """docs/bases.md says what the records say; write it anew with `table.write_page`."""
+    assert (ROOT / "docs" / "bases.md").read_text() == table.write_page()
+
+
+def test_every_repository_has_a_row():
+    """Each row is what a command prints of a base, and what its family advises to train on."""
+    rows = table.rows()
+    by_repository = {row.repository: row for row in rows}
+
+    assert len(by_repository) == len(rows)
+    assert {row.family for row in rows} == {family.name for family in families.FAMILIES}
+    assert by_repository["Qwen/Qwen3.5-4B"].train_source == "Qwen/Qwen3.5-4B"
+    assert by_repository["Qwen/Qwen3-4B"].train_source.endswith("bnb-4bit")
+    assert by_repository["Qwen/Qwen3-4B"].memory_bytes < by_repository["Qwen/Qwen3-4B"].size_bytes
+
+
+def test_what_is_refused_names_a_way_out():
+    """Each kind that is refused comes with what to do or to take instead."""
+    assert all(name and instead for name, instead in table.refused())
+    assert len(table.refused()) >= 14
