@@ -11,7 +11,7 @@ from typing import Any
 
 from builder import progress
 from builder.bases import base
-from builder.data import dataset, languages, schedule
+from builder.data import dataset, languages, packs, schedule
 from builder.data.dataset import Example, Profile
 from builder.data.kinds import LEAST_JSON_SHARE, recognise
 from builder.data.rows import Row, collect
@@ -44,6 +44,7 @@ def settings(job: Job) -> dict[str, Any]:
         "kind": manifest.kind,
         **manifest.settings("identity"),
         **{f"data.{key}": value for key, value in data.items()},
+        **{f"pack {name}": packs.hash_content(name) for name in manifest.data.packs},
         "training.max_length": training.max_length,
         "training.epochs": training.epochs,
         "training.replay": training.replay,
@@ -75,7 +76,8 @@ def run(job: Job, out: Path) -> str:
     with_system = _add_system(rows, plain, system, template, manifest.training.max_length)
     held = choose_held_out(rows, manifest.data.held_out)
     if all(held):
-        msg = f"{job.persona.data_files[0]}: all {len(rows)} rows are held out, expected some to train on"
+        place = f"{job.persona.folder / 'persona.toml'}: data.held_out"
+        msg = f"{place}: all {len(rows)} rows are held out, expected some to train on"
         raise DataError(msg, hint="lower data.held_out")
     profile = _profile(
         job.persona, template, plain, rows=held.count(False), has_system=system is not None
