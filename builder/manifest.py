@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from builder.gate_settings import Gates
+from builder.packaged import check_packs
 from builder.tables import Table
 
 # The name in Ollama, `[[host/]namespace/]model[:tag]`: types/model/name.go of
@@ -145,8 +146,11 @@ class Data(Table):
 
     files: tuple[Annotated[str, AfterValidator(_inside_folder)], ...] = Field(
         ("data.jsonl",),
-        min_length=1,
-        description="Files inside the folder: .jsonl, .json, .csv or .parquet.",
+        description="Files inside the folder: .jsonl, .json, .csv or .parquet; none with packs.",
+    )
+    packs: Annotated[tuple[str, ...], AfterValidator(check_packs)] = Field(
+        (),
+        description="Rows that ship with the package: `identity/en` teaches name and author.",
     )
     format: Literal["auto", "alpaca", "sharegpt", "messages", "prompt_completion"] = Field(
         "auto", description="How a row is laid out; `auto` tells by its keys."
@@ -165,6 +169,13 @@ class Data(Table):
         default=True,
         description="Whether {{ name }} and {{ author }} in rows are filled in; false leaves braces as they are.",
     )
+
+    @model_validator(mode="after")
+    def _there_are_rows(self) -> Data:
+        if not self.files and not self.packs:
+            msg = "files and packs are both empty, expected a file or a pack"
+            raise ValueError(msg)
+        return self
 
 
 class Training(Table):
@@ -271,6 +282,13 @@ class Manifest(Table):
     def _an_identity_has_a_name(self) -> Manifest:
         if self.kind == "identity" and self.identity is None:
             msg = 'kind is "identity" and there is no [identity], expected one with a name'
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _packs_have_a_name_to_teach(self) -> Manifest:
+        if self.data.packs and self.identity is None:
+            msg = "data.packs teach a name and there is no [identity], expected one with a name"
             raise ValueError(msg)
         return self
 

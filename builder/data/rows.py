@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder.data import records
+from builder.data import packs, records
 from builder.data.languages import DEFAULT, find_language
 from builder.data.template import Message
 from builder.data.texts import normalise
@@ -37,6 +37,7 @@ ALWAYS_ALLOWED = {"language", "id"}
 # Two braces, and what they enclose where they are closed.
 BRACES = re.compile(r"\{\{(?:(.*?)\}\})?", re.DOTALL)
 PLACEHOLDERS = ("name", "author")
+AUTHOR = "{{ author }}"  # as packs write it
 SHOWN_CHARACTERS = 40
 KINDS = {
     bool: "a boolean",
@@ -65,7 +66,7 @@ class Row:
 
 
 def read(paths: Sequence[Path], data: Data, identity: Identity | None) -> list[Row]:
-    """Read every row of a persona's data files.
+    """Read every row of a persona's packs and data files.
 
     Raises:
         DataError: A file or a row is not as it must be; all mistakes at once.
@@ -80,7 +81,9 @@ def read(paths: Sequence[Path], data: Data, identity: Identity | None) -> list[R
 def collect(
     paths: Sequence[Path], data: Data, identity: Identity | None
 ) -> tuple[list[Row], list[str]]:
-    """Read what can be read of a persona's data files, and name every mistake of the rest.
+    """Read what can be read of a persona's packs and files, and name every mistake of the rest.
+
+    A row of the files stands in for a pack's row with the same question.
 
     Args:
         paths: The files.
@@ -103,7 +106,23 @@ def collect(
                 rows.append(Row(where, _conversation(value, data, identity)))
             except ValueError as error:
                 problems.append(f"{where}: {error}")
-    return rows, problems
+    own = {row.question for row in rows}
+    of_packs = _read_packs(data.packs, identity)
+    return [*(row for row in of_packs if row.question not in own), *rows], problems
+
+
+def _read_packs(names: Sequence[str], identity: Identity | None) -> list[Row]:
+    """Read the rows of packs, filled in; those about an author only where there is one."""
+    found = []
+    for where, value in (record for name in names for record in packs.read(name)):
+        messages = _messages(_format_of(value, "auto"), value)
+        values = identity.placeholders(value["language"]) if identity else {}
+        if any(AUTHOR in message["content"] for message in messages) and "author" not in values:
+            continue
+        for message in messages:
+            message["content"] = fill(message["content"], values)
+        found.append(Row(where, messages))
+    return found
 
 
 def _conversation(value: Any, data: Data, identity: Identity | None) -> list[Message]:

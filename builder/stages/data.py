@@ -9,7 +9,7 @@ from pathlib import Path
 
 from builder import manifest
 from builder.bases import base
-from builder.data import dataset, preparation, rows, schedule
+from builder.data import dataset, packs, preparation, rows, schedule
 from builder.data.dataset import Profile
 from builder.data.template import Template
 from builder.engine import stage
@@ -34,6 +34,8 @@ class Inputs:
     kind: str | None
     identity: manifest.Identity | None
     data: manifest.Data
+    packs: dict[str, str] = shown_as("the pack")
+    """Hashes of the packs that the manifest names."""
     max_length: int = shown_as("training.max_length")
     epochs: float | None = shown_as("training.epochs")
     replay: float | None = shown_as("training.replay")
@@ -53,6 +55,7 @@ def inputs(build: Build, /) -> Inputs:
         kind=read.kind,
         identity=read.identity,
         data=read.data,
+        packs={name: packs.hash_content(name) for name in read.data.packs},
         max_length=read.training.max_length,
         epochs=read.training.epochs,
         replay=read.training.replay,
@@ -88,7 +91,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     )
     held = preparation.choose_held_out(found, inputs.data.held_out)
     if all(held):
-        msg = f"{paths[0]}: all {len(found)} rows are held out, expected some to train on"
+        msg = f"all {len(found)} rows are held out, expected some to train on"
         raise DataError(msg, hint="lower data.held_out")
     profile = preparation.profile(
         encoded.plain,

@@ -1,0 +1,27 @@
+"""Packs: rows that ship with the package, which teach any persona its name and author."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+from builder import packaged
+from builder.data.records import Record
+
+
+def names() -> list[str]:
+    """List the packs by name, such as "identity/en", in alphabetical order."""
+    return packaged.list_packs()
+
+
+def read(name: str) -> Iterator[Record]:
+    """Read a pack's records, each with the place where it stands."""
+    lines = packaged.find_pack(name).read_text("utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        yield f"pack {name}: row {number}", json.loads(line)
+
+
+def hash_content(name: str) -> str:
+    """Hash a pack's content, so that a changed pack is a reason to train again."""
+    return hashlib.sha256(packaged.find_pack(name).read_bytes()).hexdigest()[:12]

@@ -1,0 +1,224 @@
+"""Packs: what their rows are, how they are chosen, and how they stand beside a persona's own."""
+
+import json
+import re
+from importlib import resources
+
+import pytest
+
+from builder import packaged, persona
+from builder.bases.base import EMBEDDED
+from builder.data import dataset, languages, packs, rows
+from builder.data.texts import normalise
+from builder.errors import ManifestError
+from builder.stages import base, data
+from tests.conftest import MANIFEST, job_of
+
+PACKS = ("identity/de", "identity/en", "identity/fr", "identity/zh")
+KNOWN_LANGUAGES = {language.code for language in languages.LANGUAGES}
+VALUES = {"name": "Nova", "author": "Kim Tolvan"}
+
+
+def read_turns(name):
+    """Give the messages of each row of a pack, placeholders left in."""
+    return [rows._messages(rows._format_of(row, "auto"), row) for _, row in packs.read(name)]
+
+
+def join_questions(turns):
+    return normalise("\n".join(turn["content"] for turn in turns if turn["role"] == "user"))
+
+
+def list_gate_questions():
+    """List what the gates ask; shapes.jsonl aside, whose prompts are compared and not answered."""
+    asked = set()
+    for path in resources.files("builder.gates").iterdir():
+        if path.name.endswith(".jsonl") and path.name != "shapes.jsonl":
+            for line in path.read_text("utf-8").splitlines():
+                question = json.loads(line)
+                turns = question.get("turns") or [{"role": "user", "content": question["ask"]}]
+                asked |= {join_questions(turns), normalise(turns[-1]["content"])}
+    return asked
+
+
+def write_manifest(luma, data_table, identity=MANIFEST):
+    (luma / "persona.toml").write_text(f"{identity}[data]\n{data_table}\n")
+    return persona.read(luma)
+
+
+def list_replies(row):
+    return [turn["content"] for turn in row.messages if turn["role"] == "assistant"]
+
+
+def test_the_packs_are_those_of_the_package():
+    """Packs are named by folder and language, and each record by its pack and row."""
+    assert tuple(packs.names()) == PACKS
+    where, row = list(packs.read("identity/en"))[11]
+    assert where == "pack identity/en: row 12"
+    assert row["prompt"]
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_a_pack_has_enough_distinct_rows_and_half_are_about_the_persona(name):
+    """A pack has 160 to 180 rows of its language, no question twice, half about the persona."""
+    turns = read_turns(name)
+    about_itself = sum("{{" in each[-1]["content"] for each in turns)
+    several = [each for each in turns if len(each) > 2]
+
+    assert 160 <= len(turns) <= 180
+    assert len({join_questions(each) for each in turns}) == len(turns)
+    assert {row["language"] for _, row in packs.read(name)} == {name.rpartition("/")[2]}
+    assert 0.45 <= about_itself / len(turns) <= 0.55
+    assert {"{{" in each[-1]["content"] for each in several} == {True, False}
+
+
+def test_no_question_is_in_two_packs():
+    """Several packs at once ask nothing twice."""
+    asked = [join_questions(turns) for name in PACKS for turns in read_turns(name)]
+
+    assert len(set(asked)) == len(asked)
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_no_gate_asks_what_a_pack_trains(name):
+    """Neither a row's whole question nor its last turn is a gate's question."""
+    asked = list_gate_questions()
+    found = [
+        turns
+        for turns in read_turns(name)
+        if {join_questions(turns), normalise(turns[-2]["content"])} & asked
+    ]
+
+    assert len(asked) > 200
+    assert found == []
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_a_pack_holds_no_braces_but_the_two_placeholders(name):
+    """Replies hold `{{ name }}` and `{{ author }}`, spelt so, and questions hold neither."""
+    for turns in read_turns(name):
+        for turn in turns:
+            found = re.findall(r"\{\{.*?\}\}|\{|\}", turn["content"])
+            assert set(found) <= {"{{ name }}", "{{ author }}"}
+            assert not found or turn["role"] == "assistant"
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_a_reply_is_short_and_ends(name):
+    """A reply is one line of at most a hundred characters that ends a sentence."""
+    for turns in read_turns(name):
+        reply = turns[-1]["content"]
+        assert len(reply) <= 100
+        assert "\n" not in reply
+        assert reply[-1] in ".!?。！？", reply
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_a_reply_is_in_its_language(name):
+    """A reply about the persona is found to be in its language, and no reply in another."""
+    language = name.rpartition("/")[2]
+    for turns in read_turns(name):
+        reply = turns[-1]["content"]
+        told = languages.find_language(rows.fill(reply, VALUES))
+        if "{{" in reply and language in KNOWN_LANGUAGES:
+            assert told == language, reply
+        assert told in {language, None}, reply
+
+
+def test_every_row_of_every_pack_is_encoded(luma):
+    """A persona of packs alone is encoded under the embedded base's template."""
+    write_manifest(luma, f"files = []\nheld_out = 0\npacks = {list(PACKS)}")
+    job = job_of(luma, base=EMBEDDED)
+    job.build.mkdir(parents=True)
+    base.run(job, job.base)
+    data.run(job, job.dataset)
+    examples = dataset.read_examples(job.dataset / dataset.TRAIN)
+
+    assert len(examples) == sum(len(read_turns(name)) for name in PACKS)
+    assert dataset.read_profile(job.dataset).kind_name == "identity"
+    assert all(max(example.labels) >= 0 for example in examples)
+
+
+def test_a_packs_rows_come_before_the_files(luma):
+    """The packs' rows are read before the files', each filled in with the name of its language."""
+    identity = '[identity]\nname = {en = "Luma", zh = "露玛"}\nauthor = {en = "Ana", zh = "安娜"}\n'
+    found = rows.read(write_manifest(luma, f"packs = {list(PACKS)}", identity))
+    replies = {row.question: list_replies(row)[-1] for row in found}
+
+    assert "data.jsonl" in found[-1].where
+    assert found[0].where == "pack identity/de: row 1"
+    assert replies[normalise("你叫什么名字？")] == "我叫露玛。"
+    assert not any("{{" in reply for row in found for reply in list_replies(row))
+
+
+def test_a_personas_own_row_wins_over_a_packs(luma):
+    """Where a file asks what a pack asks, however spelt, the file's row is trained on alone."""
+    (luma / "data.jsonl").write_text('{"prompt": "WHO are you", "completion": "Guess!"}\n')
+    found = rows.read(write_manifest(luma, 'packs = ["identity/en"]'))
+    asked = [row for row in found if row.question == normalise("Who are you?")]
+
+    assert [list_replies(row) for row in asked] == [["Guess!"]]
+    assert len(found) == len(read_turns("identity/en"))
+
+
+def test_without_an_author_rows_about_one_are_left_out(luma):
+    """An identity with a name alone takes the rows that name no author, and that is no mistake."""
+    without = '[identity]\nname = "Luma"\n'
+    found = rows.read(write_manifest(luma, 'files = []\npacks = ["identity/fr"]', without))
+    expected = [
+        turns
+        for turns in read_turns("identity/fr")
+        if not any("{{ author }}" in turn["content"] for turn in turns)
+    ]
+
+    assert len(found) == len(expected) > 100
+    assert any("Luma" in reply for row in found for reply in list_replies(row))
+
+
+def test_how_files_are_read_changes_nothing_of_packs(luma):
+    """A forced format, and braces that files keep as text, are the files' own."""
+    (luma / "data.jsonl").write_text('{"instruction": "Say {{.", "output": "{{"}\n')
+    settings = 'format = "alpaca"\nplaceholders = false\npacks = ["identity/en"]'
+    found = rows.read(write_manifest(luma, settings))
+
+    assert list_replies(found[-1]) == ["{{"]
+    assert list_replies(found[1]) == ["My name is Luma."]
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ('packs = ["identity/eng"]', r"persona.toml:5: .*no pack 'identity/eng', expected one of"),
+        ('packs = ["identity/eng"]', "did you mean 'identity/en'?"),
+        ('packs = ["../identity/en"]', "there is no pack"),
+        ('packs = ["identity/en", "identity/en"]', "'identity/en' stands twice, expected it once"),
+        ("files = []", "files and packs are both empty, expected a file or a pack"),
+    ],
+)
+def test_a_wrong_pack_is_told_by_its_place(luma, table, sentence):
+    """An unknown pack, one that stands twice, and no rows at all are the manifest's mistakes."""
+    with pytest.raises(ManifestError, match=sentence):
+        write_manifest(luma, table)
+
+
+def test_packs_need_a_name(luma):
+    """A pack teaches a name, so that a persona without one cannot take it."""
+    with pytest.raises(
+        ManifestError, match=r"data.packs teach a name and there is no \[identity\]"
+    ):
+        write_manifest(luma, 'packs = ["identity/en"]', identity="")
+
+
+def test_a_pack_and_its_content_are_reasons_to_train_again(luma, tmp_path, monkeypatch):
+    """The data stage declares which packs are read and what they hold."""
+    write_manifest(luma, 'packs = ["identity/en"]')
+    job = job_of(luma, base=EMBEDDED)
+    before = data.settings(job)
+    content = packaged.find_pack("identity/en").read_bytes()
+    (tmp_path / "identity").mkdir()
+    (tmp_path / "identity" / "en.jsonl").write_bytes(content + b"{}\n")
+    monkeypatch.setattr(packaged, "FOLDER", tmp_path)
+
+    assert before["data.packs"] == ("identity/en",)
+    assert {key for key, value in data.settings(job).items() if value != before[key]} == {
+        "pack identity/en"
+    }
