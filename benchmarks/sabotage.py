@@ -192,7 +192,7 @@ def _hold_against_reference(job: Job) -> None:
 
 
 def _layer_left_out(job: Job) -> None:
-    true = export._read_changes  # noqa: SLF001 — the fault's place
+    true = merge.read_changes
     calls = iter((False, True))
 
     def without_a_layer(adapter: Path) -> dict[str, Any]:
@@ -201,11 +201,11 @@ def _layer_left_out(job: Job) -> None:
         return {
             name: change
             if is_check or f"layers.{LEFT_OUT_LAYER}." not in name
-            else (change[0] * 0, *change[1:])
+            else dataclasses.replace(change, scale=0.0)
             for name, change in true(adapter).items()
         }
 
-    with mock.patch.object(export, "_read_changes", without_a_layer):
+    with mock.patch.object(merge, "read_changes", without_a_layer):
         _export(job)
 
 
@@ -227,9 +227,12 @@ def _unpermuted(job: Job) -> None:
 
 
 def _other_quantisation(job: Job) -> None:
-    import llama_cpp  # noqa: PLC0415 — loads llama.cpp
+    true = llama.quantize
 
-    with mock.patch.object(llama_cpp, "LLAMA_FTYPE_MOSTLY_Q4_K_M", OTHER_QUANTISATION):
+    def to_another(source: Path, out: Path, _: Quantisation) -> None:
+        true(source, out, OTHER_QUANTISATION)
+
+    with mock.patch.object(llama, "quantize", to_another):
         _export(job)
     _hold_against_reference(job)
 

@@ -10,6 +10,7 @@ from builder import manifest
 from builder.data import languages
 from builder.engine.stage import File, Tree, not_compared, shown_as
 from builder.gate_settings import Gates
+from builder.gguf.quantisation import BY_NAME
 from builder.project import Build
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class ExaminedFile(Examined):
     reference: File
     answers: File
     own_questions: tuple[manifest.Question, ...] = shown_as("smoke.questions")
+    quantisation: str = shown_as("export.quantisation")
     cache: Path = not_compared()
 
     def material(self) -> Material:
@@ -66,6 +68,7 @@ class ExaminedFile(Examined):
             reference=self.reference.path,
             answers=self.answers.path,
             questions=self.own_questions,
+            quantisation=BY_NAME[self.quantisation],
             cache=self.cache,
         )
 
@@ -95,5 +98,6 @@ def declare_file(build: Build) -> dict[str, Any]:
         "reference": File(build.reference),
         "answers": File(build.answers),
         "own_questions": build.persona.manifest.smoke.questions,
+        "quantisation": build.persona.manifest.export.quantisation,
         "cache": build.cache,
     }

@@ -50,6 +50,7 @@ def find_or_make(chosen: Base, tokenizer: Path, chat_template: str, scratch: Pat
             tokenizer=tokenizer,
             chat_template=chat_template,
             metadata={"general.name": chosen.source},
+            base_name=chosen.source,
         )
         found = cache_path(chosen)
         files.move(made, found)

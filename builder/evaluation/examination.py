@@ -20,6 +20,7 @@ from builder.evaluation.report import Example, Finding, GateAnswer, OwnAnswer, R
 from builder.evaluation.result import Answered, Mark, Result
 from builder.evaluation.subject import Source, Subject
 from builder.gate_settings import Gates
+from builder.gguf.quantisation import Quantisation
 from builder.llama import Answer, Model
 from builder.manifest import Question as ManifestQuestion
 
@@ -37,6 +38,8 @@ class Material(Source):
     """What the in-memory model gave at the reference texts."""
     answers: Path
     """What the in-memory model answered; need not be there."""
+    quantisation: Quantisation
+    """What the file was to be quantised to."""
     questions: tuple[ManifestQuestion, ...]
     """The manifest's own."""
     cache: Path
@@ -86,6 +89,7 @@ def examine(material: Material, gates: Sequence[Gate], share: float | None) -> R
     evidence = Evidence(
         subject=about,
         base=chosen,
+        quantisation=material.quantisation,
         model=model,
         reference=recorded,
         distances=distances,

@@ -13,6 +13,7 @@ from builder.evaluation.distance import Distance
 from builder.evaluation.reference import Reference
 from builder.evaluation.result import Answered, Result
 from builder.evaluation.subject import Subject
+from builder.gguf.quantisation import Quantisation
 from builder.llama import Model
 
 
@@ -22,6 +23,8 @@ class Evidence:
 
     subject: Subject
     base: Base
+    quantisation: Quantisation
+    """What the file was to be quantised to."""
     model: Model
     """The finished file, loaded."""
     reference: Reference

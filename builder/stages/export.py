@@ -10,7 +10,7 @@ from builder.bases import base, fetch
 from builder.data import dataset
 from builder.engine import stage
 from builder.engine.stage import File, Tree, Work, shown_as
-from builder.gguf import quantisation
+from builder.gguf.quantisation import BY_NAME
 from builder.project import Build
 
 NAME, VERSION = "export", 3
@@ -65,14 +65,18 @@ def run(inputs: Inputs, work: Work, /) -> str:
     """Merge, convert, quantise, and verify each layer of the adapter on the way."""
     from builder.gguf.export import export  # noqa: PLC0415 — imports torch
 
-    export(
-        fetch.find_weights(base.read(inputs.base.path)),
+    chosen = base.read(inputs.base.path)
+    left_out = export(
+        fetch.find_weights(chosen),
         inputs.weights.path.parent,
         work.out,
         tokenizer=inputs.base.path,
         chat_template=inputs.chat_template.path.read_text(),
         metadata=inputs.metadata,
-        quantisation=quantisation.find(inputs.quantisation),
+        quantisation=BY_NAME[inputs.quantisation],
+        base_name=chosen.source,
     )
     size_mb = work.out.stat().st_size / 1e6
-    return f"{work.out.name} {size_mb:.0f} MB, {inputs.quantisation}, every adapted layer in it"
+    summary = f"{work.out.name} {size_mb:.0f} MB, {inputs.quantisation}"
+    summary += ", every adapted layer in it"
+    return f"{summary}; without {', '.join(left_out)}" if left_out else summary

@@ -14,6 +14,7 @@ from builder.evaluation.result import Answered
 from builder.evaluation.subject import Subject
 from builder.evaluation.texts import Text
 from builder.gate_settings import Gates, GateSetting
+from builder.gguf.quantisation import DEFAULT
 from builder.llama import Answer
 
 SUBJECT = Subject(
@@ -76,6 +77,7 @@ def evidence(subject, asked=(), *, gate="", measured=None, model=None, rows=()):
     return Evidence(
         subject=subject,
         base=BASE,
+        quantisation=DEFAULT,
         model=model or File(),
         reference=reference,
         distances=distances,
