@@ -17,22 +17,13 @@ from builder.bases.base import Base
 from builder.data.dataset import Example
 from builder.errors import DataError, ToolError
 from builder.machine import Machine
-from builder.training import loading
+from builder.training import choices, loading
 from builder.training.batches import pack, pad
 from builder.training.compiling import compile_layers
 from builder.training.settings import Settings
 from builder.training.trainer import PersonaTrainer, Reporter
 
 CHECKPOINT_EVERY_STEPS = 25
-# Tokens in one forward pass from which activations are computed again rather than kept: a 4B in
-# 16 GiB holds about 4,000.
-RECOMPUTE_FROM_TOKENS = 3072
-# In bfloat16 on a CPU torch's fused attention is slower than plain products
-# (benchmarks/train.py), whose memory grows with the square of the length.
-PLAIN_ATTENTION_TOKENS = 512
-# Compiling the layers takes as long as it saves in so many steps on a CPU, the first time on a
-# machine (benchmarks/train.py).
-COMPILE_FROM_STEPS = 150
 log = logging.getLogger("builder")
 
 
@@ -62,7 +53,7 @@ def fit(
         ToolError: The loss is not finite.
 
     """
-    if checkpoint := find_newest_checkpoint(scratch):
+    if checkpoint := choices.find_newest_checkpoint(scratch):
         log.info("resuming from step %s", checkpoint.name.removeprefix("checkpoint-"))
     trainer = _make_trainer(chosen, rows, settings, epochs, machine=machine, scratch=scratch)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -71,27 +62,6 @@ def fit(
         msg = f"train: the loss became {losses[-1] if losses else 'nothing'}, expected a number"
         raise ToolError(msg, hint="lower training.learning_rate")
     return trainer.model, losses
-
-
-def find_newest_checkpoint(scratch: Path) -> Path | None:
-    """Find the newest checkpoint that a kill did not cut short."""
-    complete = [
-        path for path in scratch.glob("checkpoint-*") if (path / "trainer_state.json").is_file()
-    ]
-    return max(complete, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
-
-
-def choose_attention(tokens: int, machine: Machine) -> str | None:
-    """Name the attention for batches of so many tokens; None is Unsloth's choice."""
-    is_plain = machine.kind == "cpu" and machine.has_bf16 and tokens <= PLAIN_ATTENTION_TOKENS
-    return "eager" if is_plain else None
-
-
-def is_worth_compiling(settings: Settings, rows: int, epochs: float, machine: Machine) -> bool:
-    """Say whether a training has the steps to win back what compiling its layers costs."""
-    rows_a_step = settings.batch_size * settings.gradient_accumulation
-    steps = settings.max_steps or rows * epochs / rows_a_step
-    return machine.kind == "cpu" and steps >= COMPILE_FROM_STEPS
 
 
 def _make_trainer(
@@ -106,11 +76,11 @@ def _make_trainer(
     on_gpu = machine.kind == "gpu"
     longest = max(len(row.input_ids) for row in rows)
     batch_tokens = longest * settings.batch_size
-    recompute = on_gpu and batch_tokens > RECOMPUTE_FROM_TOKENS
-    attention = choose_attention(batch_tokens, machine)
+    recompute = choices.is_recomputing(batch_tokens, machine)
+    attention = choices.choose_attention(batch_tokens, machine)
     model, tokenizer = loading.load_base(chosen, machine, tokens=longest, attention=attention)
     model = loading.add_adapter(model, settings, recompute=recompute)
-    if is_worth_compiling(settings, len(rows), epochs, machine):
+    if choices.is_worth_compiling(settings, len(rows), epochs, machine):
         compile_layers(model)
     table = datasets.Dataset.from_list(
         [{"input_ids": row.input_ids, "labels": row.labels} for row in rows]

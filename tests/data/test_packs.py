@@ -10,12 +10,13 @@ from builder import packaged, persona
 from builder.bases.base import EMBEDDED
 from builder.data import dataset, languages, packs, rows
 from builder.data.texts import normalise
+from builder.engine.stage import list_settings
 from builder.errors import ManifestError
 from builder.stages import base, data
-from tests.conftest import MANIFEST, job_of
+from tests.conftest import MANIFEST, build_of, run_stage
 
 PACKS = ("identity/de", "identity/en", "identity/fr", "identity/zh")
-KNOWN_LANGUAGES = {language.code for language in languages.LANGUAGES}
+KNOWN_LANGUAGES = {language.code for language in languages.list_languages()}
 VALUES = {"name": "Nova", "author": "Kim Tolvan"}
 
 
@@ -127,14 +128,13 @@ def test_a_reply_is_in_its_language(name):
 def test_every_row_of_every_pack_is_encoded(luma):
     """A persona of packs alone is encoded under the embedded base's template."""
     write_manifest(luma, f"files = []\nheld_out = 0\npacks = {list(PACKS)}")
-    job = job_of(luma, base=EMBEDDED)
-    job.build.mkdir(parents=True)
-    base.run(job, job.base)
-    data.run(job, job.dataset)
-    examples = dataset.read_examples(job.dataset / dataset.TRAIN)
+    build = build_of(luma, base=EMBEDDED)
+    run_stage(base, build)
+    run_stage(data, build)
+    examples = dataset.read_examples(build.dataset / dataset.TRAIN)
 
     assert len(examples) == sum(len(read_turns(name)) for name in PACKS)
-    assert dataset.read_profile(job.dataset).kind_name == "identity"
+    assert dataset.read_profile(build.dataset).kind_name == "identity"
     assert all(max(example.labels) >= 0 for example in examples)
 
 
@@ -211,14 +211,14 @@ def test_packs_need_a_name(luma):
 def test_a_pack_and_its_content_are_reasons_to_train_again(luma, tmp_path, monkeypatch):
     """The data stage declares which packs are read and what they hold."""
     write_manifest(luma, 'packs = ["identity/en"]')
-    job = job_of(luma, base=EMBEDDED)
-    before = data.settings(job)
+    build = build_of(luma, base=EMBEDDED)
+    before = list_settings(data.inputs(build))
     content = packaged.find_pack("identity/en").read_bytes()
     (tmp_path / "identity").mkdir()
     (tmp_path / "identity" / "en.jsonl").write_bytes(content + b"{}\n")
     monkeypatch.setattr(packaged, "FOLDER", tmp_path)
 
     assert before["data.packs"] == ("identity/en",)
-    assert {key for key, value in data.settings(job).items() if value != before[key]} == {
+    assert {key for key, value in list_settings(data.inputs(build)).items() if value != before[key]} == {
         "pack identity/en"
     }

@@ -17,10 +17,9 @@ from builder.gates.parity import Prompt, Shape
 from builder.gguf import export
 from builder.llama import Model
 from builder.ollama import client, verification
-from builder.ollama import served as serving
 from builder.ollama.served import Served
 from builder.stages import parity
-from tests.conftest import build_of, make_profile, make_tiny_base
+from tests.conftest import build_of, make_profile, make_tiny_base, run_stage
 
 
 def qwen_template() -> str:
@@ -58,34 +57,23 @@ def tiny(tmp_path_factory):
 
 
 @pytest.fixture
-def tiny_job(luma, tiny):
+def tiny_build(luma, tiny):
     """Lay the tiny base out as a build."""
-    job = build_of(luma)
-    shutil.copytree(tiny[0], job.base)
+    build = build_of(luma)
+    shutil.copytree(tiny[0], build.base)
     chosen = base.Base(str(tiny[0]), "folder", "0", str(tiny[0]), "0", four_bit=False)
-    (job.base / "base.json").write_text(json.dumps(asdict(chosen)))
-    job.dataset.mkdir()
-    make_profile().write(job.dataset)
-    (job.dataset / "chat_template.jinja").write_text(qwen_template())
-    shutil.copyfile(tiny[1], job.gguf)
-    return job
+    (build.base / "base.json").write_text(json.dumps(asdict(chosen)))
+    build.dataset.mkdir()
+    make_profile().write(build.dataset)
+    (build.dataset / "chat_template.jinja").write_text(qwen_template())
+    shutil.copyfile(tiny[1], build.gguf)
+    return build
 
 
-def decide(job):
-    """Decide what is served by a build's own files."""
-    return serving.read(
-        job.base,
-        job.dataset,
-        model=job.persona.model,
-        ollama=job.persona.manifest.ollama,
-        kind=job.persona.manifest.data.template,
-    )
-
-
-def test_a_template_with_tools_is_the_same_in_the_file(tiny_job):
+def test_a_template_with_tools_is_the_same_in_the_file(tiny_build):
     """Every shape, those with tools too, gives the trained ids, or a difference that has a name."""
-    parity.run(tiny_job, tiny_job.parity)
-    rows = json.loads(tiny_job.parity.read_text())["shapes"]
+    run_stage(parity, tiny_build)
+    rows = json.loads(tiny_build.parity.read_text())["shapes"]
 
     assert {row["shape"] for row in rows} >= {
         "two tools",
@@ -96,16 +84,16 @@ def test_a_template_with_tools_is_the_same_in_the_file(tiny_job):
     assert all(row["same_ids"] or row["shape"] in {"two tools", "a tool's answer"} for row in rows)
 
 
-def test_a_template_with_tools_is_the_same_in_the_daemon(tiny_job, served):
+def test_a_template_with_tools_is_the_same_in_the_daemon(tiny_build, served):
     """Without a TEMPLATE the file's own Jinja gives the trained prompts on every route."""
     del served
-    told = decide(tiny_job)
+    told = tiny_build.decide_served()
     assert told.template is None
     daemon = client.connect(allow_remote=False)
-    sha256 = files.sha256(tiny_job.gguf)
-    daemon.upload(tiny_job.gguf, sha256)
+    sha256 = files.sha256(tiny_build.gguf)
+    daemon.upload(tiny_build.gguf, sha256)
     daemon.create({**told.to_request(sha256), "model": "tiny"})
-    model = Model(tiny_job.gguf)
+    model = Model(tiny_build.gguf)
 
     rows = [
         row
@@ -122,30 +110,30 @@ def test_a_template_with_tools_is_the_same_in_the_daemon(tiny_job, served):
     )
 
 
-def test_an_overridden_template_is_caught(tiny_job, served):
+def test_an_overridden_template_is_caught(tiny_build, served):
     """Ollama ignores a plain TEMPLATE on a file whose Jinja knows tools; the difference shows."""
     del served
     told = Served(
         model="tiny",
-        parameters=decide(tiny_job).parameters,
+        parameters=tiny_build.decide_served().parameters,
         template="{{ range .Messages }}[{{ .Role }}] {{ .Content }}\n{{ end }}",
         system=None,
         license=None,
     )
     daemon = client.connect(allow_remote=False)
-    sha256 = files.sha256(tiny_job.gguf)
-    daemon.upload(tiny_job.gguf, sha256)
+    sha256 = files.sha256(tiny_build.gguf)
+    daemon.upload(tiny_build.gguf, sha256)
     daemon.create({**told.to_request(sha256), "parser": "passthrough", "model": "tiny"})
     try:
         with pytest.raises(GateError, match="parts from training at token 0"):
             verification.compare_prompts(
-                Model(tiny_job.gguf), daemon, "tiny", told, gate.shapes(qwen_template())[0]
+                Model(tiny_build.gguf), daemon, "tiny", told, gate.shapes(qwen_template())[0]
             )
     finally:
         daemon.delete("tiny")
 
 
-def test_a_bos_that_training_had_not_is_told(tiny_job, tiny, monkeypatch):
+def test_a_bos_that_training_had_not_is_told(tiny_build, tiny, monkeypatch):
     """A file that says a BOS is to be added, where training had none, does not pass."""
     import gguf
 
@@ -153,21 +141,21 @@ def test_a_bos_that_training_had_not_is_told(tiny_job, tiny, monkeypatch):
     monkeypatch.setattr(
         gguf.GGUFWriter, "add_add_bos_token", lambda self, _value: true(self, value=True)
     )
-    tiny_job.gguf.unlink()
+    tiny_build.gguf.unlink()
     export.export(
         tiny[0],
         None,
-        tiny_job.gguf,
+        tiny_build.gguf,
         tokenizer=tiny[0],
         chat_template=qwen_template(),
         metadata={"general.name": "tiny"},
     )
 
     with pytest.raises(GateError, match="says that a BOS is added"):
-        parity.run(tiny_job, tiny_job.parity)
+        run_stage(parity, tiny_build)
 
 
-def test_another_end_in_the_file_is_told(tiny_job, tiny, tmp_path):
+def test_another_end_in_the_file_is_told(tiny_build, tiny, tmp_path):
     """A file that names another end than was trained does not pass."""
     folder = tmp_path / "tokenizer"
     shutil.copytree(tiny[0], folder)
@@ -175,18 +163,18 @@ def test_another_end_in_the_file_is_told(tiny_job, tiny, tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token": "<|endoftext|>"}))
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "eos_token_id": 0}))
-    tiny_job.gguf.unlink()
+    tiny_build.gguf.unlink()
     export.export(
         tiny[0],
         None,
-        tiny_job.gguf,
+        tiny_build.gguf,
         tokenizer=folder,
         chat_template=qwen_template(),
         metadata={"general.name": "tiny"},
     )
 
     with pytest.raises(GateError, match="ends with"):
-        parity.run(tiny_job, tiny_job.parity)
+        run_stage(parity, tiny_build)
 
 
 def test_a_difference_shows_both_sides():

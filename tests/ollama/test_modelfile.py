@@ -12,6 +12,8 @@ from builder.errors import ManifestError, ToolError
 from builder.ollama import modelfile
 from builder.ollama import served as serving
 from builder.ollama.served import Served
+from builder.stages import base
+from builder.targets import STAGES
 from tests.conftest import ROOT, build_of, make_profile, run_persona
 
 TEMPLATE = ROOT / "Modelfile.j2"
@@ -138,12 +140,12 @@ def test_what_is_no_special_token_is_text(luma, text):
 def test_the_eos_of_the_base_is_known_once_there_is_one(luma):
     """What only the base takes for a special token is refused when its Modelfile is rendered."""
     modelfile.check(write_ollama(luma, "system = 'Say <halt> now.'"), TEMPLATE)
-    job = build_of(luma)
+    build = build_of(luma)
 
     with pytest.raises(ManifestError, match="line 1 holds the special token '<halt>'"):
         serving.decide(
             model="x",
-            system=job.persona.manifest.ollama.system,
+            system=build.persona.manifest.ollama.system,
             license=None,
             given={},
             kind="base",
@@ -233,12 +235,12 @@ def test_values_that_only_this_template_cannot_carry_are_found(luma):
 def test_it_is_checked_before_the_first_stage(luma, monkeypatch, act):
     """Neither a build nor a plan begins with a manifest that cannot be served."""
     write_ollama(luma, "parameters.beer = 1")
-    monkeypatch.setattr(pipeline.STAGES[0], "settings", lambda _job: pytest.fail("was asked"))
-    job = build_of(luma)
+    monkeypatch.setattr(base, "run", lambda *_: pytest.fail("was run"))
+    build = build_of(luma)
 
     with pytest.raises(ManifestError, match="beer: unknown to Ollama"):
-        pipeline.plan(job) if act == "plan" else pipeline.build(job, Console())
-    assert not job.build.exists()
+        pipeline.plan(build, STAGES) if act == "plan" else pipeline.run(build, STAGES, Console())
+    assert not list(build.folder.glob("[a-z]*"))
 
 
 def test_a_mistake_is_one_line_on_the_screen(luma):

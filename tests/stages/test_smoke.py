@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from builder.engine.stage import Work
 from builder.errors import GateError
 from builder.evaluation import examination
 from builder.evaluation.report import Finding, Report
 from builder.gates import fidelity, recall
 from builder.stages import smoke
-from tests.conftest import job_of
+from tests.conftest import build_of
 
 FIDELITY = {"gate": "fidelity", "can_be_waived": False, "brief": "KL 0.100"}
 
@@ -28,9 +29,11 @@ def examine(monkeypatch):
 
 
 def run(folder, **options):
-    job = job_of(folder, **options)
-    (job.build / "logs").mkdir(parents=True, exist_ok=True)
-    return smoke.run(job, job.smoke), job
+    build = build_of(folder, **options)
+    (build.folder / "logs").mkdir(parents=True, exist_ok=True)
+    for name in ("dataset", "base"):
+        (build.folder / name).mkdir(exist_ok=True)
+    return smoke.run(smoke.inputs(build), Work(build.smoke, build.folder, build.machine)), build
 
 
 def test_a_failed_gate_stops_unless_it_is_let_through(luma, examine):
@@ -45,12 +48,12 @@ def test_a_failed_gate_stops_unless_it_is_let_through(luma, examine):
     examine(Finding(**FIDELITY, verdict="pass"), Finding("recall", "fail", **recalled))
     with pytest.raises(GateError) as refused:
         run(luma)
-    _, job = run(luma, anyway=True)
+    _, build = run(luma, anyway=True)
 
     assert "it knows its name and author in 3 of 20 wordings" in refused.value.problems[0]
     assert "add rows" in refused.value.problems[-1]
     assert "just build luma --anyway" in refused.value.hint
-    assert json.loads(job.smoke.read_text())["let_through"] == ["recall"]
+    assert json.loads(build.smoke.read_text())["let_through"] == ["recall"]
 
 
 def test_advice_stops_nothing(luma, examine):
@@ -59,9 +62,9 @@ def test_advice_stops_nothing(luma, examine):
         Finding(**FIDELITY, verdict="pass"),
         Finding("retention", "fail", mode="advice", right=3, of=20, baseline_right=9),
     )
-    _, job = run(luma)
+    _, build = run(luma)
 
-    assert json.loads(job.smoke.read_text())["let_through"] == []
+    assert json.loads(build.smoke.read_text())["let_through"] == []
 
 
 def test_fidelity_is_never_let_through(luma, examine):

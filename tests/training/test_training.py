@@ -11,12 +11,15 @@ from tokenizers.models import WordLevel
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import SFTConfig
 
+from builder import manifest
+from builder.bases import families
 from builder.data.template import IGNORED
 from builder.machine import Machine
-from builder.stages.train import COMPILE_FROM_STEPS, choose_attention, is_worth_compiling
 from builder.training.batches import pack, pad
+from builder.training.choices import COMPILE_FROM_STEPS, choose_attention, is_worth_compiling
 from builder.training.compiling import compile_layers
 from builder.training.loss import TEXTS_AT_ONCE, log_probs, next_token_loss
+from builder.training.settings import resolve
 from builder.training.trainer import PersonaTrainer
 
 
@@ -146,15 +149,11 @@ def test_plain_attention_is_for_short_rows_in_bfloat16_on_a_cpu(tokens, kind, ha
 )
 def test_layers_are_compiled_where_training_is_long_enough(change, rows, kind, is_worth_it):
     """Steps decide, those of `max_steps` before those of the rows, and on a CPU alone."""
-    numbers = {
-        "max_steps": None,
-        "epochs": 2.0,
-        "batch_size": 8,
-        "gradient_accumulation": 1,
-        **change,
-    }
+    numbers = manifest.Training(**{"batch_size": 8, **change})
+    settings = resolve(numbers, families.recognise({}, ""))
+    machine = Machine(kind, "any", has_bf16=True)
 
-    assert is_worth_compiling(numbers, rows, Machine(kind, "any", has_bf16=True)) is is_worth_it
+    assert is_worth_compiling(settings, rows, 2.0, machine) is is_worth_it
 
 
 @pytest.fixture

@@ -1,0 +1,44 @@
+"""What pays on a machine: which attention, compiling, and computing activations twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builder.machine import Machine
+from builder.training.settings import Settings
+
+# Tokens in one forward pass from which activations are computed again rather than kept: a 4B in
+# 16 GiB holds about 4,000.
+RECOMPUTE_FROM_TOKENS = 3072
+# In bfloat16 on a CPU torch's fused attention is slower than plain products
+# (benchmarks/train.py), whose memory grows with the square of the length.
+PLAIN_ATTENTION_TOKENS = 512
+# Compiling the layers takes as long as it saves in so many steps on a CPU, the first time on a
+# machine (benchmarks/train.py).
+COMPILE_FROM_STEPS = 150
+
+
+def find_newest_checkpoint(scratch: Path) -> Path | None:
+    """Find the newest checkpoint that a kill did not cut short."""
+    complete = [
+        path for path in scratch.glob("checkpoint-*") if (path / "trainer_state.json").is_file()
+    ]
+    return max(complete, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
+
+
+def choose_attention(tokens: int, machine: Machine) -> str | None:
+    """Name the attention for batches of so many tokens; None is Unsloth's choice."""
+    is_plain = machine.kind == "cpu" and machine.has_bf16 and tokens <= PLAIN_ATTENTION_TOKENS
+    return "eager" if is_plain else None
+
+
+def is_worth_compiling(settings: Settings, rows: int, epochs: float, machine: Machine) -> bool:
+    """Say whether a training has the steps to win back what compiling its layers costs."""
+    rows_a_step = settings.batch_size * settings.gradient_accumulation
+    steps = settings.max_steps or rows * epochs / rows_a_step
+    return machine.kind == "cpu" and steps >= COMPILE_FROM_STEPS
+
+
+def is_recomputing(tokens: int, machine: Machine) -> bool:
+    """Say whether activations of batches of so many tokens are computed again to save memory."""
+    return machine.kind == "gpu" and tokens > RECOMPUTE_FROM_TOKENS
