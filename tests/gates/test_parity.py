@@ -16,9 +16,8 @@ from builder.gates import parity as gate
 from builder.gates.parity import Prompt, Shape
 from builder.gguf import export
 from builder.llama import Model
-from builder.ollama import client
+from builder.ollama import client, verification
 from builder.ollama import served as serving
-from builder.ollama import verification
 from builder.ollama.served import Served
 from builder.stages import parity
 from tests.conftest import job_of, make_profile, make_tiny_base
