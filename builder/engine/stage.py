@@ -189,11 +189,16 @@ def _as_files(value: Any) -> list[File | Tree]:
 
 def _flatten(name: str, value: Any) -> dict[str, Any]:
     """Give a value by its name, and a table's values by dotted names."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
-    elif is_dataclass(value):
-        value = {item.name: getattr(value, item.name) for item in fields(value)}
+    value = _as_json(value)
     if not isinstance(value, dict):
         return {name: value}
     parts = (_flatten(f"{name}.{key}" if name else str(key), part) for key, part in value.items())
     return {key: part for flat in parts for key, part in flat.items()}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if is_dataclass(value):
+        return {item.name: getattr(value, item.name) for item in fields(value)}
+    return [_as_json(item) for item in value] if isinstance(value, tuple | list) else value

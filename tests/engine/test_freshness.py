@@ -260,6 +260,7 @@ class EveryKind:
     folder: Tree | None = maybe_file()
     text: str = shown_as("ollama.system")
     table: Numbers = Numbers(1)
+    tables: tuple[Numbers, ...] = (Numbers(3),)
     cache: str = not_compared()
 
 
@@ -278,6 +279,10 @@ def every_kind(luma, **changes):
         (lambda luma: {"folder": Tree(luma / "weights")}, ["weights is new"]),
         (lambda _luma: {"text": "c"}, ["ollama.system is now c, was a"]),
         (lambda _luma: {"table": Numbers(2)}, ["table.rate is now 2, was 1"]),
+        (
+            lambda _luma: {"tables": (Numbers(4),)},
+            ['tables is now [{"rate": 4}], was [{"rate": 3}]'],
+        ),
         (lambda _luma: {"cache": "elsewhere"}, []),
     ],
 )

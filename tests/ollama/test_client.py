@@ -1,4 +1,4 @@
-"""The border to the daemon, against servers that misbehave in ways a real one cannot be asked to."""
+"""The client of the daemon, against servers that do what a real one cannot be made to do."""
 
 import json
 import socket
@@ -81,7 +81,7 @@ def test_a_source_build_is_taken(fake):
 
 
 def test_a_source_build_is_warned_about(fake, luma, caplog):
-    """Registration says that the daemon does not know its version, and goes on; with a daemon that does it says nothing."""
+    """Registration warns of a daemon that does not know its version, of no other, and goes on."""
     for version, is_told in (("0.34.2", False), ("0.0.0", True)):
         fake({"version": version, "models": []})
         with pytest.raises(FileNotFoundError):  # the GGUF, which is the first that is missing
@@ -302,7 +302,7 @@ def test_a_list_that_is_none_is_an_error(fake):
 
 
 def test_a_name_that_is_taken_is_told_before_training(fake, luma):
-    """A model of the name, in whatever case, that this build did not register is refused by the early check."""
+    """A model of the name, in whatever case, that this build did not register is refused early."""
     model = {"name": "Luma:latest", "model": "Luma:latest", "digest": "0" * 64}
     fake({"version": "0.34.2", "models": [model]})
     with pytest.raises(ToolError, match="that this build did not register"):
@@ -314,7 +314,7 @@ def test_a_name_that_is_taken_is_told_before_training(fake, luma):
 
 
 def test_an_address_is_told_before_training(monkeypatch, luma):
-    """A remote daemon wants --allow-remote at once; one that does not answer is told when it is needed."""
+    """A remote daemon wants --allow-remote at once; one that does not answer stops no training."""
     monkeypatch.setenv("OLLAMA_HOST", "192.0.2.7:11434")
     with pytest.raises(ToolError, match="is not this machine"):
         register.check(build_of(luma))

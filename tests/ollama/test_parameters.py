@@ -21,7 +21,7 @@ FAMILY = families.SMOLLM2
     ],
 )
 def test_an_answer_ends_some_time(kind, longest, given, expected):
-    """num_predict follows the longest reply and the kind, fits the context, is never under a trained reply, and can be set."""
+    """num_predict follows the kind and the longest reply, fits the context, and can be set."""
     found = find_parameters(
         FAMILY, make_profile(kind_name=kind, longest_reply_tokens=longest), given
     )
@@ -30,7 +30,7 @@ def test_an_answer_ends_some_time(kind, longest, given, expected):
 
 
 def test_every_parameter_is_set():
-    """No default of Ollama's own decides: the family's and the manifest's win over the common ones."""
+    """Every parameter is set: by the manifest, else the family, else as for all of them."""
     found = find_parameters(FAMILY, make_profile(), {"top_k": 7})
 
     assert set(families.COMMON_PARAMETERS) < set(found)

@@ -22,7 +22,7 @@ from tests.conftest import ROOT
     ],
 )
 def test_the_lowest_release_decides(version, is_taken):
-    """What is older than the lowest release, or has no number, is refused; a build from source is not."""
+    """A release older than the lowest, or without a number, is refused; a source build is not."""
     assert releases.is_supported(version) is is_taken
 
 

@@ -1,0 +1,60 @@
+"""What Ollama is told: decided once, as one value."""
+
+import json
+from dataclasses import FrozenInstanceError, asdict, replace
+
+import pytest
+
+from builder.bases import families
+from builder.ollama import served
+from tests.conftest import make_profile
+
+SMOLLM2 = families.FAMILIES[0]
+FACTS = {
+    "model": "luma:latest",
+    "system": None,
+    "license": None,
+    "given": {},
+    "kind": "base",
+    "jinja": "{{ messages }}",
+    "eos": "<|im_end|>",
+    "profile": make_profile(),
+    "family": SMOLLM2,
+}
+
+
+def test_it_is_one_value_that_is_compared_as_json():
+    """The same facts give equal JSON, another fact gives another, and nothing changes it."""
+    first, second = served.decide(**FACTS), served.decide(**FACTS)
+    other = served.decide(**{**FACTS, "given": {"top_k": 7}})
+
+    assert json.dumps(asdict(first)) == json.dumps(asdict(second)) != json.dumps(asdict(other))
+    with pytest.raises(FrozenInstanceError):
+        first.system = "x"
+
+
+@pytest.mark.parametrize(
+    ("changes", "stop"),
+    [
+        ({}, ["<|im_end|>"]),
+        ({"eos": "</s>"}, ["<|im_end|>", "</s>"]),
+        ({"profile": make_profile(end_of_turn="<end>")}, ["<|im_end|>", "<end>"]),
+        ({"kind": "alpaca"}, ["<|im_end|>", "### Instruction:"]),
+    ],
+)
+def test_every_end_is_a_stop(changes, stop):
+    """The family's stops, EOS and the end-of-turn token are served, each once."""
+    assert served.decide(**{**FACTS, **changes}).parameters["stop"] == stop
+
+
+def test_an_empty_system_text_is_none():
+    """An empty text in the manifest serves none, and none is put before a conversation."""
+    decided = served.decide(**{**FACTS, "system": ""})
+    user, system = {"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}
+
+    assert decided.system is None
+    assert "system" not in decided.to_request("0" * 64)
+    assert decided.add_system([user]) == [user]
+    brief = replace(decided, system="Be brief.")
+    assert brief.add_system([user]) == [system, user]
+    assert brief.add_system([{**system, "content": "x"}, user])[0]["content"] == "x"
