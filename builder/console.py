@@ -90,7 +90,7 @@ class Console(logging.Handler):
         )
         # FORCE_COLOR makes rich take a file for a terminal; a bar in a file is no use to anybody.
         self.can_draw = self.screen.is_interactive and err.isatty()
-        self.stage = ""
+        self.stage = "check"
         self._bar: rich_progress.Progress | None = None
         self._task: rich_progress.Task | None = None
         self._line_at_s = 0.0
@@ -175,9 +175,9 @@ class Console(logging.Handler):
 
     def pause(self) -> None:
         """Take the bar off the screen."""
-        if self._bar:
+        if self._bar and self.can_draw:  # where it was never drawn, it would leave a blank line
             self._bar.stop()
-            self._bar = self._task = None
+        self._bar = self._task = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Draw a stage's record: progress as a bar, the rest as a line."""

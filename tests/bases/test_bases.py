@@ -9,15 +9,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from builder.bases import base, families, fetch
+from builder import project
+from builder.bases import base, choose, families, fetch
 from builder.console import Console
 from builder.data.template import Template
-from builder.engine import freshness, pipeline
+from builder.engine import pipeline
+from builder.engine.stage import Tree
 from builder.errors import ToolError
 from builder.machine import Machine
 from builder.stages import base as stage
 from tests.bases.checkpoints import write_small_files
-from tests.conftest import LENIENT, find_port, job_of, make_tiny_base, run_persona
+from tests.conftest import LENIENT, build_of, find_port, make_tiny_base, run_persona
 
 REPOSITORY = "acme/tiny-smollm2"
 COMMIT = "c0ffee" * 6 + "c0ff"
@@ -207,10 +209,10 @@ def test_what_the_hub_refuses_is_one_sentence(luma, hub, source, problem, way):
         ("llama", None),
     ],
 )
-def test_a_name_without_an_owner_says_what_a_base_may_be(luma, source, close):
+def test_a_name_without_an_owner_says_what_a_base_may_be(source, close):
     """What is neither embedded nor a folder is not asked of the hub; a misspelling is guessed."""
     with pytest.raises(ToolError) as caught:
-        stage._resolve(job_of(luma), source)
+        choose.resolve(source, {}, four_bit=False)
 
     assert str(caught.value).startswith(f"{source}: is no base, expected {base.KINDS}")
     assert str(caught.value).partition("did you mean ")[2] == (f"'{close}'?" if close else "")
@@ -221,33 +223,30 @@ def test_a_folder_is_a_base(luma, tmp_path):
     folder = tmp_path / "tiny-smollm2"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
-    job = job_of(luma, base=str(folder))
-    before = stage._resolve(job, str(folder)).revision
+    before = choose.resolve(str(folder), {}, four_bit=False).revision
     (folder / "config.json").write_text('{"a": 1}')
 
-    assert stage.inputs(job) == [folder]
-    assert stage._resolve(job, str(folder)).revision != before
+    assert stage.inputs(build_of(luma, base=str(folder))).folder == Tree(folder)
+    assert choose.resolve(str(folder), {}, four_bit=False).revision != before
     with pytest.raises(ToolError, match="no such folder"):
-        stage._resolve(job, "./nowhere")
+        choose.resolve("./nowhere", {}, four_bit=False)
     with pytest.raises(ToolError, match="holds no config"):
-        stage._resolve(job, str(tmp_path))
+        choose.resolve(str(tmp_path), {}, four_bit=False)
 
 
 def test_the_choice_is_kept(luma):
     """A typed base stays until another is typed; one the manifest no longer names does not."""
-    job = job_of(luma)
-    facts = {
-        **dict.fromkeys(base.Base.__dataclass_fields__, ""),
-        "source": "acme/other",
-        "typed": True,
-    }
-    job.base.mkdir(parents=True)
-    (job.base / "base.json").write_text(json.dumps(facts))
-    assert stage.choose(job) == "acme/other"
+    build = build_of(luma)
+    facts = {**dict.fromkeys(base.Base.__dataclass_fields__, ""), "source": "acme/other"}
+    build.base.mkdir(parents=True)
+    (build.base / base.FACTS).write_text(json.dumps(facts))
+    build.base_choice.write_text('{"base": "acme/other"}')
+    assert stage.inputs(build).source == "acme/other"
 
-    (job.base / "base.json").write_text(json.dumps({**facts, "typed": False}))
-    assert stage.choose(job) in (job.persona.manifest.base.cpu, job.persona.manifest.base.gpu)
-    assert stage.choose(job_of(luma, base="cpu")) == job.persona.manifest.base.cpu
+    build.base_choice.unlink()
+    named = build.persona.manifest.base
+    assert stage.inputs(build).source in (named.cpu, named.gpu)
+    assert stage.inputs(build_of(luma, base="cpu")).source == named.cpu
 
 
 @pytest.fixture
@@ -262,12 +261,12 @@ def grow(luma, tmp_path, monkeypatch):
         manifest = f'[identity]\nname = "L"\nauthor = "A"\n[base]\ngpu = "{gpu}"\ncpu = "{cpu}"\n'
         manifest += f"[training]\nfour_bit = {str(four_bit).lower()}\n"
         (luma / "persona.toml").write_text(manifest)
-        accelerator = Machine(kind, "made up", has_bf16=True)
-        monkeypatch.setattr(stage, "find_machine", lambda: accelerator)
-        job = job_of(luma, base=typed if typed in ("gpu", "cpu", None) else bases[typed])
-        pipeline.build(job, Console(), pipeline.STAGES[:1])
-        assert freshness.why_stale(pipeline.STAGES[0], job_of(luma)) == []
-        return next(name for name, folder in bases.items() if folder == base.read(job.base).source)
+        machine = Machine(kind, "made up", has_bf16=True)
+        monkeypatch.setattr(project, "find_machine", lambda: machine)
+        made = build_of(luma, base=typed if typed in ("gpu", "cpu", None) else bases[typed])
+        pipeline.run(made, (stage,), Console())
+        assert [one.reasons for one in pipeline.plan(build_of(luma), (stage,))] == [[]]
+        return next(name for name, folder in bases.items() if folder == made.read_base().source)
 
     return build
 
@@ -299,10 +298,10 @@ def test_typed_cpu_and_gpu_are_remembered_as_such(grow):
 def test_typing_what_was_chosen_trains_nothing_anew(grow, luma):
     """What was typed is remembered where nothing else changes, and base.json stays as it is."""
     assert grow() == "cpu"
-    before = (job_of(luma).base / "base.json").read_bytes()
+    before = (build_of(luma).base / "base.json").read_bytes()
     assert grow("cpu") == "cpu"
 
-    assert (job_of(luma).base / "base.json").read_bytes() == before
+    assert (build_of(luma).base / "base.json").read_bytes() == before
     assert grow(kind="gpu", cpu="new") == "new"
 
 
@@ -369,5 +368,5 @@ def test_a_damaged_lock_is_told(luma, text):
     (luma / "base.lock").write_text(text)
 
     with pytest.raises(ToolError, match="is not a table of bases") as told:
-        stage.settings(job_of(luma, base=base.EMBEDDED))
+        stage.inputs(build_of(luma, base=base.EMBEDDED))
     assert told.value.hint.startswith("delete ")
