@@ -85,8 +85,8 @@ def run(job: Job, out: Path) -> str:
     family = families.recognise(known.config, known.end_of_turn)
     if family.is_derived:
         log.warning(
-            "%s is of no family in docs/bases.md: it is built on as its own files say, and no words "
-            "are known that it calls itself by",
+            "%s is of no family in docs/bases.md: it is built on as its own files say, and no "
+            "words are known that it calls itself by",
             chosen.source,
         )
     facts = asdict(replace(chosen, family_name=family.name))
