@@ -305,6 +305,37 @@ def test_typing_what_was_chosen_trains_nothing_anew(grow, luma):
     assert grow(kind="gpu", cpu="new") == "new"
 
 
+@pytest.mark.parametrize(
+    ("config", "family"),
+    [
+        ({"model_type": "llama", "vocab_size": 49152}, "smollm2"),
+        ({"model_type": "olmo2"}, "derived (olmo2)"),
+    ],
+)
+def test_the_family_is_recorded(luma, tmp_path, caplog, config, family):
+    """base.json names the family that a base's files tell; one that is derived is told."""
+    job = job_of(luma, base=str(write_small_files(tmp_path / "mine", config)))
+    pipeline.build(job, Console(), pipeline.STAGES[:1])
+
+    assert json.loads((job.base / "base.json").read_text())["family_name"] == family
+    assert base.read(job.base).family.name == family
+    assert ("of no family" in caplog.text) == family.startswith("derived")
+
+
+def test_a_base_is_refused_before_its_weights_are_fetched(luma, tmp_path, monkeypatch):
+    """A repository by its list of files, a folder by its config: nothing is written of either."""
+    listing = fetch.Listing(COMMIT, ("config.json", "model-Q4_K_M.gguf"))
+    monkeypatch.setattr(fetch, "describe", lambda _: listing)
+    with pytest.raises(ToolError, match="acme/thing-GGUF: holds GGUF files"):
+        stage._resolve(job_of(luma), "acme/thing-GGUF")
+
+    folder = write_small_files(tmp_path / "mine", {"model_type": "qwen3_moe", "num_experts": 128})
+    job = job_of(luma, base=str(folder))
+    with pytest.raises(ToolError, match="is a mixture of experts"):
+        stage.run(job, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(("eos", "advised"), [("<|im_end|>", "chatml"), ("</s>", "alpaca")])
 def test_a_template_that_is_advised_can_be_trained(tmp_path, eos, advised):
     """A base without a chat template is advised one whose replies end with its own EOS."""

@@ -214,3 +214,13 @@ def test_a_template_is_rendered_as_transformers_renders_it(name, read, original)
     for messages in CONVERSATIONS.values():
         rendered, _ = render_jinja_template([messages], chat_template=jinja, tools=TOOLS, **tokens)
         assert chat_template.render(jinja, messages, tokens, tools=TOOLS) == rendered[0]
+
+
+def test_blanks_around_tags_are_dropped_as_transformers_drops_them():
+    """Indented tags leave no blank, and a tag takes the line end after it."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    jinja = "a\n  {% if true %}\nb\n  {% endif %}\n{% generation %}c{% endgeneration %}"
+    rendered, _ = render_jinja_template([QUESTION], chat_template=jinja)
+
+    assert chat_template.render(jinja, QUESTION, {}) == rendered[0]

@@ -146,3 +146,11 @@ def test_the_memory_to_train_is_near_what_was_measured():
 
     assert qwen.memory_bytes(four_bit=True) == pytest.approx(5.7 * 2**30, rel=0.2)
     assert sizes["Qwen/Qwen3.5-4B"].memory_bytes(four_bit=False) == pytest.approx(10e9, rel=0.2)
+
+
+def test_the_end_of_a_turn_is_told_from_the_end_of_a_conversation(tmp_path):
+    """gpt-oss ends the last reply with another token than those before it: that one is the EOS."""
+    jinja, ends = read_trl("gptoss"), ("<|end|>", "<|return|>")
+    folder = write_small_files(tmp_path, {}, eos="<|return|>", jinja=jinja, added=ends)
+
+    assert Facts(folder).end_of_turn == "<|end|>"
