@@ -6,10 +6,10 @@ import pytest
 
 from builder.evaluation import examination
 from builder.evaluation.report import Example
-from builder.gates import leak_in, recall
+from builder.gates import fidelity, leak_in, recall
 from builder.gates.table import GATES
 from builder.manifest import Question as ManifestQuestion
-from tests.evaluation.samples import SUBJECT, answer, answered, evidence, with_setting
+from tests.evaluation.samples import SUBJECT, File, answer, answered, evidence, with_setting
 
 
 def judge(subject, asked=()):
@@ -49,6 +49,23 @@ def test_each_answer_is_marked_by_the_gate_that_asked():
     assert leak.told == "keeps its name out of 0 of 1 other answers"
     assert leak.examples == (Example("Name a bird.", "Algieba."),)
     assert [finding.gate for finding in findings] == [gate.NAME for gate in GATES]
+
+
+def test_a_failure_is_told_in_words_of_its_own():
+    """What passes is told by TOLD, what fails by FAILED, and with the gate's advice."""
+    wrong = File()
+    wrong.facts = {"general.file_type": "1"}
+    passed, failed = (
+        examination.judge([fidelity], evidence(SUBJECT, model=model))[0][0]
+        for model in (File(), wrong)
+    )
+
+    assert (passed.verdict, passed.told) == ("pass", fidelity.TOLD)
+    assert (failed.verdict, failed.told, failed.advice) == (
+        "fail",
+        fidelity.FAILED,
+        fidelity.ADVICE,
+    )
 
 
 def test_only_the_gates_of_the_manifest_can_be_waived():
