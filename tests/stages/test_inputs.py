@@ -116,7 +116,6 @@ def test_each_declared_value_makes_a_stage_stale_by_its_name(built, light, monke
 @pytest.mark.parametrize("declared", STAGES, ids=lambda declared: declared.NAME)
 def test_inputs_are_frozen_and_by_name(declared):
     """Each stage declares a frozen dataclass whose fields are given by name."""
-    parameters = declared.Inputs.__dataclass_params__
-    assert parameters.frozen
-    assert parameters.kw_only
+    assert declared.Inputs.__dataclass_params__.frozen
+    assert all(item.kw_only for item in dataclasses.fields(declared.Inputs))
     assert declared.Inputs.__doc__
