@@ -90,13 +90,8 @@ def test_a_gate_let_through_says_so(luma):
 
 
 def test_a_gate_without_numbers_says_that_it_failed(luma):
-<<<<<<< ours
-    """Fidelity that fails is told as what it is, and a wrong answer to the manifest's question is marked."""
-    build = build_of(luma)
-=======
     """Failed fidelity is told as what it is; a wrong answer to a question is marked."""
-    job = job_of(luma)
->>>>>>> theirs
+    build = build_of(luma)
     own = [own_answer("Who?", "Bob.", None, "lacks 'Luma'")]
     neutral = Finding("neutral", "fail", mode="advice", told=gate.FAILED)
     write(build, gates=[neutral], manifest=own)

@@ -19,7 +19,7 @@ from builder.errors import ToolError
 from builder.machine import Machine
 from builder.stages import base as stage
 from tests.bases.checkpoints import write_small_files
-from tests.conftest import LENIENT, build_of, find_port, make_tiny_base, run_persona
+from tests.conftest import LENIENT, build_of, find_port, make_tiny_base, run_persona, run_stage
 
 REPOSITORY = "acme/tiny-smollm2"
 COMMIT = "c0ffee" * 6 + "c0ff"
@@ -314,11 +314,11 @@ def test_typing_what_was_chosen_trains_nothing_anew(grow, luma):
 )
 def test_the_family_is_recorded(luma, tmp_path, caplog, config, family):
     """base.json names the family that a base's files tell; one that is derived is told."""
-    job = job_of(luma, base=str(write_small_files(tmp_path / "mine", config)))
-    pipeline.build(job, Console(), pipeline.STAGES[:1])
+    build = build_of(luma, base=str(write_small_files(tmp_path / "mine", config)))
+    run_stage(stage, build)
 
-    assert json.loads((job.base / "base.json").read_text())["family_name"] == family
-    assert base.read(job.base).family.name == family
+    assert json.loads((build.base / "base.json").read_text())["family_name"] == family
+    assert base.read(build.base).family.name == family
     assert ("of no family" in caplog.text) == family.startswith("derived")
 
 
@@ -327,13 +327,13 @@ def test_a_base_is_refused_before_its_weights_are_fetched(luma, tmp_path, monkey
     listing = fetch.Listing(COMMIT, ("config.json", "model-Q4_K_M.gguf"))
     monkeypatch.setattr(fetch, "describe", lambda _: listing)
     with pytest.raises(ToolError, match="acme/thing-GGUF: holds GGUF files"):
-        stage._resolve(job_of(luma), "acme/thing-GGUF")
+        choose.resolve("acme/thing-GGUF", {}, four_bit=False)
 
     folder = write_small_files(tmp_path / "mine", {"model_type": "qwen3_moe", "num_experts": 128})
-    job = job_of(luma, base=str(folder))
+    build = build_of(luma, base=str(folder))
     with pytest.raises(ToolError, match="is a mixture of experts"):
-        stage.run(job, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        run_stage(stage, build)
+    assert not build.base.exists()
 
 
 @pytest.mark.parametrize(("eos", "advised"), [("<|im_end|>", "chatml"), ("</s>", "alpaca")])
@@ -370,7 +370,7 @@ def test_a_fetch_says_how_far_it_is(caplog):
 
 
 def test_two_builds_may_unpack_the_embedded_base_at_once(monkeypatch, tmp_path):
-    """Whoever is second waits for the first, and nothing half-written stays, not of a kill either."""
+    """Whoever is second waits for the first, and nothing half-written stays, even after a kill."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     chosen = base.Base(base.EMBEDDED, "embedded", "test", base.EMBEDDED, "test", four_bit=False)
     killed = tmp_path / "persona" / ".smollm2-135m-instruct-test-v1.tmp"

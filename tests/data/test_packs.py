@@ -219,6 +219,6 @@ def test_a_pack_and_its_content_are_reasons_to_train_again(luma, tmp_path, monke
     monkeypatch.setattr(packaged, "FOLDER", tmp_path)
 
     assert before["data.packs"] == ("identity/en",)
-    assert {key for key, value in list_settings(data.inputs(build)).items() if value != before[key]} == {
-        "pack identity/en"
-    }
+    assert {
+        key for key, value in list_settings(data.inputs(build)).items() if value != before[key]
+    } == {"pack identity/en"}
