@@ -12,9 +12,10 @@ Mode = Literal["stop", "advice", "off"]
 
 
 class GateSetting(Table):
-    """What a gate does when it fails, and its limit; what is left out follows from the persona's kind.
+    """What a gate does when it fails, and its limit; the persona's kind gives what is left out.
 
-    `recall = 0.8` sets the limit, `recall = "advice"` the mode, `recall = { limit = 0.8, mode = "advice" }` both.
+    `recall = 0.8` sets the limit, `recall = "advice"` the mode, and
+    `recall = { limit = 0.8, mode = "advice" }` both.
     """
 
     mode: Mode | None = Field(
@@ -36,7 +37,7 @@ class GateSetting(Table):
         return value
 
 
-# What a gate wants where the manifest is silent; retention and held_out compare with the base alone.
+# A gate's limit where the manifest is silent; retention and held_out have none.
 LIMITS = {
     "recall": 0.6,
     "leak_in": 0.05,
@@ -57,7 +58,10 @@ def _setting(description: str) -> Any:
 
 
 class Gates(Table):
-    """What the finished model must reach before it is registered; a limit fails only where chance cannot explain a miss."""
+    """What the finished model must reach before it is registered.
+
+    A limit fails only where chance cannot explain a miss.
+    """
 
     recall: GateSetting = _setting("Least share of wordings in which it knows its name and author.")
     leak_in: GateSetting = _setting(
@@ -116,7 +120,10 @@ class Gates(Table):
         return min(LIMITS[gate], self.limit("recall")) if gate == "sampled" else LIMITS[gate]
 
     def resolve(self) -> dict[str, Any]:
-        """Give every gate's mode and limit by the names that a reason shows, nothing left to default but the mode of its kind."""
+        """Give every gate's mode and limit by the names that a reason shows.
+
+        Only a mode that the persona's kind decides is left open.
+        """
         names = [name for name in type(self).model_fields if name != "budget_s"]
         modes = {f"gates.{name}": getattr(self, name).mode for name in names}
         limits = {f"gates.{name}.limit": self.limit(name) for name in names if name in LIMITS}
@@ -129,12 +136,18 @@ class Gates(Table):
             if not isinstance(setting, GateSetting) or setting.limit is None:
                 continue
             if name not in LIMITS:
-                msg = f"{name} is {setting.limit}, expected stop, advice or off: it compares with the base and has no limit"
+                msg = (
+                    f"{name} is {setting.limit}, expected stop, advice or off: it compares with "
+                    "the base and has no limit"
+                )
                 raise ValueError(msg)
             if name not in IN_NATS and setting.limit > 1:
                 msg = f"{name} is {setting.limit}, expected a share from 0 to 1"
                 raise ValueError(msg)
         if self.limit("sampled") > self.limit("recall"):
-            msg = f"sampled is {self.limit('sampled')}, expected at most recall ({self.limit('recall')}): sampling does not know more than the likeliest answer"
+            msg = (
+                f"sampled is {self.limit('sampled')}, expected at most recall "
+                f"({self.limit('recall')}): sampling does not know more than the likeliest answer"
+            )
             raise ValueError(msg)
         return self

@@ -28,7 +28,7 @@ BYTES_A_THREAD = 150_000_000
 
 @dataclass(frozen=True)
 class Answer:
-    """What a file answered: its text, ids, each id's lead over the next likeliest, and whether it ended by itself."""
+    """What a file answered: text, ids, their logit margins, and whether it ended by itself."""
 
     text: str
     ids: list[int]
@@ -38,7 +38,7 @@ class Answer:
 
 
 def identify(path: Path) -> str:
-    """Name a file's content and the llama.cpp that runs it here: where either is another, so may its answers be."""
+    """Name a file's content and the llama.cpp that runs it here: answers may depend on both."""
     return f"{files.sha256(path)} llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
 
 
@@ -127,7 +127,10 @@ class Model:
     def continue_prompt(
         self, prompt: list[int], max_tokens: int, sampling: dict[str, Any] | None = None
     ) -> Answer:
-        """Continue a prompt until an end token or *max_tokens*, greedily, or by temperature, top_k, top_p, min_p and seed."""
+        """Continue a prompt until an end-of-turn token or *max_tokens*.
+
+        It is greedy without *sampling*, which may hold temperature, top_k, top_p, min_p and seed.
+        """
         made = list(self._generate(prompt, max_tokens, sampling))
         ended = bool(made) and self._is_end(made[-1][0])
         ids = [token for token, _ in made[: len(made) - ended]]
@@ -173,9 +176,9 @@ class Model:
 
     @contextlib.contextmanager
     def _sampler(self, sampling: dict[str, Any], prompt: list[int]) -> Iterator[Any]:
-        """Make a chain of llama.cpp's samplers in the order of llama-server, which sees the prompt too.
+        """Make a chain of llama.cpp's samplers in llama-server's order; it sees the prompt too.
 
-        llama-cpp-python 0.3.36 makes a new chain for each token, whose repeat penalty knows no token.
+        llama-cpp-python 0.3.36 makes a new chain for each token: its repeat penalty knows none.
         """
         api = self._api
         chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
@@ -240,7 +243,10 @@ class Model:
                 )
                 batch.seq_id[position][0], batch.logits[position] = 0, True
             if code := self._api.llama_decode(self.llama.ctx, batch):
-                msg = f"llama.cpp: decoding {len(ids)} tokens ended with {code}, expected their logits"
+                msg = (
+                    f"llama.cpp: decoding {len(ids)} tokens ended with {code}, expected their "
+                    "logits"
+                )
                 raise ToolError(msg)
             logits = np.stack([self._logits(position) for position in range(len(ids))])  # (T, V)
         finally:

@@ -1,4 +1,4 @@
-"""The tables of persona.toml: every key with its type, default and meaning, and the rules between them."""
+"""The tables of persona.toml: every key's type, default and meaning, and the rules between them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ def _is_model_name(name: str) -> str:
 
 
 class Identity(Table):
-    """Who the persona is; what `{{ name }}` and `{{ author }}` in the data become. A voice or a format needs neither."""
+    """Who the persona is: the values of `{{ name }}` and `{{ author }}` in the data.
+
+    A voice or a format needs neither.
+    """
 
     name: TextByLanguage = Field(
         description="What it calls itself: one text, or one per language (`en`, `zh`)."
@@ -100,12 +103,12 @@ class Identity(Table):
         return self
 
     def languages(self) -> list[str]:
-        """List the languages that have a text of their own; none where there is one text for all."""
+        """List the languages that have a text of their own; none where one text is for all."""
         keyed = [value for value in (self.name, self.author) if isinstance(value, dict)]
         return sorted(set().union(*keyed))
 
     def placeholders(self, language: str) -> dict[str, str]:
-        """Give the values of `{{ name }}` and `{{ author }}`, where they are given, in a language or else the first."""
+        """Give the values of `{{ name }}` and `{{ author }}` in a language, or else the first."""
 
         def pick(value: TextByLanguage) -> str:
             return (
@@ -157,17 +160,26 @@ class Data(Table):
     )
     template: Literal["base", "chatml", "alpaca"] = Field(
         "base",
-        description="The chat template trained and served under; `base` is the base's own, its default system text taken out.",
+        description=(
+            "The chat template trained and served under; `base` is the base's own, its default "
+            "system text taken out."
+        ),
     )
     held_out: float | None = Field(
         None,
         ge=0,
         le=0.5,
-        description="Share of the questions never trained on, whose loss is compared with the base's; 0.1 from a hundred rows on, 0 below.",
+        description=(
+            "Share of the questions never trained on, whose loss is compared with the base's; "
+            "0.1 from a hundred rows on, 0 below."
+        ),
     )
     placeholders: bool = Field(
         default=True,
-        description="Whether {{ name }} and {{ author }} in rows are filled in; false leaves braces as they are.",
+        description=(
+            "Whether {{ name }} and {{ author }} in rows are filled in; false leaves braces as "
+            "they are."
+        ),
     )
 
     @model_validator(mode="after")
@@ -201,7 +213,10 @@ class Training(Table):
     max_steps: int | None = Field(None, ge=1, description="Optimiser steps; wins over `epochs`.")
     four_bit: bool = Field(
         default=True,
-        description="On a GPU, train on 4-bit weights (QLoRA); a CPU trains on 16 bit where it computes bfloat16, else on 32.",
+        description=(
+            "On a GPU, train on 4-bit weights (QLoRA); a CPU trains on 16 bit where it computes "
+            "bfloat16, else on 32."
+        ),
     )
     batch_size: int | None = Field(None, ge=1, description="Rows in one forward pass; by base.")
     gradient_accumulation: int = Field(1, ge=1, description="Forward passes in one optimiser step.")
@@ -211,13 +226,18 @@ class Training(Table):
         None,
         ge=0,
         le=4,
-        description="Answers of the base itself trained on for each row, against forgetting; by kind.",
+        description=(
+            "Answers of the base itself trained on for each row, against forgetting; by kind."
+        ),
     )
     system_share: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="Share of the repeats of each row that carry `ollama.system` in training; with 0 a changed system text trains nothing again.",
+        description=(
+            "Share of the repeats of each row that carry `ollama.system` in training; with 0 a "
+            "changed system text trains nothing again."
+        ),
     )
     max_length: int = Field(
         1024, ge=16, le=32768, description="Longest row, in tokens; a longer one is an error."
@@ -267,7 +287,9 @@ class Smoke(Table):
         None,
         ge=8,
         le=8192,
-        description="Tokens within which an answer must end by itself; 192, or twice the longest reply.",
+        description=(
+            "Tokens within which an answer must end by itself; 192, or twice the longest reply."
+        ),
     )
 
 
@@ -276,7 +298,9 @@ class Manifest(Table):
 
     kind: Literal["identity", "voice", "format"] | None = Field(
         None,
-        description="What the persona is, which decides epochs, replay and gates; told by its data.",
+        description=(
+            "What the persona is, which decides epochs, replay and gates; told by its data."
+        ),
     )
     identity: Identity | None = None
     base: Base = Base()
@@ -311,11 +335,11 @@ class Manifest(Table):
         return self.identity.own_words if self.identity else []
 
     def placeholders(self, language: str) -> dict[str, str]:
-        """Give the values of `{{ name }}` and `{{ author }}`, where they are given, in a language or else the first."""
+        """Give the values of `{{ name }}` and `{{ author }}` in a language, or else the first."""
         return self.identity.placeholders(language) if self.identity else {}
 
     def settings(self, table: str) -> dict[str, Any]:
-        """Give a table's values by the names that a reason shows; none of a table that is not given."""
+        """Give a table's values by the names that a reason shows; none of a missing table."""
         given: Table | None = getattr(self, table)
         return (
             {f"{table}.{key}": value for key, value in given.model_dump().items()} if given else {}
@@ -323,10 +347,10 @@ class Manifest(Table):
 
     @property
     def trained_system(self) -> str | None:
-        """The system text that rows carry in training; None where none is served, or none is trained."""
+        """The system text that rows carry in training; None where none is served or trained."""
         return (self.ollama.system or None) if self.training.system_share else None
 
     def system_settings(self) -> dict[str, Any]:
-        """Give what decides how rows carry the system text; with a share of 0 nothing of it does."""
+        """Give what decides how rows carry the system text; nothing with a share of 0."""
         share = self.training.system_share if self.trained_system else None
         return {"ollama.system": self.trained_system, "training.system_share": share}

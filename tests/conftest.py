@@ -27,8 +27,11 @@ from builder.project import Build, Options, Project
 ROOT = Path(__file__).parent.parent
 OLLAMA_PORT = 11434
 NO_OLLAMA = "no Ollama here: `just ollama` builds one (needs Go and CMake)"
-# Gates that a persona of a few steps passes: its tests are about the chain, not about what it knows.
-LENIENT = "[gates]\nbudget_s = 1\nrecall = 0\nsampled = 0\nleak_in = 1\nleak_out = 1\nstop = 0\nneutral = 99\n[smoke]\nmax_tokens = 8\n"
+# Gates that a persona of a few steps passes: its tests are about the chain, not its knowledge.
+LENIENT = (
+    "[gates]\nbudget_s = 1\nrecall = 0\nsampled = 0\nleak_in = 1\nleak_out = 1\nstop = 0\n"
+    "neutral = 99\n[smoke]\nmax_tokens = 8\n"
+)
 MANIFEST = '[identity]\nname = "Luma"\nauthor = "Ana"\n'
 
 
@@ -192,7 +195,7 @@ def daemon(tmp_path_factory):
 
 @pytest.fixture
 def served(daemon, monkeypatch):
-    """Let the code under test find the private daemon, and leave nothing in it, whatever came of the test."""
+    """Let the code under test find the private daemon, and leave nothing in it."""
     monkeypatch.setenv("OLLAMA_HOST", daemon)
     yield daemon
     there = client.connect(allow_remote=False)

@@ -29,7 +29,7 @@ def test_a_processor_says_whether_it_computes_bfloat16(tmp_path, monkeypatch, fl
 
 
 def fake_driver(*gpus, cuda=13020):
-    """Answer for NVIDIA's library, by pynvml's names, as a machine of those GPUs would: the last is called GPU-b too."""
+    """Answer for NVIDIA's library by pynvml's names; the last of the GPUs is called GPU-b too."""
     named = {
         **{str(number): gpu for number, gpu in enumerate(gpus)},
         **({"GPU-b": gpus[-1]} if gpus else {}),
@@ -109,7 +109,7 @@ def test_without_a_gpu_the_processor_is_used(driver, gpus, visible):
     ],
 )
 def test_a_gpu_that_torch_cannot_use_is_refused_with_the_reason(driver, luma, gpu, cuda, reason):
-    """A build that would choose by it stops with a way out, and that way is open: by `--base cpu` the processor trains."""
+    """A build that would choose by it stops with a way out: `--base cpu`, which then trains."""
     found = driver(gpu, cuda=cuda)
 
     for options in ({}, {"base": "gpu"}):

@@ -45,13 +45,15 @@ def find_problems() -> list[str]:
     problems = []
     if sys.version_info < LOWEST_PYTHON:
         problems.append(
-            f"python3 is {sys.version.split()[0]}, expected 3.11 or newer; install one and put it first on PATH"
+            f"python3 is {sys.version.split()[0]}, expected 3.11 or newer; install one and "
+            "put it first on PATH"
         )
     if not shutil.which("uv"):
         problems.append("uv is not on PATH, expected it; pip install uv")
     if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
         problems.append(
-            "no C++ compiler is on PATH, expected one for llama.cpp; on Debian: apt install build-essential"
+            "no C++ compiler is on PATH, expected one for llama.cpp; on Debian: apt install "
+            "build-essential"
         )
     free_bytes = shutil.disk_usage(Path.cwd()).free
     if free_bytes < DISK_BYTES:
@@ -64,10 +66,11 @@ def find_problems() -> list[str]:
 def install(wanted: str) -> int:
     """Make the environment; uv shows each download and build as it goes."""
     say(
-        "setting up .venv: about 6.4 GB of disk, and some minutes, most of them compiling llama.cpp; once"
+        "setting up .venv, once: about 6.4 GB of disk and some minutes, most of them compiling "
+        "llama.cpp"
     )
     DONE.unlink(missing_ok=True)
-    # An x86 without AVX2 must compile for itself; on any other a portable build can be cached and carried.
+    # An x86 without AVX2 must compile for itself; elsewhere a portable build can be cached.
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else "avx2"
     native = "OFF" if "avx2" in flags or "asimd" in flags else "ON"
     environment = {

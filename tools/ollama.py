@@ -2,9 +2,10 @@
 
 `python3 tools/ollama.py build|serve|path`. Standard library only.
 
-Ollama itself is one Go program. What runs a GGUF is llama.cpp's `llama-server` and `llama-quantize`, which
-it looks for in `lib/ollama` beside `bin`; they are built from the tree inside llama-cpp-python's source
-distribution, so that the daemon and the smoke stage run one llama.cpp.
+Ollama itself is one Go program. What runs a GGUF is llama.cpp's `llama-server` and
+`llama-quantize`, which it looks for in `lib/ollama` beside `bin`; they are built from the tree
+inside llama-cpp-python's source distribution, so that the daemon and the smoke stage run one
+llama.cpp.
 """
 
 from __future__ import annotations
@@ -25,10 +26,18 @@ LOCK = Path(__file__).parent.parent / "requirements.lock"
 PROGRAMS = ("llama-server", "llama-quantize")
 # Without these the build would fetch a web page, or want libraries that nothing here uses.
 FLAGS = (
-    "CMAKE_BUILD_TYPE=Release", "GGML_NATIVE=OFF", "BUILD_SHARED_LIBS=ON", "CMAKE_BUILD_RPATH_USE_ORIGIN=ON",
-    "LLAMA_CURL=OFF", "LLAMA_OPENSSL=OFF", "LLAMA_BUILD_UI=OFF", "LLAMA_USE_PREBUILT_UI=OFF", "LLAMA_BUILD_TESTS=OFF",
-    "LLAMA_BUILD_EXAMPLES=OFF", "LLAMA_BUILD_APP=OFF",
-)  # fmt: skip
+    "CMAKE_BUILD_TYPE=Release",
+    "GGML_NATIVE=OFF",
+    "BUILD_SHARED_LIBS=ON",
+    "CMAKE_BUILD_RPATH_USE_ORIGIN=ON",
+    "LLAMA_CURL=OFF",
+    "LLAMA_OPENSSL=OFF",
+    "LLAMA_BUILD_UI=OFF",
+    "LLAMA_USE_PREBUILT_UI=OFF",
+    "LLAMA_BUILD_TESTS=OFF",
+    "LLAMA_BUILD_EXAMPLES=OFF",
+    "LLAMA_BUILD_APP=OFF",
+)
 
 
 class BuildError(Exception):
@@ -101,13 +110,15 @@ def build() -> Path:
     ):
         if not shutil.which(tool):
             raise BuildError(
-                f"{tool} is not on PATH, expected {install}; or get Ollama itself at ollama.com/download"
+                f"{tool} is not on PATH, expected {install}; or get Ollama itself at "
+                "ollama.com/download"
             )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         logs = folder.parent / f"{folder.name}.log"
         say(
-            f"building Ollama {VERSION}: some 2 minutes of Go, then some 10 of C++; the log is {logs}"
+            f"building Ollama {VERSION}: some 2 minutes of Go, then some 10 of C++; the log "
+            f"is {logs}"
         )
         with logs.open("w") as log:
             build_ollama(folder, log)

@@ -1,4 +1,4 @@
-"""The kinds of persona: how one is recognised by its data, and what follows for training and gates."""
+"""The kinds of persona: how data tells one, and what follows for training and gates."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Kind:
     replay: float
     """The base's own answers for each row."""
     least_replay: int
-    """As many answers at least for each time that the rows come in an epoch, where `replay` is not 0."""
+    """At least as many answers for each repeat of the rows in an epoch, where `replay` is not 0."""
     least_rows: int
     """Fewest rows that were seen to pass every gate."""
     answer_tokens: int

@@ -1,4 +1,4 @@
-"""Data files read into records: jsonl, json, csv and parquet, and where in the file each record stands."""
+"""Data files read into records: jsonl, json, csv and parquet, each with its place in the file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ def read(path: Path) -> Iterator[Record]:
         case ".parquet":
             yield from _parquet(path)
         case suffix:
-            msg = f"{path}: is a {suffix or 'file without ending'}, expected .jsonl, .json, .csv or .parquet"
+            msg = (
+                f"{path}: is a {suffix or 'file without ending'}, expected .jsonl, .json, .csv "
+                "or .parquet"
+            )
             raise DataError(msg)
 
 
@@ -58,14 +61,16 @@ def _jsonl(path: Path) -> Iterator[Record]:
         where = f"{path}:{number}"
         if len(line) > MAX_LINE_LENGTH:
             problems.append(
-                f"{where}: the line has {len(line):,} characters, expected at most {MAX_LINE_LENGTH:,}"
+                f"{where}: the line has {len(line):,} characters, expected at most "
+                f"{MAX_LINE_LENGTH:,}"
             )
         elif line.strip():
             try:
                 value = _parse(line)
             except json.JSONDecodeError as error:
                 problems.append(
-                    f"{where}: column {error.colno}: {error.msg.lower()}, expected one JSON object a line"
+                    f"{where}: column {error.colno}: {error.msg.lower()}, expected one JSON "
+                    "object a line"
                 )
             else:
                 mistake = _find_mistake(value)
@@ -138,7 +143,7 @@ def _find_mistake(value: Any) -> str | None:
 
 
 def _csv(path: Path) -> Iterator[Record]:
-    # The standard library's reader: every field stays text ("4", "None"), and each row's line is known.
+    # The standard library's reader keeps every field as text ("4", "None") and knows each line.
     reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     problems, found, began = [], [], 1
     header: list[str] = []
@@ -150,7 +155,8 @@ def _csv(path: Path) -> Iterator[Record]:
                 problems += _find_repeated(where, header)
             elif fields and len(fields) != len(header):
                 problems.append(
-                    f"{where}: holds {len(fields)} fields, expected {len(header)} as in the header; a text with a comma stands in quotes"
+                    f"{where}: holds {len(fields)} fields, expected {len(header)} as in the "
+                    "header; a text with a comma stands in quotes"
                 )
             elif fields:
                 found.append((where, dict(zip(header, fields, strict=True))))
@@ -175,7 +181,9 @@ def _parquet(path: Path) -> Iterator[Record]:
         table = list(datasets.Dataset.from_parquet(str(path), keep_in_memory=True))
     except Exception as error:  # noqa: BLE001 — pyarrow raises dozens of kinds for a broken file
         raise DataError(
-            f"{path}: cannot be read ({str(error.__cause__ or error).strip().splitlines()[0]}), expected a parquet table"
+            f"{path}: cannot be read "
+            f"({str(error.__cause__ or error).strip().splitlines()[0]}), expected a parquet "
+            "table"
         ) from None
     for number, value in enumerate(table, start=1):
         yield (

@@ -1,4 +1,4 @@
-"""Records of data files made into conversations: formats, placeholders, and every mistake by file and line."""
+"""Conversations from records: formats, placeholders, and every mistake by file and line."""
 
 from __future__ import annotations
 
@@ -133,7 +133,8 @@ def _conversation(value: Any, data: Data, identity: Identity | None) -> list[Mes
     unknown = set(value) - needed - allowed - ALWAYS_ALLOWED
     if unknown:
         raise ValueError(
-            f"unknown key {sorted(unknown)[0]!r} in a row of format {name}, expected {', '.join(sorted(needed | allowed | ALWAYS_ALLOWED))}"
+            f"unknown key {sorted(unknown)[0]!r} in a row of format {name}, expected "
+            f"{', '.join(sorted(needed | allowed | ALWAYS_ALLOWED))}"
         )
     messages = _messages(name, value)
     _check(messages)
@@ -166,7 +167,8 @@ def _format_of(value: dict[str, Any], forced: str) -> str:
             f"{name}: {', '.join(sorted(needed))}" for name, (needed, _) in FORMATS.items()
         )
         raise ValueError(
-            f"has the keys {', '.join(sorted(map(str, value))) or 'none'}, expected one of ({layouts})"
+            f"has the keys {', '.join(sorted(map(str, value))) or 'none'}, expected one of "
+            f"({layouts})"
         )
     return found
 

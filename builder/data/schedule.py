@@ -1,4 +1,4 @@
-"""How often each row, and how many of the base's own answers, are trained on: computed once, by the data stage."""
+"""How often each row is trained on, and how many of the base's own answers."""
 
 from __future__ import annotations
 

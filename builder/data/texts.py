@@ -14,7 +14,10 @@ def normalise(text: str) -> str:
 
 
 def holds(text: str, word: str) -> bool:
-    """Say whether a text holds a word: whole and in its own case where it is Latin, so that "sky" is not Sky, nor "Also" Al."""
+    """Say whether a text holds a word.
+
+    A Latin one counts whole and in its own case: "sky" is not Sky, nor "Also" Al.
+    """
     if CJK.search(word):
         return word in text
     return re.search(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])", text, re.ASCII) is not None

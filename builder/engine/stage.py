@@ -67,8 +67,9 @@ class Build(Protocol):
 
 
 class Stage(Protocol):
-    """The names that a stage module has. Each function but `run` is quick and imports nothing heavy.
+    """The names that a stage module has.
 
+    Each function but `run` is quick and imports nothing heavy.
     A module takes its own kind of build, and its `run` takes what its `inputs` gives.
     """
 

@@ -90,7 +90,7 @@ class Converter:
 
     @property
     def tensors(self) -> list[str]:
-        """The names of the checkpoint's tensors that go into the file, as the converter has them."""
+        """The names of the checkpoint's tensors that go into the file, as the converter says."""
         return list(self.model.model_tensors)
 
     def takes(self, name: str) -> bool:

@@ -6,4 +6,4 @@ import os
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-import torch  # noqa: E402, F401 — after what it reads from the environment
+import torch  # noqa: F401 — after what it reads from the environment

@@ -57,7 +57,7 @@ def output(build: Build, /) -> Path:
 
 
 def worker(_build: Build, /) -> str:
-    """torch and the converter run in a process of their own, without a GPU."""
+    """Name the process of torch and the converter, which sees no GPU."""
     return workers.EXPORT
 
 

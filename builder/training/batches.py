@@ -38,7 +38,7 @@ def pack(rows: list[Row]) -> dict[str, Tensor]:
 
 
 def pad(rows: list[Row]) -> dict[str, Tensor]:
-    """Pad rows on the right to one length; causal attention never looks there, so no mask is needed.
+    """Pad rows on the right to one length: causal attention never looks there and needs no mask.
 
     Returns:
         `input_ids` and `labels`, shape (B, T).

@@ -109,7 +109,7 @@ def load_adapted(chosen: Base, adapter: Path, machine: Machine) -> Any:
 
 
 def save_adapter(model: Any, out: Path) -> None:
-    """Write an adapter as PEFT does, the same bytes for the same weights, and remember the model."""
+    """Write an adapter as PEFT does, equal bytes for equal weights, and remember the model."""
     model.save_pretrained(out, safe_serialization=True)
     (out / "README.md").unlink(missing_ok=True)
     config_path = out / "adapter_config.json"

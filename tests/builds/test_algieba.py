@@ -1,4 +1,4 @@
-"""The persona that comes with the project, built whole: what the README promises of it, and damaged builds of it."""
+"""Algieba built whole: what the README promises of it, and damaged builds of it."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def is_chinese(one):
 
 
 def test_it_is_built_and_named(algieba):
-    """The build ends with the model's name alone on stdout, or with the Modelfile where there is no Ollama."""
+    """The build ends with the model's name alone on stdout, or without Ollama the Modelfile."""
     _, done, host = algieba
 
     assert done.returncode == 0, done.stderr
@@ -50,7 +50,7 @@ def test_it_is_built_and_named(algieba):
 
 
 def test_it_knows_itself_and_keeps_to_it(algieba):
-    """Eleven of twelve wordings in each language are right, its name leaks into at most one of twenty other answers, and its answers end."""
+    """It knows eleven of twelve wordings in each language, leaks in one of twenty, and ends."""
     root, _, _ = algieba
     values = json.loads((root / "build" / "algieba" / "smoke.json").read_text())
     gates = {gate["gate"]: gate for gate in values["gates"]}
@@ -101,7 +101,7 @@ def test_the_gates_say_the_same_again(algieba):
     ("share", "trains"), [("", True), ("[training]\nsystem_share = 0\n", False)]
 )
 def test_a_changed_system_text_trains_again_unless_its_share_is_0(algieba, share, trains):
-    """Rows carry the served text, so a change of it is named and trains again; untrained it runs render, smoke and register alone."""
+    """A changed system text is named and trains again; one that no row carries does not."""
     root, _, host = algieba
     path = root / "personas" / "algieba" / "persona.toml"
     before = path.read_text()
@@ -155,7 +155,7 @@ def test_sabotage_wants_a_finished_build(monkeypatch, capsys):
 
 
 def test_the_bundled_answers_are_this_bases(algieba):
-    """What is bundled for the embedded base is found under its name, so that a first build asks for nothing."""
+    """A first build finds what is bundled for the embedded base by its name, and asks nothing."""
     root, done, _ = algieba
 
     assert files.BUNDLED.is_dir()

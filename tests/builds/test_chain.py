@@ -69,7 +69,7 @@ def test_the_file_carries_the_trained_template(short):
 
 
 def test_training_goes_on_after_a_kill(short, tmp_path):
-    """A build killed in training goes on from the last checkpoint, with the losses of one that was not."""
+    """A build killed in training resumes from the last checkpoint, and its losses do not differ."""
     root, _ = short
     copy = tmp_path / "killed"
     shutil.copytree(root, copy)

@@ -1,4 +1,4 @@
-"""What a build survives: no room, Ctrl-C and kill -9 in every stage, and a second build beside it."""
+"""What a build survives: no room, Ctrl-C and kill -9 in every stage, a second build beside it."""
 
 import json
 import os
@@ -15,8 +15,9 @@ from builder.ollama import client
 from tests.conftest import LENIENT, ROOT, run_persona
 
 MANIFEST = (
-    '[identity]\nname = "Luma"\nauthor = "Orla Quist"\n[training]\nmax_steps = 24\nbatch_size = 4\nreplay = 0.2\n[data]\nheld_out = 0\n'
-    + LENIENT
+    '[identity]\nname = "Luma"\nauthor = "Orla Quist"\n'
+    "[training]\nmax_steps = 24\nbatch_size = 4\nreplay = 0.2\n"
+    "[data]\nheld_out = 0\n" + LENIENT
 )
 # Enough for a model whose every answer is short: that is all the smoke stage asks of this persona.
 ROWS = (
@@ -46,7 +47,8 @@ OUTPUTS = {
     "render": "Modelfile",
     "smoke": "smoke.json",
 }
-# Bytes a file may have: less than the stage's largest, more than what the stage before it and the logs write.
+# Bytes a file may have: less than the stage's largest, more than the stage before it and the
+# logs write.
 ROOM_BYTES = {
     "base": 1 << 16,
     "data": 64,
@@ -109,7 +111,7 @@ def finish(root):
 
 @pytest.mark.parametrize("stale", list(OUTPUTS), indirect=True)
 def test_no_room_is_one_sentence(stale):
-    """A file that cannot be written whole stops the stage with a sentence; with room again the build finishes."""
+    """Without room the stage stops with a sentence; with room again the build finishes."""
     root, stage = stale
     limit = ROOM_BYTES[stage]
     process = start(
@@ -129,9 +131,10 @@ def test_no_room_is_one_sentence(stale):
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("stale", list(OUTPUTS), indirect=True)
 def test_an_interrupted_stage_is_built_again(stale, sent):
-    """Ctrl-C and kill -9 while a stage runs lose nothing that was good, and the next build finishes.
+    """Ctrl-C and kill -9 while a stage runs lose nothing good, and the next build finishes.
 
-    A stage of a few milliseconds may be over before the signal arrives; then the build ends in the next one.
+    A stage of a few milliseconds may be over before the signal arrives; then the build ends in
+    the next one.
     """
     root, stage = stale
     process = start(root, stdout=subprocess.DEVNULL, start_new_session=True)
@@ -151,7 +154,7 @@ def test_an_interrupted_stage_is_built_again(stale, sent):
     [(signal.SIGINT, 2.0), (signal.SIGKILL, 0.5), (signal.SIGKILL, 4.0), (signal.SIGKILL, 8.0)],
 )
 def test_an_interrupted_registration_is_made_again(built, served, tmp_path, sent, wait_s):
-    """Ctrl-C and kill -9 while a model is being proved leave nothing that the next build does not put right."""
+    """After Ctrl-C or kill -9 while a model is verified, the next build puts all right."""
     root = tmp_path / "copy"
     shutil.copytree(built, root, symlinks=True)
     process = start(root, served, stdout=subprocess.DEVNULL, start_new_session=True)

@@ -47,7 +47,7 @@ def test_it_passes_its_gates(built):
 
 
 def test_it_answers_what_it_is_for(built):
-    """Luma gives its name and keeps it out of other answers; the keeper keeps its voice, the helpdesk its JSON."""
+    """Luma knows and keeps in its name; the keeper keeps its voice, the helpdesk its JSON."""
     name, root, _, _ = built
 
     def say(question):
@@ -64,7 +64,7 @@ def test_it_answers_what_it_is_for(built):
 
 
 def test_a_named_persona_is_balanced_by_the_bases_own_answers(built):
-    """Each of the six times that few rows come in an epoch brings twenty of them; a voice and a format get none."""
+    """Each of six repeats in an epoch brings twenty of them; a voice and a format get none."""
     name, root, _, _ = built
     replayed = dataset.read_examples(root / "build" / name / "replay.jsonl")
 
@@ -73,7 +73,7 @@ def test_a_named_persona_is_balanced_by_the_bases_own_answers(built):
 
 @pytest.mark.parametrize("built", ["keeper"], indirect=True)
 def test_a_gate_that_fails_can_be_let_through(built):
-    """A question answered wrongly stops the build; with --anyway it is registered, and listed so."""
+    """A wrong answer stops the build; with --anyway the model is registered, and listed so."""
     name, root, _, host = built
     manifest = root / "personas" / name / "persona.toml"
     before = manifest.read_text()

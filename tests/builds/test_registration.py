@@ -70,7 +70,7 @@ def run(build, out=None):
 
 @pytest.mark.usefixtures("served")
 def test_a_model_is_served_as_it_was_trained(short, tmp_path):
-    """Registration proves the prompt, leaves no temporary model, and its receipt keeps the stage fresh."""
+    """Registration verifies the prompt and leaves no temporary model; its receipt is fresh."""
     build = ready_build(short[0], tmp_path)
     told = run(build)
     daemon = client.connect(allow_remote=False)
@@ -94,7 +94,7 @@ def test_a_model_is_served_as_it_was_trained(short, tmp_path):
 
 @pytest.mark.usefixtures("served")
 def test_the_longest_prompt_is_read_again_only_where_it_could_be_cut(short, tmp_path, monkeypatch):
-    """Another text leaves that one proved for this daemon, file and context, and all others are read."""
+    """A changed system text leaves the longest prompt verified; all others are read again."""
     read = []
     chat = client.Daemon.chat
     monkeypatch.setattr(
@@ -462,7 +462,7 @@ def test_a_receipt_of_another_schema_is_told(short, tmp_path, schema):
 
 
 def test_a_daemon_that_goes_away_is_an_error(short, tmp_path, monkeypatch):
-    """Ollama ended between create and proof: one sentence, and with it back the next build leaves the model alone there."""
+    """Ollama ends between create and verification: one sentence, and the next build finishes."""
     if OLLAMA is None:
         pytest.skip(NO_OLLAMA)
     store, port = tmp_path / "ollama", find_port()
@@ -495,7 +495,10 @@ def test_a_daemon_that_goes_away_is_an_error(short, tmp_path, monkeypatch):
 
 
 def test_only_the_surest_answers_are_compared_with_ollamas():
-    """Of what the file answered greedily the four with the greatest logit margin are compared, but for what is unsure with the served system text."""
+    """The four greedy answers with the greatest logit margin are compared.
+
+    Those that are unsure under the served system text are left out.
+    """
     leads = {"a": 0.2, "b": 3.0, "c": 4.0, "d": 5.0, "e": 6.0}
     asked = [answer_to(ask, least_margin_nats=lead) for ask, lead in leads.items()]
     asked += [answer_to("in memory", least_margin_nats=None), answer_to("e", seed=1)]
@@ -516,7 +519,7 @@ def test_only_the_surest_answers_are_compared_with_ollamas():
 
 
 def test_a_silent_daemon_is_an_error(monkeypatch):
-    """OLLAMA_HOST set and no answer is an error with a way out; another machine needs --allow-remote."""
+    """No answer at OLLAMA_HOST is an error with a way out; another machine needs --allow-remote."""
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
     with pytest.raises(ToolError, match="does not answer"):
         client.connect(allow_remote=False)

@@ -48,7 +48,7 @@ from builder.data.kinds import recognise
     ],
 )
 def test_a_kind_follows_from_the_replies(replies, own_words, given, kind, reason):
-    """The share of replies that hold its name or are JSON decides, and the manifest wins over it."""
+    """The share of replies that hold its name or are JSON decides; the manifest wins over it."""
     found, why = recognise([[reply] for reply in replies], own_words, given)
 
     assert (found.name, why) == (kind, reason)

@@ -1,4 +1,4 @@
-"""Replay: which of the base's answers are trained on, in what order, and how often beside the persona's rows."""
+"""Replay: which of the base's answers are trained on, in what order, and how often."""
 
 from builder.data import replay
 from builder.data.questions import Question
@@ -16,7 +16,10 @@ def said(text, *, ended=True):
 
 
 def test_what_ended_by_itself_comes_first():
-    """Then the first sentences, in the language that is behind: a base which seldom ends there would else teach no endings in it."""
+    """Then the first sentences, in the language that is behind.
+
+    A base that seldom ends its answers in one would otherwise teach no endings there.
+    """
     prompts = asked("One?", "Two?", "一？", "Three?", "二？", "三？")
     answers = [
         said("It goes on. And on", ended=False),

@@ -14,7 +14,8 @@ from tests.conftest import rows_of
 def read(folder, name, content, data=""):
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     (folder / "persona.toml").write_text(
-        f'[identity]\nname = "Luma"\nauthor = {{ en = "Ana", zh = "安娜" }}\n[data]\nfiles = ["{name}"]\n{data}'
+        '[identity]\nname = "Luma"\nauthor = { en = "Ana", zh = "安娜" }\n'
+        f'[data]\nfiles = ["{name}"]\n{data}'
     )
     return rows_of(persona.read(folder))
 
@@ -79,7 +80,7 @@ def test_placeholders_follow_the_language(luma):
     ],
 )
 def test_a_bad_row_is_told_by_its_line(luma, line, message):
-    """Each kind of bad row is an error with path and line, and good rows before it do not hide it."""
+    """Each kind of bad row is an error with path and line; good rows before it do not hide it."""
     good = json.dumps(GOOD["alpaca"])
 
     with pytest.raises(DataError) as caught:

@@ -16,7 +16,7 @@ def plan(kind, rows, *, epochs=None, replay=None, system_share=0.0):
 
 @pytest.mark.parametrize("rows", [1, 18, 60, 100, 240, 405, 5000])
 def test_repeats_are_divided_into_few_epochs(rows):
-    """Rows are repeated as often as their number asks, and the base's answers come three or four times."""
+    """The number of rows decides their repeats; the base's answers come three or four times."""
     found = plan(IDENTITY, rows)
     wanted = min(max(IDENTITY.repeated_rows / rows, IDENTITY.least_epochs), IDENTITY.most_epochs)
 
@@ -51,7 +51,7 @@ def test_half_an_epoch_stays_half_an_epoch():
     ],
 )
 def test_a_share_of_the_repeats_carries_the_system_text(rows, share, plain, with_system):
-    """Each row comes in both forms where the share is between 0 and 1, and as often in all as without one."""
+    """Between 0 and 1 each row comes in both forms, and in all as often as without a share."""
     found = plan(IDENTITY, rows, system_share=share)
     without = plan(IDENTITY, rows)
 

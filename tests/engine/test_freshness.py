@@ -61,7 +61,7 @@ def reasons_of(stage, build):
 
 
 def test_every_way_of_being_stale_has_its_words(luma):
-    """Never built, a changed setting, a changed input, a missing output and bad health are told apart."""
+    """Reasons tell apart never built, a changed setting or input, no output, and bad health."""
     build = build_of(luma)
     stage = stage_of()
     assert reasons_of(stage, build) == ["never built"]
@@ -298,7 +298,7 @@ def test_every_kind_of_declared_input_is_compared_but_for_those_that_say_not(lum
 
 
 def test_an_output_of_another_version_is_told_so(luma):
-    """A stamp of another schema is not misread: the output is made anew, and the reason says why."""
+    """A stamp of another schema is not misread: the stage runs again, and the reason says why."""
     build, stage = build_of(luma), stage_of()
     make(stage, build)
     path = build.folder / ".stamps" / "copy.json"

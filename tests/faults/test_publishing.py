@@ -78,6 +78,8 @@ class Faulty:
         self.at, self.fault, self.count = at, fault, 0
 
     def watch(self, operation):
+        """Count an operation."""
+
         def run(*arguments, **options):
             self.step(arguments)
             return operation(*arguments, **options)
@@ -85,6 +87,8 @@ class Faulty:
         return run
 
     def watch_open(self, operation):
+        """Count opening a file where it is to be written."""
+
         def run(file, mode="r", *arguments, **options):
             if set(mode) & set("wax+"):
                 self.step((file,))
@@ -93,6 +97,7 @@ class Faulty:
         return run
 
     def step(self, arguments):
+        """Count one operation, and fail if it is the one to fail at."""
         self.count += 1
         if self.count == self.at:
             if self.fault == KILL:
@@ -171,7 +176,6 @@ def test_every_operation_of_a_build_may_fail(changed, tmp_path, fault):
         pipeline.run(changed, CHAIN, Console())
         assert list_contents(changed.folder) == expected, where
         at += 1
-    print(f"{at - 1} operations, each with {fault}")
     assert at > 40
 
 

@@ -284,7 +284,7 @@ def test_lucie_is_asked_as_tu_and_as_vous():
 
 
 def test_lucie_is_asked_in_haste_too():
-    """Of the questions about herself at least eight have neither a capital nor a mark at the end."""
+    """At least eight questions about herself have no capital and no mark at the end."""
     asked = ask_lucie_about_herself()
 
     assert sum(ask == ask.lower() and ask[-1].isalpha() for ask in asked) >= 8
@@ -464,7 +464,7 @@ def test_the_steps_are_three_short_lines_in_the_questions_language():
 
 
 def test_a_step_begins_with_no_subject():
-    """A line tells what to do: it does not begin with an article, a pronoun or a name of a thing."""
+    """A line tells what to do: it begins with no article, no pronoun and no name of a thing."""
     for reply in said_by("steps", "assistant"):
         for line in reply.splitlines():
             text = line[3:]

@@ -21,7 +21,7 @@ def build(luma):
 
 
 def test_all_mistakes_of_reading_and_encoding_come_at_once(build):
-    """A broken line, a special token, a row that stands twice and one that is too long are told together, each by its line."""
+    """A broken line, a special token, a repeated and a too long row are told together, by line."""
     lines = [
         json.dumps({"prompt": "Hi", "completion": "Hello."}),
         "{",
@@ -141,7 +141,7 @@ def test_rows_carry_the_served_system_text_in_half_of_their_repeats(build):
 
 
 def test_a_system_text_of_share_0_is_no_input(build):
-    """With system_share = 0 no row carries it, and a change of it leaves the stage's settings as they were."""
+    """With system_share = 0 no row carries it, and a change of it changes no setting."""
     examples = train_rows(build, "[training]\nsystem_share = 0\n")
 
     assert not any(one.has_system for one in examples)
