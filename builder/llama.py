@@ -6,19 +6,20 @@ import codecs
 import contextlib
 import importlib.metadata
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder import files
 from builder.errors import ToolError
+from builder.gguf.quantisation import Quantisation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
 
-QUANTIZED_AS = "q4_k_m"
 MAX_CONTEXT_TOKENS = 4096
 CHUNK_TOKENS = 512
 REPEAT_LAST_N = 64  # llama-server's and Ollama's default
@@ -41,8 +42,8 @@ def identify(path: Path) -> str:
     return f"{files.sha256(path)} llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
 
 
-def quantize(source: Path, out: Path) -> None:
-    """Quantise a GGUF to Q4_K_M with llama.cpp's own quantiser.
+def quantize(source: Path, out: Path, quantisation: Quantisation) -> None:
+    """Quantise a GGUF with llama.cpp's own quantiser.
 
     Raises:
         ToolError: The quantiser refused.
@@ -51,11 +52,14 @@ def quantize(source: Path, out: Path) -> None:
     import llama_cpp  # noqa: PLC0415 — loads llama.cpp
 
     parameters = llama_cpp.llama_model_quantize_default_params()
-    parameters.ftype = llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_M
+    parameters.ftype = quantisation.file_type
     code = llama_cpp.llama_model_quantize(str(source).encode(), str(out).encode(), parameters)
     if code:
-        msg = f"{source}: llama.cpp's quantiser ended with {code}, expected {out.name}"
-        raise ToolError(msg)
+        free_bytes = shutil.disk_usage(out.parent).free
+        raise ToolError(
+            f"{source}: llama.cpp's quantiser to {quantisation.name} ended with {code} "
+            f"({free_bytes / 1e9:.1f} GB are free in {out.parent}), expected {out.name}"
+        )
 
 
 def _threads(path: Path) -> int:

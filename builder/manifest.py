@@ -210,6 +210,14 @@ class Training(Table):
     seed: Seed = Field(213, description="Seed of the order of rows.")
 
 
+class Export(Table):
+    """How the model is written."""
+
+    quantisation: Literal["q4_k_m", "q5_k_m", "q6_k", "q8_0", "f16"] = Field(
+        "q4_k_m", description="Types of the file's tensors: from smallest to most exact."
+    )
+
+
 class Ollama(Table):
     """What the daemon is told."""
 
@@ -258,6 +266,7 @@ class Manifest(Table):
     base: Base = Base()
     data: Data = Data()
     training: Training = Training()
+    export: Export = Export()
     ollama: Ollama = Ollama()
     smoke: Smoke = Smoke()
     gates: Gates = Gates()

@@ -24,6 +24,7 @@ from builder.evaluation.reference import Reference
 from builder.evaluation.subject import Subject
 from builder.evaluation.table import Asked
 from builder.gates import end, fidelity, held_out, neutral, stop, system
+from builder.gguf.quantisation import BY_NAME
 from builder.llama import Answer, Model
 from builder.manifest import Question as ManifestQuestion
 
@@ -162,7 +163,16 @@ def examine(job: Job, share: float | None) -> Examination:
         job.build / ".cache" / "distances.json",
         f"{owner} {files.sha256(job.reference)}",
     )
-    results = [fidelity.judge(model, distances, chosen.family, four_bit=chosen.four_bit)]
+    quantisation = BY_NAME[job.persona.manifest.export.quantisation]
+    results = [
+        fidelity.judge(
+            model,
+            distances,
+            chosen.family,
+            four_bit=chosen.four_bit,
+            quantisation=quantisation,
+        )
+    ]
     results += _judge_texts(about, model, said, distances, job.dataset / dataset.TRAIN)
     control = _control(chosen, job, about)
     persona = Asker(

@@ -7,35 +7,54 @@ import numpy as np
 from builder.bases.families import Family
 from builder.evaluation.distance import Distance
 from builder.evaluation.evidence import Result
-from builder.llama import QUANTIZED_AS, Model
+from builder.gguf.quantisation import DEFAULT, Quantisation
+from builder.llama import Model
 
 NAME = "fidelity"
 TOLD = "gives the probabilities of the trained model"
 FAILED = "does not give the probabilities of the trained model"
 ADVICE = "the export is at fault, not the data: build again, and report it if it stays so"
-FILE_TYPE = "15"  # LLAMA_FTYPE_MOSTLY_Q4_K_M, llama.h of llama-cpp-python 0.3.36
 
 
-def judge(model: Model, distances: list[Distance], family: Family, *, four_bit: bool) -> Result:
-    """Compare mean KL divergence and top-1 agreement with the quantisation error of this base."""
+def judge(
+    model: Model,
+    distances: list[Distance],
+    family: Family,
+    *,
+    four_bit: bool,
+    quantisation: Quantisation = DEFAULT,
+) -> Result:
+    """Compare mean KL divergence from the in-memory model with what quantisation may cost.
+
+    Args:
+        model: The file.
+        distances: How far it is from the in-memory model, for each text.
+        family: The base's, which says what q4_k_m may cost.
+        four_bit: Whether training was on 4-bit weights. The file comes of the 16-bit ones, so that
+            two quantisations lie between the two models.
+        quantisation: What the file was to be quantised to.
+
+    """
     kl = np.concatenate([distance.kl for distance in distances])
     agreed = np.concatenate([distance.agreed for distance in distances])
-    limit = family.honest_kl_nats * (
-        2 if four_bit else 1
-    )  # trained on 4 bit and served from 16: two quantisations apart
+    training_nats = family.honest_kl_nats if four_bit else 0.0
+    limit = round(quantisation.allowed_kl_nats(family.honest_kl_nats) + training_nats, 4)
     figures = {
         "mean_kl_nats": float(kl.mean()),
         "worst_kl_nats": float(kl.max()),
         "top1_share": float(agreed.mean()),
         "positions": len(kl),
     }
-    note = f"KL {kl.mean():.4f} nats in the mean, {kl.max():.2f} at worst, limit {limit}"
-    wrong_type = model.facts.get("general.file_type") != FILE_TYPE
-    if wrong_type:
-        note = f"is of file type {model.facts.get('general.file_type')}, expected {FILE_TYPE} ({QUANTIZED_AS})"
+    note = f"KL {kl.mean():.4f} nats on average, {kl.max():.2f} at worst, limit {limit}"
+    file_type = model.facts.get("general.file_type")
+    is_wrong_type = file_type != str(quantisation.file_type)
+    if is_wrong_type:
+        note = (
+            f"is of file type {file_type}, expected {quantisation.file_type} ({quantisation.name})"
+        )
     return Result(
         NAME,
-        "fail" if wrong_type or not kl.mean() <= limit else "pass",
+        "fail" if is_wrong_type or not kl.mean() <= limit else "pass",
         int(agreed.sum()),
         len(agreed),
         None,

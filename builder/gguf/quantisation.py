@@ -1,0 +1,47 @@
+"""The quantisations that a persona can be exported in, and what is known of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """A quantisation of llama.cpp."""
+
+    name: str
+    file_type: int
+    """`llama_ftype` in llama.h of llama-cpp-python 0.3.36: what its quantiser is asked for, and
+    what `general.file_type` of the file says."""
+    bits_per_weight: float
+    """Of a model of a few billion parameters (llama.cpp, tools/quantize/README.md)."""
+    kl_share: float
+    """Largest mean KL divergence allowed, as a share of the family's limit for q4_k_m.
+
+    Twice the share that benchmarks/quantisation.py measures on the embedded base, and never under
+    `FLOOR_SHARE`: the in-memory model computes in bfloat16, which differs from float16 by itself.
+    """
+
+    def allowed_kl_nats(self, family_limit_nats: float) -> float:
+        """Give the largest mean KL divergence of an honest file of a family."""
+        return family_limit_nats * self.kl_share
+
+    def count_room_bytes(self, base_bytes: int) -> int:
+        """Count the free bytes that an export of 16-bit weights of *base_bytes* needs.
+
+        First the merged and the converted copy lie side by side, then the converted and the
+        quantised one; a tenth is for what else is written.
+        """
+        return int(base_bytes * max(2.0, 1.0 + self.bits_per_weight / 16) * 1.1)
+
+
+FLOOR_SHARE = 0.25
+QUANTISATIONS = (
+    Quantisation("q4_k_m", 15, 4.9, 1.0),
+    Quantisation("q5_k_m", 17, 5.7, 0.5),
+    Quantisation("q6_k", 18, 6.6, FLOOR_SHARE),
+    Quantisation("q8_0", 7, 8.5, FLOOR_SHARE),
+    Quantisation("f16", 1, 16.0, FLOOR_SHARE),
+)
+DEFAULT = QUANTISATIONS[0]
+BY_NAME = {quantisation.name: quantisation for quantisation in QUANTISATIONS}

@@ -1,0 +1,57 @@
+"""The parts of a causal language model that training needs, however the model is wrapped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn, tanh
+
+
+def find_decoder(causal: Any) -> Any:
+    """Find the module that turns ids into hidden states: `model`, or the text model inside it.
+
+    Args:
+        causal: A model of transformers with a head, such as `Gemma3ForConditionalGeneration`.
+
+    """
+    inner = causal.model
+    return getattr(inner, "language_model", inner)
+
+
+def compute_logits(causal: Any, hidden: Tensor) -> Tensor:
+    """Compute logits as the model's own forward does, scale and soft cap included.
+
+    Args:
+        causal: A model of transformers with a head.
+        hidden: Hidden states, shape (..., C).
+
+    Returns:
+        Logits, shape (..., V), float32.
+
+    Source:
+        transformers 5.17: modeling_granite.py and modeling_granitemoehybrid.py
+        (`logits_scaling` divides), modeling_cohere.py (`logit_scale` multiplies),
+        modeling_gemma4.py (`final_logit_softcapping`).
+
+    """
+    config = causal.config.get_text_config()
+    logits: Tensor = causal.get_output_embeddings()(hidden)
+    if (divisor := getattr(config, "logits_scaling", None)) is not None:
+        logits = logits / divisor
+    if (factor := getattr(config, "logit_scale", None)) is not None:
+        logits = logits * factor
+    if (cap := getattr(config, "final_logit_softcapping", None)) is not None:
+        logits = tanh(logits / cap) * cap
+    return logits.float()
+
+
+def can_pack(causal: Any, longest_tokens: int) -> bool:
+    """Say whether rows laid end to end under a block-diagonal mask stay apart.
+
+    A convolution or a recurrent state runs on from one row into the next, whatever the mask; every
+    such layer of LFM2, Qwen3.5 and Granite hybrid has a convolution. And the mask takes the place
+    of a sliding window, which then must be no shorter than the longest row.
+    """
+    window = getattr(causal.config.get_text_config(), "sliding_window", None)
+    has_state = any(isinstance(module, nn.Conv1d) for module in find_decoder(causal).modules())
+    return not has_state and (window is None or window >= longest_tokens)
