@@ -53,10 +53,10 @@ from builder.gates import greeting, leak_in, recall, retention, stop
 from builder.llama import Answer
 from builder.stages import base as base_stage
 from builder.stages import data, replay
-from builder.stages.train import LINEAR_LAYERS
 from builder.training import generate
 from builder.training.batches import pad
 from builder.training.loss import next_token_loss
+from builder.training.targets import find_targets
 
 MAX_TOKENS = 64
 EXACT_ROWS = 40
@@ -122,7 +122,7 @@ class Bench:
             self.device
         )
         config = LoraConfig(
-            r=numbers.rank, lora_alpha=family.alpha, target_modules=list(LINEAR_LAYERS)
+            r=numbers.rank, lora_alpha=family.alpha, target_modules=find_targets(plain)
         )
         model = get_peft_model(plain, config)
         examples = dataset.repeat(self.trained) + dataset.read_examples(self.job.replay)

@@ -51,10 +51,10 @@ from builder.bases.families import family_of
 from builder.data import rows
 from builder.data.template import Template
 from builder.machine import find_accelerator
-from builder.stages.train import LINEAR_LAYERS
 from builder.training.batches import Row, pack, pad
 from builder.training.compiling import compile_layers
 from builder.training.loss import next_token_loss
+from builder.training.targets import find_targets
 
 BASE = Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False)
 ROWS = 8
@@ -86,7 +86,7 @@ def load(dtype: torch.dtype, attention: str) -> Any:
         r=16,
         lora_alpha=32,
         lora_dropout=0,
-        target_modules=list(LINEAR_LAYERS),
+        target_modules=find_targets(model),
         random_state=3407,
         use_gradient_checkpointing=False,
     )

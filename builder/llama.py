@@ -28,17 +28,18 @@ BYTES_A_THREAD = 150_000_000
 
 @dataclass(frozen=True)
 class Answer:
-    """What a file answered: its text, ids, each id's lead over the next likeliest, and whether it ended by itself."""
+    """What a file answered: text, ids, logit margins, and whether it ended by itself."""
 
     text: str
     ids: list[int]
     margins: list[float]
-    """In nats, one an id, the end's own last; of an answer that was kept, the least alone."""
+    """Logit of each token over that of the next likeliest, in nats: one an id, the end-of-turn
+    token's last. Of a cached answer, the least alone."""
     ended: bool
 
 
 def identify(path: Path) -> str:
-    """Name a file's content and the llama.cpp that runs it here: where either is another, so may its answers be."""
+    """Name a file's content and the llama.cpp here: where either differs, answers may differ."""
     return f"{files.sha256(path)} llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
 
 
@@ -127,7 +128,14 @@ class Model:
     def continue_prompt(
         self, prompt: list[int], max_tokens: int, sampling: dict[str, Any] | None = None
     ) -> Answer:
-        """Continue a prompt until an end token or *max_tokens*, greedily, or by temperature, top_k, top_p, min_p and seed."""
+        """Continue a prompt until an end-of-turn token or *max_tokens*.
+
+        Args:
+            prompt: Token ids.
+            max_tokens: Tokens after which the answer is cut off.
+            sampling: temperature, top_k, top_p, min_p, repeat_penalty and seed; None is greedy.
+
+        """
         made = list(self._generate(prompt, max_tokens, sampling))
         ended = bool(made) and self._is_end(made[-1][0])
         ids = [token for token, _ in made[: len(made) - ended]]

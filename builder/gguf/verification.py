@@ -104,8 +104,10 @@ def check(shares: list[LayerShare], expected: Iterable[str]) -> None:
         return
     total = len(set(expected))
     problems = [
-        f"fidelity: {total - len(wrong) - len(missing)} of {total} adapted layers are in the file "
-        "as trained, expected all",
+        (
+            f"fidelity: {total - len(wrong) - len(missing)} of {total} adapted layers are in the "
+            "file as trained, expected all"
+        ),
         *(
             f"fidelity: {share.layer}: {share.share:.2f} of what was trained is in the file, "
             "expected 1"

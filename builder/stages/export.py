@@ -56,7 +56,8 @@ def run(job: Job, out: Path) -> str:
         quantisation=quantisation,
         base_name=chosen.source,
     )
-    told = f"{out.name} {out.stat().st_size / 1e6:.0f} MB, {quantisation.name}, every adapted layer in it"
+    size = f"{out.stat().st_size / 1e6:.0f} MB"
+    told = f"{out.name} {size}, {quantisation.name}, every adapted layer in it"
     return f"{told}; without {', '.join(left_out)}" if left_out else told
 
 

@@ -28,6 +28,8 @@ NAME = "replay"
 VERSION = 3
 HEAVY = True
 MAX_TOKENS = 48
+# Room in the model that is loaded here, which train can then use too: training.max_length's default.
+MAX_ROW_TOKENS = 1024
 # Bumped when what is taken of the base's answers changes, and what comes prepared must be renewed.
 ANSWERS_VERSION = 2
 # Of what is replayed, at most so much are greetings, thanks and goodbyes: a small base answers them with nonsense.
@@ -233,17 +235,15 @@ def _ask_live(
     job: Job, chosen: base.Base, template: Template, conversations: list[list[Message]]
 ) -> list[Answer]:
     loading.prepare_unsloth(job.work)
-    import unsloth  # noqa: F401, PLC0415 — must come before the libraries it patches
-    from unsloth import FastLanguageModel  # noqa: PLC0415
+    model, _ = loading.load(
+        fetch.find_weights(chosen, training=True),
+        find_accelerator(),
+        four_bit=chosen.four_bit,
+        max_tokens=MAX_ROW_TOKENS,
+    )
+    from unsloth import FastLanguageModel  # noqa: PLC0415 — imported by `load`
 
     from builder.training import generate  # noqa: PLC0415 — imports torch
 
-    model, _ = FastLanguageModel.from_pretrained(
-        str(fetch.find_weights(chosen, training=True)),
-        max_seq_length=1024,
-        dtype=None,
-        load_in_4bit=chosen.four_bit,
-        local_files_only=True,
-    )
     FastLanguageModel.for_inference(model)
     return generate.answer(model, template, conversations, MAX_TOKENS)

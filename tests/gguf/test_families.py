@@ -1,4 +1,4 @@
-"""Every family of bases keeps through merge and conversion what was trained, in llama.cpp's own words."""
+"""Merge and conversion lose nothing of what was trained, in every family of bases."""
 
 import json
 import shutil

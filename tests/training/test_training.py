@@ -13,9 +13,14 @@ from trl import SFTConfig
 
 from builder.data.template import IGNORED
 from builder.machine import Accelerator
-from builder.stages.train import COMPILE_FROM_STEPS, choose_attention, is_worth_compiling
 from builder.training.batches import pack, pad
 from builder.training.compiling import compile_layers
+from builder.training.fit import (
+    COMPILE_FROM_STEPS,
+    Settings,
+    choose_attention,
+    is_worth_compiling,
+)
 from builder.training.loss import TEXTS_AT_ONCE, log_probs, next_token_loss
 from builder.training.trainer import PersonaTrainer
 
@@ -24,6 +29,26 @@ def make_row(first, length):
     """A row whose first two tokens are its prompt."""
     ids = list(range(first, first + length))
     return {"input_ids": ids, "labels": [IGNORED, IGNORED, *ids[2:]]}
+
+
+def make_settings(**changes):
+    """Settings of two epochs of eight rows a step, but for the changes."""
+    values = {
+        "rank": 4,
+        "alpha": 4,
+        "learning_rate": 1e-3,
+        "learning_rate_ratio": 1.0,
+        "epochs": 2.0,
+        "max_steps": None,
+        "four_bit": False,
+        "batch_size": 8,
+        "gradient_accumulation": 1,
+        "warmup_steps": 0,
+        "weight_decay": 0.0,
+        "lora_seed": 1,
+        "seed": 1,
+    }
+    return Settings(**{**values, **changes})
 
 
 ROWS = [make_row(3, 7), make_row(40, 4), make_row(11, 9)]
@@ -146,15 +171,10 @@ def test_plain_attention_is_for_short_rows_in_bfloat16_on_a_cpu(tokens, kind, ha
 )
 def test_layers_are_compiled_where_training_is_long_enough(change, rows, kind, is_worth_it):
     """Steps decide, those of `max_steps` before those of the rows, and on a CPU alone."""
-    numbers = {
-        "max_steps": None,
-        "epochs": 2.0,
-        "batch_size": 8,
-        "gradient_accumulation": 1,
-        **change,
-    }
+    settings = make_settings(**change)
+    accelerator = Accelerator(kind, "any", has_bf16=True)
 
-    assert is_worth_compiling(numbers, rows, Accelerator(kind, "any", has_bf16=True)) is is_worth_it
+    assert is_worth_compiling(settings, rows, accelerator) is is_worth_it
 
 
 @pytest.fixture
