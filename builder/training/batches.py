@@ -1,4 +1,4 @@
-"""Rows into one batch: end to end on a processor, padded on a GPU."""
+"""Rows into one batch: end to end where they stay apart, else padded."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pack(rows: list[Row]) -> dict[str, Tensor]:
 
 
 def pad(rows: list[Row]) -> dict[str, Tensor]:
-    """Pad rows on the right to one length: causal attention never looks there and needs no mask.
+    """Pad rows on the right to one length, which causal layers never see: it needs no mask.
 
     Returns:
         `input_ids` and `labels`, shape (B, T).

@@ -20,6 +20,7 @@ from builder.machine import Machine
 from builder.training import choices, loading
 from builder.training.batches import pack, pad
 from builder.training.compiling import compile_layers
+from builder.training.decoder import can_pack
 from builder.training.settings import Settings
 from builder.training.trainer import PersonaTrainer, Reporter
 
@@ -73,7 +74,6 @@ def _make_trainer(
     machine: Machine,
     scratch: Path,
 ) -> Any:
-    on_gpu = machine.kind == "gpu"
     longest = max(len(row.input_ids) for row in rows)
     batch_tokens = longest * settings.batch_size
     recompute = choices.is_recomputing(batch_tokens, machine)
@@ -85,14 +85,15 @@ def _make_trainer(
     table = datasets.Dataset.from_list(
         [{"input_ids": row.input_ids, "labels": row.labels} for row in rows]
     )
+    # Packed rows want a block-diagonal mask, which Unsloth's attention on a GPU does not take;
+    # padding is cheap there.
+    is_packed = machine.kind == "cpu" and can_pack(model.get_base_model(), longest)
     trainer = PersonaTrainer(
         model=model,
         processing_class=tokenizer,
         args=_make_arguments(settings, epochs, machine, scratch, recompute=recompute),
         train_dataset=table,
-        # Packed rows want a block-diagonal mask, which Unsloth's attention on a GPU does not
-        # take; padding is cheap there.
-        data_collator=pad if on_gpu else pack,
+        data_collator=pack if is_packed else pad,
         callbacks=[Reporter()],
         learning_rate_ratio=settings.learning_rate_ratio,
     )

@@ -18,17 +18,9 @@ from builder.bases import fetch
 from builder.bases.base import Base
 from builder.machine import Machine
 from builder.training.settings import Settings
+from builder.training.targets import find_targets
 
 WEIGHTS = "adapter_model.safetensors"
-LINEAR_LAYERS = (
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "o_proj",
-    "gate_proj",
-    "up_proj",
-    "down_proj",
-)
 # Positions that a base is loaded for where no rows say how many.
 CONTEXT_TOKENS = 1024
 # What this process holds: a base by what it was loaded from, or that base with an adapter by the
@@ -83,7 +75,7 @@ def add_adapter(model: Any, settings: Settings, *, recompute: bool) -> Any:
         lora_alpha=settings.alpha,
         lora_dropout=0,
         bias="none",
-        target_modules=list(LINEAR_LAYERS),
+        target_modules=find_targets(model),
         use_gradient_checkpointing="unsloth" if recompute else False,
         random_state=settings.lora_seed,
     )
