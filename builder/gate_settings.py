@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from builder.tables import Table
+from builder.tables import Settings
 
 Mode = Literal["stop", "advice", "off"]
 
 
-class GateSetting(Table):
+class GateSetting(Settings):
     """What a gate does when it fails, and its limit; what is left out follows from the persona's kind.
 
     `recall = 0.8` sets the limit, `recall = "advice"` the mode, `recall = { limit = 0.8, mode = "advice" }` both.
@@ -21,7 +21,7 @@ class GateSetting(Table):
         None,
         description="stop: no model is registered; advice: it is only told; off: it is not asked.",
     )
-    limit: float | None = Field(None, ge=0, strict=True, description="The gate's own limit.")
+    limit: float | None = Field(None, ge=0, le=1000, description="The gate's own limit.")
 
     @model_validator(mode="before")
     @classmethod
@@ -56,7 +56,7 @@ def _setting(description: str) -> Any:
     return Field(GateSetting(), description=description)
 
 
-class Gates(Table):
+class Gates(Settings):
     """What the finished model must reach before it is registered; a limit fails only where chance cannot explain a miss."""
 
     recall: GateSetting = _setting("Least share of wordings in which it knows its name and author.")
@@ -94,6 +94,7 @@ class Gates(Table):
     budget_s: float = Field(
         60,
         gt=0,
+        le=86400,
         description="Seconds the questions of a build may take; parity and fidelity are never cut.",
     )
 
@@ -112,18 +113,20 @@ class Gates(Table):
         limits = {f"gates.{name}.limit": self.limit(name) for name in names if name in LIMITS}
         return {**modes, **limits, "gates.budget_s": self.budget_s}
 
+    @field_validator("*")
+    @classmethod
+    def _limit_fits(cls, setting: Any, info: ValidationInfo) -> Any:
+        """Refuse a limit where the gate has none, or where it is no share."""
+        limit = setting.limit if isinstance(setting, GateSetting) else None
+        if limit is not None and info.field_name not in LIMITS:
+            expected = "stop, advice or off: it compares with the base and has no limit"
+            raise ValueError(f"is {limit}, expected {expected}")
+        if limit is not None and info.field_name not in IN_NATS and limit > 1:
+            raise ValueError(f"is {limit}, expected a share from 0 to 1")
+        return setting
+
     @model_validator(mode="after")
     def _limits_agree(self) -> Gates:
-        for name in type(self).model_fields:
-            setting = getattr(self, name)
-            if not isinstance(setting, GateSetting) or setting.limit is None:
-                continue
-            if name not in LIMITS:
-                msg = f"{name} is {setting.limit}, expected stop, advice or off: it compares with the base and has no limit"
-                raise ValueError(msg)
-            if name not in IN_NATS and setting.limit > 1:
-                msg = f"{name} is {setting.limit}, expected a share from 0 to 1"
-                raise ValueError(msg)
         if self.limit("sampled") > self.limit("recall"):
             msg = f"sampled is {self.limit('sampled')}, expected at most recall ({self.limit('recall')}): sampling does not know more than the likeliest answer"
             raise ValueError(msg)
