@@ -6,22 +6,18 @@ A Modelfile has no escapes. The grammar is that of parser/parser.go in github.co
 
 from __future__ import annotations
 
-import traceback
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from builder import files
 from builder.bases import base, families
 from builder.errors import ManifestError, PersonaError, ToolError
-from builder.ollama import table
+from builder.ollama import rendering, table
 from builder.ollama.served import REQUIRES, Served
-from builder.persona import Persona
+from builder.persona import MANIFEST, Persona
 
 INSTRUCTIONS = (
     "FROM",
@@ -36,6 +32,7 @@ INSTRUCTIONS = (
     "PARSER",
     "MESSAGE",
 )
+MOST_TEMPLATE_BYTES = 1 << 20
 OWN_TEMPLATE = "correct Modelfile.j2, or restore the project's own"
 
 
@@ -50,11 +47,12 @@ def check(persona: Persona, template: Path) -> None:
     """
     failures: list[PersonaError] = []
     try:
-        table.check(persona.manifest.ollama, str(persona.folder / "persona.toml"))
+        table.check(persona.manifest, persona.folder / MANIFEST)
     except ManifestError as error:
         failures.append(error)
     try:
-        _try_template(persona, template, has_own_values=not failures)
+        samples = _list_samples(persona, has_own_values=not failures)
+        _render_all(template, samples, persona.name, base.EMBEDDED)
     except ToolError as error:
         failures.append(error)
     if failures:
@@ -62,8 +60,8 @@ def check(persona: Persona, template: Path) -> None:
         raise type(failures[0])(*problems, hint=failures[-1].hint)
 
 
-def _try_template(persona: Persona, template: Path, *, has_own_values: bool) -> None:
-    """Render sample values, all of them and as few as may be, and the persona's own."""
+def _list_samples(persona: Persona, *, has_own_values: bool) -> list[Served]:
+    """List sample values, all of them and as few as may be, and the persona's own."""
     parameters = {**families.COMMON_PARAMETERS, "stop": ["<|im_end|>"]}
     own = persona.manifest.ollama
     fewest = Served(
@@ -84,63 +82,60 @@ def _try_template(persona: Persona, template: Path, *, has_own_values: bool) -> 
                 fewest,
                 parameters={**parameters, **own.parameters},
                 system=own.system or None,
-                license=own.license,
+                license=own.license or None,
             )
         )
-    for sample in samples:
-        render(template, sample, persona.name, base.EMBEDDED)
+    return samples
 
 
 def render(template: Path, served: Served, name: str, base_name: str) -> str:
     """Render Modelfile.j2, and verify by reading it back that it says what is meant.
 
     Raises:
-        ToolError: The template is broken, or what it renders does not say what is meant.
+        ToolError: The template is broken, takes too much, or what it renders does not say what is
+            meant.
 
     """
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False
-    )
-    environment.filters.update(quoted=_quoted, parameter=_parameter)
-    lost = sorted({character for character in served.system or "" if not is_carried(character)})
-    parameters = served.list_parameters()
-    source = _read_template(template)
+    return _render_all(template, [served], name, base_name)[0]
+
+
+def _render_all(template: Path, samples: list[Served], name: str, base_name: str) -> list[str]:
+    values = [_list_values(served, name, base_name) for served in samples]
     try:
-        text = environment.from_string(source).render(
-            model=served.model,
-            name=" ".join(name.split()),
-            base=base_name,
-            go_template=served.template,
-            system=served.system,
-            parameters=parameters,
-            license=served.license,
-            requires=REQUIRES,
-            lost_characters=", ".join(f"U+{ord(character):04X}" for character in lost),
-        )
-    except Exception as error:  # noqa: BLE001 — an expression of the template may raise anything
-        message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
-        line = _find_line(error)
-        msg = f"{template}{f':{line}' if line else ''}: {message}, expected a Jinja template"
+        texts = rendering.render(_read_template(template), values)
+    except rendering.RenderingError as error:
+        line = f":{error.line}" if error.line else ""
+        msg = f"{template}{line}: {error.message}, expected a Jinja template of a Modelfile"
         raise ToolError(msg, hint=OWN_TEMPLATE) from None
-    _verify(template, text, served, parameters)
-    return text
+    for text, served in zip(texts, samples, strict=True):
+        _verify(template, text, served, served.list_parameters())
+    return texts
+
+
+def _list_values(served: Served, name: str, base_name: str) -> dict[str, Any]:
+    """Give what a template knows, by name."""
+    lost = sorted({character for character in served.system or "" if not is_carried(character)})
+    return {
+        "model": served.model,
+        "name": " ".join(name.split()),
+        "base": base_name,
+        "go_template": served.template,
+        "system": served.system,
+        "parameters": served.list_parameters(),
+        "license": served.license,
+        "requires": REQUIRES,
+        "lost_characters": ", ".join(f"U+{ord(character):04X}" for character in lost),
+    }
 
 
 def _read_template(path: Path) -> str:
     try:
-        return files.read_text(path)
+        return files.read_text(path, most_bytes=MOST_TEMPLATE_BYTES)
     except FileNotFoundError:
         msg = f"{path}: no such file, expected the template of every Modelfile"
         raise ToolError(msg, hint=OWN_TEMPLATE) from None
     except ValueError as error:
-        raise ToolError(str(error), hint="save it as UTF-8") from None
-
-
-def _find_line(error: Exception) -> int | None:
-    """Find the line of the template at which rendering failed."""
-    frames = traceback.walk_tb(error.__traceback__)
-    at = [line for frame, line in frames if frame.f_code.co_filename == "<template>"]
-    return getattr(error, "lineno", None) or (at[-1] if at else None)
+        raise ToolError(str(error), hint="save it as a file in UTF-8") from None
 
 
 def _verify(template: Path, text: str, served: Served, parameters: list[tuple[str, Any]]) -> None:
@@ -194,20 +189,6 @@ def _carried(text: str) -> str:
 
 def _plain(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
-
-
-def _quoted(text: str) -> str:
-    return f'"""{text}"""'
-
-
-def _parameter(value: Any) -> str:
-    return (
-        f'"{value}"'
-        if isinstance(value, str) and '"' not in value
-        else _quoted(value)
-        if isinstance(value, str)
-        else str(_plain(value))
-    )
 
 
 def parse(text: str) -> list[tuple[str, str]]:
