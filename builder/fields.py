@@ -34,6 +34,9 @@ LONGEST_NAME = 200
 
 def _is_visible(text: str) -> str:
     """Refuse a text that shows nothing: of blanks, invisible or combining characters alone."""
+    if "\0" in text:  # which ends a text in C
+        msg = "holds the character U+0000, expected text"
+        raise ValueError(msg)
     for character in text:
         kind = unicodedata.category(character)
         if character not in BLANKS and (kind[0] in "LNPS" or kind in ("Cn", "Co")):

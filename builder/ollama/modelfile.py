@@ -18,6 +18,7 @@ from builder.errors import ManifestError, PersonaError, ToolError
 from builder.ollama import rendering, table
 from builder.ollama.served import REQUIRES, Served
 from builder.persona import MANIFEST, Persona
+from builder.tables import show
 
 INSTRUCTIONS = (
     "FROM",
@@ -154,7 +155,7 @@ def _verify(template: Path, text: str, served: Served, parameters: list[tuple[st
     wrong += [pair for pair in rendered if pair not in meant]
     if wrong:
         instruction, value = wrong[0]
-        what = f"{'no' if wrong[0] in meant else 'an unwanted'} {instruction} {value[:60]!r}"
+        what = f"{'no' if wrong[0] in meant else 'an unwanted'} {instruction} {show(value)}"
         msg = f"{template}: renders {what}, expected exactly what the manifest says"
         raise ToolError(msg, hint=OWN_TEMPLATE)
 
@@ -209,7 +210,7 @@ def parse(text: str) -> list[tuple[str, str]]:
         word, _, rest = line.strip().partition(" ")
         if word.upper() not in INSTRUCTIONS:
             known = ", ".join(INSTRUCTIONS)
-            msg = f"Modelfile:{number}: {word!r} is no instruction, expected one of {known}"
+            msg = f"Modelfile:{number}: {show(word)} is no instruction, expected one of {known}"
             raise ToolError(msg)
         name = ""
         if word.upper() == "PARAMETER":

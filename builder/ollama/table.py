@@ -129,7 +129,8 @@ def _find_in_value(key: str, value: Any) -> list[str]:
     if not _fits(value, kind):
         return [f"is {show(value)}, expected {EXPECTED[kind]}"]
     if kind is list:
-        return [problem for text in value for problem in _find_ends(text)]
+        zeros = ["holds the character U+0000, expected text"] if "\0" in "".join(value) else []
+        return [*zeros, *(problem for text in value for problem in _find_ends(text))]
     least, greatest = RANGES.get(key, DEFAULT_RANGES[kind])
     if not least <= value <= greatest:
         return [f"is {show(value)}, expected {least} to {greatest}"]
