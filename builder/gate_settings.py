@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from builder.tables import Table
+from builder.tables import Settings
 
 Mode = Literal["stop", "advice", "off"]
 
 
-class GateSetting(Table):
-    """What a gate does when it fails, and its limit; the persona's kind gives what is left out.
+class GateSetting(Settings):
+    """What a gate does when it fails, and its limit; what is left out follows from the persona's kind.
 
-    `recall = 0.8` sets the limit, `recall = "advice"` the mode, and
-    `recall = { limit = 0.8, mode = "advice" }` both.
+    `recall = 0.8` sets the limit, `recall = "advice"` the mode, `recall = { limit = 0.8, mode = "advice" }` both.
     """
 
     mode: Mode | None = Field(
         None,
         description="stop: no model is registered; advice: it is only told; off: it is not asked.",
     )
-    limit: float | None = Field(None, ge=0, strict=True, description="The gate's own limit.")
+    limit: float | None = Field(None, ge=0, le=1000, description="The gate's own limit.")
 
     @model_validator(mode="before")
     @classmethod
@@ -37,7 +36,7 @@ class GateSetting(Table):
         return value
 
 
-# A gate's limit where the manifest is silent; retention and held_out have none.
+# What a gate wants where the manifest is silent; retention and held_out compare with the base alone.
 LIMITS = {
     "recall": 0.6,
     "leak_in": 0.05,
@@ -57,11 +56,8 @@ def _setting(description: str) -> Any:
     return Field(GateSetting(), description=description)
 
 
-class Gates(Table):
-    """What the finished model must reach before it is registered.
-
-    A limit fails only where chance cannot explain a miss.
-    """
+class Gates(Settings):
+    """What the finished model must reach before it is registered; a limit fails only where chance cannot explain a miss."""
 
     recall: GateSetting = _setting("Least share of wordings in which it knows its name and author.")
     leak_in: GateSetting = _setting(
@@ -98,6 +94,7 @@ class Gates(Table):
     budget_s: float = Field(
         60,
         gt=0,
+        le=86400,
         description="Seconds the questions of a build may take; parity and fidelity are never cut.",
     )
 
@@ -120,34 +117,27 @@ class Gates(Table):
         return min(LIMITS[gate], self.limit("recall")) if gate == "sampled" else LIMITS[gate]
 
     def resolve(self) -> dict[str, Any]:
-        """Give every gate's mode and limit by the names that a reason shows.
-
-        Only a mode that the persona's kind decides is left open.
-        """
+        """Give every gate's mode and limit by the names that a reason shows, nothing left to default but the mode of its kind."""
         names = [name for name in type(self).model_fields if name != "budget_s"]
         modes = {f"gates.{name}": getattr(self, name).mode for name in names}
         limits = {f"gates.{name}.limit": self.limit(name) for name in names if name in LIMITS}
         return {**modes, **limits, "gates.budget_s": self.budget_s}
 
+    @field_validator("*")
+    @classmethod
+    def _limit_fits(cls, setting: Any, info: ValidationInfo) -> Any:
+        """Refuse a limit where the gate has none, or where it is no share."""
+        limit = setting.limit if isinstance(setting, GateSetting) else None
+        if limit is not None and info.field_name not in LIMITS:
+            expected = "stop, advice or off: it compares with the base and has no limit"
+            raise ValueError(f"is {limit}, expected {expected}")
+        if limit is not None and info.field_name not in IN_NATS and limit > 1:
+            raise ValueError(f"is {limit}, expected a share from 0 to 1")
+        return setting
+
     @model_validator(mode="after")
     def _limits_agree(self) -> Gates:
-        for name in type(self).model_fields:
-            setting = getattr(self, name)
-            if not isinstance(setting, GateSetting) or setting.limit is None:
-                continue
-            if name not in LIMITS:
-                msg = (
-                    f"{name} is {setting.limit}, expected stop, advice or off: it compares with "
-                    "the base and has no limit"
-                )
-                raise ValueError(msg)
-            if name not in IN_NATS and setting.limit > 1:
-                msg = f"{name} is {setting.limit}, expected a share from 0 to 1"
-                raise ValueError(msg)
         if self.limit("sampled") > self.limit("recall"):
-            msg = (
-                f"sampled is {self.limit('sampled')}, expected at most recall "
-                f"({self.limit('recall')}): sampling does not know more than the likeliest answer"
-            )
+            msg = f"sampled is {self.limit('sampled')}, expected at most recall ({self.limit('recall')}): sampling does not know more than the likeliest answer"
             raise ValueError(msg)
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from builder.data.template import Message
 from builder.data.texts import normalise
 from builder.errors import DataError
 from builder.manifest import Data, Identity
+from builder.tables import show, tell_first
 
 ROLES = {
     "human": "user",
@@ -39,6 +41,10 @@ BRACES = re.compile(r"\{\{(?:(.*?)\}\})?", re.DOTALL)
 PLACEHOLDERS = ("name", "author")
 AUTHOR = "{{ author }}"  # as packs write it
 SHOWN_CHARACTERS = 40
+SHOWN_KEYS = 10
+# Files in which each row has the same columns.
+TABLES = (".csv", ".parquet")
+log = logging.getLogger("builder")
 KINDS = {
     bool: "a boolean",
     int: "a number",
@@ -46,6 +52,7 @@ KINDS = {
     list: "a list",
     dict: "an object",
     str: "text",
+    bytes: "bytes",
     type(None): "null",
 }
 
@@ -94,18 +101,9 @@ def collect(
     rows: list[Row] = []
     problems: list[str] = []
     for path in paths:
-        try:
-            raw = list(records.read(path))
-        except DataError as error:
-            problems += error.problems
-            continue
-        if not raw:
-            problems.append(f"{path}: holds no rows, expected conversations")
-        for where, value in raw:
-            try:
-                rows.append(Row(where, _conversation(value, data, identity)))
-            except ValueError as error:
-                problems.append(f"{where}: {error}")
+        read_rows, mistakes = _collect_file(path, data, identity)
+        rows += read_rows
+        problems += tell_first(mistakes, str)
     own = {row.question for row in rows}
     of_packs = _read_packs(data.packs, identity)
     return [*(row for row in of_packs if row.question not in own), *rows], problems
@@ -125,17 +123,55 @@ def _read_packs(names: Sequence[str], identity: Identity | None) -> list[Row]:
     return found
 
 
+def _collect_file(
+    path: Path, data: Data, identity: Identity | None
+) -> tuple[list[Row], Sequence[str]]:
+    try:
+        headers = [needed for needed, _ in FORMATS.values()]
+        found = _leave_columns_out(path, list(records.read(path, headers)), data)
+    except DataError as error:
+        return [], error.problems
+    if not found:
+        return [], [f"{path}: holds no rows, expected conversations"]
+    rows, problems = [], []
+    for where, value in found:
+        try:
+            rows.append(Row(where, _conversation(value, data, identity)))
+        except ValueError as error:
+            problems.append(f"{where}: {error}")
+    return rows, problems
+
+
+def _leave_columns_out(path: Path, found: list[records.Record], data: Data) -> list[records.Record]:
+    """Leave out a table's columns that its format has no use for, where it has all it needs."""
+    if path.suffix.lower() not in TABLES:
+        return found
+    columns = dict.fromkeys(column for _, value in found for column in value)
+    try:
+        needed, allowed = FORMATS[_format_of(columns, data.format)]
+    except ValueError:
+        return found
+    kept = needed | allowed | ALWAYS_ALLOWED
+    extra = [column for column in columns if column not in kept]
+    if extra:
+        named = ", ".join(map(show, extra[:SHOWN_KEYS])) + (", …" if extra[SHOWN_KEYS:] else "")
+        log.warning("%s: columns that no format knows are left out: %s", path, named)
+    return [
+        (where, {column: text for column, text in value.items() if column in kept})
+        for where, value in found
+    ]
+
+
 def _conversation(value: Any, data: Data, identity: Identity | None) -> list[Message]:
     if not isinstance(value, dict):
-        raise ValueError(f"is {type(value).__name__}, expected an object")
+        raise ValueError(f"is {_kind(value)}, expected an object")
     name = _format_of(value, data.format)
     needed, allowed = FORMATS[name]
     unknown = set(value) - needed - allowed - ALWAYS_ALLOWED
     if unknown:
-        raise ValueError(
-            f"unknown key {sorted(unknown)[0]!r} in a row of format {name}, expected "
-            f"{', '.join(sorted(needed | allowed | ALWAYS_ALLOWED))}"
-        )
+        known = ", ".join(sorted(needed | allowed | ALWAYS_ALLOWED))
+        what = f"unknown key {show(sorted(unknown)[0])} in a row of format {name}"
+        raise ValueError(f"{what}, expected {known}")
     messages = _messages(name, value)
     _check(messages)
     language = choose_language(_optional_text(value, "language"), messages)
@@ -166,10 +202,10 @@ def _format_of(value: dict[str, Any], forced: str) -> str:
         layouts = "; ".join(
             f"{name}: {', '.join(sorted(needed))}" for name, (needed, _) in FORMATS.items()
         )
-        raise ValueError(
-            f"has the keys {', '.join(sorted(map(str, value))) or 'none'}, expected one of "
-            f"({layouts})"
-        )
+        keys = sorted(value)
+        named = ", ".join(key[:SHOWN_CHARACTERS] for key in keys[:SHOWN_KEYS]) or "none"
+        more = ", …" if keys[SHOWN_KEYS:] else ""
+        raise ValueError(f"has the keys {named}{more}, expected one of ({layouts})")
     return found
 
 
@@ -215,7 +251,7 @@ def _role(turn: dict[str, Any], role_key: str, number: int) -> str:
         why = "tool calls cannot be trained on yet, expected user, assistant or system"
         raise ValueError(f"turn {number} {what}; {why}")
     if role not in ROLES:
-        raise ValueError(f"turn {number} is by {role!r}, expected one of {', '.join(ROLES)}")
+        raise ValueError(f"turn {number} is by {show(role)}, expected one of {', '.join(ROLES)}")
     return ROLES[role]
 
 
@@ -226,7 +262,7 @@ def _join_parts(content: Any, where: str) -> str:
     texts = []
     for number, part in enumerate(content, start=1):
         if not isinstance(part, dict) or part.get("type") != "text":
-            kind = f"of type {part.get('type')!r}" if isinstance(part, dict) else _kind(part)
+            kind = f"of type {show(part.get('type'))}" if isinstance(part, dict) else _kind(part)
             raise ValueError(f"part {number} of {where} is {kind}, expected parts of type 'text'")
         texts.append(_text(part.get("text"), f"part {number} of {where}"))
     return "\n".join(texts)
@@ -245,7 +281,7 @@ def _optional_text(value: dict[str, Any], key: str) -> str:
 
 def _kind(value: Any) -> str:
     """Name a value's kind as JSON does."""
-    return KINDS.get(type(value), type(value).__name__)
+    return KINDS.get(type(value), f"a {type(value).__name__}")
 
 
 def _check(messages: list[Message]) -> None:

@@ -29,26 +29,6 @@ def make_row(first, length):
     return {"input_ids": ids, "labels": [IGNORED, IGNORED, *ids[2:]]}
 
 
-def make_settings(**changes):
-    """Settings of two epochs of eight rows a step, but for the changes."""
-    values = {
-        "rank": 4,
-        "alpha": 4,
-        "learning_rate": 1e-3,
-        "learning_rate_ratio": 1.0,
-        "epochs": 2.0,
-        "max_steps": None,
-        "four_bit": False,
-        "batch_size": 8,
-        "gradient_accumulation": 1,
-        "warmup_steps": 0,
-        "weight_decay": 0.0,
-        "lora_seed": 1,
-        "seed": 1,
-    }
-    return Settings(**{**values, **changes})
-
-
 ROWS = [make_row(3, 7), make_row(40, 4), make_row(11, 9)]
 
 
