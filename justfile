@@ -40,6 +40,11 @@ chat *args: _environment
 gates *args: _environment
     {{ persona }} gates "$@"
 
+# write the page of a build, and print its path: NAME
+[no-exit-message]
+report *args: _environment
+    {{ persona }} report "$@"
+
 # make damaged builds of algieba, and see each caught by its gate
 [no-exit-message]
 sabotage *args: _environment

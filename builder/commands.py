@@ -17,7 +17,7 @@ from builder.command import command
 from builder.console import Console
 from builder.engine import pipeline
 from builder.engine.lock import locked
-from builder.errors import ManifestError, PersonaError, ToolError
+from builder.errors import GateError, ManifestError, PersonaError, ToolError, describe_refusal
 from builder.ollama import registration
 from builder.project import Build, Options, Project
 
@@ -87,7 +87,11 @@ def build(console: Console, /, names: tuple[str, ...], **options: Any) -> int:
 
 
 def _build(build: Build, console: Console) -> None:
-    outcome = pipeline.run(build, targets.MODEL.stages, console)
+    try:
+        outcome = pipeline.run(build, targets.MODEL.stages, console)
+    except GateError:
+        _write_report(build, console)
+        raise
     is_served = targets.MODEL.stages[-1].NAME not in outcome.skipped
     if outcome.has_run or not is_served:
         from builder import summary  # noqa: PLC0415 — imports numpy
@@ -97,7 +101,35 @@ def _build(build: Build, console: Console) -> None:
             console.notes(summary.summarize(build.smoke, name=build.name, model=model))
         if not is_served:
             console.notes(summary.tell_without_ollama(build.name))
+    _write_report(build, console)
     console.result(build.persona.model if is_served else str(build.modelfile))
+
+
+def _write_report(build: Build, console: Console) -> None:
+    """Write the page of a build that has ended; without a page it has ended as well."""
+    from builder.report import page  # noqa: PLC0415 — imports numpy
+
+    try:
+        with locked(build.folder):
+            console.notes([f"report: {page.write(build)}"])
+    except (OSError, ToolError) as error:
+        console.notes([f"no report: {error}"])
+
+
+@commands.command()
+@_name
+@click.pass_obj
+def report(console: Console, /, name: str) -> None:
+    """Write the page of a build, and print its path."""
+    from builder.report import page  # noqa: PLC0415 — imports numpy
+
+    build = _read(name)
+    _check_built(build, build.dataset)
+    try:
+        with locked(build.folder):
+            console.result(str(page.write(build)))
+    except OSError as error:
+        raise describe_refusal(error, build.report) from error
 
 
 @commands.command()
@@ -170,12 +202,12 @@ def chat(console: Console, /, name: str, question: str | None) -> None:
 def gates(console: Console, /, name: str, *, as_json: bool) -> int:
     """Ask the built file all questions of the gates."""
     from builder import views  # noqa: PLC0415 — rich's tables
-    from builder.evaluation import report  # noqa: PLC0415 — imports numpy
+    from builder.evaluation.report import read  # noqa: PLC0415 — imports numpy
 
     build = _read(name)
     _check_built(build, build.gguf, build.reference)
     pipeline.run(build, targets.GATES.stages, console)
-    found = report.read(build.gates)
+    found = read(build.gates)
     if as_json:
         _print_json(found.as_json(), console)
     else:
