@@ -5,6 +5,7 @@ import json
 import shutil
 
 import gguf
+import llama_cpp
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -35,7 +36,8 @@ def test_every_quantisation_is_written_as_what_it_is(tiny, tmp_path, quantisatio
     export_as(tiny, None, out, quantisation.name)
 
     model = Model(out)
-    assert model.facts["general.file_type"] == str(quantisation.file_type)
+    named = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{quantisation.name.upper()}")
+    assert model.facts["general.file_type"] == str(quantisation.file_type) == str(named)
     assert model.next_log_probs(IDS).shape == (len(IDS), 49152)
     weights = sum(int(tensor.n_elements) for tensor in gguf.GGUFReader(out).tensors)
     # Most of this base is its embedding, which the k-quants write in 6 or 8 bits.
