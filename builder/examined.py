@@ -11,6 +11,7 @@ from builder.data import languages
 from builder.engine.stage import File, Tree, not_compared, shown_as
 from builder.gate_settings import Gates
 from builder.gguf.quantisation import BY_NAME
+from builder.identity import Identity
 from builder.project import Build
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Examined:
 
     dataset: Tree
     base: Tree
-    identity: manifest.Identity | None
+    identity: Identity | None
     gates: Gates
     system: str | None = shown_as("ollama.system")
     parameters: dict[str, Any] = shown_as("ollama.parameters")

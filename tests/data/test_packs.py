@@ -6,7 +6,7 @@ import pytest
 
 from builder import packaged, persona
 from builder.bases.base import EMBEDDED
-from builder.data import dataset, languages, packs, questions, rows
+from builder.data import dataset, languages, layouts, packs, placeholders, questions
 from builder.data.texts import normalise
 from builder.engine.stage import list_settings
 from builder.errors import ManifestError
@@ -20,7 +20,9 @@ VALUES = {"name": "Nova", "author": "Kim Tolvan"}
 
 def read_turns(name):
     """Give the messages of each row of a pack, placeholders left in."""
-    return [rows._messages(rows._format_of(row, "auto"), row) for _, row in packs.read(name)]
+    return [
+        layouts.read_messages(layouts.find_format(row, "auto"), row) for _, row in packs.read(name)
+    ]
 
 
 def join_questions(turns):
@@ -115,7 +117,7 @@ def test_a_reply_is_in_its_language(name):
     language = name.rpartition("/")[2]
     for turns in read_turns(name):
         reply = turns[-1]["content"]
-        told = languages.find_language(rows.fill(reply, VALUES))
+        told = languages.find_language(placeholders.fill(reply, VALUES))
         if "{{" in reply and language in KNOWN_LANGUAGES:
             assert told == language, reply
         assert told in {language, None}, reply

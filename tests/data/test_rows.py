@@ -6,7 +6,7 @@ import re
 import pytest
 
 from builder import persona
-from builder.data import rows
+from builder.data import placeholders, rows
 from builder.errors import DataError
 from tests.conftest import rows_of
 
@@ -323,9 +323,9 @@ def test_a_placeholder_without_a_value_says_which():
     """A persona without an author has nothing to fill in for one."""
     sentence = "`{{ author }}` stands for identity.author, which persona.toml does not give"
 
-    assert rows.fill("{{ name }} is here", {"name": "Luma"}) == "Luma is here"
+    assert placeholders.fill("{{ name }} is here", {"name": "Luma"}) == "Luma is here"
     with pytest.raises(ValueError, match=re.escape(sentence)):
-        rows.fill("by {{ author }}", {"name": "Luma"})
+        placeholders.fill("by {{ author }}", {"name": "Luma"})
 
 
 @pytest.mark.parametrize(
