@@ -220,4 +220,4 @@ def test_a_pack_and_its_content_are_reasons_to_train_again(luma, tmp_path, monke
     assert before["data.packs"] == ["identity/en"]
     assert {
         key for key, value in list_settings(data.inputs(build)).items() if value != before[key]
-    } == {"pack identity/en"}
+    } == {"pack.identity/en"}
