@@ -41,7 +41,7 @@ from builder.evaluation.gate import Evidence
 from builder.examined import ExaminedFile
 from builder.gates import fidelity
 from builder.gates.table import GATES
-from builder.gguf import export, merge
+from builder.gguf import export, merge, quantiser
 from builder.gguf.quantisation import Quantisation
 from builder.ollama import client, verification
 from builder.ollama.served import Served
@@ -271,12 +271,12 @@ def _unpermuted(build: Build) -> None:
 
 
 def _other_quantisation(build: Build) -> None:
-    true = llama.quantize
+    true = quantiser.quantize
 
     def to_another(source: Path, out: Path, _: Quantisation) -> None:
         true(source, out, OTHER_QUANTISATION)
 
-    with mock.patch.object(llama, "quantize", to_another):
+    with mock.patch.object(quantiser, "quantize", to_another):
         _export(build)
     _compare_with_reference(build)
 
