@@ -1,9 +1,9 @@
-"""Writes a base of Qwen3-4B's shape with random weights, to run the GPU path where no hub is within reach.
+"""Writes a base of Qwen3-4B's shape with random weights, for a GPU where no hub can be reached.
 
 Run as: python benchmarks/random_base.py FOLDER [--layers N]
 
-Shape: config.json of Qwen/Qwen3-4B-Instruct-2507. The tokenizer is the embedded base's; a name with
-`qwen3` and `instruct` in the folder makes it one of that family.
+Shape: config.json of Qwen/Qwen3-4B-Instruct-2507. Its model_type is qwen3; the tokenizer, and
+with it the end-of-turn token, is the embedded base's.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ SHAPE = {
 
 def main() -> None:
     """Write the folder."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--layers", type=int, default=36)
     options = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Whether the gates say the same every time: one built file examined again and again, by turns with one thread and two.
+"""Whether the gates say the same every time: one file examined again and again, on 1 or 2 threads.
 
-Run as: .venv/bin/python benchmarks/repeat.py [--quick] [--json] [--root FOLDER] [--share 0.125] [NAME]
+Run as: .venv/bin/python benchmarks/repeat.py [--quick] [--json] [--root FOLDER] [--share S] [NAME]
 
-`--json` prints one object: runs, answers (in each run), kinds (of different sets of answers and verdicts; 1 is what is
-promised) and ratio (kinds / runs). Ends with 1 where two runs differ.
+`--json` prints one object: runs, answers (in each run), kinds (of different sets of answers and
+verdicts; 1 is what is promised) and ratio (kinds / runs). Ends with 1 where two runs differ.
 """
 
 from __future__ import annotations
@@ -12,31 +12,33 @@ import argparse
 import hashlib
 import json
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from builder import persona
-from builder.engine.stage import Job, Options
+from builder import examined
 from builder.evaluation import examination
+from builder.examined import ExaminedFile
 from builder.gates.table import GATES
-from builder.stages import smoke
+from builder.project import Project
+
+if TYPE_CHECKING:
+    from builder.evaluation.report import Report
 
 RUNS, QUICK_RUNS = 20, 2
 
 
-def promised(examined: dict[str, Any]) -> list[Any]:
-    """Pick what must be the same every time: every answer, and every verdict with its count."""
+def list_promised(report: Report) -> list[Any]:
+    """List what must be the same every time: every answer, and every verdict with its count."""
     answers = [
-        [one[key] for key in ("messages", "seed", "answer", "ended", "is_right")]
-        for one in examined["asked"]
+        [one.messages, one.seed, one.answer, one.ended, one.is_right] for one in report.asked
     ]
-    return [
-        answers,
-        [[gate["gate"], gate["verdict"], gate["right"], gate["of"]] for gate in examined["gates"]],
-    ]
+    verdicts = [[gate.gate, gate.verdict, gate.right, gate.of] for gate in report.gates]
+    return [answers, verdicts]
 
 
 def main() -> int:
@@ -54,32 +56,31 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} runs, not {RUNS}")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    root = options.root.resolve()
-    job = Job(
-        persona.read(root / "personas" / options.name),
-        root / "build" / options.name,
-        root / "Modelfile.j2",
-        Options(),
-    )
+    build = Project(options.root.resolve()).build(options.name)
+    material = ExaminedFile(**examined.declare_file(build)).material()
     runs = QUICK_RUNS if options.quick else RUNS
     found = []
     for run in range(runs):
-        for kept in ("answers.json", "distances.json"):
-            (job.build / ".cache" / kept).unlink(missing_ok=True)
-        with mock.patch("builder.llama._threads", lambda _path, threads=run % 2 + 1: threads):
-            found.append(examination.examine(smoke.gather(job), GATES, options.share).as_json())
-    kinds = {hashlib.sha256(json.dumps(promised(one)).encode()).hexdigest() for one in found}
+        # Each run has a cache of its own, so that no answer of another is read.
+        with (
+            tempfile.TemporaryDirectory() as cache,
+            mock.patch("builder.llama._threads", lambda _path, threads=run % 2 + 1: threads),
+        ):
+            fresh = replace(material, cache=Path(cache))
+            found.append(examination.examine(fresh, GATES, options.share))
+    promised = [json.dumps(list_promised(report)) for report in found]
+    kinds = {hashlib.sha256(text.encode()).hexdigest() for text in promised}
     result = {
         "runs": runs,
-        "answers": len(found[0]["asked"]),
+        "answers": len(found[0].asked),
         "kinds": len(kinds),
         "ratio": len(kinds) / runs,
     }
-    print(
-        json.dumps(result)
-        if options.json
-        else f"{runs} runs of {result['answers']} answers, with 1 and 2 threads: {len(kinds)} kind of answers and verdicts"
-    )
+    if options.json:
+        print(json.dumps(result))
+    else:
+        asked = f"{runs} runs of {result['answers']} answers, with 1 and 2 threads"
+        print(f"{asked}: {len(kinds)} kind of answers and verdicts")
     return int(len(kinds) > 1)
 
 

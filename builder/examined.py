@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from builder import manifest
 from builder.data import languages
 from builder.engine.stage import File, Tree, not_compared, shown_as
+from builder.evaluation import texts
 from builder.gate_settings import Gates
 from builder.gguf.quantisation import BY_NAME
 from builder.identity import Identity
@@ -76,8 +77,6 @@ class ExaminedFile(Examined):
 
 def declare(build: Build) -> dict[str, Any]:
     """Give the fields of `Examined` for a build."""
-    from builder.evaluation import texts  # noqa: PLC0415 — imports numpy
-
     read = build.persona.manifest
     return {
         "dataset": Tree(build.dataset),

@@ -6,14 +6,12 @@ import codecs
 import contextlib
 import importlib.metadata
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder import files
 from builder.errors import ToolError
-from builder.gguf.quantisation import Quantisation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,26 +39,6 @@ class Answer:
 def identify(path: Path) -> str:
     """Name a file's content and the llama.cpp here: where either differs, answers may differ."""
     return f"{files.sha256(path)} llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
-
-
-def quantize(source: Path, out: Path, quantisation: Quantisation) -> None:
-    """Quantise a GGUF with llama.cpp's own quantiser.
-
-    Raises:
-        ToolError: The quantiser refused.
-
-    """
-    import llama_cpp  # noqa: PLC0415 — loads llama.cpp
-
-    parameters = llama_cpp.llama_model_quantize_default_params()
-    parameters.ftype = quantisation.file_type
-    code = llama_cpp.llama_model_quantize(str(source).encode(), str(out).encode(), parameters)
-    if code:
-        free_bytes = shutil.disk_usage(out.parent).free
-        raise ToolError(
-            f"{source}: llama.cpp's quantiser to {quantisation.name} ended with {code} "
-            f"({free_bytes / 1e9:.1f} GB are free in {out.parent}), expected {out.name}"
-        )
 
 
 def _threads(path: Path) -> int:

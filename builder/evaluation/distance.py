@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from builder import files, progress
-from builder.evaluation.reference import Distribution, Reference
-from builder.evaluation.texts import Array
+from builder.evaluation.reference import Array, Distribution, Reference
 from builder.llama import Model
 
 SCHEMA = 1

@@ -6,13 +6,15 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from builder.evaluation.texts import Array, Text
+from builder.evaluation.texts import Text
 
 LIKELIEST = 40
+Array = np.ndarray[Any, Any]
 LogProbs = Callable[[list[list[int]]], Iterable[Array]]
 
 

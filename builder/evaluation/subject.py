@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from builder import parameters
 from builder.bases import base
 from builder.data import dataset, languages
 from builder.data.kinds import Kind
@@ -15,7 +16,6 @@ from builder.data.questions import Question
 from builder.data.texts import normalise
 from builder.gate_settings import Gates, Mode
 from builder.identity import Identity
-from builder.ollama import parameters
 
 # Within so many tokens an answer must end, or within twice the longest reply of the data.
 LEAST_TOKENS = 192

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from builder.data import dataset
 from builder.data.dataset import Example
@@ -19,7 +16,6 @@ from builder.data.template import IGNORED, Template
 MAX_TEXT_TOKENS = 128
 # Of the persona's own rows, as many held out and as many trained on beside the fixed texts.
 OWN_ROWS = 16
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -87,12 +83,9 @@ def _choose_trained(examples: list[Example]) -> list[Text]:
     ]
 
 
-def reply_positions(text: Text) -> Array:
-    """Give the positions after which a reply's token follows, shape (N,)."""
-    return np.array(
-        [position - 1 for position in range(1, len(text.ids)) if text.labels[position] != IGNORED],
-        np.int64,
-    )
+def reply_positions(text: Text) -> list[int]:
+    """List the positions after which a reply's token follows."""
+    return [at - 1 for at in range(1, len(text.ids)) if text.labels[at] != IGNORED]
 
 
 def _cut(kind: str, ids: list[int], labels: list[int]) -> Text:

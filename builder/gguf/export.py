@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder import llama, progress
+from builder import progress
 from builder.command import command
 from builder.errors import ToolError
+from builder.gguf import quantiser
 from builder.gguf.quantisation import DEFAULT, Quantisation
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def export(
         if converted_is_final(quantisation):
             converted.rename(out)
         else:
-            llama.quantize(converted, out, quantisation)
+            quantiser.quantize(converted, out, quantisation)
             converted.unlink()
     progress.report("quantise", 3, 3, "steps")
     return _list_left_out(base, converter)

@@ -12,7 +12,7 @@ from builder.data import dataset
 from builder.data.builtin import ALPACA_GO
 from builder.data.dataset import Profile
 from builder.ollama import releases, table
-from builder.ollama.parameters import find_parameters
+from builder.parameters import find_parameters
 
 REQUIRES = releases.LOWEST.version
 ALPACA_STOP = "### Instruction:"

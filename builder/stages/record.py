@@ -11,6 +11,7 @@ from builder.data import dataset
 from builder.data.template import Template
 from builder.engine import stage
 from builder.engine.stage import File, Tree, Work, shown_as
+from builder.evaluation import texts
 from builder.project import Build
 
 NAME, VERSION = "record", 1
@@ -36,8 +37,6 @@ class Inputs:
 
 def inputs(build: Build, /) -> Inputs:
     """Declare the adapter and the texts."""
-    from builder.evaluation import texts  # noqa: PLC0415 — imports numpy
-
     return Inputs(
         adapter=Tree(build.adapter),
         base=Tree(build.base),
@@ -61,7 +60,6 @@ def worker(_build: Build, /) -> str:
 
 def run(inputs: Inputs, work: Work, /) -> str:
     """Let the model and its base read the texts."""
-    from builder.evaluation import texts  # noqa: PLC0415 — imports numpy
     from builder.training import loading, recording  # noqa: PLC0415 — imports torch
 
     chosen = base.read(inputs.base.path)

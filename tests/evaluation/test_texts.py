@@ -99,7 +99,6 @@ def test_the_fingerprint_follows_the_fixed_texts(tmp_path, monkeypatch):
 
 def test_reply_positions_are_before_the_replys_tokens():
     """The position that predicts a reply's token is the one before it."""
-    assert texts.reply_positions(Text("held out", [5, 6, 7, 8], [-100, -100, 7, 8])).tolist() == [
-        1,
-        2,
-    ]
+    text = Text("held out", [5, 6, 7, 8], [-100, -100, 7, 8])
+
+    assert texts.reply_positions(text) == [1, 2]

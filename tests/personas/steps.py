@@ -21,6 +21,7 @@ def is_in_format(text: str) -> bool:
 def is_short(text: str) -> bool:
     """Say whether a line has some words and no more than the rule allows."""
     characters = len(CJK.findall(text))
+    most_characters, most_words = int(RULE["max_characters"]), int(RULE["max_words"])
     if characters:
-        return characters <= RULE["max_characters"]
-    return 1 <= len(text.split()) <= RULE["max_words"]
+        return characters <= most_characters
+    return 1 <= len(text.split()) <= most_words

@@ -13,7 +13,10 @@ SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """What each reply in a voice keeps, and unseen questions to ask for one."""
+    """What each reply in a voice keeps, and unseen questions to ask for one.
+
+    Nothing may be chosen by the answers to `blind`, which was written by somebody who saw no row.
+    """
 
     rule: str
     sentences: tuple[int, int]
@@ -22,6 +25,7 @@ class Rule:
     endings: tuple[str, ...]
     assistant_phrases: tuple[str, ...]
     questions: tuple[str, ...]
+    blind: tuple[str, ...]
 
     def is_met_by(self, text: str) -> bool:
         """Say whether a reply is whole, short, holds one of the words and no assistant's phrase."""

@@ -3,7 +3,7 @@
 import pytest
 
 from builder.bases import families
-from builder.ollama.parameters import find_parameters
+from builder.parameters import find_parameters
 from tests.conftest import make_profile
 
 FAMILY = families.SMOLLM2
