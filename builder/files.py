@@ -85,9 +85,6 @@ def check_file(path: Path) -> int:
         raise FileNotFoundError(error.errno, error.strerror, str(path)) from None
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}, expected to read it") from None
-    except UnicodeEncodeError:
-        msg = f"{path}: is no name in this locale, expected one of UTF-8 such as LC_ALL=C.UTF-8"
-        raise ValueError(msg) from None
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
         raise ValueError(f"{path}: is {kind}, expected a file")

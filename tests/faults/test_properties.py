@@ -290,6 +290,7 @@ HOSTS = st.text("0123456789abx.:/[]@%?#- \t\"'~+\\", max_size=24) | st.text(CHAR
 @example("http://[::1")
 @example("http://[v1.x]:1")
 @example("[fe80::1%eth0]:1")
+@example(":0")
 @example("²:²")
 @example(":٣")
 def test_an_address_is_a_url_or_told(text):

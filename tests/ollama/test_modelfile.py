@@ -57,7 +57,8 @@ def test_what_is_rendered_reads_back(system):
 def test_an_injection_is_refused(luma):
     """A system text that would end its quotes is refused with its line."""
     (luma / "persona.toml").write_text(
-        '[identity]\nname = "L"\nauthor = "A"\n[ollama]\nsystem = \'\'\'a\nx = """\nADAPTER /x\'\'\'\n'
+        '[identity]\nname = "L"\nauthor = "A"\n'
+        "[ollama]\nsystem = '''a\nx = \"\"\"\nADAPTER /x'''\n"
     )
 
     with pytest.raises(ManifestError, match="line 2 ends with"):
