@@ -68,11 +68,10 @@ def _is_name(text: str) -> str:
 
 def _is_inside_folder(path: str) -> str:
     """Refuse a path that leaves the persona's own folder."""
-    _is_visible(path)
     if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
         msg = f"{show(path)} leaves the persona's folder, expected a path inside it"
         raise ValueError(msg)
-    return path
+    return _is_visible(path)
 
 
 def _is_model_name(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -63,7 +62,10 @@ def _read_bytes(path: Path, most_bytes: int) -> bytes:
     if size_bytes > most_bytes:
         msg = f"{path}: is of {size_bytes >> 20:,} MiB, expected at most {most_bytes >> 20:,}"
         raise ValueError(msg)
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}, expected to read it") from None
 
 
 def check_file(path: Path) -> int:
@@ -83,14 +85,9 @@ def check_file(path: Path) -> int:
         raise FileNotFoundError(error.errno, error.strerror, str(path)) from None
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}, expected to read it") from None
-    except UnicodeEncodeError:
-        msg = f"{path}: is no name in this locale, expected one of UTF-8 such as LC_ALL=C.UTF-8"
-        raise ValueError(msg) from None
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
         raise ValueError(f"{path}: is {kind}, expected a file")
-    if not os.access(path, os.R_OK):
-        raise ValueError(f"{path}: {os.strerror(errno.EACCES)}, expected to read it")
     return status.st_size
 
 

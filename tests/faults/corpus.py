@@ -248,7 +248,7 @@ VALUES = [
             "data.files.1: '../a' leaves the persona's folder",
         ),
         ("files-root", "[data]\nfiles = ['/etc/passwd']", "data.files.1: '/etc/passwd' leaves the"),
-        ("files-zero", '[data]\nfiles = ["a\\u0000"]', "data.files.1: holds the character U+0000"),
+        ("files-zero", '[data]\nfiles = ["a\\u0000"]', "data.files.1: 'a\\x00' leaves the persona"),
         ("files-blank", "[data]\nfiles = ['']", "data.files.1: is blank, expected text"),
         ("held-out", "[data]\nheld_out = 0.6", "data.held_out: is 0.6, expected less than or"),
         ("base-blank", "[base]\ngpu = ''", "base.gpu: is blank, expected text"),
@@ -308,6 +308,11 @@ PLACES = [
         "after-a-list-of-lines",
         "[data]\nfiles = [ # [\n 'a.jsonl', # ]\n]\nformat = 1\n",
         "persona.toml:7: data.format: is 1",
+    ),
+    named(
+        "after-a-list-like-a-table",
+        "[training]\nalpha = [\n['data'],\n]\nrank = true\n",
+        "persona.toml:7: training.rank: is true",
     ),
     named(
         "quoted-table",
@@ -458,6 +463,7 @@ CSV = [
         ("tabs", "prompt\tcompletion\nHi\ta, b\n", None),
         ("blank-first", "\n\nprompt;completion\na;b\n", None),
         ("more-columns", "prompt,completion,score,\nHi,b,3,\n", None),
+        ("spaced-header", "prompt, completion\nHi, b\n", None),
         ("old-mac", "prompt,completion\rHi,b\r", None),
         ("bom", b"\xef\xbb\xbfprompt;completion\nHi;b\n", None),
         ("bars", "prompt|completion\na|b\n", ":2: has the keys prompt|completion, expected"),
