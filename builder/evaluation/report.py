@@ -194,8 +194,8 @@ def _read_finding(values: dict[str, Any]) -> Finding:
     return Finding(**{**known, "examples": examples})
 
 
-def shorten(text: str, most: int = SHOWN_CHARACTERS) -> str:
-    """Cut an answer of over *most* characters, and one that repeats itself at its second round."""
+def shorten(text: str) -> str:
+    """Cut a long answer, and one that repeats itself at its second round."""
     if loop := LOOP.search(text[:SEARCHED_CHARACTERS]):
         text = f"{text[: loop.end(1)]} …"
-    return text if len(text) <= most else f"{text[:most]}…"
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

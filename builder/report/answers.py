@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from markupsafe import escape as escape_html
 
 from builder.console import escape
-from builder.evaluation.report import GateAnswer, OwnAnswer, Report, shorten
+from builder.evaluation.report import GateAnswer, OwnAnswer, Report
 from builder.gates import retention
+from builder.report.texts import cut
 
 # Of a page under 1 MB, for all answers and for those to forgotten tasks, which are shown again.
 ROOM_BYTES, FORGOTTEN_BYTES = 700_000, 100_000
@@ -55,10 +56,10 @@ class Group:
 def list_groups(found: Report) -> tuple[list[Group], int]:
     """List the answers by what asked them, and count those that there is no room for."""
     shown = [*_list_own(found), *map(_of_gate, found.asked)]
-    cut = _fit(shown, ROOM_BYTES)
-    names = dict.fromkeys(answer.group for answer in cut)
-    groups = [Group(name, [one for one in cut if one.group == name]) for name in names]
-    return groups, len(shown) - len(cut)
+    fitting = _fit(shown, ROOM_BYTES)
+    names = dict.fromkeys(answer.group for answer in fitting)
+    groups = [Group(name, [one for one in fitting if one.group == name]) for name in names]
+    return groups, len(shown) - len(fitting)
 
 
 def list_forgotten(found: Report) -> list[Shown]:
@@ -110,11 +111,13 @@ def _of_gate(answer: GateAnswer) -> Shown:
 def _fit(answers: Sequence[Shown], room_bytes: int) -> list[Shown]:
     """Cut all texts alike so that they fit; where they still do not, leave out the last."""
     for most in SHOWN_CHARACTERS:
-        cut = [_cut(answer, most) for answer in answers]
-        if sum(map(_count_bytes, cut)) <= room_bytes:
-            return cut
+        shorter = [_cut(answer, most) for answer in answers]
+        # Counting characters is quick, and no character is less than a byte.
+        fits = sum(map(_count_characters, shorter)) <= room_bytes
+        if fits and sum(map(_count_bytes, shorter)) <= room_bytes:
+            return shorter
     kept = []
-    for answer in cut:
+    for answer in shorter:
         room_bytes -= _count_bytes(answer)
         if room_bytes < 0:
             break
@@ -125,14 +128,23 @@ def _fit(answers: Sequence[Shown], room_bytes: int) -> list[Shown]:
 def _cut(answer: Shown, most: int) -> Shown:
     return Shown(
         answer.group,
-        shorten(answer.ask, most),
-        shorten(answer.answer, most),
-        None if answer.baseline is None else shorten(answer.baseline, most),
+        cut(answer.ask, most),
+        cut(answer.answer, most),
+        None if answer.baseline is None else cut(answer.baseline, most),
         answer.is_right,
-        shorten(answer.note, most),
+        cut(answer.note, most),
     )
 
 
+def _list_texts(answer: Shown) -> tuple[str, ...]:
+    return answer.ask, answer.answer, answer.baseline or "", answer.note
+
+
+def _count_characters(answer: Shown) -> int:
+    return MARKUP_BYTES + sum(map(len, _list_texts(answer)))
+
+
 def _count_bytes(answer: Shown) -> int:
-    texts = (answer.ask, answer.answer, answer.baseline or "", answer.note)
-    return MARKUP_BYTES + sum(len(escape_html(escape(text)).encode()) for text in texts)
+    return MARKUP_BYTES + sum(
+        len(escape_html(escape(text)).encode()) for text in _list_texts(answer)
+    )

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from builder.evaluation.report import Finding, shorten
+from builder.evaluation.report import Finding
 from builder.report import svg
+from builder.report.texts import cut
 
 STATES = {"pass": "good", "fail": "bad", "not enough evidence": "weak"}
 NOTE_CHARACTERS = 600
@@ -90,13 +91,13 @@ def _draw(finding: Finding) -> Markup:
         baseline=figures.get(f"base_{name}"),
         limit=finding.limit,
         is_good=is_good,
-        label=shorten(finding.note, NOTE_CHARACTERS),
+        label=cut(finding.note, NOTE_CHARACTERS),
     )
 
 
 def _write_figures(finding: Finding) -> str:
     share = _write_share(finding) if finding.of and not finding.figures else ""
-    return "; ".join(filter(None, (share, shorten(finding.note, NOTE_CHARACTERS))))
+    return "; ".join(filter(None, (share, cut(finding.note, NOTE_CHARACTERS))))
 
 
 def _write_share(finding: Finding) -> str:

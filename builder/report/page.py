@@ -14,10 +14,11 @@ from typing import Any
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
+from markupsafe import escape as escape_html
 
 from builder import files
 from builder.command import command
-from builder.console import duration, escape
+from builder.console import duration
 from builder.data.dataset import Profile
 from builder.engine.excerpts import shorten as shorten_value
 from builder.gates import fidelity
@@ -25,9 +26,10 @@ from builder.machine import Machine
 from builder.project import Build
 from builder.report import answers, gates, svg, verdict
 from builder.report.contents import Contents, gather
+from builder.report.texts import clean
 
 # No text is longer, whatever it came from; answers are cut to less.
-MOST_CHARACTERS = 20_000
+MOST_CHARACTERS, MODELFILE_CHARACTERS = 2500, 20_000
 
 
 def write(build: Build) -> Path:
@@ -55,6 +57,7 @@ def render(contents: Contents) -> str:
         **_describe_answers(contents),
         **_describe_build(contents),
         page=contents,
+        modelfile=escape_html(clean(contents.modelfile, MODELFILE_CHARACTERS)),
         verdict=verdict.judge(contents),
         key=gates.make_key(),
         plots=list(_plot(contents)),
@@ -173,8 +176,7 @@ def _finalize(value: Any) -> Any:
     """Show control characters of any text as escapes, and cut it where it would fill the page."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    cut = value if len(value) <= MOST_CHARACTERS else f"{value[:MOST_CHARACTERS]}…"
-    return escape(cut, keep="\t\n")
+    return clean(value, MOST_CHARACTERS)
 
 
 def _read(name: str) -> str:

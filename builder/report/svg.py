@@ -9,11 +9,14 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from builder.report.texts import clean
+
 # The coordinates of a chart; the browser stretches it to the room there is.
 WIDTH, LINE_HEIGHT, BAR_HEIGHT = 1000.0, 200.0, 28.0
 # More points than a screen has columns only make the page larger.
 MOST_POINTS = 500
 SMOOTHED_SHARE = 0.05
+LABEL_CHARACTERS = 240
 
 _CHART = Markup(
     '<svg class="{name}" viewBox="0 0 {width:g} {height:g}" preserveAspectRatio="none"'
@@ -87,7 +90,11 @@ def smooth(values: Sequence[float]) -> list[float]:
 
 def _draw(name: str, height: float, label: str, parts: Sequence[Markup]) -> Markup:
     return _CHART.format(
-        name=name, width=WIDTH, height=height, label=label, body=Markup().join(parts)
+        name=name,
+        width=WIDTH,
+        height=height,
+        label=clean(label, LABEL_CHARACTERS),
+        body=Markup().join(parts),
     )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from builder.evaluation.report import Report, shorten
+from builder.evaluation.report import Report
 from builder.report.contents import Contents
+from builder.report.texts import cut
 
 MESSAGE_CHARACTERS = 600
 
@@ -26,15 +27,16 @@ def judge(contents: Contents) -> Verdict:
     found, stop = contents.found, contents.stop
     if found and contents.is_refused:
         failed = _join(_name_failed(found))
-        return Verdict("bad", "Refused", f"{failed} failed. {_tell_registered(contents)}.")
+        what = f"{failed[0].upper()}{failed[1:]} failed. {_tell_registered(contents)}."
+        return Verdict("bad", "Refused", what)
     if stop:
-        message = shorten(stop.message, MESSAGE_CHARACTERS)
-        what = f"at {stop.stage}: {message}. {_tell_registered(contents)}."
+        message = cut(stop.message, MESSAGE_CHARACTERS)
+        what = f"At {stop.stage}: {message}. {_tell_registered(contents)}."
         return Verdict("bad", "Stopped", what)
     if found is None:
         return Verdict("weak", "Not examined", "The file that is there was asked nothing yet.")
     if found.failed:
-        failed = f"although {_join(_name_failed(found))} failed"
+        failed = f"Although {_join(_name_failed(found))} failed"
         return Verdict(
             "weak", "Let through by --anyway", f"{failed}. {_tell_registered(contents)}."
         )
