@@ -45,6 +45,16 @@ gates *args: _environment
 sabotage *args: _environment
     .venv/bin/python benchmarks/sabotage.py "$@"
 
+# list the keys of persona.toml
+[no-exit-message]
+keys *args: _environment
+    {{ persona }} keys "$@"
+
+# list the bases that a persona can be built on
+[no-exit-message]
+bases *args: _environment
+    {{ persona }} bases "$@"
+
 # delete builds
 [no-exit-message]
 clean *args: _environment
