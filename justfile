@@ -10,6 +10,11 @@ persona := ".venv/bin/python -m builder"
 default:
     just --list
 
+# start a persona: NAME [--from FILE]
+[no-exit-message]
+new *args: _environment
+    {{ persona }} new "$@"
+
 # build personas; with no name, list them
 [no-exit-message]
 build *args: _environment

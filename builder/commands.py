@@ -55,7 +55,7 @@ def commands() -> None:
     """
 
 
-for _command in (authoring.keys, authoring.bases):
+for _command in (authoring.new, authoring.keys, authoring.bases):
     commands.add_command(_command)
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from builder.gate_settings import Gates
 from builder.packaged import check_packs
-from builder.tables import Table
+from builder.tables import Table, Text
 
 # The name in Ollama, `[[host/]namespace/]model[:tag]`: types/model/name.go of
 # github.com/ollama/ollama 0.34.2.
@@ -26,15 +26,6 @@ PLACE_PATTERN = re.compile(r"local|cloud|.*-cloud", re.IGNORECASE)
 LANGUAGE_PATTERN = re.compile(r"[a-z]{2,3}")
 
 
-def _is_not_blank(text: str) -> str:
-    """Refuse a text of blanks alone."""
-    if not text.strip():
-        msg = "is blank, expected text"
-        raise ValueError(msg)
-    return text
-
-
-Text = Annotated[str, Field(min_length=1), AfterValidator(_is_not_blank)]
 # transformers seeds numpy too, which takes 32 bits.
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 TextByLanguage = Text | dict[str, Text]

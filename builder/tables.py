@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+# Letters and a symbol of Unicode that are drawn as nothing: hangul's fillers, braille's blank.
+FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
+
+
+def is_blank(text: str) -> bool:
+    """Say whether nothing of a text is seen: blanks, controls, marks alone and fillers."""
+    return not any(
+        unicodedata.category(character)[0] in "LNPS" and character not in FILLERS
+        for character in text
+    )
+
+
+def _is_not_blank(text: str) -> str:
+    """Refuse a text of which nothing is seen."""
+    if is_blank(text):
+        msg = "is blank, expected text"
+        raise ValueError(msg)
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_is_not_blank)]
 
 
 class Table(BaseModel):
