@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,6 +17,7 @@ from builder.command import command
 from builder.console import Console
 from builder.data.languages import DEFAULT
 from builder.errors import PersonaError
+from builder.importing import report, sources
 
 PERSONAS = Path("personas")
 LANGUAGES = packaged.list_languages()
@@ -32,39 +34,78 @@ LANGUAGES = packaged.list_languages()
     type=click.Choice(LANGUAGES),
     help="A language in which it is taught name and author; may be given several times.",
 )
+@click.option(
+    "--from",
+    "source",
+    metavar="FILE|FOLDER",
+    type=click.Path(path_type=Path),
+    help="Conversations to begin with, in place of two examples.",
+)
 @click.pass_obj
 def new(
     console: Console,
     /,
+    *,
     name: str,
     title: str | None,
     author: str | None,
     languages: tuple[str, ...],
+    source: Path | None,
 ) -> None:
-    """Start a persona: a folder in personas/ with a short manifest and two rows.
+    """Start a persona: a folder in personas/ with a short manifest and rows.
 
-    What is not given is asked for; where standard input is no terminal it gets its default.
+    What is not given is asked for; where standard input is no terminal it gets its default. With
+    --from the persona has a name only where one is given.
+
+    --from takes ChatGPT's conversations.json; jsonl or json of messages, ShareGPT, Alpaca or
+    ChatML; a csv with columns such as question and answer; a data set's folder of parquet or
+    jsonl; and .txt or .md with lines that begin with Q: and A:.
     """
     folder = scaffold.check_folder(PERSONAS, name)
     title = None if title is None else scaffold.check_text("--name", title)
     author = None if author is None else scaffold.check_text("--author", author)
+    imported = sources.read(source) if source else None
+    default = "" if imported else scaffold.title_of(name)
     if sys.stdin.isatty():
-        title = title or _ask("What does it call itself?", scaffold.title_of(name))
-        author = author or _ask("Who made it? (nothing: nobody is named)", "") or None
-        languages = languages or _ask_languages([DEFAULT])
-    title = title or scaffold.title_of(name)
+        title = title or _ask("What does it call itself?", default)
+        if title:
+            author = author or _ask("Who made it? (nothing: nobody is named)", "")
+            languages = languages or _ask_languages([DEFAULT])
+    title = title or default or None
+    if title is None and (author or languages):
+        msg = "--author and --language are of a persona with a name, expected --name beside them"
+        raise click.UsageError(msg)
     codes = list(dict.fromkeys(languages)) or [DEFAULT]
-    rows = scaffold.example_rows(codes)
+    rows = _list_rows(imported, codes)
     scaffold.create(
-        scaffold.Draft(folder=folder, title=title, author=author, languages=codes, rows=rows)
+        scaffold.Draft(
+            folder=folder,
+            title=title,
+            author=author or None,
+            languages=codes,
+            rows=rows,
+        )
     )
-    console.notes(
-        [
-            f"write your own rows in {folder / scaffold.DATA}, one conversation a line; then:",
-            f"  {command(f'show {name}')}",
-            f"  {command(f'build {name}')}",
-        ]
-    )
+    _tell(console, folder, imported)
+
+
+def _list_rows(imported: sources.Import | None, codes: Sequence[str]) -> Sequence[dict[str, Any]]:
+    if imported is None:
+        return scaffold.example_rows(codes)
+    return [{"messages": messages} for messages in imported.conversations]
+
+
+def _tell(console: Console, folder: Path, imported: sources.Import | None) -> None:
+    """Say what was written, and what comes next."""
+    data = folder / scaffold.DATA
+    if imported:
+        for name, text in report.describe(imported, data):
+            console.line(name, text)
+        told = f"read {data}, then:"
+    else:
+        told = f"write your own rows in {data}, one conversation a line; then:"
+    commands = (f"  {command(f'{verb} {folder.name}')}" for verb in ("show", "build"))
+    console.notes([told, *commands])
     console.result(str(folder))
 
 

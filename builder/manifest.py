@@ -137,7 +137,7 @@ class Data(Table):
 
     files: tuple[Annotated[str, AfterValidator(_inside_folder)], ...] = Field(
         ("data.jsonl",),
-        description="Files inside the folder: .jsonl, .json, .csv or .parquet; none with packs.",
+        description="Files inside the folder: .jsonl, .json, .csv, .tsv or .parquet; none with packs.",
     )
     packs: Annotated[tuple[str, ...], AfterValidator(check_packs)] = Field(
         (),

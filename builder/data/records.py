@@ -18,6 +18,8 @@ from builder.errors import DataError
 MAX_LINE_LENGTH = 1 << 20
 MAX_NUMBER_DIGITS = 4300  # sys.int_info.default_max_str_digits: Python reads no longer one
 SURROGATE = re.compile(r"[\ud800-\udfff]")
+# Spreadsheets write semicolons where the comma is the decimal point.
+DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 Record = tuple[str, Any]
 
 
@@ -43,12 +45,12 @@ def read(path: Path) -> Iterator[Record]:
             yield from _jsonl(path)
         case ".json":
             yield from _json(path)
-        case ".csv":
+        case ".csv" | ".tsv":
             yield from _csv(path)
         case ".parquet":
             yield from _parquet(path)
         case suffix:
-            msg = f"{path}: is a {suffix or 'file without ending'}, expected .jsonl, .json, .csv or .parquet"
+            msg = f"{path}: is a {suffix or 'file without ending'}, expected .jsonl, .json, .csv, .tsv or .parquet"
             raise DataError(msg)
 
 
@@ -139,10 +141,12 @@ def _find_mistake(value: Any) -> str | None:
 
 def _csv(path: Path) -> Iterator[Record]:
     # The standard library's reader: every field stays text ("4", "None"), and each row's line is known.
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    text = _text(path)
     problems, found, began = [], [], 1
     header: list[str] = []
     try:
+        delimiter = _find_delimiter(text)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         for fields in reader:
             where, began = f"{path}:{began}", reader.line_num + 1
             if not header:
@@ -150,7 +154,7 @@ def _csv(path: Path) -> Iterator[Record]:
                 problems += _find_repeated(where, header)
             elif fields and len(fields) != len(header):
                 problems.append(
-                    f"{where}: holds {len(fields)} fields, expected {len(header)} as in the header; a text with a comma stands in quotes"
+                    f"{where}: holds {len(fields)} fields, expected {len(header)} as in the header; a text with {DELIMITERS[delimiter]} stands in quotes"
                 )
             elif fields:
                 found.append((where, dict(zip(header, fields, strict=True))))
@@ -159,6 +163,15 @@ def _csv(path: Path) -> Iterator[Record]:
     if problems:
         raise DataError(*problems)
     yield from found
+
+
+def _find_delimiter(text: str) -> str:
+    """Find what stands between a table's fields: whatever makes most columns of its header."""
+
+    def count_columns(delimiter: str) -> int:
+        return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), []))
+
+    return max(DELIMITERS, key=count_columns)
 
 
 def _find_repeated(where: str, header: list[str]) -> list[str]:
