@@ -10,6 +10,11 @@ persona := ".venv/bin/python -m builder"
 default:
     just --list
 
+# start a persona: NAME [--from FILE]
+[no-exit-message]
+new *args: _environment
+    {{ persona }} new "$@"
+
 # build personas; with no name, list them
 [no-exit-message]
 build *args: _environment
@@ -49,6 +54,16 @@ report *args: _environment
 [no-exit-message]
 sabotage *args: _environment
     .venv/bin/python benchmarks/sabotage.py "$@"
+
+# list the keys of persona.toml
+[no-exit-message]
+keys *args: _environment
+    {{ persona }} keys "$@"
+
+# list the bases that a persona can be built on
+[no-exit-message]
+bases *args: _environment
+    {{ persona }} bases "$@"
 
 # delete builds
 [no-exit-message]

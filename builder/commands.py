@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click import shell_completion
 
-from builder import __version__, catalogue, persona, targets
+from builder import __version__, authoring, catalogue, persona, targets
 from builder.command import command
 from builder.console import Console
 from builder.engine import pipeline
@@ -53,6 +53,10 @@ def commands() -> None:
 
     A persona is a folder in personas/: a manifest and a data file.
     """
+
+
+for _command in (authoring.new, authoring.keys, authoring.bases):
+    commands.add_command(_command)
 
 
 @commands.command()

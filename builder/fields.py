@@ -32,17 +32,21 @@ JOINERS = "\u200c\u200d"
 LONGEST_NAME = 200
 
 
+def is_visible(text: str) -> bool:
+    """Say whether a text shows anything but blanks, invisible or combining characters."""
+    kinds = [unicodedata.category(character) for character in text if character not in BLANKS]
+    return any(kind[0] in "LNPS" or kind in ("Cn", "Co") for kind in kinds)
+
+
 def _is_visible(text: str) -> str:
     """Refuse a text that shows nothing: of blanks, invisible or combining characters alone."""
     if "\0" in text:  # which ends a text in C
         msg = "holds the character U+0000, expected text"
         raise ValueError(msg)
-    for character in text:
-        kind = unicodedata.category(character)
-        if character not in BLANKS and (kind[0] in "LNPS" or kind in ("Cn", "Co")):
-            return text
-    msg = "is blank, expected text"
-    raise ValueError(msg)
+    if not is_visible(text):
+        msg = "is blank, expected text"
+        raise ValueError(msg)
+    return text
 
 
 def _is_visible_or_empty(text: str) -> str:

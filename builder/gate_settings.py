@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
 
 from builder.tables import Settings
 
+if TYPE_CHECKING:
+    from pydantic_core import core_schema
+
 Mode = Literal["stop", "advice", "off"]
+# What of the schema of a limit, and of a mode, holds where it stands alone.
+SHORT_FORM = ("type", "enum", "minimum")
 
 
 class GateSetting(Settings):
@@ -35,6 +40,20 @@ class GateSetting(Settings):
             return {"limit": value}
         return value
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe the short forms too, for editors."""
+        reference = handler(schema)
+        found = handler.resolve_ref_schema(reference)
+        table = dict(found)
+        found.clear()
+        properties = [table["properties"][key] for key in ("limit", "mode")]
+        short = [{key: form[key] for key in SHORT_FORM if key in form} for form in properties]
+        found.update(description=table.pop("description"), anyOf=[*short, table])
+        return reference
+
 
 # What a gate wants where the manifest is silent; retention and held_out compare with the base alone.
 LIMITS = {
@@ -52,44 +71,49 @@ LIMITS = {
 IN_NATS = ("neutral", "system", "end")
 
 
-def _setting(description: str) -> Any:
-    return Field(GateSetting(), description=description)
+def _setting(gate: str, description: str) -> Any:
+    # The schema's default is the limit alone: the mode follows from the persona's kind.
+    default: Any = {"default": LIMITS[gate]} if gate in LIMITS else None
+    return Field(GateSetting(), description=description, json_schema_extra=default)
 
 
 class Gates(Settings):
     """What the finished model must reach before it is registered; a limit fails only where chance cannot explain a miss."""
 
-    recall: GateSetting = _setting("Least share of wordings in which it knows its name and author.")
+    recall: GateSetting = _setting(
+        "recall", "Least share of wordings in which it knows its name and author."
+    )
     leak_in: GateSetting = _setting(
-        "Greatest share of unrelated answers that hold its name or author."
+        "leak_in", "Greatest share of unrelated answers that hold its name or author."
     )
     leak_out: GateSetting = _setting(
-        "Greatest share of answers about itself that hold the base's own names."
+        "leak_out", "Greatest share of answers about itself that hold the base's own names."
     )
     retention: GateSetting = _setting(
-        "Small tasks, paired with the base's answers; it has no limit."
+        "retention", "Small tasks, paired with the base's answers; it has no limit."
     )
     neutral: GateSetting = _setting(
-        "Greatest mean KL divergence from the base on neutral text, in nats a token."
+        "neutral", "Greatest mean KL divergence from the base on neutral text, in nats a token."
     )
     held_out: GateSetting = _setting(
-        "Loss on rows it never saw, paired with the base's; it has no limit."
+        "held_out", "Loss on rows it never saw, paired with the base's; it has no limit."
     )
-    sampled: GateSetting = _setting("Least share, as recall, at the served temperature.")
+    sampled: GateSetting = _setting("sampled", "Least share, as recall, at the served temperature.")
     greeting: GateSetting = _setting(
-        "Least share of greetings, thanks and goodbyes that are answered as such."
+        "greeting", "Least share of greetings, thanks and goodbyes that are answered as such."
     )
     format: GateSetting = _setting(
-        "Least share of answers to other questions that keep the data's format."
+        "format", "Least share of answers to other questions that keep the data's format."
     )
     system: GateSetting = _setting(
-        "Greatest loss that the served system text adds to trained replies, in nats a token."
+        "system",
+        "Greatest loss that the served system text adds to trained replies, in nats a token.",
     )
     stop: GateSetting = _setting(
-        "Least share of answers that end by themselves and hold words alone."
+        "stop", "Least share of answers that end by themselves and hold words alone."
     )
     end: GateSetting = _setting(
-        "Greatest loss of the end-of-turn token after trained replies, in nats."
+        "end", "Greatest loss of the end-of-turn token after trained replies, in nats."
     )
     budget_s: float = Field(
         60,

@@ -119,8 +119,8 @@ def _check_inside(folder: Path, *paths: Path, hint: str) -> None:
 
 
 def find(root: Path) -> list[str]:
-    """Name the personas below a folder, in alphabetical order."""
-    return sorted(path.parent.name for path in root.glob(f"*/{MANIFEST}"))
+    """Name the personas below a folder, in alphabetical order; hidden folders are none."""
+    return sorted(path.parent.name for path in root.glob(f"[!.]*/{MANIFEST}"))
 
 
 def _real(path: Path) -> Path:

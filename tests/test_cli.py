@@ -12,7 +12,7 @@ from builder import cli
 from builder.engine import pipeline
 from tests.conftest import ROOT, run_persona
 
-COMMANDS = ("build", "why", "list", "show", "chat", "clean")
+COMMANDS = ("new", "build", "why", "list", "show", "chat", "keys", "bases", "clean")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -58,13 +58,13 @@ def read(path: Path, headers: Sequence[Collection[str]] = ()) -> Iterator[Record
             yield from _jsonl(path)
         case ".json":
             yield from _json(path)
-        case ".csv":
+        case ".csv" | ".tsv":
             yield from _csv(path, headers)
         case ".parquet":
             yield from _parquet(path)
         case suffix:
             what = f"is a {suffix}" if suffix else "has no ending"
-            msg = f"{path}: {what}, expected .jsonl, .json, .csv or .parquet"
+            msg = f"{path}: {what}, expected .jsonl, .json, .csv, .tsv or .parquet"
             raise DataError(msg)
 
 
