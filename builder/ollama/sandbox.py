@@ -8,7 +8,7 @@ import sys
 import traceback
 from typing import Any
 
-from jinja2 import StrictUndefined, Template
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 SHOWN_CHARACTERS = 300
@@ -63,7 +63,9 @@ def _find_line(error: Exception) -> int | None:
     """Find the line of the template at which rendering failed."""
     frames = traceback.walk_tb(error.__traceback__)
     at = [line for frame, line in frames if frame.f_code.co_filename == "<template>"]
-    return getattr(error, "lineno", None) or (at[-1] if at else None)
+    if isinstance(error, TemplateSyntaxError):  # Python's own counts lines of the compiled code
+        return error.lineno
+    return at[-1] if at else None
 
 
 def quote(text: str) -> str:

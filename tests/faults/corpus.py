@@ -563,7 +563,7 @@ TEMPLATES = [
     template("include", "{% include '/etc/passwd' %}", AT + "TypeError: no loader"),
     template("recursion", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", AT + "RecursionError"),
     template("brackets", f"{{{{ {'(' * 5000} }}}}", " RecursionError: maximum recursion depth"),
-    template("nested", "{% for a in [1] %}" * 30 + "{% endfor %}" * 30, ""),
+    template("nested", "{% for a in [1] %}" * 30 + "{% endfor %}" * 30, " SyntaxError: too many"),
     template("change", "{{ parameters.append(1) }}", AT + "access to attribute 'append' of 'list'"),
     template("undefined", "{{ x }}", AT + "'x' is undefined"),
     template("tag", "{% raise %}", AT + "Encountered unknown tag 'raise'"),
