@@ -23,7 +23,7 @@ def test_a_share_is_as_long_as_it_is():
     chart = draw_share(baseline=0.75, limit=0.6)
 
     assert find(chart, "value")[0]["width"] == "250.0"
-    assert find(chart, "interval")[0]["d"].startswith("M100.0 14H500.0")
+    assert find(chart, "interval")[0]["d"].startswith("M100.0 21H500.0")
     assert find(chart, "baseline")[0]["d"].startswith("M750.0 ")
     assert find(chart, "limit")[0]["d"].startswith("M600.0 ")
     assert not find(draw_share(), "baseline")
@@ -53,6 +53,14 @@ def test_a_line_has_few_points_that_all_lie_in_the_chart(count):
         assert len(points) <= svg.MOST_POINTS + 1
         assert (points[0][0], points[-1][0]) == (0.0, svg.WIDTH)
         assert all(0 <= y <= svg.LINE_HEIGHT for _, y in points)
+
+
+def test_a_stage_of_no_time_is_seen_and_stays_in_the_chart():
+    """The last stage's bar has a length however short it was, and ends where the whole does."""
+    for start, length in ((0.0, 0.0), (0.999, 0.001), (0.5, 0.5)):
+        (bar,) = find(svg.draw_span(start, length, "x"), "value")
+        assert float(bar["width"]) > 0
+        assert float(bar["x"]) + float(bar["width"]) <= svg.WIDTH
 
 
 def test_zeros_are_drawn():
