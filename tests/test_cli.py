@@ -12,7 +12,7 @@ from builder import cli
 from builder.engine import pipeline
 from tests.conftest import ROOT, run_persona
 
-COMMANDS = ("new", "build", "why", "list", "show", "chat", "keys", "bases", "clean")
+COMMANDS = ("new", "build", "why", "list", "show", "chat", "report", "keys", "bases", "clean")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -34,7 +34,7 @@ def test_no_name_lists_the_personas(luma):
 
 
 @pytest.mark.parametrize("name", ["a/b", "../luma", "Luma", "/", "x" * 200, "nobody"])
-@pytest.mark.parametrize("command", ["build", "why", "show", "chat"])
+@pytest.mark.parametrize("command", ["build", "why", "show", "chat", "report"])
 def test_a_name_that_is_none_ends_with_1(luma, command, name):
     """Each command refuses a name that is no persona's, in one sentence, and writes nothing."""
     root = luma.parent.parent
@@ -46,7 +46,7 @@ def test_a_name_that_is_none_ends_with_1(luma, command, name):
 
 
 @pytest.mark.parametrize("typed", ["../personas/luma", "./luma", "personas/a/luma", "FULL"])
-@pytest.mark.parametrize("command", ["build", "why", "show", "chat", "gates", "clean"])
+@pytest.mark.parametrize("command", ["build", "why", "show", "chat", "gates", "report", "clean"])
 def test_a_name_is_no_path(luma, capsys, command, typed):
     """A path is no name, in one sentence, whatever lies there, and nothing is written."""
     root = luma.parent.parent
@@ -264,7 +264,7 @@ def test_what_is_known_of_each_persona_is_json(luma):
     }
 
 
-@pytest.mark.parametrize("command", ["build", "why", "show", "chat", "gates", "clean"])
+@pytest.mark.parametrize("command", ["build", "why", "show", "chat", "gates", "report", "clean"])
 @pytest.mark.parametrize("typed", ["luna", "LUMA"])
 def test_the_persona_that_was_meant_is_named(luma, capsys, command, typed):
     """A typo in a name gets the name that is most like it, and deletes and writes nothing."""

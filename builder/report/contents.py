@@ -79,6 +79,7 @@ def gather(build: Build) -> Contents:
     """
     stamps = _read_stamps(build)
     stop = _find_stop(build)
+    found = _read_examination(build, stamps, stop)
     receipt = registration.read_receipt(build.receipt)
     losses = _read_list(build.adapter / "training.json", "losses", TRAINING_SCHEMA)
     return Contents(
@@ -90,9 +91,10 @@ def gather(build: Build) -> Contents:
         machine=build.machine,
         stamps=stamps,
         stop=stop,
-        found=_read_examination(build, stamps, stop),
+        found=found,
         receipt=receipt,
         is_registered=receipt is not None
+        and found is not None
         and stop is None
         and _is_made_of(stamps, register.NAME, build.smoke, smoke.NAME),
         losses=losses,

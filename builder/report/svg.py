@@ -50,11 +50,12 @@ def draw_share(
     label: str,
 ) -> Markup:
     """Draw a share of 1 as a bar, with its interval, the baseline's share and the limit."""
-    marks = [_RECTANGLE.format(name="track", x=0, y=4, width=WIDTH, h=20)]
+    marks = [_RECTANGLE.format(name="track", x=0, y=2, width=WIDTH, h=24)]
     marks.append(_bar(0, share, is_good=is_good))
     low, high = (_across(end) for end in interval)
-    path = f"M{low:.1f} 14H{high:.1f}M{low:.1f} 8V20M{high:.1f} 8V20"
-    marks += [_LINE.format(name=f"interval{under}", path=path) for under in (" under", "")]
+    # Under the bar, whose end would be lost behind it.
+    path = f"M{low:.1f} 21H{high:.1f}M{low:.1f} 18V24M{high:.1f} 18V24"
+    marks.append(_LINE.format(name="interval", path=path))
     return _draw("bar", BAR_HEIGHT, label, [*marks, *_mark(baseline, limit)])
 
 
@@ -65,7 +66,7 @@ def draw_measure(
     most = max(abs(number) for number in (value, baseline or 0, limit or 0)) * 1.1 or 1.0
     scaled = (None if number is None else number / most for number in (baseline, limit))
     marks = [
-        _RECTANGLE.format(name="track", x=0, y=4, width=WIDTH, h=20),
+        _RECTANGLE.format(name="track", x=0, y=2, width=WIDTH, h=24),
         _bar(0, max(0.0, value / most), is_good=is_good),
     ]
     return _draw("bar", BAR_HEIGHT, label, [*marks, *_mark(*scaled)])
@@ -73,7 +74,7 @@ def draw_measure(
 
 def draw_span(start: float, length: float, label: str) -> Markup:
     """Draw one stage's part of a whole: where it begins and how long it is, as shares."""
-    track = _RECTANGLE.format(name="track", x=0, y=4, width=WIDTH, h=20)
+    track = _RECTANGLE.format(name="track", x=0, y=2, width=WIDTH, h=24)
     # A stage of no time is still to be seen.
     return _draw("bar", BAR_HEIGHT, label, [track, _bar(start, max(length, 0.003), is_good=True)])
 
@@ -101,7 +102,7 @@ def _draw(name: str, height: float, label: str, parts: Sequence[Markup]) -> Mark
 def _bar(start: float, length: float, *, is_good: bool) -> Markup:
     x, end = _across(start), _across(start + length)
     name = "value" if is_good else "value wrong"
-    return _RECTANGLE.format(name=name, x=x, y=8, width=end - x, h=12)
+    return _RECTANGLE.format(name=name, x=x, y=4, width=end - x, h=12)
 
 
 def _mark(baseline: float | None, limit: float | None) -> list[Markup]:
