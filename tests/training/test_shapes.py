@@ -122,7 +122,7 @@ def test_a_shape_holds_every_batch_of_its_length():
 
 
 def test_a_placed_row_keeps_its_labels():
-    """Each label stands beside the position of the token before it; the first token is never one."""
+    """Each label is beside the position of the token before it; the first token is never one."""
     rows = [
         {"input_ids": [5, 6, 7], "labels": [5, IGNORED, 7]},
         {"input_ids": [8, 9], "labels": [IGNORED, 9]},
