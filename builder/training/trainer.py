@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from peft.optimizers import create_loraplus_optimizer
-from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
 
 from builder import progress
 from builder.training.loss import next_token_loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class PersonaTrainer(SFTTrainer):  # type: ignore[misc] # unsloth replaces the class at import
@@ -42,7 +44,7 @@ class PersonaTrainer(SFTTrainer):  # type: ignore[misc] # unsloth replaces the c
         self,
         model: Any,
         inputs: dict[str, Tensor],
-        return_outputs: bool = False,
+        return_outputs: bool = False,  # noqa: FBT001, FBT002 — as TRL calls it
         num_items_in_batch: Tensor | None = None,
     ) -> Any:
         """Compute the loss of one batch; see `next_token_loss`."""
