@@ -3,7 +3,7 @@
 Run as: python benchmarks/gpu.py [--quick] [--json] [--budget-s 570] [--only PART ...] [--layers 36]
 
 Every part runs in a process of its own, and its failure stops no other; what each printed is in
-`$OUT/gpu-PART.log`, and what was found so far in `$OUT/gpu.json` (a temporary folder without $OUT).
+`$OUT/gpu.log`, and what was found so far in `$OUT/gpu.json` (in a temporary folder without $OUT).
 
 base: writes random weights of Qwen3-4B's shape (benchmarks/random_base.py).
 step: 60 steps of 8 rows of algieba on it, in 4 bit and bfloat16. captured_ms, eager_ms and
@@ -457,7 +457,7 @@ def measure_article(folder: Path, *, quick: bool) -> None:
                 per_device_train_batch_size=1,
                 gradient_accumulation_steps=8,
                 warmup_steps=5,
-                max_steps=4 if quick else 12,
+                max_steps=4 if quick else 9,
                 learning_rate=2e-4,
                 logging_steps=1,
                 optim="adamw_8bit",
@@ -506,10 +506,12 @@ def build(*, quick: bool, limit_s: float, log: Path) -> dict[str, Any]:
         timer.cancel()
         code = process.wait()
         took_s = time.perf_counter() - began_s
-        for path in sorted((folder / "build" / "algieba" / "logs").glob("*")):
-            shutil.copyfile(path, log.with_name(f"gpu-build-{path.stem}.log"))
-            if code and path.suffix == ".log":
-                print(f"--- {path.name}", *path.read_text().splitlines()[-25:], sep="\n")
+        for path in sorted((folder / "build" / "algieba" / "logs").glob("*.log")):
+            text = path.read_text(errors="replace")
+            if code:
+                print(f"--- {path.name}", *text.splitlines()[-25:], sep="\n")
+            with log.open("a") as file:
+                file.write(f"--- {path.name}\n{text}\n")
     stages = dict(re.findall(r"^(\w+) +done in (\S+)", "\n".join(lines), re.MULTILINE))
     return {"exit_code": code, "build_s": took_s, "stages": stages}
 
@@ -520,10 +522,10 @@ def search_path() -> str:
 
 
 def run_part(
-    name: str, options: argparse.Namespace, *, limit_s: float, out: Path
+    name: str, options: argparse.Namespace, *, limit_s: float, work: Path
 ) -> dict[str, Any]:
     """Run a part in a process of its own; give what it found, however it ended."""
-    log, result = out / f"gpu-{name}.log", out / f"gpu-{name}.json"
+    log, result = work / f"{name}.log", work / f"{name}.json"
     if name == "build":
         return build(quick=options.quick, limit_s=limit_s, log=log)
     command = [sys.executable, __file__, "--part", name, "--base", str(options.base)]
@@ -554,26 +556,29 @@ def run_part(
     return {**found, "exit_code": code}
 
 
-def run_all(options: argparse.Namespace, out: Path) -> dict[str, Any]:
+def run_all(options: argparse.Namespace, work: Path, out: Path) -> dict[str, Any]:
     """Run every part within the budget; what was found is written after each."""
     began_s = time.perf_counter()
     found: dict[str, Any] = {}
     for name in options.only or PARTS:
         left_s = options.budget_s - (time.perf_counter() - began_s)
-        # Room for the two parts after the build, each with its import and load.
-        reserve_s = 110 if name == "build" and not options.only else 0
+        # Room for the article's recipe, with its import and load.
+        reserve_s = 90 if name == "build" and not options.only else 0
         part_s = time.perf_counter()
         if left_s - reserve_s < 20:
             found[name] = {"left_out": f"{left_s:.0f} s are left"}
             continue
         try:
-            found[name] = run_part(name, options, limit_s=left_s - reserve_s, out=out)
+            found[name] = run_part(name, options, limit_s=left_s - reserve_s, work=work)
         except Exception:
             traceback.print_exc()
             found[name] = {"failed": traceback.format_exc().strip().splitlines()[-1]}
         found[name]["part_s"] = time.perf_counter() - part_s
         print(f"{name}: {json.dumps(found[name])}", flush=True)
         (out / "gpu.json").write_text(json.dumps(found, indent=1))
+        if (work / f"{name}.log").exists():
+            with (out / "gpu.log").open("a") as file:
+                file.write(f"=== {name}\n{(work / f'{name}.log').read_text(errors='replace')}\n")
     captured_ms = found.get("step", {}).get("captured_ms")
     article_ms = found.get("article", {}).get("article_ms")
     if captured_ms and article_ms:
@@ -602,7 +607,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(os.environ.get("OUT", temporary))
         options.base = options.base or Path(temporary) / "base"
-        found = run_all(options, out)
+        found = run_all(options, Path(temporary), out)
     if options.json:
         print(json.dumps(found))
         return

@@ -79,7 +79,7 @@ def _fit_on_gpu(
     longest = shapes.choose_lengths([len(row.input_ids) for row in rows])[-1]
     _say_memory(chosen, rows, settings, longest)
     model, _ = loading.load_base(chosen, machine, tokens=longest)
-    model = loading.add_adapter(model, settings)
+    model = loading.add_adapter(model, settings).train()
     means = captured.Means(
         graphs=CudaGraphs(),
         dtype=loading.choose_dtype(machine),

@@ -20,6 +20,15 @@ from tests.training.tiny import make_examples, make_model, make_settings
 EPOCHS = 4
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Threads that wait for each other take longer than these small products."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 class Replays:
     """Stands where CUDA graphs do: calls what it was given, and counts."""
 
@@ -27,6 +36,8 @@ class Replays:
         self.made, self.called = [], 0
 
     def make(self, function):
+        """Give a function that calls the other."""
+
         def replay():
             self.called += 1
             function()
@@ -35,6 +46,7 @@ class Replays:
         return replay
 
     def running(self):
+        """Open nothing."""
         return contextlib.nullcontext()
 
 
@@ -42,6 +54,8 @@ class Drifts(Replays):
     """A capture that computes something else."""
 
     def make(self, function):
+        """Give a function that calls the other twice."""
+
         def replay():
             function()
             function()
@@ -52,7 +66,8 @@ class Drifts(Replays):
 class Fails(Replays):
     """A capture that is refused, as torch refuses one: the end of the capture fails as well."""
 
-    def make(self, function):
+    def make(self, _function):
+        """Raise as torch does."""
         try:
             raise RuntimeError("operation not permitted when stream is capturing\nand more")
         finally:
@@ -118,7 +133,7 @@ def are_equal(model, other):
 
 @pytest.mark.parametrize("accumulation", [1, 3])
 def test_it_trains_as_an_ordinary_loop_does(tmp_path, accumulation):
-    """Fixed shapes, label slots, in-place gradients and rates as tensors change no loss and no weight."""
+    """Fixed shapes, label slots and rates as tensors change no loss and no weight."""
     model, losses = train(tmp_path, gradient_accumulation=accumulation)
     plain, expected = train_plainly(gradient_accumulation=accumulation)
 
@@ -129,7 +144,7 @@ def test_it_trains_as_an_ordinary_loop_does(tmp_path, accumulation):
 
 
 def test_replays_train_as_eager_steps_do(tmp_path):
-    """Losses and weights are equal digit for digit, and every step after the comparison is a replay."""
+    """Losses and weights are equal digit for digit, and after the comparison all are replays."""
     graphs = Replays()
     model, losses = train(tmp_path, graphs)
     eager, expected = train(tmp_path)
@@ -148,10 +163,11 @@ def test_what_is_tried_first_changes_nothing(tmp_path):
     plain, expected = train_plainly(**settings)
 
     assert losses == pytest.approx(expected[:1], abs=2e-5)
-    before = weights_of(make_model())
-    for one, two, old in zip(weights_of(model), weights_of(plain), before, strict=True):
-        assert not torch.equal(one, old)
-    del plain
+    for one, two, first in zip(
+        weights_of(model), weights_of(plain), weights_of(make_model()), strict=True
+    ):
+        assert torch.allclose(one, two, atol=1e-4)
+        assert not torch.allclose(one, first, atol=1e-3)
 
 
 @pytest.mark.parametrize("stopped", [25, 50])
@@ -231,6 +247,7 @@ class OutOfMemory(Replays):
         decoder.register_forward_pre_hook(self.check, with_kwargs=True)
 
     def check(self, _module, _arguments, options):
+        """Raise what torch raises where there are more rows than fit."""
         self.calls += 1
         if self.calls > self.from_call and len(options["input_ids"]) > self.most_rows:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
