@@ -12,7 +12,7 @@ from builder import cli
 from builder.engine import pipeline
 from tests.conftest import ROOT, run_persona
 
-COMMANDS = ("new", "build", "why", "list", "show", "chat", "keys", "bases", "clean")
+COMMANDS = ("new", "build", "why", "list", "show", "chat", "keys", "bases", "remove", "clean")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
