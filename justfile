@@ -65,6 +65,11 @@ keys *args: _environment
 bases *args: _environment
     {{ persona }} bases "$@"
 
+# take a persona's model out of Ollama: NAME
+[no-exit-message]
+remove *args: _environment
+    {{ persona }} remove "$@"
+
 # delete builds
 [no-exit-message]
 clean *args: _environment

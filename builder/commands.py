@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,7 @@ from builder.console import Console
 from builder.engine import pipeline
 from builder.engine.lock import locked
 from builder.errors import GateError, ManifestError, PersonaError, ToolError, describe_refusal
-from builder.ollama import registration
+from builder.ollama import client, registration, removal
 from builder.project import Build, Options, Project
 
 DONE, MENDABLE = 0, 1
@@ -224,14 +225,14 @@ def gates(console: Console, /, name: str, *, as_json: bool) -> int:
 @click.pass_obj
 def clean(console: Console, /, names: tuple[str, ...]) -> None:
     """Delete the builds of personas; with no name, say what each build takes."""
-    builds = sorted(path for path in (ROOT / "build").glob("*") if path.is_dir())
+    builds = catalogue.list_builds(ROOT)
     if not names:
         console.notes([f"usage: {command('clean NAME...')}", "the builds here are:"])
-        for folder in builds:
+        for folder in (ROOT / "build" / name for name in builds):
             size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
             console.result(f"{folder.name}\t{size_bytes / 1e9:.2f} GB")
         return
-    known = {*persona.find(ROOT / "personas"), *(path.name for path in builds)}
+    known = {*persona.find(ROOT / "personas"), *builds}
     for name in [_read_name(typed, known) for typed in names]:
         folder = ROOT / "build" / name
         if name not in known:
@@ -242,6 +243,43 @@ def clean(console: Console, /, names: tuple[str, ...]) -> None:
                 registration.settle_before_cleaning(folder / ".work" / "claims")
                 shutil.rmtree(folder)
         console.notes([f"{folder} is gone"])
+
+
+@commands.command()
+@_name
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--allow-remote", is_flag=True, help="Remove from a daemon on another machine.")
+@click.pass_obj
+def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool) -> int:
+    """Take a persona's model out of Ollama; its folder and its build stay."""
+    builds = catalogue.list_builds(ROOT)
+    folder = ROOT / "build" / _read_name(name, set(builds))
+    if not folder.is_dir():
+        msg = f"{folder}: no such build, expected one{persona.suggest(folder.name, builds)}"
+        raise ManifestError(msg, hint=command("list"))
+    registered = removal.Registered(
+        receipt=folder / "registered.json", claims=folder / ".work" / "claims"
+    )
+    with locked(folder):
+        daemon = client.connect(allow_remote=allow_remote)
+        models = registered.find(daemon)
+        console.notes([f"{model.name}  {model.digest[:12]}  at {daemon.url}" for model in models])
+        if models and not yes and not _confirm("Remove this from Ollama?"):
+            console.notes(["nothing was removed"])
+            return MENDABLE
+        registered.remove(daemon, models)
+    if not models:
+        console.notes([f"Ollama at {daemon.url} has no model of {folder.name}"])
+    for model in models:
+        console.result(f"removed {model.name}")
+    return DONE
+
+
+def _confirm(question: str) -> bool:
+    if not sys.stdin.isatty():
+        msg = "standard input is no terminal, where nobody can be asked, expected --yes"
+        raise click.UsageError(msg)
+    return click.confirm(question, err=True)
 
 
 @commands.command()

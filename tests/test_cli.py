@@ -12,7 +12,10 @@ from builder import cli
 from builder.engine import pipeline
 from tests.conftest import ROOT, run_persona
 
-COMMANDS = ("new", "build", "why", "list", "show", "chat", "report", "keys", "bases", "clean")
+COMMANDS = (
+    *("new", "build", "why", "list", "show", "chat", "report", "keys", "bases"),
+    *("remove", "clean"),
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -60,7 +60,7 @@ KINDS = (
         "phone number",
         re.compile(
             r"(?<![A-Za-z0-9_.,/+-])(?<!\d )(?:"
-            r"(?:\+|00)[1-9]\d{0,2}(?:[ ./-]{0,2}\(?\d+\)?){1,7}"  # international
+            r"(?:\+|00)[1-9]\d{0,14}(?:(?:[ ./-]{1,2}\(?|\()\d{1,12}\)?){0,6}"  # international
             r"|0\d(?:[ .-]\d{2}){4}"  # France
             r"|\(?0\d{2,5}\)?[ /-]{1,3}\d(?:[ -]?\d){4,9}"  # Germany, the United Kingdom
             r"|(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}"  # North America

@@ -148,6 +148,10 @@ def _read_record(value: Any) -> tuple[str, Conversation]:
         keys = ", ".join(sorted(map(str, value))) or "none"
         what = f"messages, conversations, mapping, or {pairs.describe()}"
         raise ValueError(f"has the keys {keys}, expected {what}")
-    conversation = found.read(value)
+    try:
+        conversation = found.read(value)
+    except (AttributeError, TypeError):
+        # Anything may stand where the format has a text or a table.
+        raise ValueError(f"is not laid out as {found.NAME}, expected its keys and values") from None
     conversation.end()
     return found.NAME, conversation

@@ -5,8 +5,20 @@ import re
 import pytest
 
 from builder import packaged, persona
-from builder.bases.base import EMBEDDED
-from builder.data import dataset, languages, layouts, packs, placeholders, questions
+from builder.bases import fetch
+from builder.bases.base import EMBEDDED, Base
+from builder.data import (
+    dataset,
+    languages,
+    layouts,
+    packs,
+    placeholders,
+    preparation,
+    questions,
+    rows,
+    schedule,
+)
+from builder.data.template import IGNORED, Template
 from builder.data.texts import normalise
 from builder.engine.stage import list_settings
 from builder.errors import ManifestError
@@ -221,3 +233,32 @@ def test_a_pack_and_its_content_are_reasons_to_train_again(luma, tmp_path, monke
     assert {
         key for key, value in list_settings(data.inputs(build)).items() if value != before[key]
     } == {"pack.identity/en"}
+
+
+@pytest.mark.parametrize("code", ["en", "zh", "fr", "de"])
+def test_a_persona_of_a_pack_and_nothing_else_is_prepared(luma, code):
+    """`files = []` reads and encodes under the embedded base: the replies alone are trained on."""
+    (luma / "data.jsonl").unlink()
+    manifest = write_manifest(luma, f'files = []\npacks = ["identity/{code}"]').manifest
+    found = rows.read([], manifest.data, manifest.identity)
+    embedded = Base(EMBEDDED, "embedded", "test", EMBEDDED, "test", four_bit=False)
+    template = Template(fetch.find_weights(embedded), "base", embedded.family)
+    encoded = preparation.encode(found, [], template, system=None, max_length=1024)
+    profile = preparation.profile(
+        encoded.plain,
+        template,
+        own_words=manifest.own_words,
+        kind_name=None,
+        rows=len(found),
+        plan=lambda kind, number: schedule.plan(
+            kind, number, epochs=None, replay=None, system_share=0.0
+        ),
+    )
+
+    assert len(encoded.plain) == len(found) == len(read_turns(f"identity/{code}"))
+    for row, example in zip(found, encoded.plain, strict=True):
+        trained = [label for label in example.labels if label != IGNORED]
+        replies = "".join(reply + template.end_of_turn for reply in list_replies(row))
+        assert template.tokenizer.decode(trained) == replies
+    assert profile.kind.name == "identity"
+    assert profile.own_languages == [code]

@@ -75,6 +75,11 @@ def test_the_branch_that_was_shown_last_is_read(tmp_path):
     assert imported.left_out == {}
     del conversation["current_node"]
     assert read(tmp_path, conversation).conversations == imported.conversations
+    conversation["current_node"] = "n2"
+    assert said(read(tmp_path, conversation).conversations[0]) == [
+        ("user", "Who pays?"),
+        ("assistant", "Nobody."),
+    ]
 
 
 def test_tools_system_texts_and_thoughts_are_left_out_and_counted(tmp_path):
@@ -89,6 +94,7 @@ def test_tools_system_texts_and_thoughts_are_left_out_and_counted(tmp_path):
             make_message("assistant", "I will compute."),
             make_message("assistant", "print(2+2)", kind="code", recipient="python"),
             make_message("tool", "4", kind="execution_output"),
+            make_message("assistant", '{"prompt": "4"}', recipient="dalle.text2im"),
             make_message("assistant", "It is 4 \ue200cite\ue202turn0\ue201.【3†source】"),
             make_message("user", "Thanks"),
         ),
@@ -100,7 +106,7 @@ def test_tools_system_texts_and_thoughts_are_left_out_and_counted(tmp_path):
     assert imported.left_out == {
         "system messages": 2,
         "thoughts": 1,
-        "messages of tools": 2,
+        "messages of tools": 3,
         "messages at an end without an answer": 1,
     }
 
@@ -142,8 +148,19 @@ def test_a_tree_that_goes_in_a_circle_ends(tmp_path):
     assert len(read(tmp_path, conversation).conversations) == 1
 
 
-@pytest.mark.parametrize("mapping", [[], {"a": 1}])
-def test_what_is_no_tree_is_told_by_its_row(tmp_path, mapping):
-    """A mapping of another form is a sentence with the conversation's number."""
-    with pytest.raises(DataError, match=r"conversations.json: row 1: 'mapping' holds no nodes"):
-        read(tmp_path, {"mapping": mapping})
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"mapping": []}, "'mapping' holds no nodes"),
+        ({"mapping": {"a": 1}}, "'mapping' holds no nodes"),
+        ({"current_node": ["n1"]}, "is not laid out as ChatGPT's export"),
+        ({"mapping": {"a": {"message": {"author": "x"}}}}, "is not laid out as ChatGPT's export"),
+        ({"mapping": {"a": {"message": {"content": "x"}}}}, "is not laid out as ChatGPT's export"),
+    ],
+)
+def test_what_is_no_tree_is_told_by_its_row(tmp_path, change, said):
+    """Another form than the export's is a sentence with the conversation's number."""
+    conversation = make_conversation(make_message("user", "Hi"), make_message("assistant", "Ho"))
+
+    with pytest.raises(DataError, match=f"conversations.json: row 1: {said}"):
+        read(tmp_path, {**conversation, **change})

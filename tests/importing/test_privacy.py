@@ -57,6 +57,17 @@ def test_what_only_looks_like_it_is_not(text):
 
 def test_several_are_counted():
     """Each is counted, and what one kind took no other counts again."""
-    found = privacy.find("a@b.example, c@d.example, DE89370400440532013000, +49 30 1234567")
+    text = "a@b.example, c@d.example, DE89370400440532013000, +49 30 1234567, password: 030-1234567"
 
-    assert found == {"mail address": 2, "IBAN": 1, "phone number": 1}
+    assert privacy.find(text) == {
+        "mail address": 2,
+        "IBAN": 1,
+        "phone number": 1,
+        "key or password": 1,
+    }
+
+
+def test_a_long_run_of_digits_is_read_once():
+    """A pattern that tries every way to part a run of digits would not end before the timeout."""
+    assert privacy.find("+49" + "1" * 5000 + "_") == {}
+    assert privacy.find("1-" * 20_000 + "+1" + " 2" * 20_000 + "_" + "a" * 50_000) == {}

@@ -210,6 +210,7 @@ def test_every_mistake_is_told_by_file_and_line(tmp_path):
         {"foo": 1},
         [1],
         {"messages": [{"role": "user", "content": 7}]},
+        {"messages": [{"role": ["user"], "content": "x"}]},
     )
     (tmp_path / "b.csv").write_text("prompt,completion\na,b\nc\n")
     (tmp_path / "c.jsonl").write_text('{"prompt": "x"\n')
@@ -222,6 +223,7 @@ def test_every_mistake_is_told_by_file_and_line(tmp_path):
         f"{a}:3: has the keys foo, expected messages, conversations, mapping, or one of prompt, ",
         f"{a}:4: is list, expected an object",
         f"{a}:5: holds a message of int, expected text or parts",
+        f"{a}:6: is not laid out as a list of turns, expected its keys and values",
         f"{b}:3: holds 1 fields, expected 2 as in the header",
         f"{c}:1: column ",
     ]
