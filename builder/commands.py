@@ -12,12 +12,13 @@ from typing import Any
 import click
 from click import shell_completion
 
-from builder import __version__, catalogue, persona, targets
+from builder import __version__, catalogue, persona, summary, targets
 from builder.command import command
 from builder.console import Console
 from builder.engine import pipeline
 from builder.engine.lock import locked
 from builder.errors import ManifestError, PersonaError, ToolError
+from builder.evaluation import report
 from builder.ollama import registration
 from builder.project import Build, Options, Project
 
@@ -90,8 +91,6 @@ def _build(build: Build, console: Console) -> None:
     outcome = pipeline.run(build, targets.MODEL.stages, console)
     is_served = targets.MODEL.stages[-1].NAME not in outcome.skipped
     if outcome.has_run or not is_served:
-        from builder import summary  # noqa: PLC0415 — imports numpy
-
         if outcome.has_run:
             model = build.persona.model if is_served else None
             console.notes(summary.summarize(build.smoke, name=build.name, model=model))
@@ -170,7 +169,6 @@ def chat(console: Console, /, name: str, question: str | None) -> None:
 def gates(console: Console, /, name: str, *, as_json: bool) -> int:
     """Ask the built file all questions of the gates."""
     from builder import views  # noqa: PLC0415 — rich's tables
-    from builder.evaluation import report  # noqa: PLC0415 — imports numpy
 
     build = _read(name)
     _check_built(build, build.gguf, build.reference)
