@@ -10,6 +10,7 @@ from builder import manifest
 from builder.data import languages
 from builder.engine.stage import File, Tree, not_compared, shown_as
 from builder.evaluation import texts
+from builder.evaluation.subject import Source
 from builder.gate_settings import Gates
 from builder.gguf.quantisation import BY_NAME
 from builder.identity import Identity
@@ -17,7 +18,6 @@ from builder.project import Build
 
 if TYPE_CHECKING:
     from builder.evaluation.examination import Material
-    from builder.evaluation.subject import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,6 @@ class Examined:
 
     def source(self) -> Source:
         """Give it as the gates' machinery takes it."""
-        from builder.evaluation.subject import Source  # noqa: PLC0415 — imports numpy
-
         return Source(
             dataset=self.dataset.path,
             base=self.base.path,

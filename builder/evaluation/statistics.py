@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import fmean, stdev
 from typing import Literal
-
-import numpy as np
 
 Verdict = Literal["pass", "fail", "not enough evidence", "does not apply", "off"]
 Z_95 = 1.959964  # the normal distribution's two-sided 95 % point
@@ -80,10 +79,10 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
         Handbook of Mathematical Functions, 26.7.5, to the second term.
 
     """
-    mean, freedom = float(np.mean(values)), len(values) - 1
+    mean, freedom = fmean(values), len(values) - 1
     t = Z_95 + (Z_95**3 + Z_95) / (4 * freedom)
     t += (5 * Z_95**5 + 16 * Z_95**3 + 3 * Z_95) / (96 * freedom**2)
-    half = t * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    half = t * stdev(values) / math.sqrt(len(values))
     return mean - half, mean + half
 
 
@@ -91,6 +90,6 @@ def judge_greatest(values: Sequence[float], limit: float) -> Verdict:
     """Compare a mean with the greatest it should be: it fails only beyond chance."""
     if len(values) < LEAST_ANSWERS:
         return "not enough evidence"
-    if np.mean(values) <= limit:
+    if fmean(values) <= limit:
         return "pass"
     return "fail" if mean_interval(values)[0] > limit else "not enough evidence"

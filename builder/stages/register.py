@@ -11,6 +11,7 @@ from builder.data import dataset
 from builder.engine import stage
 from builder.engine.stage import File, Work, not_compared, shown_as
 from builder.errors import ToolError
+from builder.evaluation import report
 from builder.ollama import client, registration
 from builder.ollama.served import Served
 from builder.project import Build
@@ -101,8 +102,6 @@ def run(inputs: Inputs, work: Work, /) -> str:
         GateError: What the daemon serves is not what was trained.
 
     """
-    from builder.evaluation import report  # noqa: PLC0415 — imports numpy
-
     daemon = client.connect(allow_remote=inputs.allow_remote)
     examined = report.read(inputs.smoke.path)
     receipt = registration.register(
