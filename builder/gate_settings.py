@@ -17,9 +17,10 @@ SHORT_FORM = ("type", "enum", "minimum")
 
 
 class GateSetting(Settings):
-    """What a gate does when it fails, and its limit; what is left out follows from the persona's kind.
+    """What a gate does when it fails, and its limit; what is left out follows from the kind.
 
-    `recall = 0.8` sets the limit, `recall = "advice"` the mode, `recall = { limit = 0.8, mode = "advice" }` both.
+    `recall = 0.8` sets the limit, `recall = "advice"` the mode, and
+    `recall = { limit = 0.8, mode = "advice" }` both.
     """
 
     mode: Mode | None = Field(
@@ -55,7 +56,7 @@ class GateSetting(Settings):
         return reference
 
 
-# What a gate wants where the manifest is silent; retention and held_out compare with the base alone.
+# What a gate wants where the manifest is silent; retention and held_out compare with the base.
 LIMITS = {
     "recall": 0.6,
     "leak_in": 0.05,
@@ -78,7 +79,10 @@ def _setting(gate: str, description: str) -> Any:
 
 
 class Gates(Settings):
-    """What the finished model must reach before it is registered; a limit fails only where chance cannot explain a miss."""
+    """What the finished model must reach before it is registered.
+
+    A limit fails only where chance cannot explain a miss.
+    """
 
     recall: GateSetting = _setting(
         "recall", "Least share of wordings in which it knows its name and author."
@@ -141,7 +145,7 @@ class Gates(Settings):
         return min(LIMITS[gate], self.limit("recall")) if gate == "sampled" else LIMITS[gate]
 
     def resolve(self) -> dict[str, Any]:
-        """Give every gate's mode and limit by the names that a reason shows, nothing left to default but the mode of its kind."""
+        """Give every gate's mode and limit by name; only modes may be left to the kind."""
         names = [name for name in type(self).model_fields if name != "budget_s"]
         modes = {f"gates.{name}": getattr(self, name).mode for name in names}
         limits = {f"gates.{name}.limit": self.limit(name) for name in names if name in LIMITS}
@@ -162,6 +166,8 @@ class Gates(Settings):
     @model_validator(mode="after")
     def _limits_agree(self) -> Gates:
         if self.limit("sampled") > self.limit("recall"):
-            msg = f"sampled is {self.limit('sampled')}, expected at most recall ({self.limit('recall')}): sampling does not know more than the likeliest answer"
+            expected = f"expected at most recall ({self.limit('recall')})"
+            why = "sampling does not know more than the likeliest answer"
+            msg = f"sampled is {self.limit('sampled')}, {expected}: {why}"
             raise ValueError(msg)
         return self

@@ -159,9 +159,9 @@ class Model:
 
     @contextlib.contextmanager
     def _sampler(self, sampling: dict[str, Any], prompt: list[int]) -> Iterator[Any]:
-        """Make a chain of llama.cpp's samplers in the order of llama-server, which sees the prompt too.
+        """Make a chain of llama.cpp's samplers as llama-server does, which sees the prompt too.
 
-        llama-cpp-python 0.3.36 makes a new chain for each token, whose repeat penalty knows no token.
+        llama-cpp-python 0.3.36 makes a new chain for each token, whose repeat penalty knows none.
         """
         api = self._api
         chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
@@ -226,7 +226,8 @@ class Model:
                 )
                 batch.seq_id[position][0], batch.logits[position] = 0, True
             if code := self._api.llama_decode(self.llama.ctx, batch):
-                msg = f"llama.cpp: decoding {len(ids)} tokens ended with {code}, expected their logits"
+                what = f"decoding {len(ids)} tokens ended with {code}"
+                msg = f"llama.cpp: {what}, expected their logits"
                 raise ToolError(msg)
             logits = np.stack([self._logits(position) for position in range(len(ids))])  # (T, V)
         finally:

@@ -48,7 +48,7 @@ def test_every_key_says_what_it_is():
 
 
 def test_every_key_of_the_manifest_is_listed_with_its_default():
-    """The keys are those of the manifest, and a default is what the manifest has without the key."""
+    """The keys are the manifest's, and a default is what the manifest has without the key."""
     defaults = Manifest().model_dump(mode="json")
     tables = [name for name, value in defaults.items() if isinstance(value, dict)]
     expected = {f"{table}.{name}" for table in tables for name in defaults[table]}

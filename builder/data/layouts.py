@@ -40,6 +40,12 @@ KINDS = {
 
 
 def find_format(value: dict[str, Any], forced: str) -> str:
+    """Name the layout of a row, as the manifest says or by its keys.
+
+    Raises:
+        ValueError: A key is missing, or the keys are those of no layout.
+
+    """
     if forced != "auto":
         missing = FORMATS[forced][0] - set(value)
         if missing:
@@ -58,6 +64,12 @@ def find_format(value: dict[str, Any], forced: str) -> str:
 
 
 def read_messages(name: str, value: dict[str, Any]) -> list[Message]:
+    """Read the conversation that a row of a layout holds.
+
+    Raises:
+        ValueError: A turn is not as it must be.
+
+    """
     if name == "messages":
         messages = _turns(value["messages"], "role", "content")
     elif name == "sharegpt":
@@ -137,6 +149,12 @@ def describe_kind(value: Any) -> str:
 
 
 def check(messages: list[Message]) -> None:
+    """Check that a conversation can be trained on, and strip its replies.
+
+    Raises:
+        ValueError: It does not end with a reply, nobody asks anything, or a message is empty.
+
+    """
     if messages[-1]["role"] != "assistant":
         raise ValueError(
             f"the last message is the {messages[-1]['role']}'s, expected the assistant's"

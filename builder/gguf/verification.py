@@ -13,7 +13,7 @@ from typing import Any
 
 import gguf
 import numpy as np
-import torch
+import torch  # noqa: TC002 — beside what needs it
 from safetensors import safe_open
 
 from builder.errors import GateError

@@ -370,7 +370,7 @@ def test_a_fetch_says_how_far_it_is(caplog):
 
 
 def test_two_builds_may_unpack_the_embedded_base_at_once(monkeypatch, tmp_path):
-    """Whoever is second waits for the first, and nothing half-written stays, not of a kill either."""
+    """Whoever is second waits for the first; nothing half-written stays, of a kill either."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     chosen = base.Base(base.EMBEDDED, "embedded", "test", base.EMBEDDED, "test", four_bit=False)
     killed = tmp_path / "persona" / ".smollm2-135m-instruct-test-v1.tmp"

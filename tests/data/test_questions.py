@@ -73,7 +73,7 @@ USER, ASSISTANT = ({"role": role, "content": "?"} for role in ("user", "assistan
     ],
 )
 def test_a_wrong_line_of_a_question_file_is_told(line, sentence):
-    """An unknown key, a value of another type or a line that asks nothing is told with its place."""
+    """An unknown key, a value of another type or a line that asks nothing is told by place."""
     with pytest.raises(DataError, match=r"^recall\.jsonl:3: ") as caught:
         questions.parse(line, "en", "recall.jsonl:3")
 

@@ -212,7 +212,7 @@ def export_as(folder, adapter, out, quantisation="f16"):
 
 @pytest.fixture(autouse=True)
 def _known_vocabulary(monkeypatch):
-    """Name the embedded base's vocabulary, which some families' tokenizer classes change on load."""
+    """Name the embedded base's vocabulary, which some tokenizer classes change on load."""
     from conversion.base import TextModel
     from conversion.gemma import Gemma4Model
 
