@@ -99,6 +99,8 @@ def _build(build: Build, console: Console) -> None:
         raise
     is_served = targets.MODEL.stages[-1].NAME not in outcome.skipped
     if outcome.has_run or not is_served:
+        from builder import summary  # noqa: PLC0415 — imports numpy
+
         if outcome.has_run:
             model = build.persona.model if is_served else None
             console.notes(summary.summarize(build.smoke, name=build.name, model=model))
