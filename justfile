@@ -75,19 +75,27 @@ remove *args: _environment
 clean *args: _environment
     {{ persona }} clean "$@"
 
-# run the tests
+# run the tests that take minutes in all: they train nothing and build nothing
 [no-exit-message]
 test *args: _environment
-    .venv/bin/python -m pytest "$@"
+    .venv/bin/python -m pytest -m "not slow" "$@"
 
-# lint, types, imports, tests
+# run the other tests: whole builds, every family's conversion, every way to break off
 [no-exit-message]
-check: _environment
+test-slow *args: _environment
+    .venv/bin/python -m pytest -m slow "$@"
+
+# lint, types, imports
+[no-exit-message]
+lint: _environment
     .venv/bin/ruff check .
     .venv/bin/ruff format --check .
     .venv/bin/mypy
     .venv/bin/lint-imports
-    .venv/bin/python -m pytest
+
+# lint, types, imports, and every test, the fast ones first
+[no-exit-message]
+check: lint test test-slow
 
 # mend what the linter can
 fix: _environment

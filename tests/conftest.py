@@ -55,6 +55,13 @@ def find_ollama() -> str | None:
 OLLAMA = find_ollama()
 
 
+def pytest_collection_modifyitems(items):
+    """Mark every test of tests/builds as slow: it builds a whole persona."""
+    for item in items:
+        if ROOT / "tests" / "builds" in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _private_world(tmp_path_factory):
     """No test touches the home folder, the user's caches or the user's Ollama."""

@@ -206,7 +206,7 @@ def test_rows_are_shown_as_they_would_be_trained_on_now(luma):
 
 def test_a_bug_leaves_a_report(luma, monkeypatch, capsys):
     """What nobody foresaw ends with 3 and a log, without a traceback on the screen."""
-    monkeypatch.setattr(pipeline, "plan", lambda _job: 1 // 0)
+    monkeypatch.setattr(pipeline, "plan", lambda *_: 1 // 0)
 
     assert cli.main(["why", "luma"]) == cli.BUG
     assert "Traceback" not in capsys.readouterr().err

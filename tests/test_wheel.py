@@ -20,6 +20,8 @@ from importlib.metadata import entry_points
 sys.exit(script.load()())
 """
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):

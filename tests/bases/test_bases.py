@@ -128,6 +128,7 @@ def hub(tmp_path_factory):
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_hub_base_is_pinned_fetched_once_and_kept(luma, hub):
     """The first build pins the commit and fetches; the next, offline and anew, uses the cache."""
     environment, asked = hub

@@ -155,6 +155,7 @@ def changed(luma):
     return build
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_every_operation_of_a_build_may_fail(changed, tmp_path, fault):
     """Wherever a build is killed or refused, outputs stay whole, and the next build is as any."""

@@ -220,6 +220,7 @@ def _known_vocabulary(monkeypatch):
     monkeypatch.setattr(Gemma4Model, "set_vocab", TextModel.set_vocab)  # else SentencePiece's kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_llama_cpp_gives_the_probabilities_of_the_adapted_model(name, tmp_path):
     """Merge, conversion and the file's own settings lose nothing of a family's arithmetic."""

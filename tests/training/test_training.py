@@ -173,6 +173,7 @@ def no_compiler(compiler):
         yield
 
 
+@pytest.mark.slow
 def test_compiled_layers_teach_the_same(compiler):
     """One compilation gives batches of any length the losses and gradients of plain layers."""
     plain, compiled = make_model(), make_model()
