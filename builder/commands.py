@@ -37,6 +37,13 @@ def _complete_name(
     return [name for name in names if name.startswith(incomplete) and name not in typed]
 
 
+def _complete_build(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Complete the name of a build, whose persona may be gone."""
+    return [name for name in catalogue.list_builds(ROOT) if name.startswith(incomplete)]
+
+
 def _names(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("names", nargs=-1, metavar="NAME...", shell_complete=_complete_name)(
         function
@@ -246,7 +253,7 @@ def clean(console: Console, /, names: tuple[str, ...]) -> None:
 
 
 @commands.command()
-@_name
+@click.argument("name", metavar="NAME", shell_complete=_complete_build)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--allow-remote", is_flag=True, help="Remove from a daemon on another machine.")
 @click.pass_obj

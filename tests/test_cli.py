@@ -336,6 +336,16 @@ def test_commands_and_names_are_completed(luma, shell):
     )
 
 
+def test_builds_and_languages_are_completed(luma):
+    """`remove` takes the builds, also of a persona that is gone, and `new` the packs' languages."""
+    root = luma.parent.parent
+    (root / "build" / "lost").mkdir(parents=True)
+
+    assert complete("bash", ["persona", "remove", "l"], cwd=root) == ["plain,lost"]
+    words = ["persona", "new", "nova", "--language", "f"]
+    assert complete("bash", words, cwd=root) == ["plain,fr"]
+
+
 def test_bash_completes_by_the_printed_script(luma):
     """The script for bash, evaluated, completes a name in a real bash."""
     root = luma.parent.parent

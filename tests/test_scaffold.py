@@ -63,7 +63,11 @@ def test_a_new_persona_is_short_and_can_be_read(project):
 
 
 def test_without_a_terminal_nothing_is_asked(project):
-    """What is not given has its default: the folder's name, nobody, and English."""
+    """What is not given has its default: the folder's name, nobody, and English.
+
+    The first persona makes personas/ too.
+    """
+    (project / "personas").rmdir()
     done = run_persona("new", "old-salt", cwd=project)
     read = persona.read(project / "personas" / "old-salt")
 
