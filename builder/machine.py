@@ -1,4 +1,4 @@
-"""What the machine trains on: a GPU that torch can use, found without torch, or else the processor."""
+"""What the machine trains on: a GPU that torch can use, or else the processor, without torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Literal
 LOWEST_CAPABILITY, LOWEST_CUDA = (7, 0), (12, 0)
 BF16_CAPABILITY = (8, 0)
 PROCESSOR = Path("/proc/cpuinfo")
-# Where a product of bfloat16 is one instruction a step on two cores takes 0.6 of its time (benchmarks/train.py).
+# Where a product of bfloat16 is one instruction, a step on two cores takes 0.6 of its time
+# (benchmarks/train.py).
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
@@ -31,14 +32,14 @@ class Machine:
 
 
 def find_device() -> str:
-    """Name the one GPU to use, the first that CUDA_VISIBLE_DEVICES lists; nothing where it hides all of them."""
+    """Name the GPU to use: the first of CUDA_VISIBLE_DEVICES; nothing where it hides all."""
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
     return "" if first == "-1" else first
 
 
 @functools.cache
 def find_machine() -> Machine:
-    """Find the GPU through the driver, without torch; where there is none that torch can use, the processor."""
+    """Find the GPU through the driver; where there is none that torch can use, the processor."""
     import pynvml  # noqa: PLC0415 — loads the driver's library
 
     processor = Machine("cpu", "no GPU here", _processor_has_bf16())
@@ -65,7 +66,8 @@ def find_machine() -> Machine:
             return replace(
                 processor,
                 name=name,
-                refused=f"{name}: {what} {found[0]}.{found[1]}, expected {lowest[0]}.{lowest[1]} or newer, which torch needs",
+                refused=f"{name}: {what} {found[0]}.{found[1]}, expected {lowest[0]}.{lowest[1]} "
+                "or newer, which torch needs",
             )
     return Machine("gpu", name, capability >= BF16_CAPABILITY)
 

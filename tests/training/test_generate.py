@@ -25,7 +25,7 @@ def model_and_template():
 
 
 def test_a_batch_answers_what_each_would_alone(model_and_template):
-    """Prompts of different lengths in one batch keep their answers and their order, as text and as ids."""
+    """Prompts of different lengths in one batch keep their answers and their order."""
     texts = [
         "Thank you very much for helping me with my homework, it was a great help.",
         "What is the capital of France?",

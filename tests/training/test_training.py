@@ -1,4 +1,7 @@
-"""The training step: packed, padded or alone, compiled or not, a row teaches the same; an adapter's halves have their own rates."""
+"""The training step: a row teaches the same, packed, padded or alone, compiled or not.
+
+An adapter's A and B matrices have learning rates of their own.
+"""
 
 import logging
 
@@ -54,7 +57,7 @@ def make_model(attention="sdpa"):
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("collate", [pack, pad])
 def test_rows_in_one_batch_teach_what_each_teaches_alone(attention, collate):
-    """Neither a neighbour in the pack nor padding changes a row's loss, whichever way attention is computed."""
+    """Neither a neighbour nor padding changes a row's loss, whichever way attention is computed."""
     model = make_model(attention)
     learnt = [sum(label != IGNORED for label in row["labels"]) for row in ROWS]
     alone = sum(
@@ -80,7 +83,7 @@ def test_a_packed_row_does_not_see_its_neighbour():
 
 
 def test_texts_side_by_side_are_followed_as_each_alone():
-    """Neither padding nor another text changes what a model finds likely, nor how many at once go through it."""
+    """Neither padding nor other texts at once change what a model finds likely."""
     model = make_model().eval()
     texts = [list(range(3, 3 + length)) for length in (7, 4, 9, *[5] * TEXTS_AT_ONCE)]
 
@@ -94,7 +97,9 @@ def test_texts_side_by_side_are_followed_as_each_alone():
 def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path):
     """B learns at the ratio's multiple of A's rate, and both decay."""
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(WordLevel({"</s>": 0})), eos_token="</s>", pad_token="</s>"
+        tokenizer_object=Tokenizer(WordLevel({"</s>": 0})),
+        eos_token="</s>",  # noqa: S106
+        pad_token="</s>",  # noqa: S106
     )
     arguments = SFTConfig(
         str(tmp_path),
@@ -158,7 +163,7 @@ def test_layers_are_compiled_where_training_is_long_enough(change, rows, kind, i
 
 @pytest.fixture
 def compiler(tmp_path, monkeypatch):
-    """Let torch compile into an empty cache, with nothing of another test in memory; give the cache."""
+    """Let torch compile into an empty cache, with nothing of another test; give the cache."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     torch.compiler.reset()
     with torch._dynamo.config.patch(suppress_errors=False):
@@ -173,7 +178,7 @@ def no_compiler(compiler):
 
 
 def test_compiled_layers_teach_the_same(compiler):
-    """Batches of any length give the losses and gradients of layers as they are, by one compilation for all of them."""
+    """Batches of any length give the losses and gradients of layers as they are, compiled once."""
     plain, compiled = make_model(), make_model()
     compile_layers(compiled)
     layers = compiled.get_base_model().model.layers
