@@ -27,6 +27,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import logging
 import os
 import re
 import shutil
@@ -108,6 +109,21 @@ class Clock:
         return 1000 * (ended_s - began_s) / (last - first)
 
 
+class Notes(logging.Handler):
+    """Notes what the loop says, and prints it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+        logging.getLogger("builder").addHandler(self)
+        logging.getLogger("builder").setLevel(logging.INFO)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note one line."""
+        self.said.append(record.getMessage())
+        print(self.said[-1], flush=True)
+
+
 class Bench:
     """A model whose adapter is put back before each training."""
 
@@ -116,7 +132,7 @@ class Bench:
 
         self.torch, self.model, self.dtype = torch, model, dtype
         self.settings = replace(settings, max_steps=QUICK_STEPS if quick else STEPS)
-        self.examples = encode()
+        self.examples, self.notes = encode(), Notes()
         self.first = {
             name: weight.detach().clone()
             for name, weight in model.named_parameters()
@@ -136,6 +152,7 @@ class Bench:
         from builder.training import captured, loading
 
         self.restore()
+        self.notes.said.clear()
         clock = Clock()
         setattr(captured, "progress", argparse.Namespace(report=clock))  # noqa: B010 — a seam
         captured.READ_EVERY_STEPS = 5
@@ -197,6 +214,7 @@ def measure_step(folder: Path, *, quick: bool) -> None:
         step_ms = clock.step_ms()
         return {
             "was_captured": not isinstance(loop.graphs, Eager),
+            "said": list(bench.notes.said),
             "captured_ms": step_ms,
             "captured_train_s": ended_s - began_s,
             "prepare_s": ended_s - began_s - step_ms * len(losses["captured"]) / 1000,
@@ -349,32 +367,21 @@ def measure_sft(bench: Bench, tokenizer: Any) -> dict[str, Any]:
 
 def measure_ladder(bench: Bench, losses: dict[str, list[float]]) -> dict[str, Any]:
     """Train under limits that the batch does not fit, and compare with what fits."""
-    import logging
-
     from builder.training.graphs import CudaGraphs
 
     torch = bench.torch
-    said: list[str] = []
-
-    class Notes(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
-
-    logging.getLogger("builder").addHandler(Notes())
-    logging.getLogger("builder").setLevel(logging.INFO)
     total = torch.cuda.get_device_properties(0).total_memory
     result: dict[str, Any] = {}
     for name, spare in (("halved", 1.3e9), ("recomputed", 0.75e9)):
         bench.restore()
         limit = torch.cuda.memory_allocated() + spare
         torch.cuda.set_per_process_memory_fraction(limit / total)
-        said.clear()
         try:
             found, _, _ = bench.train(CudaGraphs(), steps=6)
-            result[name] = {"said": list(said), **compare(found, losses["eager"])}
+            result[name] = {"said": list(bench.notes.said), **compare(found, losses["eager"])}
         except Exception as error:
             traceback.print_exc()
-            result[name] = {"said": list(said), "failed": str(error)[:300]}
+            result[name] = {"said": list(bench.notes.said), "failed": str(error)[:300]}
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
     return {"ladder": result}
@@ -398,6 +405,7 @@ def measure_half(folder: Path, *, quick: bool) -> None:
         losses["captured"], clock, loop = bench.train(CudaGraphs(), steps=20)
         return {
             "was_captured": not isinstance(loop.graphs, Eager),
+            "said": list(bench.notes.said),
             "captured_ms": clock.step_ms(),
             "scale": loop.step.scaler.get_scale(),
             "peak_bytes": torch.cuda.max_memory_allocated(),

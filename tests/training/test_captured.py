@@ -11,10 +11,10 @@ from transformers import get_linear_schedule_with_warmup
 
 from builder.errors import ToolError
 from builder.training import captured, rates, shapes
+from builder.training import step as training_step
 from builder.training.batches import pad
 from builder.training.graphs import Eager
 from builder.training.loss import next_token_loss
-from builder.training.step import MOST_GRADIENT_NORM
 from tests.training.tiny import make_examples, make_model, make_settings
 
 EPOCHS = 4
@@ -112,7 +112,7 @@ def train_plainly(**changes):
         parts = [next_token_loss(model, batch, labels) for batch in batches]
         for part in parts:
             part.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), MOST_GRADIENT_NORM)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), training_step.MOST_GRADIENT_NORM)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
@@ -141,6 +141,17 @@ def test_it_trains_as_an_ordinary_loop_does(tmp_path, accumulation):
     assert losses[-1] < losses[0]
     for one, two in zip(weights_of(model), weights_of(plain), strict=True):
         assert torch.allclose(one, two, atol=2e-4)
+
+
+def test_gradients_are_clipped(tmp_path, monkeypatch):
+    """A norm so small that AdamW's epsilon outweighs it changes the weights as little."""
+    monkeypatch.setattr(training_step, "MOST_GRADIENT_NORM", 1e-7)
+    model, losses = train(tmp_path)
+    plain, expected = train_plainly()
+
+    assert losses == pytest.approx(expected, abs=2e-5)
+    for one, two in zip(weights_of(model), weights_of(plain), strict=True):
+        assert torch.allclose(one, two, atol=1e-5)
 
 
 def test_replays_train_as_eager_steps_do(tmp_path):

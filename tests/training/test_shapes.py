@@ -53,6 +53,7 @@ def test_long_rows_are_planned_in_no_time():
 
     assert len(lengths) == shapes.MOST_LENGTHS
     assert lengths[-1] >= 16382
+    assert all(length % 64 == 0 for length in lengths)
 
 
 @pytest.mark.parametrize("accumulation", [1, 3])
@@ -91,6 +92,8 @@ def test_the_order_is_by_the_seed():
     assert plan == shapes.plan_steps(TOKENS, make_settings(seed=1), 12)
     assert plan != shapes.plan_steps(TOKENS, make_settings(seed=2), 12)
     assert plan[:6] != plan[6:]
+    lengths = [step[0].length for step in plan[:6]]
+    assert lengths != sorted(lengths)  # else every epoch ends with the longest rows
 
 
 def test_a_halved_step_holds_the_same_rows():
