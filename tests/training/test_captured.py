@@ -280,6 +280,18 @@ def test_out_of_memory_takes_fewer_rows_at_once(tmp_path, caplog):
     assert "from step 0" not in said[0]
 
 
+@pytest.mark.parametrize("from_call", [12, 13])
+def test_a_step_cut_short_is_done_anew(tmp_path, caplog, from_call):
+    """What its first batches left of gradients and loss is in no later one, nor in a comparison."""
+    model = make_model()
+    graphs = OutOfMemory(model, most_rows=2, from_call=from_call)
+    _, losses = train(tmp_path, graphs, model, gradient_accumulation=3)
+    _, expected = train(tmp_path / "whole", gradient_accumulation=3)
+
+    assert losses == pytest.approx(expected, abs=2e-5)
+    assert "cannot be captured" not in caplog.text
+
+
 def test_with_one_row_at_once_activations_are_computed_twice(tmp_path, caplog):
     """The last rung, said; and where that does not suffice either, it says what to do."""
     model, calls = make_model(), []

@@ -56,6 +56,14 @@ def test_activations_grow_with_the_batch(folder):
     assert (two.weights, two.adapter) == (one.weights, one.adapter)
 
 
+def test_logits_are_of_the_labels_alone(folder):
+    """More labels take more, by the vocabulary."""
+    one = memory.estimate(folder, rank=16, four_bit=True, shape=SHAPE)
+    two = memory.estimate(folder, rank=16, four_bit=True, shape=Shape(8, 64, 257))
+
+    assert two.activations - one.activations == 151936 * memory.LOGIT_BYTES
+
+
 def test_the_text_model_of_a_wrapper_is_read(folder):
     """Its sizes stand under text_config; without any there is no estimate."""
     expected = memory.estimate(folder, rank=16, four_bit=True, shape=SHAPE)
