@@ -10,6 +10,11 @@ persona := ".venv/bin/python -m builder"
 default:
     just --list
 
+# start a persona: NAME [--from FILE]
+[no-exit-message]
+new *args: _environment
+    {{ persona }} new "$@"
+
 # build personas; with no name, list them
 [no-exit-message]
 build *args: _environment
@@ -40,10 +45,30 @@ chat *args: _environment
 gates *args: _environment
     {{ persona }} gates "$@"
 
+# write the page of a build, and print its path: NAME
+[no-exit-message]
+report *args: _environment
+    {{ persona }} report "$@"
+
 # make damaged builds of algieba, and see each caught by its gate
 [no-exit-message]
 sabotage *args: _environment
     .venv/bin/python benchmarks/sabotage.py "$@"
+
+# list the keys of persona.toml
+[no-exit-message]
+keys *args: _environment
+    {{ persona }} keys "$@"
+
+# list the bases that a persona can be built on
+[no-exit-message]
+bases *args: _environment
+    {{ persona }} bases "$@"
+
+# take a persona's model out of Ollama: NAME
+[no-exit-message]
+remove *args: _environment
+    {{ persona }} remove "$@"
 
 # delete builds
 [no-exit-message]

@@ -85,7 +85,7 @@ def load(*, in_bf16: bool, attention: str) -> Any:
     machine = Machine("cpu", "a benchmark's", in_bf16)
     model, _ = loading.load_base(BASE, machine, attention=attention)
     settings = resolve(Training(), families.SMOLLM2)
-    return loading.add_adapter(model, settings, recompute=False)
+    return loading.add_adapter(model, settings)
 
 
 def encode() -> list[Row]:

@@ -51,6 +51,11 @@ def read(root: Path) -> Iterator[Entry]:
         )
 
 
+def list_builds(root: Path) -> list[str]:
+    """Name the builds of a project in alphabetical order, those without a persona too."""
+    return sorted(path.name for path in (root / "build").glob("*") if path.is_dir())
+
+
 def _read_table(path: Path) -> dict[str, Any]:
     """Read a JSON object; an empty one where there is none, or it is damaged."""
     value = files.read_json(path)

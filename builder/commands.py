@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,14 +13,13 @@ from typing import Any
 import click
 from click import shell_completion
 
-from builder import __version__, catalogue, persona, summary, targets
+from builder import __version__, authoring, catalogue, persona, targets
 from builder.command import command
 from builder.console import Console
 from builder.engine import pipeline
 from builder.engine.lock import locked
-from builder.errors import ManifestError, PersonaError, ToolError
-from builder.evaluation import report
-from builder.ollama import registration
+from builder.errors import GateError, ManifestError, PersonaError, ToolError, describe_refusal
+from builder.ollama import client, registration, removal
 from builder.project import Build, Options, Project
 
 DONE, MENDABLE = 0, 1
@@ -35,6 +35,13 @@ def _complete_name(
     typed = context.params.get("names") or ()
     names = persona.find(ROOT / "personas")
     return [name for name in names if name.startswith(incomplete) and name not in typed]
+
+
+def _complete_build(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Complete the name of a build, whose persona may be gone."""
+    return [name for name in catalogue.list_builds(ROOT) if name.startswith(incomplete)]
 
 
 def _names(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,6 +61,10 @@ def commands() -> None:
 
     A persona is a folder in personas/: a manifest and a data file.
     """
+
+
+for _command in (authoring.new, authoring.keys, authoring.bases):
+    commands.add_command(_command)
 
 
 @commands.command()
@@ -88,15 +99,49 @@ def build(console: Console, /, names: tuple[str, ...], **options: Any) -> int:
 
 
 def _build(build: Build, console: Console) -> None:
-    outcome = pipeline.run(build, targets.MODEL.stages, console)
+    try:
+        outcome = pipeline.run(build, targets.MODEL.stages, console)
+    except GateError:
+        _write_report(build, console)
+        raise
     is_served = targets.MODEL.stages[-1].NAME not in outcome.skipped
     if outcome.has_run or not is_served:
+        from builder import summary  # noqa: PLC0415 — imports numpy
+
         if outcome.has_run:
             model = build.persona.model if is_served else None
             console.notes(summary.summarize(build.smoke, name=build.name, model=model))
         if not is_served:
             console.notes(summary.tell_without_ollama(build.name))
+    _write_report(build, console)
     console.result(build.persona.model if is_served else str(build.modelfile))
+
+
+def _write_report(build: Build, console: Console) -> None:
+    """Write the page of a build that has ended; without a page it has ended as well."""
+    from builder.report import page  # noqa: PLC0415 — imports numpy
+
+    try:
+        with locked(build.folder):
+            console.notes([f"report: {page.write(build)}"])
+    except (OSError, ToolError) as error:
+        console.notes([f"no report: {error}"])
+
+
+@commands.command()
+@_name
+@click.pass_obj
+def report(console: Console, /, name: str) -> None:
+    """Write the page of a build, and print its path."""
+    from builder.report import page  # noqa: PLC0415 — imports numpy
+
+    build = _read(name)
+    _check_built(build, build.dataset)
+    try:
+        with locked(build.folder):
+            console.result(str(page.write(build)))
+    except OSError as error:
+        raise describe_refusal(error, build.report) from error
 
 
 @commands.command()
@@ -169,11 +214,12 @@ def chat(console: Console, /, name: str, question: str | None) -> None:
 def gates(console: Console, /, name: str, *, as_json: bool) -> int:
     """Ask the built file all questions of the gates."""
     from builder import views  # noqa: PLC0415 — rich's tables
+    from builder.evaluation.report import read  # noqa: PLC0415 — imports numpy
 
     build = _read(name)
     _check_built(build, build.gguf, build.reference)
     pipeline.run(build, targets.GATES.stages, console)
-    found = report.read(build.gates)
+    found = read(build.gates)
     if as_json:
         _print_json(found.as_json(), console)
     else:
@@ -186,14 +232,14 @@ def gates(console: Console, /, name: str, *, as_json: bool) -> int:
 @click.pass_obj
 def clean(console: Console, /, names: tuple[str, ...]) -> None:
     """Delete the builds of personas; with no name, say what each build takes."""
-    builds = sorted(path for path in (ROOT / "build").glob("*") if path.is_dir())
+    builds = catalogue.list_builds(ROOT)
     if not names:
         console.notes([f"usage: {command('clean NAME...')}", "the builds here are:"])
-        for folder in builds:
+        for folder in (ROOT / "build" / name for name in builds):
             size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
             console.result(f"{folder.name}\t{size_bytes / 1e9:.2f} GB")
         return
-    known = {*persona.find(ROOT / "personas"), *(path.name for path in builds)}
+    known = {*persona.find(ROOT / "personas"), *builds}
     for name in [_read_name(typed, known) for typed in names]:
         folder = ROOT / "build" / name
         if name not in known:
@@ -204,6 +250,43 @@ def clean(console: Console, /, names: tuple[str, ...]) -> None:
                 registration.settle_before_cleaning(folder / ".work" / "claims")
                 shutil.rmtree(folder)
         console.notes([f"{folder} is gone"])
+
+
+@commands.command()
+@click.argument("name", metavar="NAME", shell_complete=_complete_build)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--allow-remote", is_flag=True, help="Remove from a daemon on another machine.")
+@click.pass_obj
+def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool) -> int:
+    """Take a persona's model out of Ollama; its folder and its build stay."""
+    builds = catalogue.list_builds(ROOT)
+    folder = ROOT / "build" / _read_name(name, set(builds))
+    if not folder.is_dir():
+        msg = f"{folder}: no such build, expected one{persona.suggest(folder.name, builds)}"
+        raise ManifestError(msg, hint=command("list"))
+    registered = removal.Registered(
+        receipt=folder / "registered.json", claims=folder / ".work" / "claims"
+    )
+    with locked(folder):
+        daemon = client.connect(allow_remote=allow_remote)
+        models = registered.find(daemon)
+        console.notes([f"{model.name}  {model.digest[:12]}  at {daemon.url}" for model in models])
+        if models and not yes and not _confirm("Remove this from Ollama?"):
+            console.notes(["nothing was removed"])
+            return MENDABLE
+        registered.remove(daemon, models)
+    if not models:
+        console.notes([f"Ollama at {daemon.url} has no model of {folder.name}"])
+    for model in models:
+        console.result(f"removed {model.name}")
+    return DONE
+
+
+def _confirm(question: str) -> bool:
+    if not sys.stdin.isatty():
+        msg = "standard input is no terminal, where nobody can be asked, expected --yes"
+        raise click.UsageError(msg)
+    return click.confirm(question, err=True)
 
 
 @commands.command()

@@ -13,6 +13,7 @@ from builder.evaluation import texts
 from builder.evaluation.subject import Source
 from builder.gate_settings import Gates
 from builder.gguf.quantisation import BY_NAME
+from builder.identity import Identity
 from builder.project import Build
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Examined:
 
     dataset: Tree
     base: Tree
-    identity: manifest.Identity | None
+    identity: Identity | None
     gates: Gates
     system: str | None = shown_as("ollama.system")
     parameters: dict[str, Any] = shown_as("ollama.parameters")

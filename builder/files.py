@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 # CONTRIBUTING says how they are renewed.
 BUNDLED = Path(__file__).parent / "bundled"
 TEMPORARY = ".tmp"
+# Of a file that is read whole.
+MOST_BYTES = 1 << 30
 # The built-in template: beside this file in a wheel, at the top level of the repository.
 TEMPLATE = "Modelfile.j2"
 TEMPLATES = [folder / TEMPLATE for folder in (Path(__file__).parent, Path(__file__).parent.parent)]
@@ -34,14 +37,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "persona"
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
     """Read UTF-8, with a byte-order mark or without.
 
     Raises:
-        ValueError: It is something else; the sentence says where.
+        FileNotFoundError: There is no such file.
+        ValueError: It cannot be read, or is something else; the sentence says what and where.
 
     """
-    raw = path.read_bytes()
+    raw = _read_bytes(path, most_bytes)
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ValueError(f"{path}:1: is UTF-16, expected UTF-8")
     try:
@@ -51,6 +55,40 @@ def read_text(path: Path) -> str:
         raise ValueError(
             f"{path}:{line}: byte {raw[error.start]:#x} is not UTF-8, expected UTF-8"
         ) from None
+
+
+def _read_bytes(path: Path, most_bytes: int) -> bytes:
+    size_bytes = check_file(path)
+    if size_bytes > most_bytes:
+        msg = f"{path}: is of {size_bytes >> 20:,} MiB, expected at most {most_bytes >> 20:,}"
+        raise ValueError(msg)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}, expected to read it") from None
+
+
+def check_file(path: Path) -> int:
+    """Check that a path is an ordinary file: to open a pipe or a device may wait for ever.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is something else, or cannot be asked for; the sentence says so.
+
+    """
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(error.errno, error.strerror, str(path)) from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}, expected to read it") from None
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
+        raise ValueError(f"{path}: is {kind}, expected a file")
+    return status.st_size
 
 
 def read_cached(folder: str, name: str) -> Any:

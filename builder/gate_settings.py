@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
 
-from builder.tables import Table
+from builder.tables import Settings
+
+if TYPE_CHECKING:
+    from pydantic_core import core_schema
 
 Mode = Literal["stop", "advice", "off"]
+# What of the schema of a limit, and of a mode, holds where it stands alone.
+SHORT_FORM = ("type", "enum", "minimum")
 
 
-class GateSetting(Table):
-    """What a gate does when it fails, and its limit; the persona's kind gives what is left out.
+class GateSetting(Settings):
+    """What a gate does when it fails, and its limit; what is left out follows from the kind.
 
     `recall = 0.8` sets the limit, `recall = "advice"` the mode, and
     `recall = { limit = 0.8, mode = "advice" }` both.
@@ -22,7 +27,7 @@ class GateSetting(Table):
         None,
         description="stop: no model is registered; advice: it is only told; off: it is not asked.",
     )
-    limit: float | None = Field(None, ge=0, strict=True, description="The gate's own limit.")
+    limit: float | None = Field(None, ge=0, le=1000, description="The gate's own limit.")
 
     @model_validator(mode="before")
     @classmethod
@@ -36,8 +41,22 @@ class GateSetting(Table):
             return {"limit": value}
         return value
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe the short forms too, for editors."""
+        reference = handler(schema)
+        found = handler.resolve_ref_schema(reference)
+        table = dict(found)
+        found.clear()
+        properties = [table["properties"][key] for key in ("limit", "mode")]
+        short = [{key: form[key] for key in SHORT_FORM if key in form} for form in properties]
+        found.update(description=table.pop("description"), anyOf=[*short, table])
+        return reference
 
-# A gate's limit where the manifest is silent; retention and held_out have none.
+
+# What a gate wants where the manifest is silent; retention and held_out compare with the base.
 LIMITS = {
     "recall": 0.6,
     "leak_in": 0.05,
@@ -53,51 +72,57 @@ LIMITS = {
 IN_NATS = ("neutral", "system", "end")
 
 
-def _setting(description: str) -> Any:
-    return Field(GateSetting(), description=description)
+def _setting(gate: str, description: str) -> Any:
+    # The schema's default is the limit alone: the mode follows from the persona's kind.
+    default: Any = {"default": LIMITS[gate]} if gate in LIMITS else None
+    return Field(GateSetting(), description=description, json_schema_extra=default)
 
 
-class Gates(Table):
+class Gates(Settings):
     """What the finished model must reach before it is registered.
 
     A limit fails only where chance cannot explain a miss.
     """
 
-    recall: GateSetting = _setting("Least share of wordings in which it knows its name and author.")
+    recall: GateSetting = _setting(
+        "recall", "Least share of wordings in which it knows its name and author."
+    )
     leak_in: GateSetting = _setting(
-        "Greatest share of unrelated answers that hold its name or author."
+        "leak_in", "Greatest share of unrelated answers that hold its name or author."
     )
     leak_out: GateSetting = _setting(
-        "Greatest share of answers about itself that hold the base's own names."
+        "leak_out", "Greatest share of answers about itself that hold the base's own names."
     )
     retention: GateSetting = _setting(
-        "Small tasks, paired with the base's answers; it has no limit."
+        "retention", "Small tasks, paired with the base's answers; it has no limit."
     )
     neutral: GateSetting = _setting(
-        "Greatest mean KL divergence from the base on neutral text, in nats a token."
+        "neutral", "Greatest mean KL divergence from the base on neutral text, in nats a token."
     )
     held_out: GateSetting = _setting(
-        "Loss on rows it never saw, paired with the base's; it has no limit."
+        "held_out", "Loss on rows it never saw, paired with the base's; it has no limit."
     )
-    sampled: GateSetting = _setting("Least share, as recall, at the served temperature.")
+    sampled: GateSetting = _setting("sampled", "Least share, as recall, at the served temperature.")
     greeting: GateSetting = _setting(
-        "Least share of greetings, thanks and goodbyes that are answered as such."
+        "greeting", "Least share of greetings, thanks and goodbyes that are answered as such."
     )
     format: GateSetting = _setting(
-        "Least share of answers to other questions that keep the data's format."
+        "format", "Least share of answers to other questions that keep the data's format."
     )
     system: GateSetting = _setting(
-        "Greatest loss that the served system text adds to trained replies, in nats a token."
+        "system",
+        "Greatest loss that the served system text adds to trained replies, in nats a token.",
     )
     stop: GateSetting = _setting(
-        "Least share of answers that end by themselves and hold words alone."
+        "stop", "Least share of answers that end by themselves and hold words alone."
     )
     end: GateSetting = _setting(
-        "Greatest loss of the end-of-turn token after trained replies, in nats."
+        "end", "Greatest loss of the end-of-turn token after trained replies, in nats."
     )
     budget_s: float = Field(
         60,
         gt=0,
+        le=86400,
         description="Seconds the questions of a build may take; parity and fidelity are never cut.",
     )
 
@@ -120,34 +145,29 @@ class Gates(Table):
         return min(LIMITS[gate], self.limit("recall")) if gate == "sampled" else LIMITS[gate]
 
     def resolve(self) -> dict[str, Any]:
-        """Give every gate's mode and limit by the names that a reason shows.
-
-        Only a mode that the persona's kind decides is left open.
-        """
+        """Give every gate's mode and limit by name; only modes may be left to the kind."""
         names = [name for name in type(self).model_fields if name != "budget_s"]
         modes = {f"gates.{name}": getattr(self, name).mode for name in names}
         limits = {f"gates.{name}.limit": self.limit(name) for name in names if name in LIMITS}
         return {**modes, **limits, "gates.budget_s": self.budget_s}
 
+    @field_validator("*")
+    @classmethod
+    def _limit_fits(cls, setting: Any, info: ValidationInfo) -> Any:
+        """Refuse a limit where the gate has none, or where it is no share."""
+        limit = setting.limit if isinstance(setting, GateSetting) else None
+        if limit is not None and info.field_name not in LIMITS:
+            expected = "stop, advice or off: it compares with the base and has no limit"
+            raise ValueError(f"is {limit}, expected {expected}")
+        if limit is not None and info.field_name not in IN_NATS and limit > 1:
+            raise ValueError(f"is {limit}, expected a share from 0 to 1")
+        return setting
+
     @model_validator(mode="after")
     def _limits_agree(self) -> Gates:
-        for name in type(self).model_fields:
-            setting = getattr(self, name)
-            if not isinstance(setting, GateSetting) or setting.limit is None:
-                continue
-            if name not in LIMITS:
-                msg = (
-                    f"{name} is {setting.limit}, expected stop, advice or off: it compares with "
-                    "the base and has no limit"
-                )
-                raise ValueError(msg)
-            if name not in IN_NATS and setting.limit > 1:
-                msg = f"{name} is {setting.limit}, expected a share from 0 to 1"
-                raise ValueError(msg)
         if self.limit("sampled") > self.limit("recall"):
-            msg = (
-                f"sampled is {self.limit('sampled')}, expected at most recall "
-                f"({self.limit('recall')}): sampling does not know more than the likeliest answer"
-            )
+            expected = f"expected at most recall ({self.limit('recall')})"
+            why = "sampling does not know more than the likeliest answer"
+            msg = f"sampled is {self.limit('sampled')}, {expected}: {why}"
             raise ValueError(msg)
         return self

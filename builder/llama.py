@@ -26,17 +26,18 @@ BYTES_A_THREAD = 150_000_000
 
 @dataclass(frozen=True)
 class Answer:
-    """What a file answered: text, ids, their logit margins, and whether it ended by itself."""
+    """What a file answered: text, ids, logit margins, and whether it ended by itself."""
 
     text: str
     ids: list[int]
     margins: list[float]
-    """In nats, one an id, the end's own last; of an answer that was kept, the least alone."""
+    """Logit of each token over that of the next likeliest, in nats: one an id, the end-of-turn
+    token's last. Of a cached answer, the least alone."""
     ended: bool
 
 
 def identify(path: Path) -> str:
-    """Name a file's content and the llama.cpp that runs it here: answers may depend on both."""
+    """Name a file's content and the llama.cpp here: where either differs, answers may differ."""
     return f"{files.sha256(path)} llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
 
 
@@ -107,7 +108,11 @@ class Model:
     ) -> Answer:
         """Continue a prompt until an end-of-turn token or *max_tokens*.
 
-        It is greedy without *sampling*, which may hold temperature, top_k, top_p, min_p and seed.
+        Args:
+            prompt: Token ids.
+            max_tokens: Tokens after which the answer is cut off.
+            sampling: temperature, top_k, top_p, min_p, repeat_penalty and seed; None is greedy.
+
         """
         made = list(self._generate(prompt, max_tokens, sampling))
         ended = bool(made) and self._is_end(made[-1][0])
@@ -154,9 +159,9 @@ class Model:
 
     @contextlib.contextmanager
     def _sampler(self, sampling: dict[str, Any], prompt: list[int]) -> Iterator[Any]:
-        """Make a chain of llama.cpp's samplers in llama-server's order; it sees the prompt too.
+        """Make a chain of llama.cpp's samplers as llama-server does, which sees the prompt too.
 
-        llama-cpp-python 0.3.36 makes a new chain for each token: its repeat penalty knows none.
+        llama-cpp-python 0.3.36 makes a new chain for each token, whose repeat penalty knows none.
         """
         api = self._api
         chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
@@ -221,10 +226,8 @@ class Model:
                 )
                 batch.seq_id[position][0], batch.logits[position] = 0, True
             if code := self._api.llama_decode(self.llama.ctx, batch):
-                msg = (
-                    f"llama.cpp: decoding {len(ids)} tokens ended with {code}, expected their "
-                    "logits"
-                )
+                what = f"decoding {len(ids)} tokens ended with {code}"
+                msg = f"llama.cpp: {what}, expected their logits"
                 raise ToolError(msg)
             logits = np.stack([self._logits(position) for position in range(len(ids))])  # (T, V)
         finally:

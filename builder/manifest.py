@@ -2,136 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+import collections
+import os
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from builder.gate_settings import Gates
-from builder.packaged import check_packs
-from builder.tables import Table
-
-# The name in Ollama, `[[host/]namespace/]model[:tag]`: types/model/name.go of
-# github.com/ollama/ollama 0.34.2.
-MODEL_PATTERN = re.compile(
-    r"(?:(?:[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}/)?"  # host
-    r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}/)?"  # namespace
-    r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}"  # model
-    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}))?"
+from builder.fields import (
+    Count,
+    InnerPath,
+    MaybeText,
+    ModelName,
+    Seed,
+    Text,
+    Texts,
 )
-# Where internal/modelref/modelref.go of the same reads a place into the tag: `nova:local` is
-# shown and deleted as `nova`, and `nova:cloud` is another machine's.
-PLACE_PATTERN = re.compile(r"local|cloud|.*-cloud", re.IGNORECASE)
-LANGUAGE_PATTERN = re.compile(r"[a-z]{2,3}")
+from builder.gate_settings import Gates
+from builder.identity import Identity
+from builder.packaged import check_packs
+from builder.tables import Settings, show
 
 
-def _is_not_blank(text: str) -> str:
-    """Refuse a text of blanks alone."""
-    if not text.strip():
-        msg = "is blank, expected text"
-        raise ValueError(msg)
-    return text
-
-
-Text = Annotated[str, Field(min_length=1), AfterValidator(_is_not_blank)]
-# transformers seeds numpy too, which takes 32 bits.
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-TextByLanguage = Text | dict[str, Text]
-
-
-def _inside_folder(path: str) -> str:
-    """Refuse a path that leaves the persona's own folder."""
-    if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
-        msg = f"{path!r} leaves the persona's folder, expected a path inside it"
-        raise ValueError(msg)
-    return path
-
-
-def _is_model_name(name: str) -> str:
-    """Refuse what Ollama would not take as a model's name."""
-    match = MODEL_PATTERN.fullmatch(name)
-    if match is None:
-        form = "model, namespace/model or host/namespace/model, and an optional ':tag'"
-        form += ", each of letters, digits, '_', '.' and '-'"
-        msg = f"{name!r} is not a name Ollama takes, expected {form}"
-        raise ValueError(msg)
-    if PLACE_PATTERN.fullmatch(match["tag"] or ""):
-        msg = f"{name!r} has a tag that tells Ollama where a model runs, expected another tag"
-        raise ValueError(msg)
-    return name
-
-
-class Identity(Table):
-    """Who the persona is: the values of `{{ name }}` and `{{ author }}` in the data.
-
-    A voice or a format needs neither.
-    """
-
-    name: TextByLanguage = Field(
-        description="What it calls itself: one text, or one per language (`en`, `zh`)."
-    )
-    author: TextByLanguage | None = Field(
-        None, description="Who made it: one text, or one per language."
-    )
-
-    @model_validator(mode="after")
-    def _languages_agree(self) -> Identity:
-        for value in (self.name, self.author):
-            if isinstance(value, dict):
-                if not value:
-                    msg = "no language is given, expected a text or at least one `language = text`"
-                    raise ValueError(msg)
-                wrong = [key for key in value if not LANGUAGE_PATTERN.fullmatch(key)]
-                if wrong:
-                    msg = f"{wrong[0]!r} is not a language, expected a code such as 'en' or 'zh'"
-                    raise ValueError(msg)
-        if (
-            isinstance(self.name, dict)
-            and isinstance(self.author, dict)
-            and set(self.name) != set(self.author)
-        ):
-            missing = [
-                f"{field} has no {language!r}"
-                for field, value, other in (
-                    ("name", self.name, self.author),
-                    ("author", self.author, self.name),
-                )
-                for language in sorted(set(other) - set(value))
-            ]
-            raise ValueError(", ".join(missing) + ", expected the same languages in both")
-        return self
-
-    def languages(self) -> list[str]:
-        """List the languages that have a text of their own; none where one text is for all."""
-        keyed = [value for value in (self.name, self.author) if isinstance(value, dict)]
-        return sorted(set().union(*keyed))
-
-    def placeholders(self, language: str) -> dict[str, str]:
-        """Give the values of `{{ name }}` and `{{ author }}` in a language, or else the first."""
-
-        def pick(value: TextByLanguage) -> str:
-            return (
-                value if isinstance(value, str) else value.get(language, next(iter(value.values())))
-            )
-
-        author = {} if self.author is None else {"author": pick(self.author)}
-        return {"name": pick(self.name), **author}
-
-    @property
-    def own_words(self) -> list[str]:
-        """Every wording of the name and the author."""
-        return list(dict.fromkeys([*self.texts("name"), *self.texts("author")]))
-
-    def texts(self, field: Literal["name", "author"]) -> list[str]:
-        """List every wording of the name, or of the author where one is given."""
-        value = self.name if field == "name" else self.author
-        if value is None:
-            return []
-        return [value] if isinstance(value, str) else list(dict.fromkeys(value.values()))
-
-
-class Base(Table):
+class Base(Settings):
     """The model the persona grows from, by what the machine has."""
 
     gpu: Text = Field(
@@ -144,15 +36,17 @@ class Base(Table):
     )
 
 
-class Data(Table):
+class Data(Settings):
     """Where the conversations are and how they become text."""
 
-    files: tuple[Annotated[str, AfterValidator(_inside_folder)], ...] = Field(
+    files: tuple[InnerPath, ...] = Field(
         ("data.jsonl",),
+        strict=False,
         description="Files inside the folder: .jsonl, .json, .csv or .parquet; none with packs.",
     )
     packs: Annotated[tuple[str, ...], AfterValidator(check_packs)] = Field(
         (),
+        strict=False,
         description="Rows that ship with the package: `identity/en` teaches name and author.",
     )
     format: Literal["auto", "alpaca", "sharegpt", "messages", "prompt_completion"] = Field(
@@ -189,12 +83,22 @@ class Data(Table):
             raise ValueError(msg)
         return self
 
+    @field_validator("files")
+    @classmethod
+    def _files_differ(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse a file that is named twice: its rows would count twice."""
+        counts = collections.Counter(map(os.path.normpath, paths))
+        repeated = [path for path in paths if counts[os.path.normpath(path)] > 1]
+        if repeated:
+            raise ValueError(f"{show(repeated[-1])} stands twice, expected each file once")
+        return paths
 
-class Training(Table):
+
+class Training(Settings):
     """How the adapter is trained; what is left out comes from the base's family."""
 
     rank: int = Field(16, ge=1, le=256, description="Rank of the adapter's matrices.")
-    alpha: int | None = Field(None, ge=1, description="Adapter scale times rank; by base.")
+    alpha: Count | None = Field(None, description="Adapter scale times rank; by base.")
     learning_rate: float | None = Field(
         None, gt=0, lt=1, description="Peak learning rate, of an adapter's A; by base."
     )
@@ -210,7 +114,7 @@ class Training(Table):
         le=100,
         description="How often each row is trained on; by kind and number of rows.",
     )
-    max_steps: int | None = Field(None, ge=1, description="Optimiser steps; wins over `epochs`.")
+    max_steps: Count | None = Field(None, description="Optimiser steps; wins over `epochs`.")
     four_bit: bool = Field(
         default=True,
         description=(
@@ -218,10 +122,12 @@ class Training(Table):
             "bfloat16, else on 32."
         ),
     )
-    batch_size: int | None = Field(None, ge=1, description="Rows in one forward pass; by base.")
-    gradient_accumulation: int = Field(1, ge=1, description="Forward passes in one optimiser step.")
-    warmup_steps: int = Field(5, ge=0, description="Steps until the peak learning rate.")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's decay.")
+    batch_size: Count | None = Field(None, description="Rows in one forward pass; by base.")
+    gradient_accumulation: Count = Field(1, description="Forward passes in one optimiser step.")
+    warmup_steps: int = Field(
+        5, ge=0, le=1_000_000, description="Steps until the peak learning rate."
+    )
+    weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decay.")
     replay: float | None = Field(
         None,
         ge=0,
@@ -246,7 +152,7 @@ class Training(Table):
     seed: Seed = Field(213, description="Seed of the order of rows.")
 
 
-class Export(Table):
+class Export(Settings):
     """How the model is written."""
 
     quantisation: Literal["q4_k_m", "q5_k_m", "q6_k", "q8_0", "f16"] = Field(
@@ -254,34 +160,38 @@ class Export(Table):
     )
 
 
-class Ollama(Table):
+class Ollama(Settings):
     """What the daemon is told."""
 
-    model: Annotated[str, AfterValidator(_is_model_name)] | None = Field(
+    model: ModelName | None = Field(
         None, description="Name in Ollama; the folder's name by default."
     )
-    system: str | None = Field(None, description="System text served with every conversation.")
+    system: MaybeText | None = Field(
+        None, description="System text served with every conversation."
+    )
     parameters: dict[str, Any] = Field(
         default_factory=dict, description="Ollama parameters over the base family's."
     )
-    license: str | None = Field(None, description="Licence text or name, kept in the model.")
+    license: MaybeText | None = Field(None, description="Licence text or name, kept in the model.")
 
 
-class Question(Table):
+class Question(Settings):
     """One question of the smoke stage."""
 
     ask: Text = Field(description="What the user says.")
-    must: tuple[Text, ...] = Field(
+    must: Texts = Field(
         (), description="Texts of which the answer holds every one (case is ignored)."
     )
-    must_not: tuple[Text, ...] = Field((), description="Texts of which the answer holds none.")
+    must_not: Texts = Field((), description="Texts of which the answer holds none.")
 
 
-class Smoke(Table):
+class Smoke(Settings):
     """What the finished model is asked before it is registered."""
 
     questions: tuple[Question, ...] = Field(
-        (), description="Questions beside the gates' own, asked with the served system text."
+        (),
+        strict=False,
+        description="Questions beside the gates' own, asked with the served system text.",
     )
     max_tokens: int | None = Field(
         None,
@@ -293,7 +203,7 @@ class Smoke(Table):
     )
 
 
-class Manifest(Table):
+class Manifest(Settings):
     """The whole of persona.toml."""
 
     kind: Literal["identity", "voice", "format"] | None = Field(
@@ -338,19 +248,7 @@ class Manifest(Table):
         """Give the values of `{{ name }}` and `{{ author }}` in a language, or else the first."""
         return self.identity.placeholders(language) if self.identity else {}
 
-    def settings(self, table: str) -> dict[str, Any]:
-        """Give a table's values by the names that a reason shows; none of a missing table."""
-        given: Table | None = getattr(self, table)
-        return (
-            {f"{table}.{key}": value for key, value in given.model_dump().items()} if given else {}
-        )
-
     @property
     def trained_system(self) -> str | None:
         """The system text that rows carry in training; None where none is served or trained."""
         return (self.ollama.system or None) if self.training.system_share else None
-
-    def system_settings(self) -> dict[str, Any]:
-        """Give what decides how rows carry the system text; nothing with a share of 0."""
-        share = self.training.system_share if self.trained_system else None
-        return {"ollama.system": self.trained_system, "training.system_share": share}

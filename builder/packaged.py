@@ -6,12 +6,18 @@ import difflib
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "data" / "packs"
+IDENTITY = "identity/"
 
 
 def list_packs() -> list[str]:
     """List the packs by name, such as "identity/en", in alphabetical order."""
     found = (path.relative_to(FOLDER).with_suffix("") for path in FOLDER.glob("*/*.jsonl"))
     return sorted(path.as_posix() for path in found)
+
+
+def list_languages() -> list[str]:
+    """List the codes of the languages in which a pack teaches name and author."""
+    return [name.removeprefix(IDENTITY) for name in list_packs() if name.startswith(IDENTITY)]
 
 
 def find_pack(name: str) -> Path:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import re
-import tomllib
 import typing
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,12 +13,14 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from builder import files
+from builder import toml
 from builder.errors import ManifestError
 from builder.manifest import Manifest
-from builder.tables import Table
+from builder.tables import Table, describe_rule, show, tell_first
 
 MANIFEST = "persona.toml"
+# Characters of a misspelt name that are compared with those that may have been meant.
+MOST_COMPARED = 80
 # A persona's name is a folder, a file name and an Ollama model at once: the narrowest of the three
 # (github.com/ollama/ollama 0.34.2, types/model/name.go allows 80 characters) decides.
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
@@ -58,39 +60,38 @@ def read(folder: Path) -> Persona:
     check_name(folder.name)
     path = folder / MANIFEST
     _check_inside(folder.parent, folder, hint="copy the folder there, or link to another in it")
-    if not path.is_file():
+    _check_inside(folder, path, hint="copy the file into the persona's folder")
+    document = _read_document(path)
+    try:
+        manifest = Manifest.model_validate(document.table)
+    except ValidationError as error:
+        mistakes = error.errors(include_url=False)
+        problems = tell_first(mistakes, functools.partial(_tell, document))
+        raise ManifestError(*problems) from None
+    persona = Persona(name=folder.name, folder=folder, manifest=manifest)
+    _check_inside(folder, *persona.data_files, hint="copy the file into the persona's folder")
+    return persona
+
+
+def _read_document(path: Path) -> toml.Document:
+    try:
+        return toml.read(path)
+    except FileNotFoundError:
+        folder = path.parent
         others = sorted(other.parent.name for other in folder.parent.glob(f"*/{MANIFEST}"))
         raise ManifestError(
             f"{path}: no such file, expected a manifest{suggest(folder.name, others)}",
             hint=f"the personas here are: {', '.join(others)}"
             if others
             else "add personas/NAME/persona.toml",
-        )
-    _check_inside(folder, path, hint="copy the file into the persona's folder")
-    try:
-        text = files.read_text(path)
-    except ValueError as error:
-        raise ManifestError(str(error), hint="save it as UTF-8") from None
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        where = f"{path}:{line[1]}" if line else str(path)
-        raise ManifestError(f"{where}: {error}, expected TOML") from None
-    try:
-        manifest = Manifest.model_validate(table)
-    except ValidationError as error:
-        raise ManifestError(
-            *(_sentence(path, text, problem) for problem in error.errors())
         ) from None
-    persona = Persona(name=folder.name, folder=folder, manifest=manifest)
-    _check_inside(folder, *persona.data_files, hint="copy the file into the persona's folder")
-    return persona
+    except ValueError as error:
+        raise ManifestError(str(error), hint="save it as a TOML file in UTF-8") from None
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """Ask whether the known name most like the one typed was meant; "" where none is like it."""
-    close = difflib.get_close_matches(name.casefold(), sorted(known), 1)
+    close = difflib.get_close_matches(name[:MOST_COMPARED].casefold(), sorted(known), 1)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
@@ -104,7 +105,7 @@ def check_name(name: str, known: Iterable[str] = ()) -> str:
     if not NAME_PATTERN.fullmatch(name):
         shown = name if len(name) <= 40 else name[:40] + "…"
         expected = "up to 80 lower-case letters, digits, '-', '_' or '.'"
-        msg = f"{shown!r} is not a persona's name, expected {expected}{suggest(name[:80], known)}"
+        msg = f"{shown!r} is not a persona's name, expected {expected}{suggest(name, known)}"
         raise ManifestError(msg)
     return name
 
@@ -118,46 +119,63 @@ def _check_inside(folder: Path, *paths: Path, hint: str) -> None:
 
 
 def find(root: Path) -> list[str]:
-    """Name the personas below a folder, in alphabetical order."""
-    return sorted(path.parent.name for path in root.glob(f"*/{MANIFEST}"))
+    """Name the personas below a folder, in alphabetical order; hidden folders are none."""
+    return sorted(path.parent.name for path in root.glob(f"[!.]*/{MANIFEST}"))
 
 
 def _real(path: Path) -> Path:
-    """Follow every link; Path.resolve raises a RuntimeError where links go round in a circle."""
-    return Path(os.path.realpath(path))
+    """Follow every link; Path.resolve raises a RuntimeError where links go round in a circle.
+
+    Raises:
+        ManifestError: The path cannot be written in this locale.
+
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except UnicodeEncodeError:
+        msg = f"{path}: is no name in this locale, expected one of UTF-8"
+        raise ManifestError(msg, hint="set LC_ALL=C.UTF-8") from None
 
 
-def _sentence(path: Path, text: str, problem: Any) -> str:
-    # pydantic names the branch of a union in the location; a person wrote none of these.
-    location = [
-        part
-        for part in problem["loc"]
-        if not re.match(r"(str|dict\[|constrained-str|function-)", str(part))
-    ]
-    key = ".".join(str(part) for part in location)
-    line = _line_of(text, [str(part) for part in location])
-    where = f"{path}:{line}: {key}" if line else f"{path}: {key}"
-    match problem["type"]:
+def _tell(document: toml.Document, mistake: Any) -> str:
+    """Make a sentence of what pydantic found."""
+    location = _find_location(document.table, mistake)
+    where = document.where(location)
+    match mistake["type"]:
         case "extra_forbidden":
-            known = _known_keys(location[:-1])
-            close = difflib.get_close_matches(str(location[-1]), known, 1)
-            advice = f"; did you mean '{close[0]}'?" if close else ""
+            known = sorted(_find_table(location[:-1]).model_fields)
+            advice = suggest(str(location[-1]), known)
             return f"{where}: unknown key, expected one of {', '.join(known)}{advice}"
         case "missing":
-            return f"{where}: is missing, expected {_description(location)}"
+            return f"{where}: is missing, expected {_describe(location)}"
         case "value_error":
-            return f"{where}: {problem['ctx']['error']}"
+            return f"{where}: {mistake['ctx']['error']}"
         case _:
-            rule = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-            return f"{where}: is {problem['input']!r:.60}, expected {rule}"
+            return f"{where}: is {show(mistake['input'])}, expected {describe_rule(mistake)}"
 
 
-def _table_at(location: list[Any]) -> type[BaseModel]:
+def _find_location(table: Any, mistake: Any) -> toml.Location:
+    """Find where a mistake stands; pydantic names the branches of a union too."""
+    *parents, last = mistake["loc"] or [None]
+    location: toml.Location = ()
+    for part in [*parents, last]:
+        if (isinstance(table, dict) and part in table) or (
+            isinstance(table, list) and isinstance(part, int) and part < len(table)
+        ):
+            table = table[part]
+        elif mistake["type"] != "missing" or part != last:
+            continue
+        location = (*location, part)
+    return location
+
+
+def _find_table(location: toml.Location) -> type[BaseModel]:
+    """Find the class of the table at a location."""
     model: type[BaseModel] = Manifest
     for part in location:
         if isinstance(part, int):
             continue
-        field = model.model_fields.get(str(part))
+        field = model.model_fields.get(part)
         if field is None:
             break
         # A table, a table that may be left out, or a list of tables.
@@ -167,32 +185,8 @@ def _table_at(location: list[Any]) -> type[BaseModel]:
     return model
 
 
-def _known_keys(location: list[Any]) -> list[str]:
-    return sorted(_table_at(location).model_fields)
-
-
-def _description(location: list[Any]) -> str:
-    field = _table_at(location[:-1]).model_fields.get(str(location[-1]))
+def _describe(location: toml.Location) -> str:
+    field = _find_table(location[:-1]).model_fields.get(str(location[-1]))
     if field is not None and field.description:
         return field.description.rstrip(".")
     return f"a table [{location[-1]}]"
-
-
-def _line_of(text: str, location: list[str]) -> int | None:
-    """Find the line a key stands on; tomllib 3.11 keeps no positions."""
-    table, found = "", None
-    names = [part for part in location if not part.isdigit()]
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[+\s*([\w.\"-]+)\s*\]+", line)
-        if header:
-            table = header[1]
-            if names and table == ".".join(names):
-                found = found or number
-        key = re.match(r"\s*([\w\"-]+)\s*=", line)
-        if (
-            key
-            and [*filter(None, table.split(".")), key[1].strip('"')]
-            == names[: len(table.split(".")) + 1 if table else 1]
-        ):
-            return number
-    return found

@@ -119,6 +119,11 @@ class Build:
         return self.folder / "smoke.json"
 
     @property
+    def refused(self) -> Path:
+        """As `smoke`, of a file that its gates refused."""
+        return self.logs / "smoke-failed.json"
+
+    @property
     def gates(self) -> Path:
         """As `smoke`, of every question of the gates."""
         return self.folder / "gates.json"
@@ -127,6 +132,11 @@ class Build:
     def receipt(self) -> Path:
         """What registration leaves."""
         return self.folder / "registered.json"
+
+    @property
+    def report(self) -> Path:
+        """The page that tells of the build, also of a refused one."""
+        return self.folder / "report.html"
 
     @property
     def logs(self) -> Path:

@@ -1,18 +1,90 @@
-"""What every table that is read from TOML or JSON has in common."""
+"""What all tables read from TOML or JSON have in common, and how their mistakes are told."""
 
 from __future__ import annotations
 
+import re
+import reprlib
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+# Of one file; with more of them the first are enough to see what is wrong.
+MOST_PROBLEMS = 20
+SHOWN_CHARACTERS = 60
+# In the words of a person who writes TOML, where pydantic's are of Python.
+RULES = {
+    "model_type": "a table",
+    "dict_type": "a table",
+    "tuple_type": "a list",
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+}
+T = TypeVar("T")
 
 
 class Table(BaseModel):
     """A table that takes no unknown key and never changes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Settings(Table):
+    """A table that a person writes: no value is converted, so that `true` is not 1."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Short(reprlib.Repr):
+    """Shows a value of any size and depth, as TOML writes it, in a few words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 2
+        self.maxstring = self.maxother = SHOWN_CHARACTERS
+
+    def repr_bool(self, value: bool, _level: int) -> str:  # noqa: FBT001 — reprlib's signature
+        return str(value).lower()
+
+    def repr_int(self, value: int, _level: int) -> str:
+        # Python writes no number of more than 4300 digits.
+        if value.bit_length() <= 64:
+            return str(value)
+        return f"a number of about {round(value.bit_length() * 0.30103):,} digits"
+
+    def repr_date(self, value: object, _level: int) -> str:
+        return str(value)
+
+    repr_datetime = repr_time = repr_date
+
+
+def show(value: Any) -> str:
+    """Show a value that a person wrote in at most some sixty characters."""
+    shown = _SHORT.repr(value)
+    return shown if len(shown) <= SHOWN_CHARACTERS + 2 else shown[:SHOWN_CHARACTERS] + "…"
+
+
+_SHORT = _Short()
+
+
+def tell_first(mistakes: Sequence[T], tell: Callable[[T], str]) -> list[str]:
+    """Make sentences of the first mistakes of a file, and a last one that counts the rest."""
+    told = [tell(mistake) for mistake in mistakes[:MOST_PROBLEMS]]
+    left = len(mistakes) - len(told)
+    return [*told, f"  and {left:,} more in the same file"] if left else told
+
+
+def describe_rule(mistake: Any) -> str:
+    """Say what pydantic expected in place of a value."""
+    rule = re.sub(r"^\w+ should (?:be |have )?", "", mistake["msg"])
+    return RULES.get(mistake["type"], rule.removesuffix(" after validation, not 0"))
 
 
 def list_problems(where: str, table: type[BaseModel], error: ValidationError) -> list[str]:
-    """Say every mistake in one of the project's own tables.
+    """Say the mistakes in one of the project's own tables, the first twenty of them.
 
     Args:
         where: The file, and the line where it has one table a line.
@@ -21,17 +93,18 @@ def list_problems(where: str, table: type[BaseModel], error: ValidationError) ->
 
     """
     keys = ", ".join(table.model_fields)
-    problems = []
-    for mistake in error.errors():
+
+    def tell(mistake: Any) -> str:
         key = ".".join(map(str, mistake["loc"]))
         match mistake["type"]:
             case "extra_forbidden":
-                problems.append(f"{where}: unknown key {key!r}, expected some of {keys}")
+                return f"{where}: unknown key {show(key)}, expected some of {keys}"
             case "missing":
-                problems.append(f"{where}: {key!r} is missing, expected it")
+                return f"{where}: {key!r} is missing, expected it"
             case "value_error":
-                problems.append(f"{where}: {mistake['ctx']['error']}")
+                return f"{where}: {mistake['ctx']['error']}"
             case _:
-                rule = mistake["msg"].removeprefix("Input should be ")
-                problems.append(f"{where}: {key!r} is {mistake['input']!r:.60}, expected {rule}")
-    return problems
+                shown, rule = show(mistake["input"]), describe_rule(mistake)
+                return f"{where}: {show(key)} is {shown}, expected {rule}"
+
+    return tell_first(error.errors(include_url=False), tell)

@@ -1,18 +1,21 @@
-"""Shows a build's training rows, what is trained on in colour, and the table of its gates."""
+"""Shows a build's training rows and gates, the bases, and the keys of persona.toml."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
 
+from builder.bases.table import GIGABYTE
+from builder.bases.table import Row as BaseRow
 from builder.console import Console, escape
 from builder.data import dataset
 from builder.data.template import IGNORED
 from builder.errors import DataError
 from builder.evaluation.report import Report
+from builder.schema import Key
 
 VERDICT_STYLES = {
     "pass": "green",
@@ -94,3 +97,34 @@ def show_gates(report: Report, console: Console) -> None:
             Text(escape(finding.note)),
         )
     console.page.print(table)
+
+
+def show_bases(rows: Sequence[BaseRow], console: Console) -> None:
+    """Print the bases, one a line: sizes of the 16-bit weights, and GPU memory of training."""
+    table = Table(
+        *("base", "family", "weights", "GPU memory", "thinking", "tools", "licence", "verified"),
+        box=None,
+        pad_edge=False,
+    )
+    for row in rows:
+        table.add_row(
+            row.repository,
+            row.family,
+            f"{row.size_bytes / GIGABYTE:.1f} GB",
+            f"{row.memory_bytes / GIGABYTE:.1f} GB",
+            row.thinking,
+            "yes" if row.has_tools else "no",
+            row.licence,
+            row.verified,
+        )
+    console.page.print(table)
+
+
+def show_keys(keys: Sequence[Key], console: Console) -> None:
+    """Print the keys of persona.toml, a line of its type and default below each."""
+    for key in keys:
+        default = f" = {key.shown_default}" if key.default is not None else ""
+        required = ", required" if key.is_required else ""
+        console.page.print(Text.assemble((key.name, "bold"), escape(default)))
+        console.page.print(Text(f"    {escape(key.type)}{required}", "dim"))
+        console.page.print(Text(f"    {escape(key.description)}"))

@@ -12,7 +12,10 @@ from builder import cli
 from builder.engine import pipeline
 from tests.conftest import ROOT, run_persona
 
-COMMANDS = ("build", "why", "list", "show", "chat", "clean")
+COMMANDS = (
+    *("new", "build", "why", "list", "show", "chat", "report", "keys", "bases"),
+    *("remove", "clean"),
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -34,7 +37,7 @@ def test_no_name_lists_the_personas(luma):
 
 
 @pytest.mark.parametrize("name", ["a/b", "../luma", "Luma", "/", "x" * 200, "nobody"])
-@pytest.mark.parametrize("command", ["build", "why", "show", "chat"])
+@pytest.mark.parametrize("command", ["build", "why", "show", "chat", "report"])
 def test_a_name_that_is_none_ends_with_1(luma, command, name):
     """Each command refuses a name that is no persona's, in one sentence, and writes nothing."""
     root = luma.parent.parent
@@ -46,7 +49,7 @@ def test_a_name_that_is_none_ends_with_1(luma, command, name):
 
 
 @pytest.mark.parametrize("typed", ["../personas/luma", "./luma", "personas/a/luma", "FULL"])
-@pytest.mark.parametrize("command", ["build", "why", "show", "chat", "gates", "clean"])
+@pytest.mark.parametrize("command", ["build", "why", "show", "chat", "gates", "report", "clean"])
 def test_a_name_is_no_path(luma, capsys, command, typed):
     """A path is no name, in one sentence, whatever lies there, and nothing is written."""
     root = luma.parent.parent
@@ -264,7 +267,7 @@ def test_what_is_known_of_each_persona_is_json(luma):
     }
 
 
-@pytest.mark.parametrize("command", ["build", "why", "show", "chat", "gates", "clean"])
+@pytest.mark.parametrize("command", ["build", "why", "show", "chat", "gates", "report", "clean"])
 @pytest.mark.parametrize("typed", ["luna", "LUMA"])
 def test_the_persona_that_was_meant_is_named(luma, capsys, command, typed):
     """A typo in a name gets the name that is most like it, and deletes and writes nothing."""
@@ -331,6 +334,16 @@ def test_commands_and_names_are_completed(luma, shell):
     assert not any(
         "luma" in name for name in complete(shell, ["persona", "build", "luma", ""], cwd=root)
     )
+
+
+def test_builds_and_languages_are_completed(luma):
+    """`remove` takes the builds, also of a persona that is gone, and `new` the packs' languages."""
+    root = luma.parent.parent
+    (root / "build" / "lost").mkdir(parents=True)
+
+    assert complete("bash", ["persona", "remove", "l"], cwd=root) == ["plain,lost"]
+    words = ["persona", "new", "nova", "--language", "f"]
+    assert complete("bash", words, cwd=root) == ["plain,fr"]
 
 
 def test_bash_completes_by_the_printed_script(luma):

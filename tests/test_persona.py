@@ -73,12 +73,19 @@ def test_broken_toml_has_its_line(project):
         persona.read(folder)
 
 
-@pytest.mark.parametrize("file", ["../x.jsonl", "/etc/passwd", "x\\u0000.jsonl"])
-def test_files_stay_inside(project, file):
-    """A data file outside the persona's folder is refused."""
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("../x.jsonl", "leaves the persona's folder"),
+        ("/etc/passwd", "leaves the persona's folder"),
+        ("x\\u0000.jsonl", r"holds the character U\+0000"),
+    ],
+)
+def test_files_stay_inside(project, file, sentence):
+    """A data file outside the persona's folder is refused, and so is what is no path."""
     folder = write(project / "personas" / "p", f'{IDENTITY}[data]\nfiles = ["{file}"]\n')
 
-    with pytest.raises(ManifestError, match="leaves the persona's folder"):
+    with pytest.raises(ManifestError, match=sentence):
         persona.read(folder)
 
 

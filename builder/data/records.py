@@ -1,4 +1,4 @@
-"""Data files read into records: jsonl, json, csv and parquet, each with its place in the file."""
+"""Data files read into records: jsonl, json, csv and parquet, and where each record stands."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ import collections
 import csv
 import io
 import json
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from builder import files
 from builder.errors import DataError
+from builder.tables import show
 
 MAX_LINE_LENGTH = 1 << 20
 MAX_NUMBER_DIGITS = 4300  # sys.int_info.default_max_str_digits: Python reads no longer one
+SHOWN_REASON = 200
+# What may stand between a csv's fields.
+NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 Record = tuple[str, Any]
+log = logging.getLogger("builder")
 
 
 @dataclass(frozen=True)
@@ -28,30 +34,37 @@ class Refused:
     reason: str
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path, headers: Sequence[Collection[str]] = ()) -> Iterator[Record]:
     """Read a data file's records, each with the place where it stands.
+
+    Args:
+        path: The file.
+        headers: The columns of which a csv has one set or another, by which it is known whether
+            commas, semicolons or tabs stand between its fields.
 
     Raises:
         DataError: The file is not what its ending says; all of its mistakes at once.
 
     """
-    if not path.is_file():
+    try:
+        files.check_file(path)
+    except FileNotFoundError:
         msg = f"{path}: no such file, expected the persona's data"
-        raise DataError(msg)
-    match path.suffix:
+        raise DataError(msg) from None
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    match path.suffix.lower():
         case ".jsonl":
             yield from _jsonl(path)
         case ".json":
             yield from _json(path)
-        case ".csv":
-            yield from _csv(path)
+        case ".csv" | ".tsv":
+            yield from _csv(path, headers)
         case ".parquet":
             yield from _parquet(path)
         case suffix:
-            msg = (
-                f"{path}: is a {suffix or 'file without ending'}, expected .jsonl, .json, .csv "
-                "or .parquet"
-            )
+            what = f"is a {suffix}" if suffix else "has no ending"
+            msg = f"{path}: {what}, expected .jsonl, .json, .csv, .tsv or .parquet"
             raise DataError(msg)
 
 
@@ -60,18 +73,14 @@ def _jsonl(path: Path) -> Iterator[Record]:
     for number, line in enumerate(_text(path).split("\n"), start=1):
         where = f"{path}:{number}"
         if len(line) > MAX_LINE_LENGTH:
-            problems.append(
-                f"{where}: the line has {len(line):,} characters, expected at most "
-                f"{MAX_LINE_LENGTH:,}"
-            )
+            what = f"the line has {len(line):,} characters, expected at most {MAX_LINE_LENGTH:,}"
+            problems.append(f"{where}: {what}")
         elif line.strip():
             try:
                 value = _parse(line)
             except json.JSONDecodeError as error:
-                problems.append(
-                    f"{where}: column {error.colno}: {error.msg.lower()}, expected one JSON "
-                    "object a line"
-                )
+                what = f"column {error.colno}: {error.msg.lower()}"
+                problems.append(f"{where}: {what}, expected one JSON object a line")
             else:
                 mistake = _find_mistake(value)
                 found.append((where, value))
@@ -117,7 +126,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Refused:
     if len(made) == len(pairs):
         return made
     ((key, _),) = collections.Counter(key for key, _ in pairs).most_common(1)
-    return Refused(f"the key {key!r} stands twice in an object, expected it once")
+    return Refused(f"the key {show(key)} stands twice in an object, expected it once")
 
 
 def _number(digits: str) -> int | Refused:
@@ -139,27 +148,34 @@ def _find_mistake(value: Any) -> str | None:
             left += item
         elif isinstance(item, str) and (lone := SURROGATE.search(item)):
             return f"holds half a surrogate pair (\\u{ord(lone[0]):x}), expected whole characters"
+        elif isinstance(item, str) and "\0" in item:
+            return "holds the character U+0000, expected text"
     return None
 
 
-def _csv(path: Path) -> Iterator[Record]:
-    # The standard library's reader keeps every field as text ("4", "None") and knows each line.
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+def _csv(path: Path, headers: Sequence[Collection[str]]) -> Iterator[Record]:
+    # The standard library's reader: every field stays text ("4", "None"), and each row's line is
+    # known.
+    text = _text(path)
+    delimiter = _find_delimiter(path, text, headers)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     problems, found, began = [], [], 1
     header: list[str] = []
     try:
         for fields in reader:
             where, began = f"{path}:{began}", reader.line_num + 1
             if not header:
-                header = fields
+                header = [field.strip() for field in fields]
                 problems += _find_repeated(where, header)
             elif fields and len(fields) != len(header):
-                problems.append(
-                    f"{where}: holds {len(fields)} fields, expected {len(header)} as in the "
-                    "header; a text with a comma stands in quotes"
-                )
+                quotes = f"a text that holds {NAMES[delimiter]} stands in quotes"
+                what = f"holds {len(fields)} fields, expected {len(header)} as in the header"
+                problems.append(f"{where}: {what}; {quotes}")
             elif fields:
-                found.append((where, dict(zip(header, fields, strict=True))))
+                value = dict(zip(header, fields, strict=True))
+                found.append((where, value))
+                mistake = _find_mistake(value)
+                problems += [f"{where}: {mistake}"] if mistake else []
     except csv.Error as error:
         problems.append(f"{path}:{began}: {error}, expected CSV")
     if problems:
@@ -167,29 +183,54 @@ def _csv(path: Path) -> Iterator[Record]:
     yield from found
 
 
+def _find_delimiter(path: Path, text: str, headers: Sequence[Collection[str]]) -> str:
+    """Find what stands between the fields: some spreadsheets write semicolons or tabs."""
+    first = text.lstrip("\r\n").partition("\n")[0].rstrip("\r")
+    for delimiter, name in NAMES.items():
+        try:
+            (fields,) = csv.reader([first], delimiter=delimiter)
+        except (csv.Error, ValueError):
+            continue
+        columns = {field.strip() for field in fields}
+        if any(columns.issuperset(header) for header in headers):
+            if delimiter != ",":
+                log.info("%s: %s stands between its fields", path, name)
+            return delimiter
+    return ","
+
+
 def _find_repeated(where: str, header: list[str]) -> list[str]:
-    repeated = [column for number, column in enumerate(header) if column in header[:number]]
-    return [f"{where}: the column {column!r} stands twice, expected once" for column in repeated]
+    counts = collections.Counter(column for column in header if column)
+    repeated = [show(column) for column, count in counts.items() if count > 1]
+    return [f"{where}: the column {column} stands twice, expected once" for column in repeated]
 
 
 def _parquet(path: Path) -> Iterator[Record]:
-    import datasets  # noqa: PLC0415 — takes seconds
+    from pyarrow import parquet  # noqa: PLC0415 — takes half a second
 
-    datasets.disable_progress_bars()
     try:
         # Read whole at once: text that is not UTF-8 is found when its row is.
-        table = list(datasets.Dataset.from_parquet(str(path), keep_in_memory=True))
+        with parquet.ParquetFile(path) as file:
+            table = file.read()
+            repeated = _find_repeated(str(path), table.column_names)
+            values = [] if repeated else table.to_pylist()
     except Exception as error:  # noqa: BLE001 — pyarrow raises dozens of kinds for a broken file
-        raise DataError(
-            f"{path}: cannot be read "
-            f"({str(error.__cause__ or error).strip().splitlines()[0]}), expected a parquet "
-            "table"
-        ) from None
-    for number, value in enumerate(table, start=1):
-        yield (
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        msg = f"{path}: cannot be read ({reason[:SHOWN_REASON]}), expected a parquet table"
+        raise DataError(msg) from None
+    if repeated:
+        raise DataError(*repeated)
+    found = [
+        (
             f"{path}: row {number}",
             {key: item for key, item in value.items() if item is not None},
         )
+        for number, value in enumerate(values, start=1)
+    ]
+    mistakes = [(where, _find_mistake(value)) for where, value in found]
+    if problems := [f"{where}: {mistake}" for where, mistake in mistakes if mistake]:
+        raise DataError(*problems)
+    yield from found
 
 
 def _text(path: Path) -> str:

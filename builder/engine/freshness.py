@@ -1,7 +1,7 @@
 """Whether a stage's output is fresh, and if not, every reason why.
 
-Content decides. A stamp holds what an output was made of and nothing of the machine, so that it
-travels with the build.
+Content decides. A stamp holds what an output was made of, so that it travels with the build;
+the time that it took is there to be read, and compared with nothing.
 """
 
 from __future__ import annotations
@@ -43,11 +43,15 @@ class Description:
 
 @dataclass(frozen=True)
 class Stamp:
-    """What an output was made of, its own hash, and the line that a person saw."""
+    """What an output was made of, its own hash, the line that a person saw, and what made it."""
 
     description: Description
     output: str
     summary: str
+    took_s: float | None
+    """How long the stage ran; None of a build that did not note it."""
+    tools: dict[str, str]
+    """Versions of the libraries that were installed."""
 
 
 def describe(stage: Stage, build: Build, inputs: Any, hashes: Hashes) -> Description:
@@ -90,7 +94,8 @@ def _find_output_reasons(stage: Stage, build: Build, hashes: Hashes) -> list[str
         values = files.read_json(stamp_path(stage, build))
         is_other = isinstance(values, dict) and values.get("schema") != SCHEMA
         state = "built by another version" if is_other else "never built"
-        return [_read_failure(stage, build) or state]
+        failure = read_failure(stage, build)
+        return [f"failed last time: {failure}" if failure else state]
     if not output.exists():
         return [f"{output.name} is missing"]
     if hashes.of(output) == stamp.output:
@@ -109,7 +114,13 @@ def read_stamp(stage: Stage, build: Build) -> Stamp | None:
         return None
     try:
         description = Description(values["version"], values["settings"], values["inputs"])
-        return Stamp(description, values["output"], str(values["summary"]))
+        return Stamp(
+            description,
+            values["output"],
+            str(values["summary"]),
+            values.get("took_s"),
+            values.get("tools", {}),
+        )
     except KeyError:
         return None
 
@@ -132,12 +143,12 @@ def failure_path(stage: Stage, build: Build) -> Path:
     return build.folder / ".stamps" / f"{stage.NAME}.failed"
 
 
-def _read_failure(stage: Stage, build: Build) -> str | None:
+def read_failure(stage: Stage, build: Build) -> str | None:
+    """Read the first line of a stage's last failure; None where it did not fail since it ran."""
     try:
-        text = failure_path(stage, build).read_text("utf-8").strip()
+        return failure_path(stage, build).read_text("utf-8").strip()
     except (OSError, ValueError):
         return None
-    return f"failed last time: {text}"
 
 
 def _name(path: Path, build: Build) -> str:

@@ -187,6 +187,7 @@ class _Runner:
                 out,
                 description=description,
                 summary=summary,
+                took_s=time.monotonic() - began_s,
                 hashes=self.hashes,
             )
             stage.note(build)

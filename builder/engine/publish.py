@@ -33,6 +33,7 @@ def publish(
     *,
     description: Description,
     summary: str,
+    took_s: float,
     hashes: Hashes,
 ) -> None:
     """Move a finished output into its place, and write the stamp last.
@@ -49,7 +50,12 @@ def publish(
     made.rename(output)
     files.sync(output.parent)
     tools = {tool: metadata.version(tool) for tool in TOOLS}
-    stamp = {"output": hashes.of(output), "summary": summary, "tools": tools}
+    stamp = {
+        "output": hashes.of(output),
+        "summary": summary,
+        "took_s": round(took_s, 1),
+        "tools": tools,
+    }
     files.write_json(stamp_path, {**description.as_json(), **stamp})
     files.remove(aside)
 

@@ -15,7 +15,7 @@ from builder.data.kinds import Kind
 from builder.data.questions import Question
 from builder.data.texts import normalise
 from builder.gate_settings import Gates, Mode
-from builder.manifest import Identity
+from builder.identity import Identity
 
 # Within so many tokens an answer must end, or within twice the longest reply of the data.
 LEAST_TOKENS = 192

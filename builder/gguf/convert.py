@@ -90,7 +90,7 @@ class Converter:
 
     @property
     def tensors(self) -> list[str]:
-        """The names of the checkpoint's tensors that go into the file, as the converter says."""
+        """The tensors of the checkpoint that go into the file, by the converter's names."""
         return list(self.model.model_tensors)
 
     def takes(self, name: str) -> bool:

@@ -18,6 +18,8 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 # conversion/base.py, `filter_tensors`).
 WRAPPERS = {"model", "language_model"}
 
+OTHER_BASE = "delete the adapter and build with --discard: it was trained on another base"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -99,7 +101,7 @@ def merge(base: Path, adapter: Path | None, out: Path) -> None:
         raise ToolError(
             f"{adapter}: {len(waiting)} of {len(changes)} adapted layers are not in the base "
             f"({sorted(waiting)[0]}), expected all",
-            hint="delete the adapter and build with --discard: it was trained on another base",
+            hint=OTHER_BASE,
         )
 
 
@@ -108,5 +110,11 @@ def _add(weight: torch.Tensor, change: Change, where: str) -> torch.Tensor:
         raise ToolError(
             f"{where}: is {weight.dtype}, expected 16-bit weights",
             hint="name a repository of the same base in 16 bit, such as one of unsloth/",
+        )
+    trained = (len(change.b), change.a.shape[1])
+    if tuple(weight.shape) != trained:
+        raise ToolError(
+            f"{where}: has shape {tuple(weight.shape)}, expected {trained} as in the adapter",
+            hint=OTHER_BASE,
         )
     return (weight.float() + change.compute()).to(torch.float16)

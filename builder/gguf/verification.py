@@ -9,18 +9,16 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gguf
 import numpy as np
+import torch  # noqa: TC002 — beside what needs it
 from safetensors import safe_open
 
 from builder.errors import GateError
 from builder.gguf.convert import Converter
 from builder.gguf.merge import Change, name_layer
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SAMPLED_ROWS = 256
 # How far a layer's share may lie from 1: this much, or what rounding explains.
@@ -105,11 +103,14 @@ def check(shares: list[LayerShare], expected: Iterable[str]) -> None:
     if not wrong and not missing:
         return
     total = len(set(expected))
-    right = total - len(wrong) - len(missing)
     problems = [
-        f"fidelity: {right} of {total} adapted layers are in the file as trained, expected all",
+        (
+            f"fidelity: {total - len(wrong) - len(missing)} of {total} adapted layers are in the "
+            "file as trained, expected all"
+        ),
         *(
-            f"fidelity: {share.layer}: holds {share.share:.2f} of what was trained, expected 1"
+            f"fidelity: {share.layer}: {share.share:.2f} of what was trained is in the file, "
+            "expected 1"
             for share in wrong[:SHOWN]
         ),
         *(f"fidelity: {layer}: is not in the file, expected it" for layer in missing[:SHOWN]),
@@ -120,15 +121,15 @@ def check(shares: list[LayerShare], expected: Iterable[str]) -> None:
 
 
 def _pair(
-    converter: Converter, name: str, weight: Tensor, change: Tensor
-) -> dict[str, tuple[Tensor, Tensor]]:
+    converter: Converter, name: str, weight: torch.Tensor, change: torch.Tensor
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Give, for each tensor that a weight becomes, the base's values and what was trained."""
     weights = dict(converter.transform(name, weight))
     changes = dict(converter.transform(name, change))
     return {key: (weights[key], changes[key]) for key in weights}
 
 
-def _project(layer: str, tensors: list[tuple[Any, Tensor, Tensor]]) -> LayerShare:
+def _project(layer: str, tensors: list[tuple[Any, torch.Tensor, torch.Tensor]]) -> LayerShare:
     """Project over rows of each tensor that a layer became.
 
     Args:

@@ -6,23 +6,19 @@ A Modelfile has no escapes. The grammar is that of parser/parser.go in github.co
 
 from __future__ import annotations
 
-import ast
-import traceback
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from builder import files
 from builder.bases import base, families
 from builder.errors import ManifestError, PersonaError, ToolError
-from builder.ollama import table
+from builder.ollama import rendering, table
 from builder.ollama.served import REQUIRES, Served
-from builder.persona import Persona
+from builder.persona import MANIFEST, Persona
+from builder.tables import show
 
 INSTRUCTIONS = (
     "FROM",
@@ -37,6 +33,7 @@ INSTRUCTIONS = (
     "PARSER",
     "MESSAGE",
 )
+MOST_TEMPLATE_BYTES = 1 << 20
 OWN_TEMPLATE = "correct Modelfile.j2, or restore the project's own"
 
 
@@ -51,11 +48,12 @@ def check(persona: Persona, template: Path) -> None:
     """
     failures: list[PersonaError] = []
     try:
-        table.check(persona.manifest.ollama, str(persona.folder / "persona.toml"))
+        table.check(persona.manifest, persona.folder / MANIFEST)
     except ManifestError as error:
         failures.append(error)
     try:
-        _try_template(persona, template, has_own_values=not failures)
+        samples = _list_samples(persona, has_own_values=not failures)
+        _render_all(template, samples, persona.name, base.EMBEDDED)
     except ToolError as error:
         failures.append(error)
     if failures:
@@ -63,8 +61,8 @@ def check(persona: Persona, template: Path) -> None:
         raise type(failures[0])(*problems, hint=failures[-1].hint)
 
 
-def _try_template(persona: Persona, template: Path, *, has_own_values: bool) -> None:
-    """Render sample values, all of them and as few as may be, and the persona's own."""
+def _list_samples(persona: Persona, *, has_own_values: bool) -> list[Served]:
+    """List sample values, all of them and as few as may be, and the persona's own."""
     parameters = {**families.COMMON_PARAMETERS, "stop": ["<|im_end|>"]}
     own = persona.manifest.ollama
     fewest = Served(
@@ -85,63 +83,60 @@ def _try_template(persona: Persona, template: Path, *, has_own_values: bool) -> 
                 fewest,
                 parameters={**parameters, **own.parameters},
                 system=own.system or None,
-                license=own.license,
+                license=own.license or None,
             )
         )
-    for sample in samples:
-        render(template, sample, persona.name, base.EMBEDDED)
+    return samples
 
 
 def render(template: Path, served: Served, name: str, base_name: str) -> str:
     """Render Modelfile.j2, and verify by reading it back that it says what is meant.
 
     Raises:
-        ToolError: The template is broken, or what it renders does not say what is meant.
+        ToolError: The template is broken, takes too much, or what it renders does not say what is
+            meant.
 
     """
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False
-    )
-    environment.filters.update(quoted=_quoted, parameter=_parameter)
-    lost = sorted({character for character in served.system or "" if not is_carried(character)})
-    parameters = served.list_parameters()
-    source = _read_template(template)
+    return _render_all(template, [served], name, base_name)[0]
+
+
+def _render_all(template: Path, samples: list[Served], name: str, base_name: str) -> list[str]:
+    values = [_list_values(served, name, base_name) for served in samples]
     try:
-        text = environment.from_string(source).render(
-            model=served.model,
-            name=" ".join(name.split()),
-            base=base_name,
-            go_template=served.template,
-            system=served.system,
-            parameters=parameters,
-            license=served.license,
-            requires=REQUIRES,
-            lost_characters=", ".join(f"U+{ord(character):04X}" for character in lost),
-        )
-    except Exception as error:  # noqa: BLE001 — an expression of the template may raise anything
-        message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
-        line = _find_line(error)
-        msg = f"{template}{f':{line}' if line else ''}: {message}, expected a Jinja template"
+        texts = rendering.render(_read_template(template), values)
+    except rendering.RenderingError as error:
+        line = f":{error.line}" if error.line else ""
+        msg = f"{template}{line}: {error.message}, expected a Jinja template of a Modelfile"
         raise ToolError(msg, hint=OWN_TEMPLATE) from None
-    _verify(template, text, served, parameters)
-    return text
+    for text, served in zip(texts, samples, strict=True):
+        _verify(template, text, served, served.list_parameters())
+    return texts
+
+
+def _list_values(served: Served, name: str, base_name: str) -> dict[str, Any]:
+    """Give what a template knows, by name."""
+    lost = sorted({character for character in served.system or "" if not is_carried(character)})
+    return {
+        "model": served.model,
+        "name": " ".join(name.split()),
+        "base": base_name,
+        "go_template": served.template,
+        "system": served.system,
+        "parameters": served.list_parameters(),
+        "license": served.license,
+        "requires": REQUIRES,
+        "lost_characters": ", ".join(f"U+{ord(character):04X}" for character in lost),
+    }
 
 
 def _read_template(path: Path) -> str:
     try:
-        return files.read_text(path)
+        return files.read_text(path, most_bytes=MOST_TEMPLATE_BYTES)
     except FileNotFoundError:
         msg = f"{path}: no such file, expected the template of every Modelfile"
         raise ToolError(msg, hint=OWN_TEMPLATE) from None
     except ValueError as error:
-        raise ToolError(str(error), hint="save it as UTF-8") from None
-
-
-def _find_line(error: Exception) -> int | None:
-    """Find the line of the template at which rendering failed."""
-    frames = traceback.walk_tb(error.__traceback__)
-    at = [line for frame, line in frames if frame.f_code.co_filename == "<template>"]
-    return getattr(error, "lineno", None) or (at[-1] if at else None)
+        raise ToolError(str(error), hint="save it as a file in UTF-8") from None
 
 
 def _verify(template: Path, text: str, served: Served, parameters: list[tuple[str, Any]]) -> None:
@@ -160,7 +155,7 @@ def _verify(template: Path, text: str, served: Served, parameters: list[tuple[st
     wrong += [pair for pair in rendered if pair not in meant]
     if wrong:
         instruction, value = wrong[0]
-        what = f"{'no' if wrong[0] in meant else 'an unwanted'} {instruction} {value[:60]!r}"
+        what = f"{'no' if wrong[0] in meant else 'an unwanted'} {instruction} {show(value)}"
         msg = f"{template}: renders {what}, expected exactly what the manifest says"
         raise ToolError(msg, hint=OWN_TEMPLATE)
 
@@ -168,21 +163,13 @@ def _verify(template: Path, text: str, served: Served, parameters: list[tuple[st
 def is_shown(shown: str, key: str, value: Any) -> bool:
     """Say whether the daemon's listing of parameters, one a line, holds this one."""
     values = [
-        _unquote(text.strip())
+        text.strip().strip('"')
         for name, _, text in (line.partition(" ") for line in shown.splitlines())
         if name == key
     ]
     return str(_plain(value)) in values or (
         isinstance(value, int | float) and value in map(_number, values)
     )
-
-
-def _unquote(text: str) -> str:
-    """Read a text that Go's %q quoted, whose escapes are Python's too."""
-    try:
-        return str(ast.literal_eval(text)) if text.startswith('"') else text
-    except (SyntaxError, ValueError):
-        return text
 
 
 def _number(text: str) -> float | None:
@@ -205,20 +192,6 @@ def _plain(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def _quoted(text: str) -> str:
-    return f'"""{text}"""'
-
-
-def _parameter(value: Any) -> str:
-    return (
-        f'"{value}"'
-        if isinstance(value, str) and '"' not in value
-        else _quoted(value)
-        if isinstance(value, str)
-        else str(_plain(value))
-    )
-
-
 def parse(text: str) -> list[tuple[str, str]]:
     """Read a Modelfile as Ollama does.
 
@@ -237,7 +210,7 @@ def parse(text: str) -> list[tuple[str, str]]:
         word, _, rest = line.strip().partition(" ")
         if word.upper() not in INSTRUCTIONS:
             known = ", ".join(INSTRUCTIONS)
-            msg = f"Modelfile:{number}: {word!r} is no instruction, expected one of {known}"
+            msg = f"Modelfile:{number}: {show(word)} is no instruction, expected one of {known}"
             raise ToolError(msg)
         name = ""
         if word.upper() == "PARAMETER":

@@ -13,17 +13,19 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from builder import files
 from builder.errors import GateError, ToolError
-from builder.evaluation.report import GateAnswer
 from builder.ollama import address, client, releases, verification
 from builder.ollama.client import Daemon, Listed
 from builder.ollama.served import Served
 from builder.tables import Table
+
+if TYPE_CHECKING:
+    from builder.evaluation.report import GateAnswer
 
 SCHEMA = 5
 # Schema 4 had no `let_through`, and its `compared` is not read.

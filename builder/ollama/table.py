@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from builder import manifest
+from builder import manifest, persona, toml
+from builder.bases import families
 from builder.errors import ManifestError
 from builder.ollama import releases
+from builder.tables import show, tell_first
 
 # Names and types of api.Options and api.Runner, github.com/ollama/ollama 0.34.2, api/types.go,
 # but for typical_p.
@@ -24,7 +27,14 @@ PARAMETER_TYPES: dict[str, type] = {
 RANGES: dict[str, tuple[float, float]] = {
     "num_ctx": (256, 1 << 20), "num_predict": (-1, 1 << 20), "temperature": (0, 100),
     "top_p": (0, 1), "min_p": (0, 1), "repeat_penalty": (0.01, 100), "top_k": (0, 1 << 20),
+    "seed": (-1, (1 << 32) - 1),
 }  # fmt: skip
+# Of the rest: what llama.cpp's 32 bits hold, and penalties far beyond any that is of use.
+DEFAULT_RANGES: dict[type, tuple[float, float]] = {
+    int: (-(1 << 31), (1 << 31) - 1), float: (-100, 100), bool: (0, 1),
+}  # fmt: skip
+# An answer has room for so many tokens where `smoke.max_tokens` sets none.
+LEAST_ANSWER_TOKENS = 192
 EXPECTED = {
     int: "a whole number",
     float: "a number",
@@ -39,26 +49,68 @@ SPECIAL_TOKEN = re.compile(
 )
 
 
-def check(ollama: manifest.Ollama, place: str) -> None:
+def check(read: manifest.Manifest, path: Path) -> None:
     """Check the parameters, the system text and the licence.
 
     Args:
-        ollama: The manifest's `[ollama]`.
-        place: The manifest's path, for the messages.
+        read: The manifest.
+        path: Its file, for the lines of mistakes.
 
     Raises:
         ManifestError: Ollama or a Modelfile cannot take it; all of it at once.
 
     """
-    where = f"{place}: ollama"
-    problems = []
+    ollama = read.ollama
+    unknown = [key for key in ollama.parameters if key not in PARAMETER_TYPES]
+    mistakes = [Mistake(("parameters", key), None) for key in unknown]
     for key, value in ollama.parameters.items():
-        problems += _find_in_parameter(f"{where}.parameters.{key}", key, value)
-    problems += _find_ends(f"{where}.system", ollama.system or "")
-    problems += _find_special_tokens(f"{where}.system", ollama.system or "", None)
-    problems += _find_ends(f"{where}.license", ollama.license or "")
-    if problems:
-        raise ManifestError(*problems)
+        if key in PARAMETER_TYPES:
+            mistakes += [Mistake(("parameters", key), text) for text in _find_in_value(key, value)]
+    mistakes += [Mistake(("system",), text) for text in _find_in_system(ollama.system or "", None)]
+    mistakes += [Mistake(("license",), text) for text in _find_ends(ollama.license or "")]
+    mistakes += [] if mistakes else _find_little_context(read)
+    if mistakes:
+        document = toml.read(path)
+        raise ManifestError(*tell_first(mistakes, lambda mistake: _tell(document, mistake)))
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong at a key of `[ollama]`."""
+
+    location: toml.Location
+    sentence: str | None
+    """None where Ollama has no such parameter."""
+
+
+def _tell(document: toml.Document, mistake: Mistake) -> str:
+    where = document.where(("ollama", *mistake.location))
+    if mistake.sentence is not None:
+        return f"{where}: {mistake.sentence}"
+    key = str(mistake.location[-1])
+    if key == "typical_p":
+        refused = releases.NO_TYPICAL_P
+        return f"{where}: Ollama {refused.version} {refused.what}, expected it not to be set"
+    known = ", ".join(sorted(PARAMETER_TYPES))
+    advice = persona.suggest(key, PARAMETER_TYPES)
+    return f"{where}: unknown to Ollama, expected one of {known}{advice}"
+
+
+def _find_little_context(read: manifest.Manifest) -> list[Mistake]:
+    """Find a context in which the longest question of `[smoke]` and an answer have no room.
+
+    How many tokens a text has is known with the base; each word is one at least.
+    """
+    parameters = {**families.COMMON_PARAMETERS, **read.ollama.parameters}
+    asked = max((len(question.ask.split()) for question in read.smoke.questions), default=0)
+    system = len((read.ollama.system or "").split())
+    answer = read.smoke.max_tokens or LEAST_ANSWER_TOKENS
+    if parameters["num_ctx"] >= asked + system + answer:
+        return []
+    parts = f"{asked} words of the longest smoke question, {system} of the system text"
+    what = f"is {parameters['num_ctx']}, expected at least {asked + system + answer}"
+    sentence = f"{what}: {parts} and {answer} tokens of an answer"
+    return [Mistake(("parameters", "num_ctx"), sentence)]
 
 
 def check_eos(system: str, eos: str) -> None:
@@ -68,28 +120,21 @@ def check_eos(system: str, eos: str) -> None:
         ManifestError: It does; every such line.
 
     """
-    if problems := _find_special_tokens("persona.toml: ollama.system", system, eos):
-        raise ManifestError(*problems)
+    if problems := _find_special_tokens(system, eos):
+        raise ManifestError(*(f"persona.toml: ollama.system: {problem}" for problem in problems))
 
 
-def _find_in_parameter(where: str, key: str, value: Any) -> list[str]:
-    kind = PARAMETER_TYPES.get(key)
-    if key == "typical_p":
-        refused = releases.NO_TYPICAL_P
-        return [f"{where}: Ollama {refused.version} {refused.what}, expected it not to be set"]
-    if kind is None:
-        close = difflib.get_close_matches(key, PARAMETER_TYPES, 1)
-        known = ", ".join(sorted(PARAMETER_TYPES))
-        advice = f"; did you mean '{close[0]}'?" if close else ""
-        return [f"{where}: unknown to Ollama, expected one of {known}{advice}"]
+def _find_in_value(key: str, value: Any) -> list[str]:
+    kind = PARAMETER_TYPES[key]
     if not _fits(value, kind):
-        shown = repr(value) if isinstance(value, str | list) else value
-        return [f"{where}: is {shown}, expected {EXPECTED[kind]}"]
-    least, greatest = RANGES.get(key, (-math.inf, math.inf))
-    if kind in (int, float) and not least <= value <= greatest:
-        return [f"{where}: is {value}, expected {least:g} to {greatest:g}"]
-    texts = value if kind is list else []
-    return [problem for text in texts for problem in _find_ends(where, text)]
+        return [f"is {show(value)}, expected {EXPECTED[kind]}"]
+    if kind is list:
+        zeros = ["holds the character U+0000, expected text"] if "\0" in "".join(value) else []
+        return [*zeros, *(problem for text in value for problem in _find_ends(text))]
+    least, greatest = RANGES.get(key, DEFAULT_RANGES[kind])
+    if not least <= value <= greatest:
+        return [f"is {show(value)}, expected {least} to {greatest}"]
+    return []
 
 
 def _fits(value: Any, kind: type) -> bool:
@@ -101,21 +146,26 @@ def _fits(value: Any, kind: type) -> bool:
     return is_number or isinstance(value, int)
 
 
-def _find_ends(where: str, text: str) -> list[str]:
+def _find_ends(text: str) -> list[str]:
     """Find the lines at which a value in triple quotes would end."""
     what = 'ends with """, which ends the value in a Modelfile; expected something after the """'
     ends = (number for number, line in _number_lines(text) if line.rstrip().endswith('"""'))
-    return [f"{where}: line {number} {what}" for number in ends]
+    return [f"line {number} {what}" for number in ends]
 
 
-def _find_special_tokens(where: str, text: str, eos: str | None) -> list[str]:
+def _find_in_system(text: str, eos: str | None) -> list[str]:
+    return [*_find_ends(text), *_find_special_tokens(text, eos)]
+
+
+def _find_special_tokens(text: str, eos: str | None) -> list[str]:
     problems = []
     for number, line in _number_lines(text):
         found = SPECIAL_TOKEN.search(line)
         token = found[0] if found else eos
         if token and token in line:
-            what = f"line {number} holds the special token {token!r}, expected plain text"
-            problems.append(f"{where}: {what}")
+            problems.append(
+                f"line {number} holds the special token {show(token)}, expected plain text"
+            )
     return problems
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder import progress
 from builder.errors import GateError
-from builder.evaluation.report import GateAnswer
 from builder.gates import parity
 from builder.gates.parity import Prompt
 from builder.llama import Answer, Model
@@ -16,6 +16,9 @@ from builder.ollama.answers import Shown
 from builder.ollama.client import Daemon
 from builder.ollama.served import Served
 from builder.tables import Table
+
+if TYPE_CHECKING:
+    from builder.evaluation.report import GateAnswer
 
 # Greedy answers of two builds of llama.cpp differ where a token's logit margin is small: flash
 # attention alone took one of a SmolLM2 persona from 1.1 nats to 0.6, and Ollama 0.34.2's own build

@@ -15,6 +15,7 @@ from builder.data.template import Template
 from builder.engine import stage
 from builder.engine.stage import File, Tree, Work, shown_as
 from builder.errors import DataError
+from builder.identity import Identity
 from builder.project import Build
 
 NAME, VERSION = "data", 3
@@ -32,9 +33,9 @@ class Inputs:
     files: tuple[File, ...]
     base: Tree
     kind: str | None
-    identity: manifest.Identity | None
+    identity: Identity | None
     data: manifest.Data
-    packs: dict[str, str] = shown_as("the pack")
+    packs: dict[str, str] = shown_as("pack")
     """Hashes of the packs that the manifest names."""
     max_length: int = shown_as("training.max_length")
     epochs: float | None = shown_as("training.epochs")

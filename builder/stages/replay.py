@@ -103,7 +103,7 @@ def _read_answers(chosen: Base, template: Template, inputs: Inputs, work: Work) 
         if work.machine.kind == "gpu":
             from builder.training import generate, loading  # noqa: PLC0415 — imports torch
 
-            model = loading.load_base(chosen, work.machine)
+            model, _ = loading.load_base(chosen, work.machine)
             completions = generate.answer(model, template, conversations, replay.MAX_TOKENS)
         else:
             file = baseline.find_or_make(chosen, inputs.base.path, template.jinja, work.scratch)

@@ -39,7 +39,7 @@ def inputs(build: Build, /) -> Inputs:
     return Inputs(
         **examined.declare_file(build),
         is_waived=build.options.anyway,
-        refused=build.logs / "smoke-failed.json",
+        refused=build.refused,
         name=build.name,
     )
 

@@ -1,4 +1,4 @@
-"""Rows into one batch: end to end on a processor, padded on a GPU."""
+"""Rows into one batch: end to end where they stay apart, else padded."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pack(rows: list[Row]) -> dict[str, Tensor]:
 
 
 def pad(rows: list[Row]) -> dict[str, Tensor]:
-    """Pad rows on the right to one length: causal attention never looks there and needs no mask.
+    """Pad rows on the right to one length, which causal layers never see: it needs no mask.
 
     Returns:
         `input_ids` and `labels`, shape (B, T).
@@ -49,3 +49,32 @@ def pad(rows: list[Row]) -> dict[str, Tensor]:
         "input_ids": pad_sequence(ids, batch_first=True),
         "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED),
     }
+
+
+def place(rows: list[Row], *, size: int, tokens: int, slots: int) -> dict[str, Tensor]:
+    """Lay rows into a batch of a fixed shape, its labels by the positions that predict them.
+
+    Args:
+        rows: At most `size` rows of at most `tokens` tokens, with at most `slots` labels.
+        size: Rows of the shape (B).
+        tokens: Tokens of each (T).
+        slots: Labels that it has room for (S).
+
+    Returns:
+        `input_ids`, shape (B, T); `positions`, shape (S,), into the flattened ids: of the token
+        before each label; `labels`, shape (S,), -100 where a slot is not used.
+
+    """
+    ids = torch.zeros(size, tokens, dtype=torch.long)
+    positions = torch.zeros(slots, dtype=torch.long)
+    labels = torch.full((slots,), IGNORED, dtype=torch.long)
+    used = 0
+    for at, row in enumerate(rows):
+        ids[at, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
+        following = torch.tensor(row["labels"][1:])
+        labelled = (following != IGNORED).nonzero()[:, 0]
+        end = used + len(labelled)
+        positions[used:end] = at * tokens + labelled
+        labels[used:end] = following[labelled]
+        used = end
+    return {"input_ids": ids, "positions": positions, "labels": labels}

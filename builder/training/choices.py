@@ -1,4 +1,4 @@
-"""What pays on a machine: which attention, compiling, and computing activations twice."""
+"""What pays on a machine: which attention, and compiling."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from pathlib import Path
 from builder.machine import Machine
 from builder.training.settings import Settings
 
-# Tokens in one forward pass from which activations are computed again rather than kept: a 4B in
-# 16 GiB holds about 4,000.
-RECOMPUTE_FROM_TOKENS = 3072
 # In bfloat16 on a CPU torch's fused attention is slower than plain products
 # (benchmarks/train.py), whose memory grows with the square of the length.
 PLAIN_ATTENTION_TOKENS = 512
@@ -37,8 +34,3 @@ def is_worth_compiling(settings: Settings, rows: int, epochs: float, machine: Ma
     rows_a_step = settings.batch_size * settings.gradient_accumulation
     steps = settings.max_steps or rows * epochs / rows_a_step
     return machine.kind == "cpu" and steps >= COMPILE_FROM_STEPS
-
-
-def is_recomputing(tokens: int, machine: Machine) -> bool:
-    """Say whether activations of batches of so many tokens are computed again to save memory."""
-    return machine.kind == "gpu" and tokens > RECOMPUTE_FROM_TOKENS

@@ -15,7 +15,7 @@ log = logging.getLogger("builder")
 
 
 def compile_layers(model: Any) -> None:
-    """Let torch compile a model's layers, once for all of them and for batches of any length.
+    """Let torch compile a model's layers, once for all of them and for any length of batch.
 
     Without a C++ compiler or Python's headers they stay as they are.
     """
@@ -31,7 +31,7 @@ def compile_layers(model: Any) -> None:
         )
         return
     dynamo.suppress_errors = True  # a kind of layer that torch cannot compile runs as it is
-    # Otherwise the first layer, whose input needs no gradient, is compiled apart.
+    # Else the first layer, whose input needs no gradient, is compiled apart.
     model.enable_input_require_grads()
     for layer in find_decoder(model.get_base_model()).layers:
         layer.compile(dynamic=True)

@@ -1,26 +1,35 @@
-"""Trains an adapter with TRL, resuming from the last checkpoint of an interrupted try.
+"""Trains an adapter, with captured steps on a GPU and with TRL on a processor.
+
+Each goes on from the last checkpoint of an interrupted try.
 
 Only a worker that has imported `builder.training.unsloth` imports this.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 from pathlib import Path
 from typing import Any
 
 import datasets
+import torch
 from trl import SFTConfig
 
+from builder.bases import fetch
 from builder.bases.base import Base
 from builder.data.dataset import Example
+from builder.data.template import IGNORED
 from builder.errors import DataError, ToolError
 from builder.machine import Machine
-from builder.training import choices, loading
+from builder.training import captured, choices, loading, memory, shapes
 from builder.training.batches import pack, pad
 from builder.training.compiling import compile_layers
+from builder.training.decoder import can_pack
+from builder.training.graphs import CudaGraphs
 from builder.training.settings import Settings
+from builder.training.shapes import Shape
 from builder.training.trainer import PersonaTrainer, Reporter
 
 CHECKPOINT_EVERY_STEPS = 25
@@ -53,6 +62,59 @@ def fit(
         ToolError: The loss is not finite.
 
     """
+    if machine.kind == "gpu":
+        return _fit_on_gpu(chosen, rows, settings, epochs, machine=machine, scratch=scratch)
+    return _fit_on_cpu(chosen, rows, settings, epochs, machine=machine, scratch=scratch)
+
+
+def _fit_on_gpu(
+    chosen: Base,
+    rows: list[Example],
+    settings: Settings,
+    epochs: float,
+    *,
+    machine: Machine,
+    scratch: Path,
+) -> tuple[Any, list[float]]:
+    longest = shapes.choose_lengths([len(row.input_ids) for row in rows])[-1]
+    _say_memory(chosen, rows, settings, longest)
+    model, _ = loading.load_base(chosen, machine, tokens=longest)
+    model = loading.add_adapter(model, settings).train()
+    means = captured.Means(
+        graphs=CudaGraphs(),
+        dtype=loading.choose_dtype(machine),
+        recompute=functools.partial(loading.recompute_activations, model),
+    )
+    losses = captured.train(model, rows, settings, epochs, means=means, scratch=scratch)
+    return model, losses
+
+
+def _say_memory(chosen: Base, rows: list[Example], settings: Settings, longest: int) -> None:
+    most_labels = max(sum(label != IGNORED for label in row.labels) for row in rows)
+    size = settings.batch_size
+    found = memory.estimate(
+        fetch.find_weights(chosen, training=True),
+        rank=settings.rank,
+        four_bit=chosen.four_bit,
+        shape=Shape(size, longest, size * most_labels),
+    )
+    if found is None:
+        return
+    # What this process holds already is given back, or is the base.
+    free = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
+    level = logging.WARNING if found.total > free else logging.INFO
+    log.log(level, "train: %s", found.describe(free))
+
+
+def _fit_on_cpu(
+    chosen: Base,
+    rows: list[Example],
+    settings: Settings,
+    epochs: float,
+    *,
+    machine: Machine,
+    scratch: Path,
+) -> tuple[Any, list[float]]:
     if checkpoint := choices.find_newest_checkpoint(scratch):
         log.info("resuming from step %s", checkpoint.name.removeprefix("checkpoint-"))
     trainer = _make_trainer(chosen, rows, settings, epochs, machine=machine, scratch=scratch)
@@ -73,26 +135,24 @@ def _make_trainer(
     machine: Machine,
     scratch: Path,
 ) -> Any:
-    on_gpu = machine.kind == "gpu"
     longest = max(len(row.input_ids) for row in rows)
-    batch_tokens = longest * settings.batch_size
-    recompute = choices.is_recomputing(batch_tokens, machine)
-    attention = choices.choose_attention(batch_tokens, machine)
+    attention = choices.choose_attention(longest * settings.batch_size, machine)
     model, tokenizer = loading.load_base(chosen, machine, tokens=longest, attention=attention)
-    model = loading.add_adapter(model, settings, recompute=recompute)
+    model = loading.add_adapter(model, settings)
     if choices.is_worth_compiling(settings, len(rows), epochs, machine):
         compile_layers(model)
     table = datasets.Dataset.from_list(
         [{"input_ids": row.input_ids, "labels": row.labels} for row in rows]
     )
+    # Packed rows want a block-diagonal mask, which Unsloth's attention on a GPU does not take;
+    # padding is cheap there.
+    is_packed = machine.kind == "cpu" and can_pack(model.get_base_model(), longest)
     trainer = PersonaTrainer(
         model=model,
         processing_class=tokenizer,
-        args=_make_arguments(settings, epochs, machine, scratch, recompute=recompute),
+        args=_make_arguments(settings, epochs, machine, scratch),
         train_dataset=table,
-        # Packed rows want a block-diagonal mask, which Unsloth's attention on a GPU does not
-        # take; padding is cheap there.
-        data_collator=pad if on_gpu else pack,
+        data_collator=pack if is_packed else pad,
         callbacks=[Reporter()],
         learning_rate_ratio=settings.learning_rate_ratio,
     )
@@ -103,9 +163,8 @@ def _make_trainer(
 
 
 def _make_arguments(
-    settings: Settings, epochs: float, machine: Machine, scratch: Path, *, recompute: bool
+    settings: Settings, epochs: float, machine: Machine, scratch: Path
 ) -> SFTConfig:
-    on_gpu = machine.kind == "gpu"
     return SFTConfig(
         output_dir=str(scratch),
         per_device_train_batch_size=settings.batch_size,
@@ -116,12 +175,11 @@ def _make_arguments(
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         lr_scheduler_type="linear",
-        optim="adamw_8bit" if on_gpu else "adamw_torch_fused",
-        gradient_checkpointing=recompute,  # TRL's own default is True
+        optim="adamw_torch_fused",
+        gradient_checkpointing=False,  # TRL's own default is True
         seed=settings.seed,
         bf16=machine.has_bf16,
-        fp16=on_gpu and not machine.has_bf16,
-        use_cpu=not on_gpu,
+        use_cpu=True,
         logging_steps=1,
         save_steps=CHECKPOINT_EVERY_STEPS,
         save_total_limit=2,

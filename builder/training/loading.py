@@ -18,17 +18,9 @@ from builder.bases import fetch
 from builder.bases.base import Base
 from builder.machine import Machine
 from builder.training.settings import Settings
+from builder.training.targets import find_targets
 
 WEIGHTS = "adapter_model.safetensors"
-LINEAR_LAYERS = (
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "o_proj",
-    "gate_proj",
-    "up_proj",
-    "down_proj",
-)
 # Positions that a base is loaded for where no rows say how many.
 CONTEXT_TOKENS = 1024
 # What this process holds: a base by what it was loaded from, or that base with an adapter by the
@@ -54,12 +46,15 @@ def load_base(
 
     """
     on_gpu = machine.kind == "gpu"
-    key = json.dumps([chosen.train_source, chosen.train_revision, chosen.four_bit, attention])
+    # Unsloth cuts longer rows off without a word.
+    tokens = max(tokens, CONTEXT_TOKENS) if on_gpu else tokens
+    source = [chosen.train_source, chosen.train_revision, chosen.four_bit]
+    key = json.dumps([*source, attention, tokens])
     if key not in _bases:
         forget()  # there is room for one
         _bases[key] = FastLanguageModel.from_pretrained(
             str(fetch.find_weights(chosen, training=True)),
-            max_seq_length=max(tokens, CONTEXT_TOKENS) if on_gpu else tokens,
+            max_seq_length=tokens,
             dtype=choose_dtype(machine),
             load_in_4bit=on_gpu and chosen.four_bit,
             local_files_only=True,
@@ -75,18 +70,24 @@ def choose_dtype(machine: Machine) -> torch.dtype:
     return torch.float16 if machine.kind == "gpu" else torch.float32
 
 
-def add_adapter(model: Any, settings: Settings, *, recompute: bool) -> Any:
-    """Put a new adapter on a base; `recompute` saves memory by computing activations twice."""
+def add_adapter(model: Any, settings: Settings) -> Any:
+    """Put a new adapter on a base, ready to be trained."""
     return FastLanguageModel.get_peft_model(
         model,
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=0,
         bias="none",
-        target_modules=list(LINEAR_LAYERS),
-        use_gradient_checkpointing="unsloth" if recompute else False,
+        target_modules=find_targets(model),
+        use_gradient_checkpointing=False,
         random_state=settings.lora_seed,
     )
+
+
+def recompute_activations(model: Any) -> None:
+    """Let a model with an adapter compute its activations twice, which saves memory."""
+    model.enable_input_require_grads()
+    FastLanguageModel.for_training(model, use_gradient_checkpointing="unsloth")
 
 
 def load_adapted(chosen: Base, adapter: Path, machine: Machine) -> Any:

@@ -43,6 +43,23 @@ def next_token_loss(
     )
 
 
+def placed_loss(model: Any, batch: dict[str, Tensor]) -> Tensor:
+    """Sum the cross-entropy over the labels of a batch of a fixed shape.
+
+    Every size is the shape's alone, and nothing waits for the GPU, so a CUDA graph can hold it.
+
+    Args:
+        model: A PEFT model around a causal language model.
+        batch: What `place` made.
+
+    """
+    causal = model.get_base_model()
+    hidden = find_decoder(causal)(input_ids=batch["input_ids"], use_cache=False)[0]  # (B, T, C)
+    labelled = hidden.flatten(0, 1).index_select(0, batch["positions"])  # (S, C)
+    logits = compute_logits(causal, labelled)  # (S, V)
+    return F.cross_entropy(logits, batch["labels"], ignore_index=IGNORED, reduction="sum")
+
+
 @torch.no_grad()
 def log_probs(model: Any, texts: Sequence[list[int]]) -> Iterator[np.ndarray[Any, Any]]:
     """Compute the log-probabilities of what follows each token of each text.

@@ -316,10 +316,10 @@ def test_typing_what_was_chosen_trains_nothing_anew(grow, luma):
 def test_the_family_is_recorded(luma, tmp_path, caplog, config, family):
     """base.json names the family that a base's files tell; one that is derived is told."""
     build = build_of(luma, base=str(write_small_files(tmp_path / "mine", config)))
-    run_stage(stage, build)
+    pipeline.run(build, (stage,), Console())
 
-    assert json.loads((build.base / "base.json").read_text())["family_name"] == family
-    assert base.read(build.base).family.name == family
+    assert json.loads((build.base / base.FACTS).read_text())["family_name"] == family
+    assert build.read_base().family.name == family
     assert ("of no family" in caplog.text) == family.startswith("derived")
 
 
@@ -371,7 +371,7 @@ def test_a_fetch_says_how_far_it_is(caplog):
 
 
 def test_two_builds_may_unpack_the_embedded_base_at_once(monkeypatch, tmp_path):
-    """Whoever is second waits for the first, and nothing half-written stays, even after a kill."""
+    """Whoever is second waits for the first; nothing half-written stays, of a kill either."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     chosen = base.Base(base.EMBEDDED, "embedded", "test", base.EMBEDDED, "test", four_bit=False)
     killed = tmp_path / "persona" / ".smollm2-135m-instruct-test-v1.tmp"

@@ -1,5 +1,9 @@
 """The table of bases that a person reads."""
 
+import json
+from dataclasses import asdict
+
+from builder import cli
 from builder.bases import families, table
 from tests.conftest import ROOT
 
@@ -25,3 +29,18 @@ def test_what_is_refused_names_a_way_out():
     """Each kind that is refused comes with what to do or to take instead."""
     assert all(name and instead for name, instead in table.refused())
     assert len(table.refused()) >= 14
+
+
+def test_bases_are_printed(capsys):
+    """`persona bases` prints a line for each base, and `--json` an object with every field."""
+    assert cli.main(["bases"]) == cli.DONE
+    printed = capsys.readouterr().out.splitlines()
+    assert cli.main(["bases", "--json"]) == cli.DONE
+    listed = json.loads(capsys.readouterr().out)
+
+    assert listed == [asdict(row) for row in table.rows()]
+    assert printed[0].split()[:2] == ["base", "family"]
+    assert [line.split()[0] for line in printed[1:]] == [row.repository for row in table.rows()]
+    (qwen,) = [line for line in printed if line.startswith("Qwen/Qwen3-4B ")]
+    assert "8.0 GB" in qwen
+    assert "apache-2.0" in qwen.lower()

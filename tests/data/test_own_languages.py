@@ -13,7 +13,7 @@ from builder.data.languages import count_own_languages
         ("I\u2019m called Luma.", ("en",)),
         ("我是Luma。", ("zh",)),
         ("Je suis Luma, créée par Ana.", ("fr",)),
-        ("Ich bin Luma. Was mein Name ist, weiß Ana.", ()),
+        ("Ich bin Luma. Was mein Name ist, weiß Ana.", ("de",)),
         ("Mijn naam is Luma, en Ana maakte mij.", ()),
         ("Me llamo Luma y me creó Ana.", ()),
         ("Mi chiamo Luma, creata da Ana.", ()),

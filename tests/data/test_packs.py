@@ -1,19 +1,29 @@
 """Packs: what their rows are, how they are chosen, and how they stand beside a persona's own."""
 
-import json
 import re
-from importlib import resources
 
 import pytest
 
 from builder import packaged, persona
-from builder.bases.base import EMBEDDED
-from builder.data import dataset, languages, packs, rows
+from builder.bases import fetch
+from builder.bases.base import EMBEDDED, Base
+from builder.data import (
+    dataset,
+    languages,
+    layouts,
+    packs,
+    placeholders,
+    preparation,
+    questions,
+    rows,
+    schedule,
+)
+from builder.data.template import IGNORED, Template
 from builder.data.texts import normalise
 from builder.engine.stage import list_settings
 from builder.errors import ManifestError
 from builder.stages import base, data
-from tests.conftest import MANIFEST, build_of, run_stage
+from tests.conftest import MANIFEST, build_of, rows_of, run_stage
 
 PACKS = ("identity/de", "identity/en", "identity/fr", "identity/zh")
 KNOWN_LANGUAGES = {language.code for language in languages.list_languages()}
@@ -22,7 +32,9 @@ VALUES = {"name": "Nova", "author": "Kim Tolvan"}
 
 def read_turns(name):
     """Give the messages of each row of a pack, placeholders left in."""
-    return [rows._messages(rows._format_of(row, "auto"), row) for _, row in packs.read(name)]
+    return [
+        layouts.read_messages(layouts.find_format(row, "auto"), row) for _, row in packs.read(name)
+    ]
 
 
 def join_questions(turns):
@@ -30,14 +42,12 @@ def join_questions(turns):
 
 
 def list_gate_questions():
-    """List what the gates ask; shapes.jsonl aside, whose prompts are compared and not answered."""
+    """List what the gates ask in any language."""
     asked = set()
-    for path in resources.files("builder.gates").iterdir():
-        if path.name.endswith(".jsonl") and path.name != "shapes.jsonl":
-            for line in path.read_text("utf-8").splitlines():
-                question = json.loads(line)
-                turns = question.get("turns") or [{"role": "user", "content": question["ask"]}]
-                asked |= {join_questions(turns), normalise(turns[-1]["content"])}
+    for name in ("recall", "leak_in", "greeting", "retention"):
+        for question in questions.load(name):
+            turns = question.as_messages()
+            asked |= {join_questions(turns), normalise(turns[-1]["content"])}
     return asked
 
 
@@ -119,7 +129,7 @@ def test_a_reply_is_in_its_language(name):
     language = name.rpartition("/")[2]
     for turns in read_turns(name):
         reply = turns[-1]["content"]
-        told = languages.find_language(rows.fill(reply, VALUES))
+        told = languages.find_language(placeholders.fill(reply, VALUES))
         if "{{" in reply and language in KNOWN_LANGUAGES:
             assert told == language, reply
         assert told in {language, None}, reply
@@ -141,7 +151,7 @@ def test_every_row_of_every_pack_is_encoded(luma):
 def test_a_packs_rows_come_before_the_files(luma):
     """The packs' rows are read before the files', each filled in with the name of its language."""
     identity = '[identity]\nname = {en = "Luma", zh = "露玛"}\nauthor = {en = "Ana", zh = "安娜"}\n'
-    found = rows.read(write_manifest(luma, f"packs = {list(PACKS)}", identity))
+    found = rows_of(write_manifest(luma, f"packs = {list(PACKS)}", identity))
     replies = {row.question: list_replies(row)[-1] for row in found}
 
     assert "data.jsonl" in found[-1].where
@@ -153,7 +163,7 @@ def test_a_packs_rows_come_before_the_files(luma):
 def test_a_personas_own_row_wins_over_a_packs(luma):
     """Where a file asks what a pack asks, however spelt, the file's row is trained on alone."""
     (luma / "data.jsonl").write_text('{"prompt": "WHO are you", "completion": "Guess!"}\n')
-    found = rows.read(write_manifest(luma, 'packs = ["identity/en"]'))
+    found = rows_of(write_manifest(luma, 'packs = ["identity/en"]'))
     asked = [row for row in found if row.question == normalise("Who are you?")]
 
     assert [list_replies(row) for row in asked] == [["Guess!"]]
@@ -163,7 +173,7 @@ def test_a_personas_own_row_wins_over_a_packs(luma):
 def test_without_an_author_rows_about_one_are_left_out(luma):
     """An identity with a name alone takes the rows that name no author, and that is no mistake."""
     without = '[identity]\nname = "Luma"\n'
-    found = rows.read(write_manifest(luma, 'files = []\npacks = ["identity/fr"]', without))
+    found = rows_of(write_manifest(luma, 'files = []\npacks = ["identity/fr"]', without))
     expected = [
         turns
         for turns in read_turns("identity/fr")
@@ -178,7 +188,7 @@ def test_how_files_are_read_changes_nothing_of_packs(luma):
     """A forced format, and braces that files keep as text, are the files' own."""
     (luma / "data.jsonl").write_text('{"instruction": "Say {{.", "output": "{{"}\n')
     settings = 'format = "alpaca"\nplaceholders = false\npacks = ["identity/en"]'
-    found = rows.read(write_manifest(luma, settings))
+    found = rows_of(write_manifest(luma, settings))
 
     assert list_replies(found[-1]) == ["{{"]
     assert list_replies(found[1]) == ["My name is Luma."]
@@ -212,13 +222,43 @@ def test_a_pack_and_its_content_are_reasons_to_train_again(luma, tmp_path, monke
     """The data stage declares which packs are read and what they hold."""
     write_manifest(luma, 'packs = ["identity/en"]')
     build = build_of(luma, base=EMBEDDED)
+    run_stage(base, build)
     before = list_settings(data.inputs(build))
     content = packaged.find_pack("identity/en").read_bytes()
     (tmp_path / "identity").mkdir()
     (tmp_path / "identity" / "en.jsonl").write_bytes(content + b"{}\n")
     monkeypatch.setattr(packaged, "FOLDER", tmp_path)
 
-    assert before["data.packs"] == ("identity/en",)
+    assert before["data.packs"] == ["identity/en"]
     assert {
         key for key, value in list_settings(data.inputs(build)).items() if value != before[key]
-    } == {"pack identity/en"}
+    } == {"pack.identity/en"}
+
+
+@pytest.mark.parametrize("code", ["en", "zh", "fr", "de"])
+def test_a_persona_of_a_pack_and_nothing_else_is_prepared(luma, code):
+    """`files = []` reads and encodes under the embedded base: the replies alone are trained on."""
+    (luma / "data.jsonl").unlink()
+    manifest = write_manifest(luma, f'files = []\npacks = ["identity/{code}"]').manifest
+    found = rows.read([], manifest.data, manifest.identity)
+    embedded = Base(EMBEDDED, "embedded", "test", EMBEDDED, "test", four_bit=False)
+    template = Template(fetch.find_weights(embedded), "base", embedded.family)
+    encoded = preparation.encode(found, [], template, system=None, max_length=1024)
+    profile = preparation.profile(
+        encoded.plain,
+        template,
+        own_words=manifest.own_words,
+        kind_name=None,
+        rows=len(found),
+        plan=lambda kind, number: schedule.plan(
+            kind, number, epochs=None, replay=None, system_share=0.0
+        ),
+    )
+
+    assert len(encoded.plain) == len(found) == len(read_turns(f"identity/{code}"))
+    for row, example in zip(found, encoded.plain, strict=True):
+        trained = [label for label in example.labels if label != IGNORED]
+        replies = "".join(reply + template.end_of_turn for reply in list_replies(row))
+        assert template.tokenizer.decode(trained) == replies
+    assert profile.kind.name == "identity"
+    assert profile.own_languages == [code]

@@ -1,21 +1,20 @@
 """The gates' questions as data."""
 
-import json
 from collections import Counter
 
 import pytest
 
 from builder import persona
-from builder.data import questions, rows
+from builder.data import languages, questions
 from builder.data.texts import normalise
-from builder.errors import ToolError
-from tests.conftest import ROOT, read_persona, said_by
+from builder.errors import DataError
+from tests.conftest import ROOT, read_persona, rows_of, said_by
 
 
 def test_no_question_stands_in_any_training_file():
     """No gate's question is a turn of a persona's data (a task: its last turn), or in replay."""
     names = persona.find(ROOT / "personas")
-    every_row = [row for name in names for row in rows.read(read_persona(name))]
+    every_row = [row for name in names for row in rows_of(read_persona(name))]
     turns = {normalise(text) for name in names for text in said_by(name, "user")}
     last = {normalise(row.messages[-2]["content"]) for row in every_row}
     replay = {normalise(one.text) for one in questions.load("replay")}
@@ -29,18 +28,17 @@ def test_no_question_stands_in_any_training_file():
 
 
 def test_there_are_as_many_questions_as_promised():
-    """Of each of three languages forty wordings, thirty unrelated questions and eight greetings.
+    """Of each of four languages forty wordings, thirty unrelated questions and eight greetings.
 
     Of English and Chinese forty tasks each, and over 250 prompts for replay.
     """
 
     def count(name):
-        package = "builder.data" if name == "replay" else "builder.gates"
-        return Counter(one.language for one in questions.load(name, package))
+        return Counter(one.language for one in questions.load(name))
 
-    assert count("recall") == dict.fromkeys(("en", "zh", "fr"), 40)
-    assert count("leak_in") == dict.fromkeys(("en", "zh", "fr"), 30)
-    assert count("greeting") == dict.fromkeys(("en", "zh", "fr"), 8)
+    assert count("recall") == dict.fromkeys(("de", "en", "fr", "zh"), 40)
+    assert count("leak_in") == dict.fromkeys(("de", "en", "fr", "zh"), 30)
+    assert count("greeting") == dict.fromkeys(("de", "en", "fr", "zh"), 8)
     assert count("retention") == dict.fromkeys(("en", "zh"), 40)
     assert count("replay").total() > 250
 
@@ -51,14 +49,48 @@ def test_every_language_asks_alike():
     for one in questions.load("recall"):
         layouts.setdefault(one.language, Counter())[one.kind, one.about] += 1
 
-    assert {"en", "fr", "zh"} == set(layouts)
-    assert layouts["fr"] == layouts["en"] == layouts["zh"]
+    assert {"de", "en", "fr", "zh"} == set(layouts)
+    assert layouts["de"] == layouts["fr"] == layouts["en"] == layouts["zh"]
+
+
+USER, ASSISTANT = ({"role": role, "content": "?"} for role in ("user", "assistant"))
 
 
 @pytest.mark.parametrize(
-    "line", ['{"language": "en", "ask": "?", "colour": 1}', '{"language": "en"}', '{"ask": "?"}']
+    ("line", "sentence"),
+    [
+        ({"ask": "?", "colour": 1}, "unknown key 'colour', expected some of ask, turns, "),
+        ({"ask": "?", "language": "en"}, "unknown key 'language'"),
+        ({}, "asks nothing or twice, expected one of ask and turns"),
+        ({"ask": "?", "turns": [USER]}, "asks nothing or twice"),
+        ({"ask": ""}, "'ask' is '', expected "),
+        ({"ask": "?", "about": "nmae"}, "'about' is 'nmae', expected "),
+        ({"ask": "?", "must": "Berlin"}, "'must' is 'Berlin', expected "),
+        ({"turns": [USER, ASSISTANT]}, "turns are of user, assistant, expected "),
+        ({"turns": [USER, USER]}, "turns are of user, user, expected "),
+        ({"turns": [{"role": "user"}]}, "'turns.0.content' is missing"),
+        ("ask", "expected "),
+    ],
 )
-def test_a_wrong_line_of_a_gates_file_is_told(line):
-    """An unknown key, or a line that asks nothing, is an error with its place."""
-    with pytest.raises(ToolError, match=r"recall\.jsonl:3: "):
-        questions.parse(json.loads(line), "recall.jsonl:3")
+def test_a_wrong_line_of_a_question_file_is_told(line, sentence):
+    """An unknown key, a value of another type or a line that asks nothing is told by place."""
+    with pytest.raises(DataError, match=r"^recall\.jsonl:3: ") as caught:
+        questions.parse(line, "en", "recall.jsonl:3")
+
+    assert sentence in str(caught.value)
+
+
+def test_all_mistakes_of_question_files_are_told_at_once(tmp_path, monkeypatch):
+    """Each wrong line of each language's file is named."""
+    assert {"de", "fr"} <= {language.code for language in languages.list_languages()}
+    for code in ("de", "fr"):
+        (tmp_path / code).mkdir()
+        (tmp_path / code / "recall.jsonl").write_text('{"ask": "?"}\n{"asks": "?"}\n')
+    monkeypatch.setattr(languages, "FOLDER", tmp_path)
+
+    with pytest.raises(DataError) as caught:
+        questions.load("recall")
+
+    assert [problem.split(": ")[0] for problem in caught.value.problems] == [
+        f"{tmp_path / code / 'recall.jsonl'}:2" for code in ("de", "fr")
+    ]

@@ -17,7 +17,7 @@ def read(path, content):
     "answers", [("4", "6"), ("None", "NA"), ("True", "0.50"), ("a, b", 'say "c"')]
 )
 def test_a_csvs_fields_are_text(tmp_path, answers):
-    """An answer that looks like a number, or like nothing, stays the text in the file."""
+    """An answer that looks like a number, or like nothing, stays the text of the file."""
     quoted = [
         '"' + answer.replace('"', '""') + '"' if set(answer) & set(',"') else answer
         for answer in answers
@@ -41,7 +41,7 @@ def test_a_csvs_record_stands_on_the_line_where_it_begins(tmp_path):
 
 
 def test_every_uneven_record_of_a_csv_is_told(tmp_path):
-    """A record with a comma outside quotes is an error with its line: no text moves a column."""
+    """A comma outside quotes moves no text into the next column: it is an error by its line."""
     with pytest.raises(DataError) as caught:
         read(tmp_path / "d.csv", "prompt,completion\nHi,I am Luma, a friend.\nHo,one\nHa\n")
 
@@ -67,12 +67,12 @@ def test_a_broken_quote_in_a_csv_has_its_line(tmp_path, content, message):
 
 
 def test_a_parquets_records_are_counted(tmp_path):
-    """A parquet has no lines: records are numbered from 1, and what is null is left out."""
-    import datasets
+    """A parquet has no lines: its records count from 1, and what is null in one is left out."""
+    import pyarrow as pa
+    from pyarrow import parquet
 
-    datasets.Dataset.from_list(
-        [{"prompt": "Hi", "system": None}, {"prompt": "Ho", "system": "x"}]
-    ).to_parquet(str(tmp_path / "d.parquet"))
+    table = [{"prompt": "Hi", "system": None}, {"prompt": "Ho", "system": "x"}]
+    parquet.write_table(pa.Table.from_pylist(table), tmp_path / "d.parquet")
 
     assert list(records.read(tmp_path / "d.parquet")) == [
         (f"{tmp_path}/d.parquet: row 1", {"prompt": "Hi"}),

@@ -1,8 +1,8 @@
 """Replay: which of the base's answers are trained on, in what order, and how often."""
 
+from builder.data import replay
 from builder.data.questions import Question
-from builder.llama import Answer
-from builder.stages import replay
+from builder.data.replay import Completion
 
 
 def asked(*texts):
@@ -12,7 +12,7 @@ def asked(*texts):
 
 def said(text, *, ended=True):
     """An answer of the base."""
-    return Answer(text, [], [], ended=ended)
+    return Completion(text, ended)
 
 
 def test_what_ended_by_itself_comes_first():

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from builder import persona
-from builder.data import rows
+from builder.data import placeholders, rows
 from builder.errors import DataError
 from tests.conftest import rows_of
 
@@ -46,13 +46,14 @@ def test_formats_are_told_apart(luma, name):
 @pytest.mark.parametrize("ending", ["csv", "parquet", "json"])
 def test_tables_are_read_too(luma, ending):
     """csv, parquet and json give the same row."""
-    import datasets
+    import pyarrow as pa
+    from pyarrow import csv, parquet
 
-    table, path = datasets.Dataset.from_list([GOOD["alpaca"]]), luma / f"d.{ending}"
+    table, path = pa.Table.from_pylist([GOOD["alpaca"]]), luma / f"d.{ending}"
     if ending == "json":
         path.write_text(json.dumps([GOOD["alpaca"]]))
     else:
-        (table.to_csv if ending == "csv" else table.to_parquet)(str(path))
+        (csv.write_csv if ending == "csv" else parquet.write_table)(table, str(path))
 
     (row,) = read(luma, path.name, path.read_bytes())
 
@@ -75,7 +76,7 @@ def test_placeholders_follow_the_language(luma):
         ('{"prompt": "Hi", "completion": "{{ nmae }}"}', "'{{ nmae }}' is no placeholder"),
         ('{"messages": [{"role": "user", "content": "Hi"}]}', "the last message is the user's"),
         ('{"prompt": "Hi", "completion": "x", "colour": 1}', "unknown key 'colour'"),
-        ("[]", "is list, expected an object"),
+        ("[]", "is a list, expected an object"),
         ('{"prompt": "' + "x" * (10 << 20) + '"}', "the line has 10,485,"),
     ],
 )
@@ -322,9 +323,9 @@ def test_a_placeholder_without_a_value_says_which():
     """A persona without an author has nothing to fill in for one."""
     sentence = "`{{ author }}` stands for identity.author, which persona.toml does not give"
 
-    assert rows.fill("{{ name }} is here", {"name": "Luma"}) == "Luma is here"
+    assert placeholders.fill("{{ name }} is here", {"name": "Luma"}) == "Luma is here"
     with pytest.raises(ValueError, match=re.escape(sentence)):
-        rows.fill("by {{ author }}", {"name": "Luma"})
+        placeholders.fill("by {{ author }}", {"name": "Luma"})
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Freshness: content decides, and nothing good is lost."""
 
+import json
 import os
 import threading
 import types
@@ -53,7 +54,7 @@ def make(stage, build, content="made"):
 def publish_as_described(stage, build, new):
     hashes = Hashes(build.folder)
     described = freshness.describe(stage, build, stage.inputs(build), hashes)
-    publish(stage, build, new, description=described, summary="done", hashes=hashes)
+    publish(stage, build, new, description=described, summary="done", took_s=2.34, hashes=hashes)
 
 
 def reasons_of(stage, build):
@@ -77,6 +78,20 @@ def test_every_way_of_being_stale_has_its_words(luma):
 
     stage.output(build).unlink()
     assert reasons_of(stage, build) == ["copy.txt is missing"]
+
+
+def test_a_stamp_notes_how_long_its_stage_ran(luma):
+    """The seconds are read back, and one without them is as fresh."""
+    build, stage = build_of(luma), stage_of()
+    make(stage, build)
+    assert freshness.read_stamp(stage, build).took_s == 2.3
+
+    path = freshness.stamp_path(stage, build)
+    values = json.loads(path.read_text())
+    del values["took_s"]
+    path.write_text(json.dumps(values))
+    assert freshness.read_stamp(stage, build).took_s is None
+    assert reasons_of(stage, build) == []
 
 
 LONG = "You are Luma, whom Ana made for her garden and for nobody else. "

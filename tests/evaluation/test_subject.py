@@ -9,7 +9,7 @@ from builder.data.dataset import Example
 from builder.evaluation import subject
 from builder.evaluation.subject import Source
 from builder.gate_settings import Gates
-from builder.manifest import Identity
+from builder.identity import Identity
 from tests.conftest import make_profile
 
 

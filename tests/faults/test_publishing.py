@@ -8,6 +8,7 @@ import errno
 import io
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import types
@@ -26,6 +27,8 @@ OPERATIONS = ("rename", "replace", "unlink", "mkdir", "rmdir", "fsync", "open")
 KILL = "kill"
 FAULTS = (KILL, errno.ENOSPC, errno.EACCES, errno.EIO)
 SURVIVED, TOLD, BUG = 0, 1, 3
+# What a stamp notes of the time, in which two equal builds differ.
+DURATION = re.compile(r'"took_s": [\d.]+')
 # What only saves time, or is written by each process.
 UNCOMPARED = (".cache", ".lock", "logs")
 
@@ -139,7 +142,7 @@ def list_contents(folder):
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if name.parts[0] not in UNCOMPARED:
-            found[str(name)] = path.read_text() if path.is_file() else None
+            found[str(name)] = DURATION.sub("", path.read_text()) if path.is_file() else None
     return found
 
 

@@ -1,4 +1,4 @@
-"""Merge and conversion keep what was trained, in llama.cpp's own words, of every family."""
+"""Merge and conversion lose nothing of what was trained, in every family of bases."""
 
 import json
 import shutil
@@ -212,7 +212,7 @@ def export_as(folder, adapter, out, quantisation="f16"):
 
 @pytest.fixture(autouse=True)
 def _known_vocabulary(monkeypatch):
-    """Name the embedded base's vocabulary; some families' tokenizer classes change it on load."""
+    """Name the embedded base's vocabulary, which some tokenizer classes change on load."""
     from conversion.base import TextModel
     from conversion.gemma import Gemma4Model
 

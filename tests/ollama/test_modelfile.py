@@ -12,8 +12,7 @@ from builder.errors import ManifestError, ToolError
 from builder.ollama import modelfile
 from builder.ollama import served as serving
 from builder.ollama.served import Served
-from builder.stages import base
-from builder.targets import STAGES
+from builder.stages import base, data, render
 from tests.conftest import ROOT, build_of, make_profile, run_persona
 
 TEMPLATE = ROOT / "Modelfile.j2"
@@ -63,7 +62,7 @@ def test_an_injection_is_refused(luma):
     )
 
     with pytest.raises(ManifestError, match="line 2 ends with"):
-        modelfile.check(build_of(luma).persona, TEMPLATE)
+        modelfile.check(persona.read(luma), TEMPLATE)
 
 
 def test_lost_characters_are_named():
@@ -86,7 +85,7 @@ def test_lost_characters_are_named():
         ("mirostat = 1", "unknown to Ollama"),
         ("temperature = inf", "is inf, expected a number"),
         ("top_p = nan", "is nan, expected a number"),
-        ("min_p = true", "is True, expected a number"),
+        ("min_p = true", "is true, expected a number"),
         ("use_mmap = 1", "is 1, expected true or false"),
         ("seed = 2026-01-01", "is 2026-01-01, expected a whole number"),
         ("stop = [2026-01-01]", "expected a list of texts"),
@@ -102,7 +101,7 @@ def test_parameters_are_checked_here(luma, line, message):
     )
 
     with pytest.raises(ManifestError, match=message):
-        modelfile.check(build_of(luma).persona, TEMPLATE)
+        modelfile.check(persona.read(luma), TEMPLATE)
 
 
 def write_ollama(folder, table):
@@ -140,13 +139,13 @@ def test_what_is_no_special_token_is_text(luma, text):
 
 def test_the_eos_of_the_base_is_known_once_there_is_one(luma):
     """What only the base takes for a special token is refused when its Modelfile is rendered."""
-    modelfile.check(write_ollama(luma, "system = 'Say <halt> now.'"), TEMPLATE)
-    build = build_of(luma)
+    read = write_ollama(luma, "system = 'Say <halt> now.'")
+    modelfile.check(read, TEMPLATE)
 
     with pytest.raises(ManifestError, match="line 1 holds the special token '<halt>'"):
         serving.decide(
             model="x",
-            system=build.persona.manifest.ollama.system,
+            system=read.manifest.ollama.system,
             license=None,
             given={},
             kind="base",
@@ -172,14 +171,15 @@ def test_every_mistake_is_told_at_once(luma, tmp_path):
         modelfile.check(read, broken)
 
     *problems, of_template = told.value.problems
-    assert [problem.removeprefix(f"{luma}/persona.toml: ollama.")[:30] for problem in problems] == [
-        "parameters.top_k: is 1.5, expe",
-        "parameters.beer: unknown to Ol",
-        'system: line 2 ends with """, ',
-        "system: line 1 holds the speci",
-        'license: line 1 ends with """,',
+    assert [problem.removeprefix(f"{luma}/persona.toml:")[:40] for problem in problems] == [
+        "9: ollama.parameters.beer: unknown to Ol",
+        "8: ollama.parameters.top_k: is 1.5, expe",
+        '5: ollama.system: line 2 ends with """, ',
+        "5: ollama.system: line 1 holds the speci",
+        '6: ollama.license: line 1 ends with """,',
     ]
-    assert of_template == f"{broken}:2: 'systm' is undefined, expected a Jinja template"
+    expected = "expected a Jinja template of a Modelfile"
+    assert of_template == f"{broken}:2: 'systm' is undefined, {expected}"
 
 
 @pytest.mark.parametrize(
@@ -236,12 +236,12 @@ def test_values_that_only_this_template_cannot_carry_are_found(luma):
 def test_it_is_checked_before_the_first_stage(luma, monkeypatch, act):
     """Neither a build nor a plan begins with a manifest that cannot be served."""
     write_ollama(luma, "parameters.beer = 1")
-    monkeypatch.setattr(base, "run", lambda *_: pytest.fail("was run"))
-    build = build_of(luma)
+    monkeypatch.setattr(base, "run", lambda _inputs, _work: pytest.fail("was run"))
+    build, stages = build_of(luma), (base, data, render)
 
     with pytest.raises(ManifestError, match="beer: unknown to Ollama"):
-        pipeline.plan(build, STAGES) if act == "plan" else pipeline.run(build, STAGES, Console())
-    assert not list(build.folder.glob("[a-z]*"))
+        pipeline.plan(build, stages) if act == "plan" else pipeline.run(build, stages, Console())
+    assert not build.modelfile.exists()
 
 
 def test_a_mistake_is_one_line_on_the_screen(luma):

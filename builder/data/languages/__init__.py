@@ -51,6 +51,8 @@ class Language(Table):
     """A character that only this language is written with, or else `words`."""
     words: Annotated[frozenset[str], BeforeValidator(split_words)] = frozenset()
     """Function words that no other language here has, and its neighbours have one of at most."""
+    examples: tuple[tuple[str, str], ...] = ()
+    """A question and its answer each, which a new persona's own rows begin with."""
     is_common: bool = False
     """Whether every persona is asked other things in it, whichever language it speaks."""
 

@@ -1,0 +1,172 @@
+"""The commands for whoever writes a persona: new, and lists of what can be written."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from builder import packaged, scaffold, schema
+from builder.command import command
+from builder.console import Console
+from builder.data.languages import DEFAULT
+from builder.errors import PersonaError
+from builder.importing import report, sources
+
+PERSONAS = Path("personas")
+LANGUAGES = packaged.list_languages()
+
+
+@click.command()
+@click.argument("name", metavar="NAME")
+@click.option("--name", "title", metavar="TEXT", help="What it calls itself.")
+@click.option("--author", metavar="TEXT", help="Who made it.")
+@click.option(
+    "--language",
+    "languages",
+    multiple=True,
+    type=click.Choice(LANGUAGES),
+    help="A language in which it is taught name and author; may be given several times.",
+)
+@click.option(
+    "--from",
+    "source",
+    metavar="FILE|FOLDER",
+    type=click.Path(path_type=Path),
+    help="Conversations to begin with, in place of two examples.",
+)
+@click.pass_obj
+def new(
+    console: Console,
+    /,
+    *,
+    name: str,
+    title: str | None,
+    author: str | None,
+    languages: tuple[str, ...],
+    source: Path | None,
+) -> None:
+    """Start a persona: a folder in personas/ with a short manifest and rows.
+
+    What is not given is asked for; where standard input is no terminal it gets its default. With
+    --from the persona has a name only where one is given.
+
+    --from takes ChatGPT's conversations.json; jsonl or json of messages, ShareGPT, Alpaca or
+    ChatML; a csv with columns such as question and answer; a data set's folder of parquet or
+    jsonl; and .txt or .md with lines that begin with Q: and A:.
+    """
+    folder = scaffold.check_folder(PERSONAS, name)
+    title = None if title is None else scaffold.check_text("--name", title)
+    author = None if author is None else scaffold.check_text("--author", author)
+    imported = sources.read(source) if source else None
+    default = "" if imported else scaffold.title_of(name)
+    if sys.stdin.isatty():
+        title = title or _ask("What does it call itself?", default)
+        if title:
+            author = author or _ask("Who made it? (nothing: nobody is named)", "")
+            languages = languages or _ask_languages([DEFAULT])
+    title = title or default or None
+    if title is None and (author or languages):
+        msg = "--author and --language are of a persona with a name, expected --name beside them"
+        raise click.UsageError(msg)
+    codes = list(dict.fromkeys(languages)) or [DEFAULT]
+    rows = _list_rows(imported, codes)
+    scaffold.create(
+        scaffold.Draft(
+            folder=folder,
+            title=title,
+            author=author or None,
+            languages=codes,
+            rows=rows,
+        )
+    )
+    _tell(console, folder, imported)
+
+
+def _list_rows(imported: sources.Import | None, codes: Sequence[str]) -> Sequence[dict[str, Any]]:
+    if imported is None:
+        return scaffold.example_rows(codes)
+    return [{"messages": messages} for messages in imported.conversations]
+
+
+def _tell(console: Console, folder: Path, imported: sources.Import | None) -> None:
+    """Say what was written, and what comes next."""
+    data = folder / scaffold.DATA
+    if imported:
+        for name, text in report.describe(imported, data):
+            console.line(name, text)
+        told = f"read {data}, then:"
+    else:
+        told = f"write your own rows in {data}, one conversation a line; then:"
+    commands = (f"  {command(f'{verb} {folder.name}')}" for verb in ("show", "build"))
+    console.notes([told, *commands])
+    console.result(str(folder))
+
+
+def _ask(question: str, default: str) -> str:
+    """Ask until the answer is a text that can be seen, or nothing where that is the default."""
+
+    def check(typed: str) -> str:
+        try:
+            return scaffold.check_text("the answer", typed) if typed != default else typed
+        except PersonaError as error:
+            raise click.BadParameter(error.problems[0]) from None
+
+    answer: str = click.prompt(
+        question, default=default, show_default=bool(default), value_proc=check, err=True
+    )
+    return answer
+
+
+def _ask_languages(default: Sequence[str]) -> tuple[str, ...]:
+    """Ask for codes of languages until each is one that has a pack."""
+
+    def check(typed: str) -> tuple[str, ...]:
+        codes = tuple(re.findall(r"\w+", typed.casefold()))
+        unknown = [code for code in codes if code not in LANGUAGES]
+        if unknown or not codes:
+            what = f"{unknown[0]!r} has no pack" if unknown else "no language is named"
+            raise click.BadParameter(f"{what}, expected some of {', '.join(LANGUAGES)}")
+        return codes
+
+    question = f"In which languages? ({', '.join(LANGUAGES)})"
+    codes: tuple[str, ...] = click.prompt(
+        question, default=" ".join(default), value_proc=check, err=True
+    )
+    return codes
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a key.")
+@click.pass_obj
+def keys(console: Console, /, *, as_json: bool) -> None:
+    """List the keys of persona.toml, with type, default and description."""
+    found = schema.list_keys()
+    if as_json:
+        console.result(json.dumps([asdict(key) for key in found], ensure_ascii=False))
+        return
+    from builder import views  # noqa: PLC0415 — imports numpy
+
+    views.show_keys(found, console)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a base.")
+@click.pass_obj
+def bases(console: Console, /, *, as_json: bool) -> None:
+    """List the bases that a persona can be built on, and what each takes."""
+    from builder.bases import table  # noqa: PLC0415 — only here
+
+    found = table.rows()
+    if as_json:
+        console.result(json.dumps([asdict(row) for row in found], ensure_ascii=False))
+        return
+    from builder import views  # noqa: PLC0415 — imports numpy
+
+    views.show_bases(found, console)

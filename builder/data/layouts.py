@@ -1,0 +1,170 @@
+"""The layouts of a row: which keys each has, and the conversation that they hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from builder.data.template import Message
+from builder.tables import show
+
+ROLES = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "system": "system",
+}
+# Of OpenAI's messages and of ShareGPT's: who calls a tool, and who answers for one.
+CALLING_KEYS = ("tool_calls", "function_call")
+CALLING_ROLES = ("function_call",)
+TOOL_ROLES = ("tool", "function", "observation")
+# Each format's keys: needed, then allowed beside them.
+FORMATS: dict[str, tuple[set[str], set[str]]] = {
+    "messages": ({"messages"}, set()),
+    "sharegpt": ({"conversations"}, {"system"}),
+    "prompt_completion": ({"prompt", "completion"}, {"system"}),
+    "alpaca": ({"instruction", "output"}, {"input", "system"}),
+}
+ALWAYS_ALLOWED = {"language", "id"}
+SHOWN_CHARACTERS, SHOWN_KEYS = 40, 10
+KINDS = {
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    str: "text",
+    bytes: "bytes",
+    type(None): "null",
+}
+
+
+def find_format(value: dict[str, Any], forced: str) -> str:
+    """Name the layout of a row, as the manifest says or by its keys.
+
+    Raises:
+        ValueError: A key is missing, or the keys are those of no layout.
+
+    """
+    if forced != "auto":
+        missing = FORMATS[forced][0] - set(value)
+        if missing:
+            raise ValueError(f"has no {sorted(missing)[0]!r}, expected the keys of format {forced}")
+        return forced
+    found = next((name for name, (needed, _) in FORMATS.items() if needed <= set(value)), None)
+    if found is None:
+        layouts = "; ".join(
+            f"{name}: {', '.join(sorted(needed))}" for name, (needed, _) in FORMATS.items()
+        )
+        keys = sorted(value)
+        named = ", ".join(key[:SHOWN_CHARACTERS] for key in keys[:SHOWN_KEYS]) or "none"
+        more = ", …" if keys[SHOWN_KEYS:] else ""
+        raise ValueError(f"has the keys {named}{more}, expected one of ({layouts})")
+    return found
+
+
+def read_messages(name: str, value: dict[str, Any]) -> list[Message]:
+    """Read the conversation that a row of a layout holds.
+
+    Raises:
+        ValueError: A turn is not as it must be.
+
+    """
+    if name == "messages":
+        messages = _turns(value["messages"], "role", "content")
+    elif name == "sharegpt":
+        messages = _turns(value["conversations"], "from", "value")
+    else:
+        asked, answered = (
+            ("prompt", "completion") if name == "prompt_completion" else ("instruction", "output")
+        )
+        question = [_text(value[asked], repr(asked)), read_optional_text(value, "input")]
+        messages = [
+            {"role": "user", "content": "\n".join(filter(None, question))},
+            {"role": "assistant", "content": _text(value[answered], repr(answered))},
+        ]
+    if system := read_optional_text(value, "system"):
+        messages.insert(0, {"role": "system", "content": system})
+    return messages
+
+
+def _turns(turns: Any, role_key: str, text_key: str) -> list[Message]:
+    if not isinstance(turns, list) or not turns:
+        raise ValueError("holds no turns, expected a list of them")
+    messages = []
+    for number, turn in enumerate(turns, start=1):
+        if not isinstance(turn, dict) or role_key not in turn:
+            raise ValueError(f"turn {number} has no {role_key!r} and {text_key!r}, expected both")
+        role = _role(turn, role_key, number)
+        if text_key not in turn:
+            raise ValueError(f"turn {number} has no {text_key!r}, expected text")
+        content = _join_parts(turn[text_key], f"{text_key!r} of turn {number}")
+        messages.append({"role": role, "content": content})
+    return messages
+
+
+def _role(turn: dict[str, Any], role_key: str, number: int) -> str:
+    role = _text(turn[role_key], f"{role_key!r} of turn {number}")
+    calls = role in CALLING_ROLES or any(turn.get(key) for key in CALLING_KEYS)
+    if calls or role in TOOL_ROLES:
+        what = "calls a tool" if calls else "is a tool's answer"
+        why = "tool calls cannot be trained on yet, expected user, assistant or system"
+        raise ValueError(f"turn {number} {what}; {why}")
+    if role not in ROLES:
+        raise ValueError(f"turn {number} is by {show(role)}, expected one of {', '.join(ROLES)}")
+    return ROLES[role]
+
+
+def _join_parts(content: Any, where: str) -> str:
+    """Join parts of text by line ends, as llama.cpp's server does; text stays as it is."""
+    if not isinstance(content, list):
+        return _text(content, where)
+    texts = []
+    for number, part in enumerate(content, start=1):
+        if not isinstance(part, dict) or part.get("type") != "text":
+            kind = (
+                f"of type {show(part.get('type'))}"
+                if isinstance(part, dict)
+                else describe_kind(part)
+            )
+            raise ValueError(f"part {number} of {where} is {kind}, expected parts of type 'text'")
+        texts.append(_text(part.get("text"), f"part {number} of {where}"))
+    return "\n".join(texts)
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{where} is {describe_kind(value)}, expected text")
+    return value
+
+
+def read_optional_text(value: dict[str, Any], key: str) -> str:
+    """Read what a row need not have; null is as if it were not there, as in a table."""
+    return "" if value.get(key) is None else _text(value[key], repr(key))
+
+
+def describe_kind(value: Any) -> str:
+    """Name a value's kind as JSON does."""
+    return KINDS.get(type(value), f"a {type(value).__name__}")
+
+
+def check(messages: list[Message]) -> None:
+    """Check that a conversation can be trained on, and strip its replies.
+
+    Raises:
+        ValueError: It does not end with a reply, nobody asks anything, or a message is empty.
+
+    """
+    if messages[-1]["role"] != "assistant":
+        raise ValueError(
+            f"the last message is the {messages[-1]['role']}'s, expected the assistant's"
+        )
+    if not any(message["role"] == "user" for message in messages):
+        raise ValueError("nobody asks anything, expected a user's message")
+    for message in messages:
+        # A reply's blanks at its ends would merge with the template's own.
+        message["content"] = (
+            message["content"].strip() if message["role"] == "assistant" else message["content"]
+        )
+        if not message["content"].strip():
+            raise ValueError(f"the {message['role']}'s message is empty, expected text")

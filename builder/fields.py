@@ -1,0 +1,116 @@
+"""The types of what a person writes in persona.toml, and what each refuses."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+
+from builder.tables import show
+
+# The name in Ollama, `[[host/]namespace/]model[:tag]`: types/model/name.go of
+# github.com/ollama/ollama 0.34.2.
+MODEL_PATTERN = re.compile(
+    r"(?:(?:[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}/)?"  # host
+    r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}/)?"  # namespace
+    r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}"  # model
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}))?"
+)
+# Where internal/modelref/modelref.go of the same reads a place into the tag: `nova:local` is
+# shown and deleted as `nova`, and `nova:cloud` is another machine's.
+PLACE_PATTERN = re.compile(r"local|cloud|.*-cloud", re.IGNORECASE)
+
+
+# Letters and a sign that show nothing: fillers of Hangul, and the empty pattern of Braille.
+BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
+# Joiners of emoji and of Persian and Indic letters; all other format characters are invisible, or
+# turn the direction of what is shown after them.
+JOINERS = "\u200c\u200d"
+LONGEST_NAME = 200
+
+
+def is_visible(text: str) -> bool:
+    """Say whether a text shows anything but blanks, invisible or combining characters."""
+    kinds = [unicodedata.category(character) for character in text if character not in BLANKS]
+    return any(kind[0] in "LNPS" or kind in ("Cn", "Co") for kind in kinds)
+
+
+def _is_visible(text: str) -> str:
+    """Refuse a text that shows nothing: of blanks, invisible or combining characters alone."""
+    if "\0" in text:  # which ends a text in C
+        msg = "holds the character U+0000, expected text"
+        raise ValueError(msg)
+    if not is_visible(text):
+        msg = "is blank, expected text"
+        raise ValueError(msg)
+    return text
+
+
+def _is_visible_or_empty(text: str) -> str:
+    return text and _is_visible(text)
+
+
+def _is_name(text: str) -> str:
+    """Refuse what nobody could write, or see, as it stands."""
+    _is_visible(text)
+    if len(text) > LONGEST_NAME:
+        msg = f"has {len(text):,} characters, expected at most {LONGEST_NAME}"
+        raise ValueError(msg)
+    for character in text:
+        kind = unicodedata.category(character)
+        if kind in ("Cc", "Cs", "Zl", "Zp") or (kind == "Cf" and character not in JOINERS):
+            what = f"holds the invisible character U+{ord(character):04X}"
+            raise ValueError(f"{what}, expected a name of one line as it is written")
+    if text != text.strip():
+        msg = f"is {text!r}, expected a name without blanks at its ends"
+        raise ValueError(msg)
+    return text
+
+
+def _is_inside_folder(path: str) -> str:
+    """Refuse a path that leaves the persona's own folder."""
+    if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
+        msg = f"{show(path)} leaves the persona's folder, expected a path inside it"
+        raise ValueError(msg)
+    return _is_visible(path)
+
+
+def _is_model_name(name: str) -> str:
+    """Refuse what Ollama would not take as a model's name."""
+    match = MODEL_PATTERN.fullmatch(name)
+    if match is None:
+        form = "model, namespace/model or host/namespace/model, and an optional ':tag'"
+        form += ", each of letters, digits, '_', '.' and '-'"
+        msg = f"{show(name)} is not a name Ollama takes, expected {form}"
+        raise ValueError(msg)
+    if PLACE_PATTERN.fullmatch(match["tag"] or ""):
+        msg = f"{show(name)} has a tag that tells Ollama where a model runs, expected another tag"
+        raise ValueError(msg)
+    return name
+
+
+Text = Annotated[str, AfterValidator(_is_visible)]
+MaybeText = Annotated[str, AfterValidator(_is_visible_or_empty)]
+Name = Annotated[str, AfterValidator(_is_name)]
+# TOML has lists alone.
+Texts = Annotated[tuple[Text, ...], Field(strict=False)]
+# transformers seeds numpy too, which takes 32 bits.
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+# More steps, rows or accumulated passes than any training has.
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+# A path of a data file.
+InnerPath = Annotated[str, AfterValidator(_is_inside_folder)]
+ModelName = Annotated[str, AfterValidator(_is_model_name)]
+
+
+def _tell_text_from_table(value: Any) -> str:
+    return "<table>" if isinstance(value, dict) else "<text>"
+
+
+TextByLanguage = Annotated[
+    Annotated[Name, Tag("<text>")] | Annotated[dict[str, Name], Tag("<table>")],
+    Discriminator(_tell_text_from_table),
+]

@@ -1,0 +1,1 @@
+"""Conversations that people have elsewhere, made into rows: one module a format."""

@@ -1,0 +1,82 @@
+"""A conversation of ChatGPT's export, `conversations.json`: a tree of messages."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from builder.importing.conversation import (
+    SYSTEM_MESSAGES,
+    THOUGHTS,
+    TOOL_MESSAGES,
+    Conversation,
+    join_parts,
+)
+
+NAME = "ChatGPT's export"
+# What exports of 2023 to 2026 hold beside text.
+TEXT_TYPES = ("text", "multimodal_text")
+CONTENT_TYPES = {
+    "user_editable_context": SYSTEM_MESSAGES,
+    "model_editable_context": SYSTEM_MESSAGES,
+    "thoughts": THOUGHTS,
+    "reasoning_recap": THOUGHTS,
+}
+# References to pages and files: between private characters, or in lenticular brackets.
+REFERENCE = re.compile(r"\ue200[^\ue201]*\ue201|【[^】]*†[^】]*】|[\ue200-\ue206]")
+
+
+def recognises(value: dict[str, Any]) -> bool:
+    """Say whether a record is of this format."""
+    return "mapping" in value
+
+
+def read(value: dict[str, Any]) -> Conversation:
+    """Read the branch that was shown last; a message that was written anew has several.
+
+    Raises:
+        ValueError: It is no tree of messages.
+
+    """
+    tree = value["mapping"]
+    if not isinstance(tree, dict) or not all(isinstance(node, dict) for node in tree.values()):
+        msg = "'mapping' holds no nodes, expected those of ChatGPT's export"
+        raise ValueError(msg)
+    conversation = Conversation()
+    for message in _list_branch(tree, value.get("current_node")):
+        _add(conversation, message)
+    return conversation
+
+
+def _list_branch(tree: dict[str, Any], last: Any) -> list[dict[str, Any]]:
+    """List the messages from the root to a node, or to the last that has no answer."""
+    leaves = [name for name, node in tree.items() if not node.get("children")]
+    name = last if last in tree else next(reversed(leaves), None)
+    branch, seen = [], set[str]()
+    while isinstance(name, str) and name in tree and name not in seen:
+        seen.add(name)
+        message = tree[name].get("message")
+        branch += [message] if isinstance(message, dict) else []
+        name = tree[name].get("parent")
+    return branch[::-1]
+
+
+def _add(conversation: Conversation, message: dict[str, Any]) -> None:
+    role = (message.get("author") or {}).get("role")
+    content = message.get("content") or {}
+    kind = content.get("content_type")
+    is_hidden = (message.get("metadata") or {}).get("is_visually_hidden_from_conversation")
+    if kind in CONTENT_TYPES:
+        conversation.leave_out(CONTENT_TYPES[kind])
+    elif role == "system" or is_hidden:
+        # An empty one begins every conversation.
+        if any(content.get("parts") or ()):
+            conversation.leave_out(SYSTEM_MESSAGES)
+    elif role == "tool" or message.get("recipient", "all") != "all" or kind not in TEXT_TYPES:
+        conversation.leave_out(TOOL_MESSAGES)
+    elif role in ("user", "assistant"):
+        text = join_parts(conversation, content.get("parts"))
+        conversation.add(role, REFERENCE.sub("", text))
+    else:
+        msg = f"has a message by {role!r}, expected user, assistant, system or tool"
+        raise ValueError(msg)

@@ -1,0 +1,33 @@
+"""A conversation as one text in ChatML, as many data sets have it under `text`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from builder.importing import turns
+from builder.importing.conversation import Conversation
+
+NAME = "ChatML text"
+TURN = re.compile(
+    r"<\|im_start\|>\s*(\w+)\s*?\n(.*?)(?:<\|im_end\|>|(?=<\|im_start\|>)|\Z)", re.DOTALL
+)
+
+
+def recognises(value: dict[str, Any]) -> bool:
+    """Say whether a record is of this format."""
+    return isinstance(value.get("text"), str) and "<|im_start|>" in value["text"]
+
+
+def read(value: dict[str, Any]) -> Conversation:
+    """Read the turns between the tokens.
+
+    Raises:
+        ValueError: A turn is by somebody unknown, or none ends.
+
+    """
+    found = [{"role": role.lower(), "content": text} for role, text in TURN.findall(value["text"])]
+    if not found:
+        msg = "holds <|im_start|> and no turn, expected <|im_start|>user and a line end"
+        raise ValueError(msg)
+    return turns.read({"messages": found})

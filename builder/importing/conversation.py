@@ -1,0 +1,70 @@
+"""What every format gives: a conversation, made into messages that can be trained on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from builder.data.template import Message
+
+TOOL_MESSAGES = "messages of tools"
+SYSTEM_MESSAGES = "system messages"
+THOUGHTS = "thoughts"
+OTHER_PARTS = "images and other parts"
+UNANSWERED = "messages at an end without an answer"
+
+
+@dataclass
+class Conversation:
+    """A conversation while it is read."""
+
+    messages: list[Message] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    """How much of each kind was not taken over."""
+
+    def add(self, role: str, text: str) -> None:
+        """Add what somebody says; neighbours of one role become one message, blank texts none."""
+        text = text.strip()
+        if not text:
+            return
+        if role == "system" and self.messages and self.messages[-1]["role"] != "system":
+            self.left_out[SYSTEM_MESSAGES] += 1
+        elif self.messages and self.messages[-1]["role"] == role:
+            self.messages[-1]["content"] += f"\n\n{text}"
+        else:
+            self.messages.append({"role": role, "content": text})
+
+    def leave_out(self, kind: str) -> None:
+        """Count something that is not taken over."""
+        self.left_out[kind] += 1
+
+    def end(self) -> None:
+        """Cut what nobody answers; nothing stays of a conversation in which nobody asks."""
+        kept = self.messages
+        while kept and kept[-1]["role"] != "assistant":
+            self.left_out[UNANSWERED] += kept.pop()["role"] == "user"
+        if not any(message["role"] == "user" for message in kept):
+            kept.clear()
+
+
+def join_parts(conversation: Conversation, content: Any) -> str:
+    """Join what a message holds: a text, or a list of parts, of which only texts are taken.
+
+    Raises:
+        ValueError: It is neither.
+
+    """
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        msg = f"holds a message of {type(content).__name__}, expected text or parts"
+        raise ValueError(msg)
+    texts = []
+    for part in content:
+        text = part.get("text") if isinstance(part, dict) else part
+        if isinstance(text, str):
+            texts.append(text)
+        else:
+            conversation.leave_out(OTHER_PARTS)
+    return "\n".join(texts)

@@ -1,0 +1,86 @@
+"""What a person is told of an import: how much, which languages, lengths, and private data."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from builder.data import languages
+from builder.data.template import Message
+from builder.importing import privacy
+from builder.importing.sources import Import
+from builder.manifest import Training
+
+MAX_LENGTH = Training().max_length
+# Of English by the tokenizers of the bases; Chinese has about three bytes a token.
+BYTES_PER_TOKEN = 4
+SHOWN_LINES = 20
+OTHER = "unclear"
+
+
+def count_languages(conversations: Sequence[list[Message]]) -> Counter[str]:
+    """Count the conversations by the name of their language."""
+    names = {language.code: language.name for language in languages.list_languages()}
+    codes = (languages.find_language(_join(messages)) for messages in conversations)
+    return Counter(names[code] if code else OTHER for code in codes)
+
+
+def find_private(conversations: Sequence[list[Message]]) -> dict[str, list[int]]:
+    """Find the rows, counted from 1, that hold what looks private, once for each, by kind."""
+    found: dict[str, list[int]] = {}
+    for number, messages in enumerate(conversations, start=1):
+        for kind, count in privacy.find(_join(messages)).items():
+            found.setdefault(kind, []).extend([number] * count)
+    return found
+
+
+def describe(imported: Import, data: Path) -> list[tuple[str, str]]:
+    """Say what was found, a name and a text a line.
+
+    Args:
+        imported: What was read.
+        data: Where its conversations are written, one a line.
+
+    """
+    rows = imported.conversations
+    formats = ", ".join(f"{count:,} of {name}" for name, count in imported.formats.most_common())
+    lines = [("read", f"{imported.source}: {formats}"), ("rows", f"{len(rows):,} in {data}")]
+    if imported.left_out:
+        lines.append(("left out", _list_counts(imported.left_out)))
+    lines.append(("languages", _list_counts(count_languages(rows))))
+    return [*lines, *_describe_lengths(rows), *_describe_private(rows, data)]
+
+
+def _describe_lengths(rows: Sequence[list[Message]]) -> list[tuple[str, str]]:
+    texts = [_join(messages) for messages in rows]
+    lengths = [len(text) for text in texts]
+    half = round(statistics.median(lengths))
+    lines = [("lengths", f"{min(lengths):,} to {max(lengths):,} characters a row, median {half:,}")]
+    tokens = [len(text.encode()) // BYTES_PER_TOKEN for text in texts]
+    if long := sum(count > MAX_LENGTH for count in tokens):
+        advice = f"raise training.max_length ({MAX_LENGTH} tokens), or shorten them"
+        lines.append(("", f"{long:,} may be too long, the longest of about {max(tokens):,} tokens"))
+        lines.append(("", advice))
+    return lines
+
+
+def _describe_private(rows: Sequence[list[Message]], data: Path) -> list[tuple[str, str]]:
+    lines = []
+    for kind, numbers in find_private(rows).items():
+        distinct = list(dict.fromkeys(numbers))
+        shown = [f"{data}:{distinct[0]}", *(f":{number}" for number in distinct[1:SHOWN_LINES])]
+        more = f" and {len(distinct) - SHOWN_LINES:,} more" if len(distinct) > SHOWN_LINES else ""
+        lines.append(("private", f"{len(numbers):,} × {kind}: {', '.join(shown)}{more}"))
+    if lines:
+        lines.append(("", "it is not removed: a model repeats what it was trained on"))
+    return lines
+
+
+def _join(messages: list[Message]) -> str:
+    return "\n".join(message["content"] for message in messages)
+
+
+def _list_counts(counts: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.most_common())

@@ -1,0 +1,70 @@
+"""A conversation as a list of turns: OpenAI's `messages` and ShareGPT's `conversations`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from builder.importing.conversation import (
+    SYSTEM_MESSAGES,
+    TOOL_MESSAGES,
+    Conversation,
+    join_parts,
+)
+
+NAME = "a list of turns"
+LISTS = ("messages", "conversations", "conversation")
+ROLE_KEYS = ("role", "from")
+TEXT_KEYS = ("content", "value", "text")
+ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+}
+TOOL_ROLES = ("tool", "function", "function_call", "function_response", "observation")
+
+
+def recognises(value: dict[str, Any]) -> bool:
+    """Say whether a record is of this format."""
+    return any(isinstance(value.get(key), list) for key in LISTS)
+
+
+def read(value: dict[str, Any]) -> Conversation:
+    """Read the turns, after the system text that stands beside them.
+
+    Raises:
+        ValueError: A turn has no role or no text.
+
+    """
+    conversation = Conversation()
+    conversation.add("system", join_parts(conversation, value.get("system")))
+    turns = next(value[key] for key in LISTS if isinstance(value.get(key), list))
+    for number, turn in enumerate(turns, start=1):
+        if not isinstance(turn, dict):
+            raise ValueError(f"turn {number} is {type(turn).__name__}, expected an object")
+        _add(conversation, turn, number)
+    return conversation
+
+
+def _add(conversation: Conversation, turn: dict[str, Any], number: int) -> None:
+    role = next((turn[key] for key in ROLE_KEYS if key in turn), None)
+    if role in TOOL_ROLES:
+        conversation.leave_out(TOOL_MESSAGES)
+        return
+    if role not in ROLES:
+        raise ValueError(f"turn {number} is by {role!r}, expected one of {', '.join(ROLES)}")
+    if turn.get("tool_calls") or turn.get("function_call"):
+        conversation.leave_out(TOOL_MESSAGES)
+    elif not any(key in turn for key in TEXT_KEYS):
+        raise ValueError(f"turn {number} holds no text, expected one of {', '.join(TEXT_KEYS)}")
+    content = next((turn[key] for key in TEXT_KEYS if turn.get(key) is not None), None)
+    text = join_parts(conversation, content)
+    if ROLES[role] == "system" and number > 1:
+        conversation.leave_out(SYSTEM_MESSAGES)
+        return
+    conversation.add(ROLES[role], text)

@@ -1,0 +1,63 @@
+"""Taking a build's models out of Ollama: those that its receipt and claims name, unchanged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.errors import ToolError
+from builder.ollama import address, registration
+from builder.ollama.client import Daemon, Listed
+from builder.ollama.registration import Receipt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """What a build put into Ollama, and the files in which it is written down."""
+
+    receipt: Path
+    claims: Path
+    """The folder of the claims."""
+
+    def find(self, daemon: Daemon) -> list[Listed]:
+        """List the models that this daemon has of the build, after a killed build's are settled.
+
+        Raises:
+            ToolError: The receipt cannot be read, is of another daemon, or its model was changed.
+
+        """
+        last = registration.read_receipt(self.receipt)
+        if last is None and self.receipt.exists():
+            raise ToolError(registration.explain_unread(self.receipt))
+        claims = registration.settle(daemon, self.claims)
+        found = [daemon.find(claim.model) for claim in claims]
+        if last is not None:
+            found.append(_find_registered(daemon, last))
+        return list(dict.fromkeys(model for model in found if model is not None))
+
+    def remove(self, daemon: Daemon, models: list[Listed]) -> None:
+        """Delete models that `find` gave, and what is written down of them.
+
+        Raises:
+            ToolError: One was changed meanwhile; it and those after it stay.
+
+        """
+        for model in models:
+            if daemon.digest(model.name) != model.digest:
+                raise ToolError(f"{model.name}: was changed in Ollama, expected no change")
+            daemon.delete(model.name)
+        self.receipt.unlink(missing_ok=True)
+        registration.settle(daemon, self.claims)
+
+
+def _find_registered(daemon: Daemon, last: Receipt) -> Listed | None:
+    """Find the model of a receipt; None where the daemon has none of that name."""
+    if not address.is_same_daemon(last.url, daemon.url):
+        msg = f"{last.model}: was registered at {last.url}, expected that daemon, not {daemon.url}"
+        raise ToolError(msg, hint=f"set OLLAMA_HOST={last.url}")
+    found = daemon.find(last.model)
+    if found is not None and found.digest != last.digest:
+        what = f"{daemon.url}: {found.name} is not what this build registered"
+        msg = f"{what}, expected the digest {last.digest[:12]}, not {found.digest[:12]}"
+        raise ToolError(msg, hint=f"look at it, and remove it with `ollama rm {found.name}`")
+    return found

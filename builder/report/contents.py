@@ -1,0 +1,173 @@
+"""What the page of a build tells, gathered from what the build's stages left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builder import files, targets
+from builder.bases.base import Base
+from builder.data.dataset import Profile
+from builder.engine import freshness
+from builder.engine.freshness import Stamp
+from builder.evaluation import report
+from builder.evaluation.report import Report
+from builder.gates import parity
+from builder.machine import Machine
+from builder.ollama import registration
+from builder.ollama.registration import Receipt
+from builder.project import Build
+from builder.stages import export, register, smoke, train
+
+# Of adapter/training.json, which the train stage writes.
+TRAINING_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where the last build stopped, and what it said."""
+
+    stage: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """Everything that the page tells, as values."""
+
+    name: str
+    """The persona's folder."""
+    title: str
+    """What it calls itself."""
+    authors: list[str]
+    base: Base
+    profile: Profile
+    machine: Machine
+    """Where the page is written; the build may have been made elsewhere."""
+    stamps: dict[str, Stamp]
+    """Of the stages that are built, in order."""
+    stop: Stop | None = None
+    """None where the last build came to its end."""
+    found: Report | None = None
+    """None where the file that is there was not examined."""
+    receipt: Receipt | None = None
+    is_registered: bool = False
+    """Whether the receipt is of the model that was examined, and not of an earlier one."""
+    losses: list[float]
+    learning_rates: list[float]
+    """As planned, one for each loss."""
+    shapes: list[dict[str, Any]]
+    """What the parity stage compared."""
+    modelfile: str = ""
+    size_bytes: int | None = None
+    """Of the GGUF."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the examined file was refused by its gates."""
+        return self.found is not None and self.stop is not None and self.stop.stage == smoke.NAME
+
+
+def gather(build: Build) -> Contents:
+    """Gather what there is of a build.
+
+    Raises:
+        NotBuiltError: The base or the data stage has not run.
+        ToolError: An examination is of another version.
+
+    """
+    stamps = _read_stamps(build)
+    stop = _find_stop(build)
+    found = _read_examination(build, stamps, stop)
+    receipt = registration.read_receipt(build.receipt)
+    losses = _read_list(build.adapter / "training.json", "losses", TRAINING_SCHEMA)
+    return Contents(
+        name=build.name,
+        title=build.persona.title,
+        authors=build.persona.manifest.texts("author"),
+        base=build.read_base(),
+        profile=build.read_profile(),
+        machine=build.machine,
+        stamps=stamps,
+        stop=stop,
+        found=found,
+        receipt=receipt,
+        is_registered=receipt is not None
+        and found is not None
+        and stop is None
+        and _is_made_of(stamps, register.NAME, build.smoke, smoke.NAME),
+        losses=losses,
+        learning_rates=_plan_learning_rates(stamps, len(losses)),
+        shapes=_read_list(build.parity, "shapes", parity.SCHEMA),
+        modelfile=build.modelfile.read_text("utf-8") if build.modelfile.exists() else "",
+        size_bytes=build.gguf.stat().st_size if build.gguf.exists() else None,
+    )
+
+
+def plan_learning_rates(steps: int, peak: float, warmup_steps: int) -> list[float]:
+    """Give the learning rate of each step: linear up to its peak, then linear down.
+
+    Source:
+        transformers 5.17.0, optimization.py, get_linear_schedule_with_warmup; what
+        `builder.training.fit` asks for.
+
+    """
+    down = max(1, steps - warmup_steps)
+    return [
+        peak * (step / max(1, warmup_steps) if step < warmup_steps else (steps - step) / down)
+        for step in range(steps)
+    ]
+
+
+def _plan_learning_rates(stamps: dict[str, Stamp], steps: int) -> list[float]:
+    settings = stamps[train.NAME].description.settings if train.NAME in stamps else {}
+    peak, warmup_steps = (
+        settings.get(f"training.{key}") for key in ("learning_rate", "warmup_steps")
+    )
+    if peak is None or warmup_steps is None:
+        return []
+    return plan_learning_rates(steps, peak, warmup_steps)
+
+
+def _read_stamps(build: Build) -> dict[str, Stamp]:
+    stamps = {stage.NAME: freshness.read_stamp(stage, build) for stage in targets.STAGES}
+    return {name: stamp for name, stamp in stamps.items() if stamp}
+
+
+def _find_stop(build: Build) -> Stop | None:
+    """Find the first stage that failed since it last ran; those before it have run since."""
+    for stage in targets.STAGES:
+        if message := freshness.read_failure(stage, build):
+            return Stop(stage.NAME, message)
+    return None
+
+
+def _read_examination(build: Build, stamps: dict[str, Stamp], stop: Stop | None) -> Report | None:
+    """Read the examination of the file that is there: the refused one's, or the last good one's."""
+    if stop is not None and stop.stage == smoke.NAME:
+        found = report.read(build.refused) if build.refused.exists() else None
+        # The answers of a refusal lie there until the next: another failure left none.
+        return found if found and _is_refusal(found, stop) else None
+    if _is_made_of(stamps, smoke.NAME, build.gguf, export.NAME) and build.smoke.exists():
+        return report.read(build.smoke)
+    return None
+
+
+def _is_refusal(found: Report, stop: Stop) -> bool:
+    """Say whether a failure, of which the first line is noted, is that of an examination."""
+    return "\n".join(found.problems()).split("\n")[0].strip() == stop.message
+
+
+def _is_made_of(stamps: dict[str, Stamp], user: str, output: Path, maker: str) -> bool:
+    """Say whether a stage's output was made of another stage's present one."""
+    if user not in stamps or maker not in stamps:
+        return False
+    return stamps[user].description.inputs.get(output.name) == stamps[maker].output
+
+
+def _read_list(path: Path, key: str, schema: int) -> list[Any]:
+    """Read a list of a file; an empty one where there is none of this schema."""
+    values = files.read_json(path)
+    is_known = isinstance(values, dict) and values.get("schema") == schema
+    return list(values[key]) if is_known else []

@@ -1,0 +1,110 @@
+"""The gates as the page tells them: in words, as a bar, in figures, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from builder.evaluation.report import Finding
+from builder.report import svg
+from builder.report.texts import cut
+
+STATES = {"pass": "good", "fail": "bad", "not enough evidence": "weak"}
+NOTE_CHARACTERS = 600
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the page shows of one gate."""
+
+    name: str
+    verdict: str
+    state: str
+    """The class of its colour: good, weak, bad or muted."""
+    told: str
+    chart: Markup
+    figures: str
+    advice: str
+
+
+def show(finding: Finding) -> Card:
+    """Tell one gate; its advice where it did not pass."""
+    is_asked = finding.verdict in STATES
+    has_failed = finding.verdict == "fail"
+    is_advice = has_failed and finding.mode == "advice"
+    return Card(
+        name=finding.gate.replace("_", " "),
+        verdict="fail (advice: it stops nothing)" if is_advice else finding.verdict,
+        state=STATES.get(finding.verdict, "muted"),
+        told=_tell(finding) if is_asked and finding.told else "",
+        chart=_draw(finding) if is_asked else Markup(),
+        figures=_write_figures(finding),
+        advice=finding.advice if has_failed else "",
+    )
+
+
+def make_key() -> dict[str, Markup]:
+    """Draw the three marks alone, as the key to the bars."""
+    kinds = {
+        "interval": '<path class="interval" d="M100 14H900M100 6V22M900 6V22"/>',
+        "baseline": '<path class="baseline" d="M500 1V27"/>',
+        "limit": '<path class="limit" d="M500 1V27"/>',
+    }
+    # Markup of constants alone: nothing of a build is in it.
+    return {name: Markup(_KEY).format(body=Markup(path)) for name, path in kinds.items()}  # noqa: S704
+
+
+_KEY = (
+    '<svg class="key" viewBox="0 0 1000 28" preserveAspectRatio="none" aria-hidden="true">'
+    "{body}</svg>"
+)
+
+
+def _tell(finding: Finding) -> str:
+    if finding.verdict == "not enough evidence":
+        return f"There is not enough evidence whether it {finding.told}."
+    return f"It {finding.told}."
+
+
+def _draw(finding: Finding) -> Markup:
+    """Draw a share where answers were counted, else the first figure, which should be small."""
+    is_good = finding.verdict != "fail"
+    if finding.of and not finding.figures:
+        before = finding.baseline_right
+        return svg.draw_share(
+            finding.right / finding.of,
+            finding.interval,
+            baseline=None if before is None else before / finding.of,
+            limit=finding.limit,
+            is_good=is_good,
+            label=_write_share(finding),
+        )
+    figures = {
+        name: value for name, value in finding.figures.items() if isinstance(value, int | float)
+    }
+    if not figures:
+        return Markup()
+    name, value = next(iter(figures.items()))
+    return svg.draw_measure(
+        value,
+        baseline=figures.get(f"base_{name}"),
+        limit=finding.limit,
+        is_good=is_good,
+        label=cut(finding.note, NOTE_CHARACTERS),
+    )
+
+
+def _write_figures(finding: Finding) -> str:
+    share = _write_share(finding) if finding.of and not finding.figures else ""
+    return "; ".join(filter(None, (share, cut(finding.note, NOTE_CHARACTERS))))
+
+
+def _write_share(finding: Finding) -> str:
+    low, high = finding.interval
+    parts = [f"{finding.right} of {finding.of} right, 95 % interval {low:.0%} to {high:.0%}"]
+    if finding.baseline_right is not None:
+        parts.append(f"the base {finding.baseline_right} of {finding.of}")
+    if finding.limit is not None:
+        parts.append(f"expected {finding.limit:.0%} or more")
+    return ", ".join(parts)

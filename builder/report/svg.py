@@ -1,0 +1,129 @@
+"""Charts as SVG, drawn without text: the page writes labels beside them, so that they scale.
+
+Colours are classes of page.css. Every chart fills the width that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from builder.report.texts import clean
+
+# The coordinates of a chart; the browser stretches it to the room there is.
+WIDTH, LINE_HEIGHT, BAR_HEIGHT = 1000.0, 200.0, 28.0
+# More points than a screen has columns only make the page larger.
+MOST_POINTS = 500
+SMOOTHED_SHARE = 0.05
+LABEL_CHARACTERS = 240
+
+_CHART = Markup(
+    '<svg class="{name}" viewBox="0 0 {width:g} {height:g}" preserveAspectRatio="none"'
+    ' role="img" aria-label="{label}">{body}</svg>'
+)
+_RECTANGLE = Markup(
+    '<rect class="{name}" x="{x:.1f}" y="{y:g}" width="{width:.1f}" height="{h:g}"/>'
+)
+_LINE = Markup('<path class="{name}" d="{path}"/>')
+
+
+def draw_lines(values: Sequence[float], label: str, *, is_noisy: bool) -> Markup:
+    """Draw values over steps as a line; noisy ones as a thin line, their running mean over it."""
+    top = max(values, default=0.0) or 1.0
+    lines = [_LINE.format(name="axis", path=f"M0 {LINE_HEIGHT:g}H{WIDTH:g}")]
+    if len(values) > 1:
+        if is_noisy:
+            lines.append(_LINE.format(name="each", path=_trace(values, top)))
+        line = smooth(values) if is_noisy else values
+        lines.append(_LINE.format(name="mean", path=_trace(line, top)))
+    return _draw("lines", LINE_HEIGHT, label, lines)
+
+
+def draw_share(
+    share: float,
+    interval: tuple[float, float],
+    *,
+    baseline: float | None,
+    limit: float | None,
+    is_good: bool,
+    label: str,
+) -> Markup:
+    """Draw a share of 1 as a bar, with its interval, the baseline's share and the limit."""
+    marks = [_RECTANGLE.format(name="track", x=0, y=2, width=WIDTH, h=24)]
+    marks.append(_bar(0, share, is_good=is_good))
+    low, high = (_across(end) for end in interval)
+    # Under the bar, whose end would be lost behind it.
+    path = f"M{low:.1f} 21H{high:.1f}M{low:.1f} 18V24M{high:.1f} 18V24"
+    marks.append(_LINE.format(name="interval", path=path))
+    return _draw("bar", BAR_HEIGHT, label, [*marks, *_mark(baseline, limit)])
+
+
+def draw_measure(
+    value: float, *, baseline: float | None, limit: float | None, is_good: bool, label: str
+) -> Markup:
+    """Draw a figure that should be small as a bar, with the baseline's and the limit."""
+    most = max(abs(number) for number in (value, baseline or 0, limit or 0)) * 1.1 or 1.0
+    scaled = (None if number is None else number / most for number in (baseline, limit))
+    marks = [
+        _RECTANGLE.format(name="track", x=0, y=2, width=WIDTH, h=24),
+        _bar(0, max(0.0, value / most), is_good=is_good),
+    ]
+    return _draw("bar", BAR_HEIGHT, label, [*marks, *_mark(*scaled)])
+
+
+def draw_span(start: float, length: float, label: str) -> Markup:
+    """Draw one stage's part of a whole: where it begins and how long it is, as shares."""
+    track = _RECTANGLE.format(name="track", x=0, y=2, width=WIDTH, h=24)
+    # A stage of no time is still to be seen.
+    return _draw("bar", BAR_HEIGHT, label, [track, _bar(start, max(length, 0.003), is_good=True)])
+
+
+def smooth(values: Sequence[float]) -> list[float]:
+    """Give the running mean over a twentieth of the values, from 3 of them on."""
+    window = max(3, round(len(values) * SMOOTHED_SHARE))
+    means = []
+    for at in range(len(values)):
+        part = values[max(0, at - window + 1) : at + 1]
+        means.append(sum(part) / len(part))
+    return means
+
+
+def _draw(name: str, height: float, label: str, parts: Sequence[Markup]) -> Markup:
+    return _CHART.format(
+        name=name,
+        width=WIDTH,
+        height=height,
+        label=clean(label, LABEL_CHARACTERS),
+        body=Markup().join(parts),
+    )
+
+
+def _bar(start: float, length: float, *, is_good: bool) -> Markup:
+    x, end = _across(start), _across(start + length)
+    name = "value" if is_good else "value wrong"
+    return _RECTANGLE.format(name=name, x=x, y=4, width=end - x, h=12)
+
+
+def _mark(baseline: float | None, limit: float | None) -> list[Markup]:
+    """Mark the baseline and the limit by lines across the bar, each with its outline."""
+    marks = []
+    for name, share in (("limit", limit), ("baseline", baseline)):
+        if share is not None:
+            path = f"M{_across(share):.1f} 1V27"
+            marks += [_LINE.format(name=f"{name}{under}", path=path) for under in (" under", "")]
+    return marks
+
+
+def _across(share: float) -> float:
+    return min(1.0, max(0.0, share)) * WIDTH
+
+
+def _trace(values: Sequence[float], top: float) -> str:
+    """Write a line through values, some of them left out where there are too many."""
+    stride = -(-len(values) // MOST_POINTS)
+    points = [
+        f"{at / (len(values) - 1) * WIDTH:.1f} {(1 - values[at] / top) * LINE_HEIGHT:.1f}"
+        for at in [*range(0, len(values) - 1, stride), len(values) - 1]
+    ]
+    return "M" + "L".join(points)

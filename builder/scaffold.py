@@ -1,0 +1,177 @@
+"""A new persona's folder: a short manifest and its first rows, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builder import files, persona, schema
+from builder.command import command
+from builder.data import languages
+from builder.errors import DataError, ManifestError, describe_refusal
+from builder.fields import is_visible
+
+DATA = "data.jsonl"
+PACK = "identity/{language}"
+# Persian and emoji are written with these two; every other character of Cf is a mistake in a name.
+JOINERS = "\u200c\u200d"
+INVISIBLE_CATEGORIES = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """What is known of a persona before it has a folder."""
+
+    folder: Path
+    title: str | None
+    """What it calls itself; None where it has no name."""
+    author: str | None
+    languages: Sequence[str]
+    """Those whose packs teach it name and author."""
+    rows: Sequence[dict[str, Any]]
+    """Its own rows, such as `example_rows` or imported ones."""
+
+
+def check_folder(root: Path, name: str) -> Path:
+    """Give the folder of a new persona.
+
+    Raises:
+        ManifestError: The name is none of a persona, or the folder is there already.
+
+    """
+    try:
+        persona.check_name(name)
+    except ManifestError as error:
+        proposal = _propose_name(name)
+        hint = command(f"new {proposal}") if proposal else None
+        raise ManifestError(*error.problems, hint=hint) from None
+    _refuse_existing(root / name)
+    return root / name
+
+
+def _refuse_existing(folder: Path) -> None:
+    if os.path.lexists(folder):
+        hint = f"choose another name, or edit {folder / persona.MANIFEST}"
+        raise ManifestError(f"{folder}: is there already, expected no such folder", hint=hint)
+
+
+def check_text(where: str, text: str) -> str:
+    """Give back a name or an author without the blanks around it, checked.
+
+    Args:
+        where: The option or the question that it answers.
+        text: What was typed.
+
+    Raises:
+        ManifestError: It is blank, or holds a character that nobody sees.
+
+    """
+    invisible = [
+        character
+        for character in text.strip()
+        if unicodedata.category(character) in INVISIBLE_CATEGORIES and character not in JOINERS
+    ]
+    if invisible:
+        code = f"U+{ord(invisible[0]):04X}"
+        raise ManifestError(f"{where}: holds the invisible character {code}, expected plain text")
+    if not is_visible(text):
+        raise ManifestError(f"{where}: is blank, expected text")
+    return text.strip()
+
+
+def title_of(name: str) -> str:
+    """Make what a persona calls itself of its folder's name: `old-salt` is Old Salt."""
+    return " ".join(part.capitalize() for part in re.split(r"[-_.]+", name) if part)
+
+
+def example_rows(codes: Sequence[str]) -> list[dict[str, str]]:
+    """Give two rows to begin with, in the first of some languages.
+
+    Raises:
+        DataError: There is no example in that language.
+
+    """
+    code = codes[0] if codes else languages.DEFAULT
+    found = next((one for one in languages.list_languages() if one.code == code), None)
+    if found is None or not found.examples:
+        raise DataError(f"{code}: has no example rows, expected some in its {languages.RECORD}")
+    return [{"prompt": asked, "completion": answer} for asked, answer in found.examples]
+
+
+def create(draft: Draft) -> None:
+    """Write a persona's folder under a temporary name, and rename it.
+
+    Raises:
+        ManifestError: Somebody has made the folder meanwhile.
+        ToolError: It cannot be written.
+
+    """
+    temporary = draft.folder.with_name(f".{draft.folder.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        lines = (json.dumps(row, ensure_ascii=False) for row in draft.rows)
+        _write(temporary / DATA, lines)
+        _write(temporary / persona.MANIFEST, write_manifest(draft))
+        _refuse_existing(draft.folder)
+        temporary.rename(draft.folder)
+        files.sync(draft.folder.parent)
+    except OSError as error:
+        raise describe_refusal(error, draft.folder) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_manifest(draft: Draft) -> list[str]:
+    """Write the lines of a persona's manifest, at most ten."""
+    lines = [f"#:schema {_locate_schema(draft.folder)}"]
+    lines += [f"# Every key has a default; `{command('keys')}` lists them.", ""]
+    if draft.title:
+        lines += ["[identity]", f"name = {_quote(draft.title)} # what it calls itself"]
+        lines += [f"author = {_quote(draft.author)} # who made it"] if draft.author else []
+    else:
+        lines += ['# [identity] with name = "..." gives it a name.']
+    table = []
+    if draft.title and draft.languages:
+        packs = ", ".join(_quote(PACK.format(language=code)) for code in draft.languages)
+        table += [f"packs = [{packs}] # teach name and author; your own rows are in {DATA}"]
+    if any("{{" in text for row in draft.rows for text in _list_texts(row)):
+        table += ["placeholders = false # braces in the rows are text"]
+    return [*lines, "", "[data]", *table] if table else lines
+
+
+def _list_texts(row: dict[str, Any]) -> list[str]:
+    turns = row.get("messages")
+    return [turn["content"] for turn in turns] if turns else [str(text) for text in row.values()]
+
+
+def _propose_name(name: str) -> str:
+    """Make a persona's name of what was typed; "" where nothing of it can stay."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9_.]+", "-", plain).strip("-_.")[:80]
+
+
+def _locate_schema(folder: Path) -> str:
+    """Name the schema from a persona's folder where it lies in the project, or else by address."""
+    root = folder.resolve().parent.parent
+    if schema.PATH.is_relative_to(root):
+        return os.path.relpath(schema.PATH, folder.resolve())
+    return schema.PATH.as_uri()
+
+
+def _quote(text: str) -> str:
+    """Write a TOML string; JSON's escapes are TOML's, but for one character left as it is."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)
+    files.sync(path)

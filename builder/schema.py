@@ -1,0 +1,183 @@
+"""The JSON schema of persona.toml, for editors, and its keys as a table, for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from builder import files
+from builder.manifest import Manifest
+
+if TYPE_CHECKING:
+    from pydantic_core import core_schema
+
+PATH = Path(__file__).with_name("manifest.schema.json")
+DIALECT = "http://json-schema.org/draft-07/schema#"  # the one that taplo, the TOML server, takes
+TYPES = {"string": "text", "integer": "whole number", "boolean": "true or false"}
+BOUNDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "over",
+    "maximum": "at most",
+    "exclusiveMaximum": "under",
+}
+
+
+class _TomlSchema(GenerateJsonSchema):
+    """A schema without null, which TOML does not have."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> dict[str, Any]:
+        """Describe what a key holds where it is given."""
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> dict[str, Any]:
+        """Name the default of a value; a table has none, since each of its keys has one."""
+        made = super().default_schema(schema)
+        if made.get("default") is None or "$ref" in made:
+            made.pop("default", None)
+        return made
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of persona.toml."""
+
+    name: str
+    """With its table, as in `training.rank`; `[]` stands behind a list of tables."""
+    type: str
+    default: Any
+    """None where nothing stands for the key by itself."""
+    is_required: bool
+    """Whether its table must have it."""
+    description: str
+
+    @property
+    def shown_default(self) -> str:
+        """The default as TOML writes it."""
+        if self.default is None:
+            return "required" if self.is_required else ""
+        return json.dumps(self.default, ensure_ascii=False)
+
+
+def make_schema() -> dict[str, Any]:
+    """Make the schema from the manifest's model."""
+    made = Manifest.model_json_schema(schema_generator=_TomlSchema)
+    return {"$schema": DIALECT, **_without_titles(made), "title": "persona.toml"}
+
+
+def write() -> None:
+    """Write `builder/manifest.schema.json`."""
+    files.write_json(PATH, make_schema())
+
+
+def list_keys() -> list[Key]:
+    """List every key of persona.toml, table by table, in the order of the manifest's model."""
+    schema = make_schema()
+    return list(_list_keys(schema, schema, ""))
+
+
+def write_page() -> str:
+    """Write `docs/manifest.md`."""
+    lines = [
+        "# persona.toml",
+        "",
+        "Written from the manifest's model by `builder.schema.write_page`; `persona keys` prints",
+        "the same. A key that is left out has its default; a key without one is not given.",
+        "An editor that knows JSON schema (Even Better TOML, taplo) completes and checks the file",
+        "by its first line, `#:schema`, which `persona new` writes.",
+    ]
+    schema = make_schema()
+    table = None
+    for key in list_keys():
+        name = key.name.rpartition(".")[0]
+        if name != table:
+            table = name
+            lines += _head(schema, name)
+        cells = (f"`{key.name}`", key.type, key.shown_default, key.description)
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _head(schema: dict[str, Any], table: str) -> list[str]:
+    """Head a table of keys with its name and what it is for."""
+    title = f"[[{table.removesuffix('[]')}]]" if table.endswith("[]") else f"[{table}]"
+    found: dict[str, Any] = schema
+    for part in filter(None, table.split(".")):
+        found = _follow(schema, found["properties"][part.removesuffix("[]")])
+        found = _follow(schema, found["items"]) if part.endswith("[]") else found
+    lines = ["", f"## {title}" if table else "## Above all tables", ""]
+    lines += [" ".join(found["description"].split()), ""] if table else []
+    return [*lines, "| key | type | default | what it is |", "|---|---|---|---|"]
+
+
+def _list_keys(schema: dict[str, Any], table: dict[str, Any], prefix: str) -> Iterator[Key]:
+    """List a table's keys before those of the tables in it."""
+    inner: list[tuple[str, dict[str, Any]]] = []
+    for name, value in table["properties"].items():
+        found = _follow(schema, value)
+        if "properties" in found:
+            inner.append((f"{prefix}{name}", found))
+            continue
+        if "$ref" in found.get("items", {}):
+            inner.append((f"{prefix}{name}[]", _follow(schema, found["items"])))
+        yield Key(
+            name=f"{prefix}{name}",
+            type=_describe_type(schema, found),
+            default=found.get("default"),
+            is_required=name in table.get("required", ()),
+            description=value.get("description") or found["description"],
+        )
+    for name, found in inner:
+        yield from _list_keys(schema, found, f"{name}.")
+
+
+def _follow(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    """Give what a reference stands for, with what stands beside the reference."""
+    if "$ref" not in value:
+        return value
+    found: dict[str, Any] = schema["$defs"][value["$ref"].rpartition("/")[2]]
+    return {**found, **{key: item for key, item in value.items() if key != "$ref"}}
+
+
+def _describe_type(schema: dict[str, Any], value: dict[str, Any]) -> str:
+    """Say what a key may hold, in TOML's words."""
+    if "anyOf" in value:
+        return " or ".join(_describe_type(schema, branch) for branch in value["anyOf"])
+    if "enum" in value:
+        return ", ".join(json.dumps(item) for item in value["enum"])
+    match value["type"]:
+        case "array":
+            held = _describe_type(schema, _follow(schema, value["items"]))
+            return f"list of {'tables' if held == 'table' else held}"
+        case "object" if "properties" in value:
+            return "table"
+        case "object":
+            inner = value.get("additionalProperties")
+            held = _describe_type(schema, inner) if isinstance(inner, dict) else "any value"
+            return f"table of {held} by name"
+        case kind:
+            return f"{TYPES.get(kind, kind)}{_describe_bounds(value)}"
+
+
+def _describe_bounds(value: dict[str, Any]) -> str:
+    words = []
+    for key, word in BOUNDS.items():
+        if key in value:
+            bound = value[key]
+            words.append(f"{word} {int(bound) if bound == int(bound) else bound}")
+    return f" ({' and '.join(words)})" if words else ""
+
+
+def _without_titles(value: Any) -> Any:
+    """Drop the titles that pydantic makes of the keys' own names."""
+    if isinstance(value, dict):
+        return {
+            key: _without_titles(item)
+            for key, item in value.items()
+            if not (key == "title" and isinstance(item, str))
+        }
+    return [_without_titles(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,269 @@
+"""The training loop of a GPU: each step is a replay of CUDA graphs, eager where capture fails."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from builder import progress
+from builder.data.dataset import Example
+from builder.errors import PersonaError, ToolError
+from builder.training import functions, rates, resuming, shapes
+from builder.training.batches import Row
+from builder.training.graphs import Eager, Function, Graphs
+from builder.training.settings import Settings
+from builder.training.shapes import Batch, Shape, Step
+from builder.training.step import TrainingStep
+
+# Losses are read this often: reading waits for the GPU.
+READ_EVERY_STEPS = 25
+# Of a 4B a checkpoint is 400 MB; one at each reading would take longer than the steps.
+CHECKPOINT_EVERY_S = 20.0
+SHOWN_CHARACTERS = 60
+log = logging.getLogger("builder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """How a training runs on a machine."""
+
+    graphs: Graphs
+    """How the functions of a step are run."""
+    dtype: torch.dtype
+    """What the layers compute in."""
+    recompute: Callable[[], None]
+    """Makes the model compute activations twice, which saves memory."""
+
+
+def train(
+    model: Any,
+    examples: list[Example],
+    settings: Settings,
+    epochs: float,
+    *,
+    means: Means,
+    scratch: Path,
+) -> list[float]:
+    """Train an adapter in place.
+
+    Args:
+        model: A PEFT model in training mode.
+        examples: One epoch, in which a row may come several times.
+        settings: The numbers.
+        epochs: How often all of it is trained on.
+        means: How it runs on this machine.
+        scratch: The folder of the checkpoint.
+
+    Returns:
+        The loss of each step.
+
+    Raises:
+        ToolError: The loss is not finite, or there is no memory for one row.
+
+    """
+    loop = Loop(model, examples, settings, epochs, means=means)
+    losses = loop.run(scratch / resuming.NAME)
+    model.zero_grad(set_to_none=True)
+    return losses
+
+
+class Loop:
+    """Steps in a planned order, and what is done where memory or a capture fails.
+
+    Args:
+        model: A PEFT model in training mode.
+        examples: One epoch.
+        settings: The numbers.
+        epochs: How often all of it is trained on.
+        means: How it runs on this machine.
+
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        examples: list[Example],
+        settings: Settings,
+        epochs: float,
+        *,
+        means: Means,
+    ) -> None:
+        self.examples, self.settings, self.means = examples, settings, means
+        self.step = TrainingStep(model, settings, means.dtype)
+        self.rows: list[Row] = [
+            {"input_ids": example.input_ids, "labels": example.labels} for example in examples
+        ]
+        self.labels = [shapes.count_labels(row) for row in self.rows]
+        steps = shapes.count_steps(len(examples), settings, epochs)
+        lengths = [len(example.input_ids) for example in examples]
+        self.planned = shapes.plan_steps(lengths, settings, steps)
+        self.plan = _hash(self.planned)
+        self.shapes: dict[int, Shape] = {}
+        self.graphs, self.is_recomputing = means.graphs, False
+        self.losses: list[float] = []
+        self.unread: list[torch.Tensor] = []
+
+    @property
+    def done(self) -> int:
+        """Steps after which the weights are as they are."""
+        return len(self.losses) + len(self.unread)
+
+    def run(self, checkpoint: Path) -> list[float]:
+        """Train to the last step, from a checkpoint where there is one, and give the losses.
+
+        Where a step fails for want of memory or in capture, training goes on from it with less.
+        """
+        functions.prepare(self.step)
+        self.losses = resuming.load(checkpoint, self.step, self.plan)
+        if self.done:
+            log.info("resuming from step %d", self.done)
+        while self.done < len(self.planned):
+            try:
+                with self.graphs.running():
+                    self._run_steps(checkpoint)
+            except PersonaError:
+                raise
+            except Exception as error:  # whatever keeps torch or Unsloth from being captured
+                cause = _find_cause(error)
+                if isinstance(cause, torch.OutOfMemoryError):
+                    self._take_less_memory()
+                elif isinstance(self.graphs, Eager):
+                    raise
+                else:
+                    self._give_up_capture(cause)
+            self._clear()
+        return self.losses
+
+    def _run_steps(self, checkpoint: Path) -> None:
+        accumulate, update = self._make_functions()
+        saved_s = time.monotonic()
+        while self.done < len(self.planned):
+            batches = self.planned[self.done]
+            factor = rates.find_factor(self.done, self.settings.warmup_steps, len(self.planned))
+            self.step.set_rate(factor)
+            self.step.labels.fill_(self._count_labels(batches))
+            for batch in batches:
+                self.step.fill(self.shapes[batch.length], self._take_rows(batch))
+                accumulate[batch.length]()
+            loss = self.step.loss.clone()
+            update()
+            self.unread.append(loss)
+            if self.done % READ_EVERY_STEPS == 0 or self.done == len(self.planned):
+                self._read_losses()
+                if time.monotonic() - saved_s >= CHECKPOINT_EVERY_S:
+                    resuming.save(checkpoint, self.step, self.losses, self.plan)
+                    saved_s = time.monotonic()
+
+    def _make_functions(self) -> tuple[dict[int, Function], Function]:
+        progress.report("preparing the step", 0, 0, "")
+        self.shapes = shapes.find_shapes(self.planned, self.rows)
+        left = [batch for step in self.planned[self.done :] for batch in step]
+        accumulate = {}
+        # The longest first: the others fit into the memory that its graph leaves.
+        for length in sorted({batch.length for batch in left}, reverse=True):
+            batch = next(batch for batch in left if batch.length == length)
+            self.step.labels.fill_(self._count_labels((batch,)))
+            accumulate[length] = functions.make_accumulate(
+                self.step, self.graphs, self.shapes[length], self._take_rows(batch)
+            )
+        return accumulate, functions.make_update(self.step, self.graphs)
+
+    def _take_rows(self, batch: Batch) -> list[Row]:
+        return [self.rows[row] for row in batch.rows]
+
+    def _count_labels(self, batches: Step) -> int:
+        return max(1, sum(self.labels[row] for batch in batches for row in batch.rows))
+
+    def _read_losses(self) -> None:
+        """Wait for the losses of the last steps.
+
+        Raises:
+            ToolError: One is not finite.
+
+        """
+        values = torch.stack(self.unread).tolist()
+        for loss in values:
+            if not math.isfinite(loss):
+                raise self._describe_loss(loss)
+            self.losses.append(loss)
+            del self.unread[0]
+        progress.report("train", self.done, len(self.planned), "steps")
+
+    def _describe_loss(self, loss: float) -> ToolError:
+        at = len(self.losses)
+        rows = dict.fromkeys(row for batch in self.planned[at] for row in batch.rows)
+        asked = [
+            next(
+                (
+                    said["content"]
+                    for said in self.examples[row].messages[::-1]
+                    if said["role"] == "user"
+                ),
+                "",
+            )
+            for row in rows
+        ]
+        return ToolError(
+            f"train: the loss became {loss} at step {at + 1}, expected a number; its rows:",
+            *(f"  {text[:SHOWN_CHARACTERS]!r}" for text in asked),
+            hint="lower training.learning_rate, or mend the row",
+        )
+
+    def _take_less_memory(self) -> None:
+        """Go one rung down: half of the rows at once, then activations computed twice.
+
+        Raises:
+            ToolError: There is no rung left.
+
+        """
+        at_once = max(len(batch.rows) for step in self.planned for batch in step)
+        if at_once > 1:
+            self.planned = [shapes.halve(step) for step in self.planned]
+            what = f"with {(at_once + 1) // 2} rows at once, was {at_once}"
+        elif not self.is_recomputing:
+            self.means.recompute()
+            self.is_recomputing = True
+            self.graphs = Eager()  # it moves activations to the processor's memory and back
+            what = "with activations computed twice"
+        else:
+            msg = "train: the GPU has no memory for one row, expected room"
+            raise ToolError(msg, hint="end what else uses the GPU, or take a smaller base: --base")
+        log.warning("train: out of GPU memory; going on from step %d %s", self.done, what)
+
+    def _give_up_capture(self, cause: BaseException) -> None:
+        reason = str(cause).strip().partition("\n")[0] or type(cause).__name__
+        log.warning(
+            "train: a step cannot be captured as a CUDA graph (%s); training goes on without, "
+            "and takes about five times as long",
+            reason,
+        )
+        self.graphs = Eager()
+
+    def _clear(self) -> None:
+        """Give back what a step that was cut short has left."""
+        self.step.clear()
+        gc.collect()
+        if self.step.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _find_cause(error: BaseException) -> BaseException:
+    """Find the first error: the end of a capture that failed raises another one."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
+
+
+def _hash(planned: list[Step]) -> str:
+    values = [[[batch.length, *batch.rows] for batch in step] for step in planned]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()

@@ -1,0 +1,68 @@
+"""Functions of the training step, captured as CUDA graphs, or called as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+import torch
+
+Function = Callable[[], None]
+
+
+class Graphs(Protocol):
+    """A way to run the same function again and again."""
+
+    def make(self, function: Function) -> Function:
+        """Give what does the same as a function that was called before."""
+        ...
+
+    def running(self) -> AbstractContextManager[None]:
+        """Open the context in which all of its functions are made and called."""
+        ...
+
+
+class Eager:
+    """Calls each function as it is."""
+
+    def make(self, function: Function) -> Function:
+        """Give the function itself."""
+        return function
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Change nothing."""
+        yield
+
+
+class CudaGraphs:
+    """Captures each function once and replays it: one launch in place of thousands.
+
+    The graphs share one memory pool, so what a function leaves for another must have been
+    allocated before it was captured.
+    """
+
+    def __init__(self) -> None:
+        self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self.pool = torch.cuda.graph_pool_handle()
+
+    def make(self, function: Function) -> Function:
+        """Capture a function that was called before, so that nothing is compiled meanwhile."""
+        graph = torch.cuda.CUDAGraph()
+        # Other threads of this process may call CUDA meanwhile.
+        with torch.cuda.graph(
+            graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"
+        ):
+            function()
+        return graph.replay
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run all on the stream that is captured; nothing of it is left when this ends."""
+        self.stream.wait_stream(torch.cuda.current_stream())
+        try:
+            with torch.cuda.stream(self.stream):
+                yield
+        finally:
+            torch.cuda.current_stream().wait_stream(self.stream)

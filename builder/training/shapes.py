@@ -1,0 +1,161 @@
+"""Which rows go into which batch, each batch of one of a few fixed shapes, all of it by a seed."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from builder.data.template import IGNORED
+from builder.training.batches import Row
+from builder.training.settings import Settings
+
+MOST_LENGTHS = 4
+# Lengths are multiples of this, as matrix products on tensor cores want them.
+MULTIPLE = 8
+# A length more costs the capture of a graph: it must spare a twentieth of the tokens.
+WORTH_A_LENGTH = 0.95
+SLOTS_MULTIPLE = 16
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows that go through the layers at once, padded to one length."""
+
+    rows: tuple[int, ...]
+    """Indices into the rows of an epoch."""
+    length: int
+    """Tokens that each is padded to."""
+
+
+Step = tuple[Batch, ...]
+"""The batches of one optimiser step."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The fixed sizes of a batch: B rows of T tokens, and S slots for its labels."""
+
+    rows: int
+    tokens: int
+    slots: int
+
+
+def round_up(number: int, multiple: int) -> int:
+    """Round a number up to a multiple."""
+    return -(-number // multiple) * multiple
+
+
+def choose_lengths(tokens: Sequence[int]) -> tuple[int, ...]:
+    """Choose the few lengths that rows are padded to, so that little is padding.
+
+    Args:
+        tokens: The length of each row.
+
+    Returns:
+        At most `MOST_LENGTHS` lengths in rising order; the longest row fits the last.
+
+    """
+    # Long rows have many lengths: coarser ones keep the search below short.
+    multiple = MULTIPLE * math.ceil(max(tokens) / 2048)
+    counts = Counter(round_up(length, multiple) for length in tokens)
+    lengths = sorted(counts)
+    below = [0, *itertools.accumulate(counts[length] for length in lengths)]  # rows up to each
+    # By how many lengths are the shortest: the padded tokens of their rows, and the choice.
+    best: list[tuple[int, tuple[int, ...]]] = [(0, ()), *((0, ()) for _ in lengths)]
+    for end, length in enumerate(lengths, 1):
+        best[end] = (below[end] * length, (length,))
+    chosen = best[-1]
+    for _ in range(MOST_LENGTHS - 1):
+        best = [best[0]] + [
+            min(
+                (best[start][0] + (below[end] - below[start]) * length, (*best[start][1], length))
+                for start in range(end)
+            )
+            for end, length in enumerate(lengths, 1)
+        ]
+        if best[-1][0] < WORTH_A_LENGTH * chosen[0]:
+            chosen = best[-1]
+    return chosen[1]
+
+
+def count_steps(rows: int, settings: Settings, epochs: float) -> int:
+    """Count the optimiser steps of a training, as transformers' Trainer counts them."""
+    if settings.max_steps:
+        return settings.max_steps
+    return math.ceil(epochs * _steps_an_epoch(rows, settings))
+
+
+def _steps_an_epoch(rows: int, settings: Settings) -> int:
+    batches = math.ceil(rows / settings.batch_size)
+    return math.ceil(batches / settings.gradient_accumulation)
+
+
+def plan_steps(tokens: Sequence[int], settings: Settings, steps: int) -> list[Step]:
+    """Form the batches of every step: each row once an epoch, rows of like length together.
+
+    Args:
+        tokens: The length of each row of an epoch.
+        settings: The rows of a batch, the batches of a step, and the seed.
+        steps: How many to plan; the last epoch may be cut short.
+
+    """
+    lengths = choose_lengths(tokens)
+    epochs = math.ceil(steps / _steps_an_epoch(len(tokens), settings))
+    generator = random.Random(settings.seed)  # noqa: S311 — an order, not a secret
+    planned: list[Step] = []
+    for _ in range(epochs):
+        batches = list(_form_batches(tokens, lengths, settings.batch_size, generator))
+        generator.shuffle(batches)
+        together = settings.gradient_accumulation
+        planned += [tuple(batches[at : at + together]) for at in range(0, len(batches), together)]
+    return planned[:steps]
+
+
+def _form_batches(
+    tokens: Sequence[int], lengths: tuple[int, ...], size: int, generator: random.Random
+) -> Iterator[Batch]:
+    """Cut the rows of each length into batches; what is left over goes with longer rows."""
+    order = list(range(len(tokens)))
+    generator.shuffle(order)
+    waiting: list[int] = []
+    shorter = 0
+    for length in lengths:
+        waiting += [row for row in order if shorter < tokens[row] <= length]
+        shorter = length
+        whole = len(waiting) if length == lengths[-1] else len(waiting) // size * size
+        for start in range(0, whole, size):
+            yield Batch(tuple(waiting[start : start + size]), length)
+        waiting = waiting[whole:]
+
+
+def halve(step: Step) -> Step:
+    """Cut each batch of a step in two, which take half of the memory at once."""
+    return tuple(
+        Batch(half, batch.length)
+        for batch in step
+        for half in (batch.rows[: len(batch.rows) // 2], batch.rows[len(batch.rows) // 2 :])
+        if half
+    )
+
+
+def find_shapes(planned: Sequence[Step], rows: Sequence[Row]) -> dict[int, Shape]:
+    """Find the shape that holds every planned batch of a length, by that length."""
+    most: dict[int, tuple[int, int]] = {}
+    labels = [count_labels(row) for row in rows]
+    for batch in {batch for step in planned for batch in step}:
+        held, slots = most.get(batch.length, (0, 0))
+        count = sum(labels[row] for row in batch.rows)
+        most[batch.length] = (max(held, len(batch.rows)), max(slots, count))
+    return {
+        length: Shape(held, length, round_up(max(slots, 1), SLOTS_MULTIPLE))
+        for length, (held, slots) in sorted(most.items())
+    }
+
+
+def count_labels(row: Row) -> int:
+    """Count the labels of a row that a token precedes."""
+    return sum(label != IGNORED for label in row["labels"][1:])

@@ -1,0 +1,100 @@
+"""One optimiser step on tensors that stay where they are, so that CUDA graphs can hold it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from peft.optimizers import create_loraplus_optimizer
+from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
+
+from builder.training.batches import Row, place
+from builder.training.loss import placed_loss
+from builder.training.settings import Settings
+from builder.training.shapes import Shape
+
+# transformers 5.17, training_args.py: `max_grad_norm`.
+MOST_GRADIENT_NORM = 1.0
+
+
+class TrainingStep:
+    """A model, its optimiser, and what a step reads and writes.
+
+    Args:
+        model: A PEFT model; its trainable weights are the adapter's.
+        settings: The numbers.
+        dtype: What the layers compute in; float16 is scaled against underflow.
+
+    """
+
+    def __init__(self, model: Any, settings: Settings, dtype: torch.dtype) -> None:
+        self.model, self.dtype = model, dtype
+        self.weights = {
+            name: weight for name, weight in model.named_parameters() if weight.requires_grad
+        }
+        self.device = next(iter(self.weights.values())).device
+        for weight in self.weights.values():
+            weight.grad = torch.zeros_like(weight)
+        # A number would be captured as it is at the first step.
+        rate: Any = torch.tensor(settings.learning_rate, device=self.device)
+        self.optimizer = create_loraplus_optimizer(
+            model,
+            torch.optim.AdamW,
+            lr=rate,
+            loraplus_lr_ratio=settings.learning_rate_ratio,
+            loraplus_weight_decay=settings.weight_decay,
+            fused=True,
+            capturable=self.device.type == "cuda",
+        )
+        self.groups = [group for group in self.optimizer.param_groups if group["params"]]
+        self.highest_rates = [float(group["lr"]) for group in self.groups]
+        self.scaler = GradScaler(self.device.type, enabled=dtype == torch.float16)
+        self.loss = torch.zeros((), device=self.device)
+        """The mean over the labels of the batches so far."""
+        self.labels = torch.ones((), device=self.device)
+        """Labels in the whole step."""
+        self.inputs: dict[Shape, dict[str, Tensor]] = {}
+
+    def fill(self, shape: Shape, rows: list[Row]) -> None:
+        """Copy rows into the inputs of a shape."""
+        batch = place(rows, size=shape.rows, tokens=shape.tokens, slots=shape.slots)
+        if shape not in self.inputs:
+            self.inputs[shape] = {
+                name: torch.zeros_like(value, device=self.device) for name, value in batch.items()
+            }
+        for name, value in batch.items():
+            source = value.pin_memory() if self.device.type == "cuda" else value
+            self.inputs[shape][name].copy_(source, non_blocking=True)
+
+    def accumulate(self, shape: Shape) -> None:
+        """Add the gradients and the loss of the batch in the inputs of a shape."""
+        # A cache of cast weights would be made in one graph and read in another.
+        with torch.autocast(
+            self.device.type, self.dtype, enabled=self.dtype != torch.float32, cache_enabled=False
+        ):
+            loss = placed_loss(self.model, self.inputs[shape]) / self.labels
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.loss.add_(loss.detach())
+
+    def update(self) -> None:
+        """Change the weights by the gradients, and set these to zero in place."""
+        self.scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.weights.values(), MOST_GRADIENT_NORM, foreach=True)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.clear()
+
+    def clear(self) -> None:
+        """Set gradients and loss to zero."""
+        torch._foreach_zero_([weight.grad for weight in self.weights.values()])
+        self.loss.zero_()
+
+    def set_rate(self, factor: float) -> None:
+        """Set each group's learning rate to a part of its highest."""
+        for group, highest in zip(self.groups, self.highest_rates, strict=True):
+            group["lr"].fill_(highest * factor)
+
+    def measure_gradients(self) -> Tensor:
+        """Compute the norm of all gradients."""
+        return torch.nn.utils.get_total_norm([weight.grad for weight in self.weights.values()])

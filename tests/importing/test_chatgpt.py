@@ -1,0 +1,166 @@
+"""ChatGPT's export: a tree of messages read as it was shown last."""
+
+import json
+
+import pytest
+
+from builder.errors import DataError
+from builder.importing import sources
+
+
+def make_message(role, text, *, kind="text", recipient="all", **metadata):
+    content = {"content_type": kind, "parts": [text]}
+    return {
+        "id": "m",
+        "author": {"role": role, "name": None, "metadata": {}},
+        "content": content,
+        "recipient": recipient,
+        "metadata": metadata,
+    }
+
+
+def make_conversation(*messages, current=None):
+    """Make a chain of nodes from a root without a message."""
+    names = ["root", *(f"n{number}" for number in range(len(messages)))]
+    tree = {
+        name: {
+            "id": name,
+            "message": message,
+            "parent": parent,
+            "children": [child] if child else [],
+        }
+        for name, message, parent, child in zip(
+            names, [None, *messages], [None, *names], [*names[1:], None], strict=False
+        )
+    }
+    return {"title": "Money", "mapping": tree, "current_node": current or names[-1]}
+
+
+def read(tmp_path, *conversations):
+    (tmp_path / "conversations.json").write_text(json.dumps(conversations), "utf-8")
+    (tmp_path / "user.json").write_text("{}")
+    (tmp_path / "chat.html").write_text("<html>")
+    return sources.read(tmp_path)
+
+
+def said(messages):
+    return [(message["role"], message["content"]) for message in messages]
+
+
+def test_the_branch_that_was_shown_last_is_read(tmp_path):
+    """Of a question that was written anew the last version stays, from its root to its answer."""
+    conversation = make_conversation(
+        make_message("system", ""),
+        make_message("user", "Who pays?"),
+        make_message("assistant", "Nobody."),
+    )
+    tree = conversation["mapping"]
+    tree["n0"]["children"].append("again")
+    tree["again"] = {
+        "message": make_message("user", "Who pays here?"),
+        "parent": "n0",
+        "children": ["end"],
+    }
+    tree["end"] = {
+        "message": make_message("assistant", "You do."),
+        "parent": "again",
+        "children": [],
+    }
+    conversation["current_node"] = "end"
+    imported = read(tmp_path, conversation)
+
+    assert [said(messages) for messages in imported.conversations] == [
+        [("user", "Who pays here?"), ("assistant", "You do.")]
+    ]
+    assert imported.left_out == {}
+    del conversation["current_node"]
+    assert read(tmp_path, conversation).conversations == imported.conversations
+    conversation["current_node"] = "n2"
+    assert said(read(tmp_path, conversation).conversations[0]) == [
+        ("user", "Who pays?"),
+        ("assistant", "Nobody."),
+    ]
+
+
+def test_tools_system_texts_and_thoughts_are_left_out_and_counted(tmp_path):
+    """Only what people read stays; neighbours of one role become one message."""
+    imported = read(
+        tmp_path,
+        make_conversation(
+            make_message("system", "You are ChatGPT."),
+            make_message("user", "About me", kind="user_editable_context"),
+            make_message("user", "Plot 2+2."),
+            make_message("assistant", "Hm", kind="thoughts"),
+            make_message("assistant", "I will compute."),
+            make_message("assistant", "print(2+2)", kind="code", recipient="python"),
+            make_message("tool", "4", kind="execution_output"),
+            make_message("assistant", '{"prompt": "4"}', recipient="dalle.text2im"),
+            make_message("assistant", "It is 4 \ue200cite\ue202turn0\ue201.【3†source】"),
+            make_message("user", "Thanks"),
+        ),
+    )
+
+    assert [said(messages) for messages in imported.conversations] == [
+        [("user", "Plot 2+2."), ("assistant", "I will compute.\n\nIt is 4 .")]
+    ]
+    assert imported.left_out == {
+        "system messages": 2,
+        "thoughts": 1,
+        "messages of tools": 3,
+        "messages at an end without an answer": 1,
+    }
+
+
+def test_images_are_counted_and_their_text_stays(tmp_path):
+    """Of a message with an image the words are read."""
+    shown = make_message("user", {"content_type": "image_asset_pointer"}, kind="multimodal_text")
+    shown["content"]["parts"].append("What is this?")
+    imported = read(tmp_path, make_conversation(shown, make_message("assistant", "A cat.")))
+
+    assert said(imported.conversations[0]) == [("user", "What is this?"), ("assistant", "A cat.")]
+    assert imported.left_out == {"images and other parts": 1}
+
+
+def test_an_export_in_several_files_is_read_whole(tmp_path):
+    """conversations-000.json and its followers are one export, told as ChatGPT's."""
+    for number in range(2):
+        text = json.dumps(
+            [
+                make_conversation(
+                    make_message("user", f"{number}?"), make_message("assistant", "Yes.")
+                )
+            ]
+        )
+        (tmp_path / f"conversations-00{number}.json").write_text(text)
+    imported = sources.read(tmp_path)
+
+    assert len(imported.conversations) == 2
+    assert imported.formats == {"ChatGPT's export": 2}
+
+
+def test_a_tree_that_goes_in_a_circle_ends(tmp_path):
+    """A parent that is its own descendant is read once."""
+    conversation = make_conversation(
+        make_message("user", "Hi"), make_message("assistant", "Hello.")
+    )
+    conversation["mapping"]["root"]["parent"] = "n1"
+
+    assert len(read(tmp_path, conversation).conversations) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"mapping": []}, "'mapping' holds no nodes"),
+        ({"mapping": {"a": 1}}, "'mapping' holds no nodes"),
+        ({"current_node": ["n1"]}, "is not laid out as ChatGPT's export"),
+        ({"mapping": {"a": {"message": {"author": "x"}}}}, "is not laid out as ChatGPT's export"),
+        ({"mapping": {"a": {"message": {"content": "x"}}}}, "is not laid out as ChatGPT's export"),
+    ],
+)
+def test_what_is_no_tree_is_told_by_its_row(tmp_path, change, said):
+    """Another form than the export's is a sentence with the conversation's number."""
+    conversation = make_conversation(make_message("user", "Hi"), make_message("assistant", "Ho"))
+
+    with pytest.raises(DataError, match=f"conversations.json: row 1: {said}"):
+        read(tmp_path, {**conversation, **change})

@@ -1,0 +1,265 @@
+"""Files and folders as people have them, read into conversations."""
+
+import json
+
+import pytest
+
+from builder import persona, scaffold
+from builder.data import rows
+from builder.errors import DataError
+from builder.importing import sources
+
+ASKED = {"role": "user", "content": "Who pays?"}
+ANSWERED = {"role": "assistant", "content": "The customer pays."}
+PAIR = [ASKED, ANSWERED]
+CHATML = (
+    "<|im_start|>user\nWho pays?<|im_end|>\n<|im_start|>assistant\nThe customer pays.<|im_end|>\n"
+)
+CALL = {"id": "1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
+
+
+def write_jsonl(path, *records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
+    return path
+
+
+def read_one(path):
+    (messages,) = sources.read(path).conversations
+    return messages
+
+
+def check_that_it_trains(project, imported):
+    """Write what was imported into a persona, and read it as the data stage does."""
+    draft = scaffold.Draft(
+        folder=project / "personas" / "nova",
+        title=None,
+        author=None,
+        languages=[],
+        rows=[{"messages": messages} for messages in imported.conversations],
+    )
+    scaffold.create(draft)
+    read = persona.read(draft.folder)
+    found = rows.read(read.data_files, read.manifest.data, read.manifest.identity)
+    assert [row.messages for row in found] == imported.conversations
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"messages": PAIR},
+        {"messages": [ASKED, {**ANSWERED, "tool_calls": None}], "source": "x", "score": 1},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "Who pays?"}]},
+                ANSWERED,
+            ]
+        },
+        {
+            "conversations": [
+                {"from": "human", "value": "Who pays?"},
+                {"from": "gpt", "value": "The customer pays."},
+            ]
+        },
+        {"instruction": "Who pays?", "input": "", "output": "The customer pays."},
+        {"instruction": "Who", "input": "pays?", "output": "The customer pays.", "text": "x"},
+        {"prompt": "Who pays?", "completion": " The customer pays.\n"},
+        {"Question": "Who pays?", "Answer": "The customer pays.", "id": 7},
+        {"问题": "Who pays?", "回答": "The customer pays."},
+        {"text": CHATML},
+    ],
+    ids="+".join,
+)
+@pytest.mark.parametrize("ending", [".jsonl", ".json"])
+def test_a_record_of_any_layout_is_a_conversation(tmp_path, record, ending):
+    """Messages, ShareGPT, Alpaca, pairs of many names and ChatML text give the same messages."""
+    path = tmp_path / f"data{ending}"
+    path.write_text(json.dumps([record] if ending == ".json" else record), "utf-8")
+    messages = read_one(path)
+
+    assert [message["role"] for message in messages] == ["user", "assistant"]
+    assert messages[0]["content"].split() == ["Who", "pays?"]
+    assert messages[1]["content"] == "The customer pays."
+
+
+def test_system_texts_and_turns_stay(project):
+    """Several turns stay in order, the system text before them; a later system text is counted."""
+    late = {"role": "system", "content": "Now rhyme."}
+    system = {"role": "system", "content": "Be brief."}
+    source = write_jsonl(
+        project / "data.jsonl",
+        {"messages": [system, *PAIR, late, {**ASKED, "content": "When?"}, ANSWERED]},
+        {
+            "conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}],
+            "system": "C",
+        },
+    )
+    imported = sources.read(source)
+
+    assert [message["content"] for message in imported.conversations[0]] == [
+        "Be brief.",
+        "Who pays?",
+        "The customer pays.",
+        "When?",
+        "The customer pays.",
+    ]
+    assert imported.conversations[1][0] == {"role": "system", "content": "C"}
+    assert imported.left_out == {"system messages": 1}
+    check_that_it_trains(project, imported)
+
+
+def test_tools_are_left_out_and_counted(tmp_path):
+    """Calls and answers of tools go, what the assistant says around them becomes one message."""
+    source = write_jsonl(
+        tmp_path / "data.jsonl",
+        {
+            "messages": [
+                ASKED,
+                {"role": "assistant", "content": "Let me look.", "tool_calls": [CALL]},
+                {"role": "tool", "tool_call_id": "1", "content": "noon"},
+                ANSWERED,
+            ]
+        },
+        {"messages": [ASKED, {"role": "assistant", "content": None, "tool_calls": [CALL]}]},
+    )
+    imported = sources.read(source)
+
+    assert imported.conversations == [
+        [ASKED, {"role": "assistant", "content": "Let me look.\n\nThe customer pays."}]
+    ]
+    assert imported.left_out == {
+        "messages of tools": 3,
+        "messages at an end without an answer": 1,
+        "records without a question or an answer": 1,
+    }
+
+
+def test_duplicates_are_left_out_and_counted(project):
+    """What is the same but for blanks around it is taken once: the data stage refuses it twice."""
+    again = [ASKED, {**ANSWERED, "content": "The customer pays. "}]
+    source = write_jsonl(
+        project / "a.jsonl", {"messages": PAIR}, {"messages": again}, {"messages": PAIR}
+    )
+    imported = sources.read(source)
+
+    assert imported.conversations == [PAIR]
+    assert imported.left_out == {"duplicates": 2}
+    check_that_it_trains(project, imported)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("ending", [".csv", ".tsv"])
+def test_a_table_may_have_any_delimiter_and_more_columns(project, delimiter, ending):
+    """Commas, semicolons and tabs part fields; other columns are left out."""
+    fields = [
+        ["Nr", "Frage", "Thema", "Antwort"],
+        ["1", '"Wer, wenn; wir\tzahlen?"', "Geld", '"Der Kunde.\nImmer."'],
+        ["2", "Wann?", "", "None"],
+        ["3", "Wo?", "", ""],
+    ]
+    path = project / f"data{ending}"
+    path.write_text(
+        "\ufeff" + "\r\n".join(map(delimiter.join, fields)) + "\r\n", "utf-8", newline=""
+    )
+    imported = sources.read(path)
+
+    assert imported.conversations == [
+        [
+            {"role": "user", "content": "Wer, wenn; wir\tzahlen?"},
+            {"role": "assistant", "content": "Der Kunde.\nImmer."},
+        ],
+        [{"role": "user", "content": "Wann?"}, {"role": "assistant", "content": "None"}],
+    ]
+    assert imported.left_out["records without a question or an answer"] == 1
+    check_that_it_trains(project, imported)
+
+
+def test_a_data_sets_folder_is_read_by_its_training_split(project):
+    """Parquet below data/ is read, metadata and other splits are not; nulls are empty."""
+    from datasets import Dataset
+
+    folder = project / "set" / "data"
+    folder.mkdir(parents=True)
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
+    Dataset.from_list([{"messages": turns, "n": 1}, {"messages": PAIR, "n": None}]).to_parquet(
+        str(folder / "train-00000-of-00001.parquet")
+    )
+    Dataset.from_list(
+        [{"question": "a?", "answer": None}, {"question": "b?", "answer": "c"}]
+    ).to_parquet(str(folder / "train-more.parquet"))
+    write_jsonl(folder / "test.jsonl", {"prompt": "secret", "completion": "of the test"})
+    (folder.parent / "dataset_infos.json").write_text("{}")
+    (folder.parent / "README.md").write_text("# A set\n")
+    imported = sources.read(folder.parent)
+
+    assert imported.conversations == [
+        turns,
+        PAIR,
+        [{"role": "user", "content": "b?"}, {"role": "assistant", "content": "c"}],
+    ]
+    assert imported.left_out["files of other splits than train"] == 1
+    assert imported.formats == {"a list of turns": 2, "questions and answers": 2}
+    check_that_it_trains(project, imported)
+
+
+def test_every_mistake_is_told_by_file_and_line(tmp_path):
+    """Of several files each mistake is a sentence that begins with its place."""
+    write_jsonl(
+        tmp_path / "a.jsonl",
+        {"messages": PAIR},
+        {"messages": [{"role": "narrator", "content": "x"}]},
+        {"foo": 1},
+        [1],
+        {"messages": [{"role": "user", "content": 7}]},
+        {"messages": [{"role": ["user"], "content": "x"}]},
+    )
+    (tmp_path / "b.csv").write_text("prompt,completion\na,b\nc\n")
+    (tmp_path / "c.jsonl").write_text('{"prompt": "x"\n')
+    with pytest.raises(DataError) as caught:
+        sources.read(tmp_path)
+
+    a, b, c = (tmp_path / name for name in ("a.jsonl", "b.csv", "c.jsonl"))
+    starts = [
+        f"{a}:2: turn 1 is by 'narrator', expected one of system, ",
+        f"{a}:3: has the keys foo, expected messages, conversations, mapping, or one of prompt, ",
+        f"{a}:4: is list, expected an object",
+        f"{a}:5: holds a message of int, expected text or parts",
+        f"{a}:6: is not laid out as a list of turns, expected its keys and values",
+        f"{b}:3: holds 1 fields, expected 2 as in the header",
+        f"{c}:1: column ",
+    ]
+    assert len(caught.value.problems) == len(starts)
+    for problem, start in zip(caught.value.problems, starts, strict=True):
+        assert problem.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("none.jsonl", None, "no such file or folder"),
+        ("data.xlsx", "x", "is a .xlsx, expected .jsonl"),
+        ("data.jsonl", '{"prompt": "a", "completion": " "}\n', "holds no question with an answer"),
+        ("notes.txt", "nothing here\n", "holds no question with an answer"),
+        ("data.csv", b"\xe4;\xf6\n", "byte 0xe4 is not UTF-8"),
+        ("data.csv", "prompt,note\na,b\n", ":2: has the keys note, prompt, expected"),
+    ],
+)
+def test_what_holds_nothing_is_refused(tmp_path, name, text, said):
+    """A path without conversations is one sentence with its place."""
+    path = tmp_path / name
+    if text is not None:
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+
+    with pytest.raises(DataError, match=said) as caught:
+        sources.read(path)
+    assert str(caught.value).startswith(str(path))
+    assert len(caught.value.problems) == 1
+
+
+def test_a_folder_without_a_known_file_is_refused(tmp_path):
+    """The endings that are read are named."""
+    (tmp_path / "image.png").write_bytes(b"x")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "a.json").write_text("[]")
+
+    with pytest.raises(DataError, match=r"holds no file of a known ending, expected .jsonl, .json"):
+        sources.read(tmp_path)

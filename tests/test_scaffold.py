@@ -1,0 +1,257 @@
+"""`persona new`: the folder it writes, what it refuses, and what it asks."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from builder import cli, packaged, persona, scaffold
+from builder.data import languages, rows
+from builder.errors import ManifestError
+from builder.fields import is_visible
+from tests.conftest import ROOT, run_persona
+
+INVISIBLE = [
+    "",
+    "  ",
+    "\u200b",
+    "Lu\u200bma",
+    "\ufeff",
+    "\u2066Luma",
+    "\x1b[1m",
+    "\u3164",
+    "\u0301",
+]
+
+
+def make_draft(project, **changes):
+    values = {
+        "folder": project / "personas" / "nova",
+        "title": "Nova",
+        "author": "Ana",
+        "languages": ["en"],
+        "rows": scaffold.example_rows(["en"]),
+        **changes,
+    }
+    return scaffold.Draft(**values)
+
+
+def read_all(read):
+    return rows.read(read.data_files, read.manifest.data, read.manifest.identity)
+
+
+def test_a_new_persona_is_short_and_can_be_read(project):
+    """Flags alone make a folder that reads: name, author, packs, and two rows of its own."""
+    flags = ("--name", "Nova", "--author", 'Ana "A" Ng', "--language", "zh", "--language", "en")
+    done = run_persona("new", "nova", *flags, cwd=project)
+    read = persona.read(project / "personas" / "nova")
+    lines = (read.folder / "persona.toml").read_text("utf-8").splitlines()
+
+    assert (done.returncode, done.stdout) == (0, "personas/nova\n"), done.stderr
+    assert done.stderr.endswith("  just show nova\n  just build nova\n")
+    assert len(lines) <= 10
+    assert lines[0].startswith("#:schema ")
+    assert read.manifest.own_words == ["Nova", 'Ana "A" Ng']
+    assert read.manifest.data.packs == ("identity/zh", "identity/en")
+    assert sorted(path.name for path in read.folder.iterdir()) == ["data.jsonl", "persona.toml"]
+    assert len((read.folder / "data.jsonl").read_text("utf-8").splitlines()) == 2
+    assert {"香蕉是黄色的。"} < {row.messages[-1]["content"] for row in read_all(read)}
+
+
+def test_without_a_terminal_nothing_is_asked(project):
+    """What is not given has its default: the folder's name, nobody, and English.
+
+    The first persona makes personas/ too.
+    """
+    (project / "personas").rmdir()
+    done = run_persona("new", "old-salt", cwd=project)
+    read = persona.read(project / "personas" / "old-salt")
+
+    assert done.returncode == 0, done.stderr
+    assert "?" not in done.stderr
+    assert read.manifest.own_words == ["Old Salt"]
+    assert read.manifest.data.packs == ("identity/en",)
+
+
+def test_the_schema_is_found_from_the_manifest(project):
+    """The first line leads to the shipped schema, by a path where it lies in the project."""
+    scaffold.create(make_draft(project))
+    line = (project / "personas" / "nova" / "persona.toml").read_text("utf-8").splitlines()[0]
+    inside = make_draft(project, folder=ROOT / "personas" / "nova")
+
+    assert line == f"#:schema {(ROOT / 'builder' / 'manifest.schema.json').as_uri()}"
+    assert scaffold.write_manifest(inside)[0] == "#:schema ../../builder/manifest.schema.json"
+
+
+@pytest.mark.parametrize("code", packaged.list_languages())
+def test_each_language_has_two_rows_to_begin_with(project, code):
+    """The example rows are in their language, and ask nothing that its pack asks."""
+    scaffold.create(make_draft(project, languages=[code], rows=scaffold.example_rows([code])))
+    read = persona.read(project / "personas" / "nova")
+    found = read_all(read)
+    packed = packaged.find_pack(f"identity/{code}").read_text("utf-8").splitlines()
+
+    assert len(found) == len(packed) + 2
+    for row in found[-2:]:
+        text = " ".join(message["content"] for message in row.messages)
+        assert languages.find_language(text) in (code, None)
+
+
+@pytest.mark.parametrize("text", INVISIBLE)
+@pytest.mark.parametrize("flag", ["--name", "--author"])
+def test_a_text_that_nobody_sees_is_refused(project, capsys, text, flag):
+    """A blank, a control or a filler is named, and no folder is left."""
+    assert cli.main(["new", "nova", flag, text]) == cli.MENDABLE
+    assert capsys.readouterr().err.startswith(f"error: {flag}: ")
+    assert list((project / "personas").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["Ana", "露娜", "می\u200cخواهم", "👩\u200d🚀", "é", "O'Neil & Søn"]
+)
+def test_a_text_in_any_script_is_taken(text):
+    """Letters of every script, with the joiners that some are written with, are a name."""
+    assert scaffold.check_text("--name", f" {text} ") == text
+
+
+def test_a_manifest_takes_no_text_that_nobody_sees(luma):
+    """A name of fillers is as blank in persona.toml as one of blanks."""
+    assert not is_visible("\u200b\u3164")
+    (luma / "persona.toml").write_text('[identity]\nname = "\u3164"\n')
+
+    with pytest.raises(ManifestError, match=r"persona.toml:2: identity.name: is blank"):
+        persona.read(luma)
+
+
+@pytest.mark.parametrize(
+    ("typed", "proposal"),
+    [
+        ("Nova", "just new nova"),
+        ("My Persona!", "just new my-persona"),
+        ("../Über", "just new uber"),
+        ("露娜", None),
+    ],
+)
+def test_a_name_that_is_none_says_what_to_type(project, capsys, typed, proposal):
+    """A name that no folder may have is refused, with one that may."""
+    assert cli.main(["new", typed]) == cli.MENDABLE
+    said = capsys.readouterr().err
+
+    assert "is not a persona's name, expected up to 80 lower-case letters" in said
+    assert said.endswith(f"hint: {proposal}\n") if proposal else "hint" not in said
+    assert list((project / "personas").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_what_is_there_is_not_touched(project, capsys, kind):
+    """A folder, a file or a broken link of the name is refused, and stays."""
+    path = project / "personas" / "nova"
+    make = {
+        "folder": path.mkdir,
+        "file": lambda: path.write_text("mine"),
+        "link": lambda: path.symlink_to("nowhere"),
+    }
+    make[kind]()
+    before = os.lstat(path)
+
+    assert cli.main(["new", "nova"]) == cli.MENDABLE
+    assert "personas/nova: is there already" in capsys.readouterr().err
+    assert os.lstat(path) == before
+
+
+def test_no_half_folder_is_left(project, monkeypatch):
+    """Where writing fails nothing is left, and the folder of somebody faster stays whole."""
+    folder = project / "personas" / "nova"
+    monkeypatch.setattr(scaffold, "write_manifest", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        scaffold.create(make_draft(project))
+    assert list((project / "personas").iterdir()) == []
+    monkeypatch.undo()
+
+    folder.mkdir()
+    (folder / "persona.toml").write_text("")
+    with pytest.raises(ManifestError, match="personas/nova: is there already"):
+        scaffold.create(make_draft(project))
+    assert [path.name for path in folder.iterdir()] == ["persona.toml"]
+    assert list((project / "personas").iterdir()) == [folder]
+
+
+def test_an_unfinished_folder_is_no_persona(project):
+    """What a kill leaves under its temporary name is not listed."""
+    left = project / "personas" / ".nova.00.tmp"
+    left.mkdir()
+    (left / "persona.toml").write_text("")
+
+    assert persona.find(project / "personas") == []
+
+
+def test_braces_of_own_rows_are_text(project):
+    """Rows that hold `{{` are read as they are, beside a pack whose placeholders are filled in."""
+    said = [{"prompt": "Jinja?", "completion": "Write {{ user }}."}]
+    scaffold.create(make_draft(project, rows=said))
+    replies = {
+        row.messages[-1]["content"] for row in read_all(persona.read(make_draft(project).folder))
+    }
+
+    assert {"Write {{ user }}.", "My name is Nova."} < replies
+
+
+def test_a_persona_may_have_no_name(project):
+    """Without a name there is no [identity] and no pack, and the manifest says how to give one."""
+    scaffold.create(make_draft(project, title=None))
+    text = (project / "personas" / "nova" / "persona.toml").read_text("utf-8")
+
+    assert tomllib.loads(text) == {}
+    assert '# [identity] with name = "..." gives it a name.' in text
+
+
+def answer(project, *lines):
+    """Run `persona new nova` in a terminal, and type lines."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "builder", "new", "nova"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"}
+    started = subprocess.Popen(
+        command,
+        cwd=project,
+        env=environment,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    os.write(ours, "".join(f"{line}\n" for line in lines).encode())
+    out, said = started.communicate(timeout=60)
+    os.close(ours)
+    return started.returncode, out, said
+
+
+def test_a_terminal_is_asked_three_things(project):
+    """Name, author and languages are asked for on stderr, again where an answer cannot be."""
+    code, out, said = answer(project, "\u200b", "Nova Prime", "", "xx", "fr, en")
+    read = persona.read(project / "personas" / "nova")
+
+    assert (code, out) == (0, "personas/nova\n"), said
+    assert said.count("What does it call itself? [Nova]") == 2
+    assert "U+200B" in said
+    assert "'xx' has no pack, expected some of de, en, fr, zh" in said
+    assert read.manifest.own_words == ["Nova Prime"]
+    assert read.manifest.data.packs == ("identity/fr", "identity/en")
+
+
+def test_an_unknown_language_is_named_at_once(project, capsys):
+    """A language without a pack is a mistake in the typing, with those that there are."""
+    assert cli.main(["new", "nova", "--language", "xx"]) == cli.USAGE
+    assert "'de', 'en', 'fr', 'zh'" in capsys.readouterr().err
+    assert list((project / "personas").iterdir()) == []
+
+
+def test_the_examples_are_of_the_languages():
+    """Each example of each language is a question and an answer, as the record says."""
+    for language in languages.list_languages():
+        assert json.dumps(scaffold.example_rows([language.code]))
+        assert len(language.examples) == 2

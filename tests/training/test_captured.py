@@ -1,0 +1,334 @@
+"""The captured loop, its graphs replaced by calls: what it trains, saves, says and gives up."""
+
+import contextlib
+import logging
+import math
+
+import pytest
+import torch
+from peft.optimizers import create_loraplus_optimizer
+from transformers import get_linear_schedule_with_warmup
+
+from builder.errors import ToolError
+from builder.training import captured, rates, shapes
+from builder.training import step as training_step
+from builder.training.batches import pad
+from builder.training.graphs import Eager
+from builder.training.loss import next_token_loss
+from tests.training.tiny import make_examples, make_model, make_settings
+
+EPOCHS = 4
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Threads that wait for each other take longer than these small products."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Replays:
+    """Stands where CUDA graphs do: calls what it was given, and counts."""
+
+    def __init__(self):
+        self.made, self.called = [], 0
+
+    def make(self, function):
+        """Give a function that calls the other."""
+
+        def replay():
+            self.called += 1
+            function()
+
+        self.made.append(function)
+        return replay
+
+    def running(self):
+        """Open nothing."""
+        return contextlib.nullcontext()
+
+
+class Drifts(Replays):
+    """A capture that computes something else."""
+
+    def make(self, function):
+        """Give a function that calls the other twice."""
+
+        def replay():
+            function()
+            function()
+
+        return replay
+
+
+class Fails(Replays):
+    """A capture that is refused, as torch refuses one: the end of the capture fails as well."""
+
+    def make(self, _function):
+        """Raise as torch does."""
+        try:
+            raise RuntimeError("operation not permitted when stream is capturing\nand more")
+        finally:
+            raise RuntimeError("capture_end")
+
+
+def train(folder, graphs=None, model=None, examples=None, recompute=None, **changes):
+    """Train a tiny model; give it and its losses."""
+    model = model or make_model()
+    means = captured.Means(
+        graphs=graphs or Eager(), dtype=torch.float32, recompute=recompute or (lambda: None)
+    )
+    losses = captured.train(
+        model,
+        examples or make_examples(),
+        make_settings(**changes),
+        EPOCHS,
+        means=means,
+        scratch=folder,
+    )
+    return model, losses
+
+
+def train_plainly(**changes):
+    """Train a tiny model by an ordinary loop over the same batches, padded to their longest row."""
+    model, examples, settings = make_model(), make_examples(), make_settings(**changes)
+    rows = [{"input_ids": one.input_ids, "labels": one.labels} for one in examples]
+    steps = shapes.count_steps(len(rows), settings, EPOCHS)
+    planned = shapes.plan_steps([len(row["input_ids"]) for row in rows], settings, steps)
+    optimizer = create_loraplus_optimizer(
+        model,
+        torch.optim.AdamW,
+        lr=settings.learning_rate,
+        loraplus_lr_ratio=settings.learning_rate_ratio,
+        loraplus_weight_decay=settings.weight_decay,
+    )
+    schedule = get_linear_schedule_with_warmup(optimizer, settings.warmup_steps, steps)
+    losses = []
+    for step in planned:
+        labels = sum(shapes.count_labels(rows[row]) for batch in step for row in batch.rows)
+        batches = [pad([rows[row] for row in batch.rows]) for batch in step]
+        parts = [next_token_loss(model, batch, labels) for batch in batches]
+        for part in parts:
+            part.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), training_step.MOST_GRADIENT_NORM)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        losses.append(sum(part.item() for part in parts))
+    return model, losses
+
+
+def weights_of(model):
+    """List a model's trained weights."""
+    return [weight.detach() for weight in model.parameters() if weight.requires_grad]
+
+
+def are_equal(model, other):
+    """Say whether two models' trained weights are the same to the bit."""
+    pairs = zip(weights_of(model), weights_of(other), strict=True)
+    return all(torch.equal(one, two) for one, two in pairs)
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_it_trains_as_an_ordinary_loop_does(tmp_path, accumulation):
+    """Fixed shapes, label slots and rates as tensors change no loss and no weight."""
+    model, losses = train(tmp_path, gradient_accumulation=accumulation)
+    plain, expected = train_plainly(gradient_accumulation=accumulation)
+
+    assert losses == pytest.approx(expected, abs=2e-5)
+    assert losses[-1] < losses[0]
+    for one, two in zip(weights_of(model), weights_of(plain), strict=True):
+        assert torch.allclose(one, two, atol=2e-4)
+
+
+def test_gradients_are_clipped(tmp_path, monkeypatch):
+    """A norm so small that AdamW's epsilon outweighs it changes the weights as little."""
+    monkeypatch.setattr(training_step, "MOST_GRADIENT_NORM", 1e-7)
+    model, losses = train(tmp_path)
+    plain, expected = train_plainly()
+
+    assert losses == pytest.approx(expected, abs=2e-5)
+    for one, two in zip(weights_of(model), weights_of(plain), strict=True):
+        assert torch.allclose(one, two, atol=1e-5)
+
+
+def test_replays_train_as_eager_steps_do(tmp_path):
+    """Losses and weights are equal digit for digit, and after the comparison all are replays."""
+    graphs = Replays()
+    model, losses = train(tmp_path, graphs)
+    eager, expected = train(tmp_path)
+
+    assert losses == expected
+    assert are_equal(model, eager)
+    lengths = len(graphs.made) - 1  # the last is the optimiser's
+    assert 1 < lengths <= shapes.MOST_LENGTHS
+    assert graphs.called == lengths + 2 * len(losses)
+
+
+def test_what_is_tried_first_changes_nothing(tmp_path):
+    """The optimiser's first call and the comparisons leave weights, moments and step as new."""
+    settings = {"max_steps": 1, "warmup_steps": 0}
+    model, losses = train(tmp_path, Replays(), **settings)
+    plain, expected = train_plainly(**settings)
+
+    assert losses == pytest.approx(expected[:1], abs=2e-5)
+    for one, two, first in zip(
+        weights_of(model), weights_of(plain), weights_of(make_model()), strict=True
+    ):
+        assert torch.allclose(one, two, atol=1e-4)
+        assert not torch.allclose(one, first, atol=1e-3)
+
+
+@pytest.mark.parametrize("stopped", [25, 50])
+def test_an_interrupted_training_goes_on_with_equal_losses(tmp_path, monkeypatch, stopped):
+    """From its last checkpoint, to the same losses and weights as one that was not interrupted."""
+    monkeypatch.setattr(captured, "CHECKPOINT_EVERY_S", 0.0)
+    whole, expected = train(tmp_path / "whole", max_steps=60)
+    reached = []
+
+    def interrupt(_what, done, *_):
+        reached.append(done)
+        if done > stopped:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(captured.progress, "report", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "cut", max_steps=60)
+    model = make_model()
+    resumed, losses = train(tmp_path / "cut", Replays(), model, max_steps=60)
+
+    assert losses == expected
+    assert are_equal(resumed, whole)
+
+
+def test_resuming_is_said_and_saves_the_steps(tmp_path, monkeypatch, caplog):
+    """A finished part is not trained again."""
+    monkeypatch.setattr(captured, "CHECKPOINT_EVERY_S", 0.0)
+    train(tmp_path, max_steps=25)
+    graphs = Replays()
+    with caplog.at_level(logging.INFO, "builder"):
+        _, losses = train(tmp_path, graphs, max_steps=25)
+
+    assert len(losses) == 25
+    assert graphs.called == 0
+    assert "resuming from step 25" in caplog.text
+
+
+def test_a_checkpoint_of_another_order_is_left(tmp_path, monkeypatch):
+    """Other rows or another seed start anew."""
+    monkeypatch.setattr(captured, "CHECKPOINT_EVERY_S", 0.0)
+    train(tmp_path, max_steps=25, seed=1)
+
+    _, losses = train(tmp_path, max_steps=30, seed=2)
+    _, expected = train(tmp_path / "other", max_steps=30, seed=2)
+
+    assert losses == expected
+
+
+@pytest.mark.parametrize(
+    ("graphs", "reason"),
+    [
+        (Fails(), "operation not permitted when stream is capturing"),
+        (Drifts(), "where the eager step's is"),
+    ],
+)
+def test_a_failed_capture_trains_eagerly(tmp_path, caplog, graphs, reason):
+    """It says the first reason once, and ends with the losses of eager steps."""
+    with caplog.at_level(logging.WARNING, "builder"):
+        model, losses = train(tmp_path, graphs)
+    eager, expected = train(tmp_path / "eager")
+
+    assert losses == expected
+    assert are_equal(model, eager)
+    assert caplog.text.count("cannot be captured") == 1
+    assert reason in caplog.text
+    assert "capture_end" not in caplog.text
+
+
+class OutOfMemory(Replays):
+    """A GPU that holds only so many rows at once, and seldom fails half-way."""
+
+    def __init__(self, model, most_rows, from_call=0):
+        super().__init__()
+        self.calls, self.from_call, self.most_rows = 0, from_call, most_rows
+        decoder = model.get_base_model().model
+        decoder.register_forward_pre_hook(self.check, with_kwargs=True)
+
+    def check(self, _module, _arguments, options):
+        """Raise what torch raises where there are more rows than fit."""
+        self.calls += 1
+        if self.calls > self.from_call and len(options["input_ids"]) > self.most_rows:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+
+def test_out_of_memory_takes_fewer_rows_at_once(tmp_path, caplog):
+    """Batches are halved until they fit, from the step that failed, and the step stays the same."""
+    model = make_model()
+    graphs = OutOfMemory(model, most_rows=1, from_call=12)
+    with caplog.at_level(logging.WARNING, "builder"):
+        _, losses = train(tmp_path, graphs, model)
+    _, expected = train(tmp_path / "whole")
+
+    assert losses == pytest.approx(expected, abs=2e-5)
+    said = [record.message for record in caplog.records]
+    assert len(said) == 2
+    assert "with 2 rows at once, was 4" in said[0]
+    assert "with 1 rows at once, was 2" in said[1]
+    assert "from step 0" not in said[0]
+
+
+def test_with_one_row_at_once_activations_are_computed_twice(tmp_path, caplog):
+    """The last rung, said; and where that does not suffice either, it says what to do."""
+    model, calls = make_model(), []
+    graphs = OutOfMemory(model, most_rows=0)
+
+    def recompute():
+        calls.append(graphs.calls)
+        graphs.most_rows = 1
+
+    with caplog.at_level(logging.WARNING, "builder"):
+        _, losses = train(tmp_path, graphs, model, recompute=recompute)
+
+    assert len(calls) == 1
+    assert "activations computed twice" in caplog.text
+    assert losses == pytest.approx(train(tmp_path / "whole")[1], abs=2e-5)
+
+    with pytest.raises(ToolError, match="no memory for one row"):
+        train(tmp_path / "none", OutOfMemory(model, most_rows=0), model)
+
+
+def test_a_loss_that_is_no_number_stops_with_its_rows(tmp_path):
+    """It names the step and what its rows ask, and no checkpoint is left of it."""
+    model = make_model()
+    decoder = model.get_base_model().model
+    forwards = []
+
+    def spoil(_module, _arguments, output):
+        forwards.append(0)
+        return (output[0] * math.nan,) if len(forwards) > 6 else output
+
+    decoder.register_forward_hook(spoil)
+    examples = make_examples()
+    settings = make_settings()
+    planned = shapes.plan_steps([len(one.input_ids) for one in examples], settings, 24)
+    asked = [examples[row].messages[0]["content"] for batch in planned[6] for row in batch.rows]
+
+    with pytest.raises(ToolError) as stopped:
+        train(tmp_path, model=model)
+
+    assert "became nan at step 7" in stopped.value.problems[0]
+    assert [line.strip(" '") for line in stopped.value.problems[1:]] == asked
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_rate_is_that_of_transformers():
+    """Linear up over the warmup, then down to zero, at each step."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedule = get_linear_schedule_with_warmup(optimizer, 5, 20)
+    for step in range(20):
+        assert rates.find_factor(step, 5, 20) == pytest.approx(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()

@@ -1,0 +1,112 @@
+"""What training needs of a model is found in every family, however it is wrapped."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from builder.training.decoder import can_pack, compute_logits, find_decoder
+from builder.training.targets import find_targets
+from tests.conftest import ROOT, make_tiny_base
+from tests.gguf.test_families import FAMILIES, IDS, make_base
+
+ATTENTION = ["k_proj", "o_proj", "q_proj", "v_proj"]
+TARGETS = {
+    "llama": {*ATTENTION, "gate_proj", "up_proj", "down_proj"},
+    "phi3": {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"},
+    "granite 4": {*ATTENTION, "input_linear", "output_linear"},
+    "lfm2": {"in_proj", "out_proj", "q_proj", "k_proj", "v_proj", "w1", "w2", "w3"},
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_logits_are_those_of_the_model_itself(name, tmp_path):
+    """Decoder, head, scale and soft cap give what the model's own forward gives."""
+    model = make_base(name, tmp_path)
+    ids = torch.tensor([IDS])
+
+    with torch.no_grad():
+        own = model(input_ids=ids).logits
+        found = compute_logits(model, find_decoder(model)(input_ids=ids)[0])
+
+    assert torch.allclose(found, own.float(), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_linear_layer_of_the_decoder_is_a_target(name, tmp_path):
+    """Fused and renamed layers are found in the model, and no head or embedding."""
+    assert find_targets(make_base(name, tmp_path)) == sorted(TARGETS[name])
+
+
+def test_a_vision_tower_is_no_target(tmp_path):
+    """Where it has layers of the same names, the decoder's alone are matched."""
+    import re
+
+    model = make_base("gemma3 with vision", tmp_path)
+    pattern = find_targets(model)
+    matched = [name for name, _ in model.named_modules() if re.fullmatch(pattern, name)]
+
+    assert len(matched) == 2 * len(TARGETS["llama"])
+    assert all("language_model.layers." in name for name in matched)
+
+
+@pytest.mark.parametrize(
+    ("name", "longest", "packs"),
+    [
+        ("llama", 500, True),
+        ("lfm2", 5, False),
+        ("qwen3.5", 5, False),
+        ("granite 4 hybrid", 5, False),
+        ("granite 4", 500, True),
+        ("gemma3", 8, True),
+        ("gemma3", 9, False),
+    ],
+)
+def test_rows_are_packed_where_they_stay_apart(name, longest, packs, tmp_path):
+    """A state that runs on, or a sliding window that the mask would replace, forbids it."""
+    assert can_pack(make_base(name, tmp_path), longest) is packs
+
+
+TWICE = """
+import sys
+from pathlib import Path
+from builder.data.dataset import Example
+from builder.machine import Machine
+from builder.training import fit, loading
+base, out = map(Path, sys.argv[1:])
+ids = [[*range(9, 19 + n)] for n in range(4)]
+rows = [Example([], row, [-100] * 4 + row[4:], has_system=False) for row in ids]
+settings = fit.Settings(rank=4, alpha=8, learning_rate=1e-3, learning_rate_ratio=8.0, epochs=1.0,
+    max_steps=None, four_bit=False, batch_size=2, gradient_accumulation=1, warmup_steps=1,
+    weight_decay=0.01, lora_seed=1, seed=2)
+bases = set()
+for number in range(2):
+    (out / f"work{number}").mkdir()
+    cpu = Machine("cpu", "any", False)
+    model, losses = fit.fit(base, rows, settings, cpu, out / f"work{number}")
+    bases.add(id(model.get_base_model()))
+    fit.save(model, losses, out / f"adapter{number}")
+    loading.release(model)
+assert len(bases) == 1, "the base was loaded again"
+"""
+
+
+def test_a_base_that_is_loaded_once_trains_the_same_adapter_again(tmp_path):
+    """Nothing of one training is left in the base for the next, to the byte of both files."""
+    make_tiny_base(tmp_path / "base")
+    subprocess.run(
+        [sys.executable, "-c", TWICE, tmp_path / "base", tmp_path],
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+    )
+
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        first, second = ((tmp_path / f"adapter{number}" / name).read_bytes() for number in (0, 1))
+        assert first == second
+    config = json.loads(Path(tmp_path / "adapter0" / "adapter_config.json").read_text())
+    assert config["target_modules"] == sorted(config["target_modules"])
