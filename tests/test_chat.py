@@ -9,16 +9,23 @@ from builder.bases import base, baseline
 from builder.console import Console
 from builder.errors import PersonaError
 from builder.llama import Model
-from builder.ollama.modelfile import Served
+from builder.ollama.served import Served
 
 SYSTEM = [{"role": "system", "content": "S"}]
+SERVED = Served(
+    model="luma:latest",
+    parameters={"num_predict": 24},
+    template=None,
+    system=None,
+    license=None,
+)
 
 
 @pytest.fixture(scope="module")
 def model():
     """The embedded base itself, as it comes."""
     return Model(
-        baseline.find_control(
+        baseline.find(
             base.Base(base.EMBEDDED, "embedded", "test", base.EMBEDDED, "test", four_bit=False)
         )
     )
@@ -81,10 +88,9 @@ def test_a_question_without_room_is_an_error(by_letter):
 def test_one_question_is_answered_on_stdout(capsys):
     """A question that is typed gets its answer as the result, and nothing else is printed."""
     embedded = base.Base(base.EMBEDDED, "embedded", "test", base.EMBEDDED, "test", four_bit=False)
-    gguf = baseline.find_control(embedded)
-    served = Served("luma:latest", {"num_predict": 24}, None, None, None)
+    gguf = baseline.find(embedded)
 
-    chat.talk(gguf, served, name="luma", question="What is 2+2?", console=Console())
+    chat.talk(gguf, SERVED, name="luma", question="What is 2+2?", console=Console())
     printed = capsys.readouterr()
 
     assert "4" in printed.out
@@ -98,8 +104,7 @@ def test_an_answer_cannot_move_the_cursor(capsys, monkeypatch):
         render=str, tokenize=list, stream=lambda _prompt, _limit: iter(["a\n", "\x1b[2J"])
     )
     monkeypatch.setattr(chat, "Model", lambda _path: model)
-    served = Served("luma:latest", {"num_predict": 24}, None, None, None)
 
-    chat.talk(None, served, name="luma", question="Hi", console=Console())
+    chat.talk(None, SERVED, name="luma", question="Hi", console=Console())
 
     assert capsys.readouterr().out == "a\n\\x1b[2J\n"

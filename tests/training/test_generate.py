@@ -12,7 +12,7 @@ from builder.data.template import Template
 from builder.training import generate
 
 EMBEDDED = base.Base(base.EMBEDDED, "embedded", "test", base.EMBEDDED, "test", four_bit=False)
-MAX_TOKENS = 24
+MAX_TOKENS = 12
 
 
 @pytest.fixture(scope="module")
