@@ -13,8 +13,9 @@ import click
 from click import shell_completion
 
 from builder import __version__
+from builder.arguments import DONE, MENDABLE
 from builder.command import command, program
-from builder.commands import COMPLETION_VARIABLE, DONE, MENDABLE, commands
+from builder.commands import COMPLETION_VARIABLE, commands
 from builder.console import Console
 from builder.errors import PersonaError
 

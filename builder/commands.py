@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,45 +10,19 @@ from typing import Any
 import click
 from click import shell_completion
 
-from builder import __version__, authoring, catalogue, persona, targets
+from builder import __version__, authoring, catalogue, cleaning, persona, targets
+from builder.arguments import DONE, MENDABLE, ROOT, read_name
+from builder.arguments import name as name_argument
+from builder.arguments import names as names_argument
 from builder.command import command
 from builder.console import Console
 from builder.engine import pipeline
 from builder.engine.lock import locked
 from builder.errors import GateError, ManifestError, PersonaError, ToolError, describe_refusal
-from builder.ollama import client, registration, removal
 from builder.project import Build, Options, Project
 
-DONE, MENDABLE = 0, 1
-ROOT = Path()
 # The shells' scripts set it when they ask for completions.
 COMPLETION_VARIABLE = "_PERSONA_COMPLETE"
-
-
-def _complete_name(
-    context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[str]:
-    """Complete a persona's name, as the shell asks for it."""
-    typed = context.params.get("names") or ()
-    names = persona.find(ROOT / "personas")
-    return [name for name in names if name.startswith(incomplete) and name not in typed]
-
-
-def _complete_build(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[str]:
-    """Complete the name of a build, whose persona may be gone."""
-    return [name for name in catalogue.list_builds(ROOT) if name.startswith(incomplete)]
-
-
-def _names(function: Callable[..., Any]) -> Callable[..., Any]:
-    return click.argument("names", nargs=-1, metavar="NAME...", shell_complete=_complete_name)(
-        function
-    )
-
-
-def _name(function: Callable[..., Any]) -> Callable[..., Any]:
-    return click.argument("name", metavar="NAME", shell_complete=_complete_name)(function)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -63,12 +34,12 @@ def commands() -> None:
     """
 
 
-for _command in (authoring.new, authoring.keys, authoring.bases):
+for _command in (authoring.new, authoring.keys, authoring.bases, cleaning.clean, cleaning.remove):
     commands.add_command(_command)
 
 
 @commands.command()
-@_names
+@names_argument
 @click.option("--base", metavar="gpu|cpu|REPO", help="Build from this base, and remember it.")
 @click.option("--allow-remote", is_flag=True, help="Register with a daemon on another machine.")
 @click.option(
@@ -129,7 +100,7 @@ def _write_report(build: Build, console: Console) -> None:
 
 
 @commands.command()
-@_name
+@name_argument
 @click.pass_obj
 def report(console: Console, /, name: str) -> None:
     """Write the page of a build, and print its path."""
@@ -145,7 +116,7 @@ def report(console: Console, /, name: str) -> None:
 
 
 @commands.command()
-@_name
+@name_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def why(console: Console, /, name: str, *, as_json: bool) -> None:
@@ -180,7 +151,7 @@ def _list(console: Console, *, as_json: bool = False) -> int:
 
 
 @commands.command()
-@_name
+@name_argument
 @click.argument("row", type=int, required=False)
 @click.pass_obj
 def show(console: Console, /, name: str, row: int | None) -> None:
@@ -194,7 +165,7 @@ def show(console: Console, /, name: str, row: int | None) -> None:
 
 
 @commands.command()
-@_name
+@name_argument
 @click.argument("question", required=False)
 @click.pass_obj
 def chat(console: Console, /, name: str, question: str | None) -> None:
@@ -208,7 +179,7 @@ def chat(console: Console, /, name: str, question: str | None) -> None:
 
 
 @commands.command()
-@_name
+@name_argument
 @click.option("--json", "as_json", is_flag=True, help="Print the examination as JSON.")
 @click.pass_obj
 def gates(console: Console, /, name: str, *, as_json: bool) -> int:
@@ -225,68 +196,6 @@ def gates(console: Console, /, name: str, *, as_json: bool) -> int:
     else:
         views.show_gates(found, console)
     return MENDABLE if found.failed else DONE
-
-
-@commands.command()
-@_names
-@click.pass_obj
-def clean(console: Console, /, names: tuple[str, ...]) -> None:
-    """Delete the builds of personas; with no name, say what each build takes."""
-    builds = catalogue.list_builds(ROOT)
-    if not names:
-        console.notes([f"usage: {command('clean NAME...')}", "the builds here are:"])
-        for folder in (ROOT / "build" / name for name in builds):
-            size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-            console.result(f"{folder.name}\t{size_bytes / 1e9:.2f} GB")
-        return
-    known = {*persona.find(ROOT / "personas"), *builds}
-    for name in [_read_name(typed, known) for typed in names]:
-        folder = ROOT / "build" / name
-        if name not in known:
-            msg = f"{folder}: no such build{persona.suggest(name, known)}"
-            raise ManifestError(msg, hint=command("clean"))
-        if folder.is_dir():
-            with locked(folder):
-                registration.settle_before_cleaning(folder / ".work" / "claims")
-                shutil.rmtree(folder)
-        console.notes([f"{folder} is gone"])
-
-
-@commands.command()
-@click.argument("name", metavar="NAME", shell_complete=_complete_build)
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--allow-remote", is_flag=True, help="Remove from a daemon on another machine.")
-@click.pass_obj
-def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool) -> int:
-    """Take a persona's model out of Ollama; its folder and its build stay."""
-    builds = catalogue.list_builds(ROOT)
-    folder = ROOT / "build" / _read_name(name, set(builds))
-    if not folder.is_dir():
-        msg = f"{folder}: no such build, expected one{persona.suggest(folder.name, builds)}"
-        raise ManifestError(msg, hint=command("list"))
-    registered = removal.Registered(
-        receipt=folder / "registered.json", claims=folder / ".work" / "claims"
-    )
-    with locked(folder):
-        daemon = client.connect(allow_remote=allow_remote)
-        models = registered.find(daemon)
-        console.notes([f"{model.name}  {model.digest[:12]}  at {daemon.url}" for model in models])
-        if models and not yes and not _confirm("Remove this from Ollama?"):
-            console.notes(["nothing was removed"])
-            return MENDABLE
-        registered.remove(daemon, models)
-    if not models:
-        console.notes([f"Ollama at {daemon.url} has no model of {folder.name}"])
-    for model in models:
-        console.result(f"removed {model.name}")
-    return DONE
-
-
-def _confirm(question: str) -> bool:
-    if not sys.stdin.isatty():
-        msg = "standard input is no terminal, where nobody can be asked, expected --yes"
-        raise click.UsageError(msg)
-    return click.confirm(question, err=True)
 
 
 @commands.command()
@@ -307,20 +216,6 @@ def _print_json(value: Any, console: Console) -> None:
     console.result(json.dumps(value, ensure_ascii=False))
 
 
-def _read_name(typed: str, known: set[str]) -> str:
-    """Read NAME, or personas/NAME as a shell completes it, as the name of a folder in personas/.
-
-    Raises:
-        ManifestError: It is another path, or no persona's name.
-
-    """
-    name = typed.rstrip("/").removeprefix("personas/")
-    if "/" in name:
-        msg = f"{typed!r:.60} is a path, expected the name of a folder in personas/"
-        raise ManifestError(msg)
-    return persona.check_name(name, known)
-
-
 def _check_project() -> None:
     if not (ROOT / "personas").is_dir():
         msg = "personas/: no such folder here, expected one with a folder for each persona"
@@ -335,6 +230,6 @@ def _check_built(build: Build, *paths: Path) -> None:
 
 def _read(typed: str, **options: Any) -> Build:
     """Read a persona, and say where its build lies."""
-    name = _read_name(typed, set(persona.find(ROOT / "personas")))
+    name = read_name(typed, set(persona.find(ROOT / "personas")))
     _check_project()
     return Project(ROOT).build(name, Options(**options))

@@ -42,7 +42,7 @@ class Data(Settings):
     files: tuple[InnerPath, ...] = Field(
         ("data.jsonl",),
         strict=False,
-        description="Files inside the folder: .jsonl, .json, .csv or .parquet; none with packs.",
+        description="Files inside the folder: .jsonl, .json, .csv, .tsv, .parquet; or packs.",
     )
     packs: Annotated[tuple[str, ...], AfterValidator(check_packs)] = Field(
         (),

@@ -145,8 +145,9 @@ def _follow(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
 
 def _describe_type(schema: dict[str, Any], value: dict[str, Any]) -> str:
     """Say what a key may hold, in TOML's words."""
-    if "anyOf" in value:
-        return " or ".join(_describe_type(schema, branch) for branch in value["anyOf"])
+    for branches in ("anyOf", "oneOf"):
+        if branches in value:
+            return " or ".join(_describe_type(schema, branch) for branch in value[branches])
     if "enum" in value:
         return ", ".join(json.dumps(item) for item in value["enum"])
     match value["type"]:

@@ -78,7 +78,7 @@ def test_broken_toml_has_its_line(project):
     [
         ("../x.jsonl", "leaves the persona's folder"),
         ("/etc/passwd", "leaves the persona's folder"),
-        ("x\\u0000.jsonl", r"holds the character U\+0000"),
+        ("x\\u0000.jsonl", "leaves the persona's folder"),
     ],
 )
 def test_files_stay_inside(project, file, sentence):

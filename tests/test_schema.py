@@ -91,9 +91,10 @@ def test_a_gate_has_its_short_forms(value):
 def check(made, rule, value):
     """Check a value against the parts of JSON schema that the manifest's schema uses."""
     rule = schema._follow(made, rule)
-    if "anyOf" in rule:
-        assert any(accepts(made, branch, value) for branch in rule["anyOf"]), value
-        return
+    for branches in ("anyOf", "oneOf"):
+        if branches in rule:
+            assert any(accepts(made, branch, value) for branch in rule[branches]), value
+            return
     kinds = {"string": str, "number": int | float, "integer": int, "boolean": bool}
     kinds |= {"array": list, "object": dict}
     assert isinstance(value, kinds[rule["type"]]), value

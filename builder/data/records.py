@@ -184,8 +184,13 @@ def _csv(path: Path, headers: Sequence[Collection[str]]) -> Iterator[Record]:
 
 
 def _find_delimiter(path: Path, text: str, headers: Sequence[Collection[str]]) -> str:
-    """Find what stands between the fields: some spreadsheets write semicolons or tabs."""
+    """Find what stands between the fields: some spreadsheets write semicolons or tabs.
+
+    Where no columns are expected, it is what parts the first line into the most.
+    """
     first = text.lstrip("\r\n").partition("\n")[0].rstrip("\r")
+    if not headers:
+        return max(NAMES, key=first.count)
     for delimiter, name in NAMES.items():
         try:
             (fields,) = csv.reader([first], delimiter=delimiter)

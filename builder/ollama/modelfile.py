@@ -6,6 +6,7 @@ A Modelfile has no escapes. The grammar is that of parser/parser.go in github.co
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
@@ -163,13 +164,21 @@ def _verify(template: Path, text: str, served: Served, parameters: list[tuple[st
 def is_shown(shown: str, key: str, value: Any) -> bool:
     """Say whether the daemon's listing of parameters, one a line, holds this one."""
     values = [
-        text.strip().strip('"')
+        _unquote(text.strip())
         for name, _, text in (line.partition(" ") for line in shown.splitlines())
         if name == key
     ]
     return str(_plain(value)) in values or (
         isinstance(value, int | float) and value in map(_number, values)
     )
+
+
+def _unquote(text: str) -> str:
+    # Go's %q, which JSON reads but for the escapes of bytes.
+    try:
+        return str(json.loads(text)) if text.startswith('"') else text
+    except ValueError:
+        return text.strip('"')
 
 
 def _number(text: str) -> float | None:

@@ -87,7 +87,8 @@ def not_utf8(path: Path) -> None:
     parquet.write_table(pa.table({"prompt": column}), path)
 
 
-KEYS = "unknown key, expected one of base, data, gates, identity, kind, ollama, smoke, training"
+KEYS = "unknown key, expected one of base, data, export, gates, "
+KEYS += "identity, kind, ollama, smoke, training"
 PLACEHOLDER = "is no placeholder, expected `{{ name }}` or `{{ author }}`"
 INVISIBLE = "holds the invisible character"
 TWO_TURNS = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
@@ -239,7 +240,6 @@ VALUES = [
         ("misspelt", "[training]\nlearning_rte = 1", "training.learning_rte: unknown key, expect"),
         ("format", "[data]\nformat = 'x'", "data.format: is 'x', expected 'auto', 'alpaca'"),
         ("files-text", "[data]\nfiles = 'd.jsonl'", "data.files: is 'd.jsonl', expected a list"),
-        ("files-none", "[data]\nfiles = []", "data.files: is [], expected at least 1 item"),
         ("files-number", "[data]\nfiles = ['a', 3]", "data.files.2: is 3, expected text"),
         ("files-twice", "[data]\nfiles = ['a', './a']", "data.files: './a' stands twice"),
         (
@@ -313,6 +313,9 @@ PLACES = [
         "after-a-list-like-a-table",
         "[training]\nalpha = [\n['data'],\n]\nrank = true\n",
         "persona.toml:7: training.rank: is true",
+    ),
+    named(
+        "files-none", "[data]\nfiles = []", "persona.toml:3: data: files and packs are both empty"
     ),
     named(
         "quoted-table",
@@ -390,7 +393,7 @@ JSON = [
     rows(
         "long-name", f"{'x' * 300}.jsonl", lambda _path: None, f"{'x' * 300}.jsonl: File name too"
     ),
-    rows("ending", "d.txt", "x", "d.txt: is a .txt, expected .jsonl, .json, .csv or .parquet"),
+    rows("ending", "d.txt", "x", "d.txt: is a .txt, expected .jsonl, .json, .csv, .tsv or .parq"),
     rows("no-ending", "d", "x", "d: has no ending, expected .jsonl"),
     rows("capitals", "d.JSONL", '{"prompt": "a", "completion": "b"}', None),
     rows("huge-line", "d.jsonl", f'{{"a": "{"x" * (2 << 20)}"}}', "d.jsonl:1: the line has 2,097,"),

@@ -74,20 +74,24 @@ def test_rows_are_packed_where_they_stay_apart(name, longest, packs, tmp_path):
 TWICE = """
 import sys
 from pathlib import Path
+from builder.bases.base import Base
 from builder.data.dataset import Example
 from builder.machine import Machine
 from builder.training import fit, loading
-base, out = map(Path, sys.argv[1:])
+folder, out = map(Path, sys.argv[1:])
+base = Base(str(folder), "local", "1", str(folder), "1", four_bit=False)
 ids = [[*range(9, 19 + n)] for n in range(4)]
 rows = [Example([], row, [-100] * 4 + row[4:], has_system=False) for row in ids]
-settings = fit.Settings(rank=4, alpha=8, learning_rate=1e-3, learning_rate_ratio=8.0, epochs=1.0,
+settings = fit.Settings(rank=4, alpha=8, learning_rate=1e-3, learning_rate_ratio=8.0,
     max_steps=None, four_bit=False, batch_size=2, gradient_accumulation=1, warmup_steps=1,
     weight_decay=0.01, lora_seed=1, seed=2)
 bases = set()
 for number in range(2):
     (out / f"work{number}").mkdir()
     cpu = Machine("cpu", "any", False)
-    model, losses = fit.fit(base, rows, settings, cpu, out / f"work{number}")
+    model, losses = fit.fit(
+        base, rows, settings, 1.0, machine=cpu, scratch=out / f"work{number}"
+    )
     bases.add(id(model.get_base_model()))
     fit.save(model, losses, out / f"adapter{number}")
     loading.release(model)

@@ -1,0 +1,57 @@
+"""The names of personas and builds on the command line: completed by a shell, and read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from builder import catalogue, persona
+from builder.errors import ManifestError
+
+DONE, MENDABLE = 0, 1
+ROOT = Path()
+
+
+def _complete_name(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Complete a persona's name, as the shell asks for it."""
+    typed = context.params.get("names") or ()
+    names = persona.find(ROOT / "personas")
+    return [name for name in names if name.startswith(incomplete) and name not in typed]
+
+
+def complete_build(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Complete the name of a build, whose persona may be gone."""
+    return [name for name in catalogue.list_builds(ROOT) if name.startswith(incomplete)]
+
+
+def names(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the names of personas."""
+    return click.argument("names", nargs=-1, metavar="NAME...", shell_complete=_complete_name)(
+        function
+    )
+
+
+def name(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the name of a persona."""
+    return click.argument("name", metavar="NAME", shell_complete=_complete_name)(function)
+
+
+def read_name(typed: str, known: set[str]) -> str:
+    """Read NAME, or personas/NAME as a shell completes it, as the name of a folder in personas/.
+
+    Raises:
+        ManifestError: It is another path, or no persona's name.
+
+    """
+    found = typed.rstrip("/").removeprefix("personas/")
+    if "/" in found:
+        msg = f"{typed!r:.60} is a path, expected the name of a folder in personas/"
+        raise ManifestError(msg)
+    return persona.check_name(found, known)
