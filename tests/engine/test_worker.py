@@ -41,18 +41,38 @@ def test_tasks_share_a_process_that_imported_its_module_once(worker, tmp_path):
     assert len(set(first.split())) == 1
 
 
-def test_what_libraries_print_goes_into_the_log(worker, tmp_path, caplog, capfd, monkeypatch):
-    """Chatter of Python and C is in the log; records of the project appear here, progress too."""
-    monkeypatch.setattr(logging.getLogger("builder"), "propagate", True)
-    caplog.set_level(logging.INFO, "builder")
+class Kept(logging.Handler):
+    """Keeps the records it is given."""
 
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
+
+
+@pytest.fixture
+def kept():
+    """Give what the project logs meanwhile, from information on."""
+    log, handler = logging.getLogger("builder"), Kept()
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield handler.records
+    log.removeHandler(handler)
+    log.setLevel(level)
+
+
+def test_what_libraries_print_goes_into_the_log(worker, tmp_path, kept, capfd):
+    """Chatter of Python and C is in the log; records of the project appear here, progress too."""
     assert run(worker, "speak", tmp_path) == "spoke"
     assert (tmp_path / "copy.log").read_text().splitlines() == ["chatter", "more chatter", "from C"]
-    assert [record.getMessage() for record in caplog.records] == [
+    assert [record.getMessage() for record in kept] == [
         "a word to the person",
         "count 1/2 steps",
     ]
-    assert caplog.records[1].progress.unit == "steps"
+    assert kept[1].progress.unit == "steps"
     assert capfd.readouterr() == ("", "")
 
 
@@ -87,6 +107,7 @@ def test_a_dead_worker_is_one_sentence(tmp_path, what, sentence):
 
 
 PARENT = """
+import signal
 import sys
 from pathlib import Path
 from builder.engine.stage import Work
@@ -94,6 +115,7 @@ from builder.engine.worker import Task, Worker
 from builder.machine import Machine
 folder = Path(sys.argv[1])
 if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it, and hands that on
     work = Work(folder / "out", folder, Machine("cpu", "made up", has_bf16=False))
     task = Task(module="tests.engine.tasks", name="copy", inputs="sleep", work=work,
                 log_path=folder / "copy.log")

@@ -79,28 +79,24 @@ from builder.data.dataset import Example
 from builder.machine import Machine
 from builder.training import fit, loading
 folder, out = map(Path, sys.argv[1:])
-base = Base(str(folder), "local", "1", str(folder), "1", four_bit=False)
+base = Base(str(folder), "folder", "1", str(folder), "1", four_bit=False, family_name="qwen2")
 ids = [[*range(9, 19 + n)] for n in range(4)]
 rows = [Example([], row, [-100] * 4 + row[4:], has_system=False) for row in ids]
 settings = fit.Settings(rank=4, alpha=8, learning_rate=1e-3, learning_rate_ratio=8.0,
     max_steps=None, four_bit=False, batch_size=2, gradient_accumulation=1, warmup_steps=1,
     weight_decay=0.01, lora_seed=1, seed=2)
-bases = set()
 for number in range(2):
     (out / f"work{number}").mkdir()
     cpu = Machine("cpu", "any", False)
-    model, losses = fit.fit(
+    model, _ = fit.fit(
         base, rows, settings, 1.0, machine=cpu, scratch=out / f"work{number}"
     )
-    bases.add(id(model.get_base_model()))
-    fit.save(model, losses, out / f"adapter{number}")
-    loading.release(model)
-assert len(bases) == 1, "the base was loaded again"
+    loading.save_adapter(model, out / f"adapter{number}")
 """
 
 
-def test_a_base_that_is_loaded_once_trains_the_same_adapter_again(tmp_path):
-    """Nothing of one training is left in the base for the next, to the byte of both files."""
+def test_a_process_trains_the_same_adapter_again(tmp_path):
+    """Nothing of one training is left in the process for the next, to the byte of both files."""
     make_tiny_base(tmp_path / "base")
     subprocess.run(
         [sys.executable, "-c", TWICE, tmp_path / "base", tmp_path],
