@@ -49,6 +49,7 @@ class Kept(logging.Handler):
         self.records = []
 
     def emit(self, record):
+        """Keep a record."""
         self.records.append(record)
 
 
