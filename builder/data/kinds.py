@@ -53,7 +53,7 @@ KINDS = {
             most_epochs=18.0,
             replay=0.1,
             least_replay=20,
-            least_rows=10,
+            least_rows=20,
             answer_tokens=1024,
             modes={"greeting": "advice", "format": "advice"},
         ),

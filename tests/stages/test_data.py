@@ -174,7 +174,7 @@ def test_few_rows_are_told_before_training(build, caplog):
     """Fewer than were ever seen to pass are told, with that number."""
     run_stage(data, build)
 
-    assert "4 rows may be too few for an identity: 10 are the fewest" in caplog.text
+    assert "4 rows may be too few for an identity: 20 are the fewest" in caplog.text
 
 
 @pytest.mark.parametrize(
