@@ -75,7 +75,7 @@ remove *args: _environment
 clean *args: _environment
     {{ persona }} clean "$@"
 
-# run the tests that take minutes in all: they train nothing and build nothing
+# run the fast tests: minutes in all, without a whole build
 [no-exit-message]
 test *args: _environment
     .venv/bin/python -m pytest -m "not slow" "$@"

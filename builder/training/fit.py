@@ -144,9 +144,7 @@ def _make_trainer(
     table = datasets.Dataset.from_list(
         [{"input_ids": row.input_ids, "labels": row.labels} for row in rows]
     )
-    # Packed rows want a block-diagonal mask, which Unsloth's attention on a GPU does not take;
-    # padding is cheap there.
-    is_packed = machine.kind == "cpu" and can_pack(model.get_base_model(), longest)
+    is_packed = can_pack(model.get_base_model(), longest)
     trainer = PersonaTrainer(
         model=model,
         processing_class=tokenizer,
