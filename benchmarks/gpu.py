@@ -332,6 +332,7 @@ def measure_sft(bench: Bench, tokenizer: Any) -> dict[str, Any]:
         arguments = SFTConfig(
             output_dir=folder,
             per_device_train_batch_size=8,
+            gradient_accumulation_steps=1,  # 2 where Unsloth has its own default
             max_steps=bench.settings.max_steps,
             learning_rate=bench.settings.learning_rate,
             warmup_steps=bench.settings.warmup_steps,

@@ -22,6 +22,9 @@ def prepare() -> None:
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as the driver's library counts them
     # It waits two minutes where its server is out of reach.
     os.environ["UNSLOTH_DISABLE_STATISTICS"] = "1"
+    # On a GPU Unsloth compiles each layer from torch 2.11 on (its models/_block_compile.py), anew
+    # for a shape: that fails while a step is captured, and where activations are computed twice.
+    os.environ["UNSLOTH_BLOCK_COMPILE"] = "0"
     os.environ["UNSLOTH_COMPILE_LOCATION"] = _make_temporary_folder()
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_find_compile_cache()))
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
