@@ -59,6 +59,8 @@ class Worker:
     def __init__(self, module: str, log_path: Path) -> None:
         context = multiprocessing.get_context("spawn")
         self.module = module
+        self._is_idle = False
+        """Whether it has ended a task and was given no other."""
         self._connection, theirs = context.Pipe()
         # The child watches this one alone: it ends with the parent, however that ends.
         watched, self._lifeline = context.Pipe(duplex=False)
@@ -84,6 +86,7 @@ class Worker:
             PersonaError: What the stage raised; ToolError when the process died.
 
         """
+        self._is_idle = False
         try:
             self._connection.send(task)
             return self._listen(task)
@@ -99,16 +102,19 @@ class Worker:
             if kind == "log":
                 level, message, progress = rest
                 log.log(level, "%s", message, extra={"progress": progress})
-            elif kind == "done":
+                continue
+            self._is_idle = True
+            if kind == "done":
                 return str(rest[0])
-            elif kind == "error":
+            if kind == "error":
                 raise errors.rebuild(*rest)
-            else:
-                raise RuntimeError(f"{task.name}: {rest[0]}")
+            raise RuntimeError(f"{task.name}: {rest[0]}")
 
     def close(self) -> None:
         """End the process, and wait until it has gone."""
         self._connection.close()
+        if self._is_idle:  # it ends by itself, and removes its temporary files and semaphores
+            self._process.join(EXIT_WAIT_S)
         self._lifeline.close()
         if self._process.is_alive():
             self._process.terminate()

@@ -1,5 +1,6 @@
 """Stages for the tests of workers: each does one thing that a stage may do to its process."""
 
+import atexit
 import logging
 import os
 import signal
@@ -10,6 +11,11 @@ from builder import progress
 from builder.errors import GateError
 
 STARTED = os.getpid()
+ERRORS = {
+    "gate": GateError("it failed", "twice", hint="mend it"),
+    "torch": RuntimeError("I/O error: No space left on device (os error 28)"),
+    "bug": ZeroDivisionError(),
+}
 
 
 def run(inputs, work):
@@ -24,18 +30,17 @@ def run(inputs, work):
             logging.getLogger("builder").warning("a word to the person")
             progress.report("count", 1, 2, "steps")
             return "spoke"
-        case "gate":
-            raise GateError("it failed", "twice", hint="mend it")
         case "full":
             raise OSError(28, "No space left on device", str(work.out))
-        case "torch":
-            raise RuntimeError("I/O error: No space left on device (os error 28)")
-        case "bug":
-            raise ZeroDivisionError
+        case "gate" | "torch" | "bug":
+            raise ERRORS[inputs]
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "exit":
             os._exit(5)
+        case "leave":
+            atexit.register(work.out.write_text, "tidy")
+            return "left"
         case "sleep":
             work.out.write_text(str(os.getpid()))
             time.sleep(60)

@@ -107,6 +107,14 @@ def test_a_dead_worker_is_one_sentence(tmp_path, what, sentence):
         assert str(tmp_path / "copy.log") in caught.value.hint
 
 
+def test_an_idle_worker_tidies_up(tmp_path):
+    """What a library registered for the end of its process runs, where no task is cut short."""
+    with Worker(MODULE, tmp_path / "start.log") as worker:
+        assert run(worker, "leave", tmp_path) == "left"
+
+    assert (tmp_path / "out").read_text() == "tidy"
+
+
 PARENT = """
 import signal
 import sys
