@@ -35,4 +35,3 @@ STAGES: tuple[Stage, ...] = (
 ROWS = Target("rows", "the rows as they are trained on", (base, data))
 MODEL = Target("model", "the model in Ollama", STAGES)
 GATES = Target("gates", "every question of the gates, asked of the finished file", (gates,))
-TARGETS = {target.name: target for target in (ROWS, MODEL, GATES)}
