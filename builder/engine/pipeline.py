@@ -13,8 +13,9 @@ from builder.console import Console
 from builder.engine import freshness, publish
 from builder.engine.hashes import Hashes
 from builder.engine.lock import locked, read_lock
+from builder.engine.pool import Pool
 from builder.engine.stage import Build, Stage, Work, list_files
-from builder.engine.worker import Task, Worker
+from builder.engine.worker import Task
 from builder.errors import NotBuiltError, PersonaError, describe_refusal
 
 
@@ -76,13 +77,18 @@ def run(build: Build, stages: Sequence[Stage], console: Console) -> Outcome:
         PersonaError: A stage failed; what was good before it is still there.
 
     """
-    with _explaining_refusals(build), locked(build.folder), contextlib.ExitStack() as stack:
+    with (
+        _explaining_refusals(build),
+        locked(build.folder),
+        Pool(build.folder / "logs") as workers,
+    ):
         publish.clear(build, stages)
         hashes = Hashes(build.folder)
         judgements = _judge(build, stages, hashes)
         _check(build, stages, judgements)
-        runner = _Runner(build, console, hashes, stack)
-        runner.start_worker(stages, judgements)
+        stale = [judgement.stage for judgement in judgements if judgement.is_stale]
+        modules = {stage.NAME: stage.worker(build) for stage in stages if stage.NAME in stale}
+        runner = _Runner(build, console, hashes, workers, modules)
         skipped = [stage.NAME for stage in stages if not runner.advance(stage)]
         hashes.save()
         return Outcome(runner.has_run, tuple(skipped))
@@ -135,26 +141,37 @@ def _check(build: Build, stages: Sequence[Stage], judgements: list[Judgement]) -
 
 
 class _Runner:
-    """Runs one stage after the other, and keeps the worker process that they share."""
+    """Runs one stage after the other.
+
+    Args:
+        build: The build.
+        console: Tells a person what runs.
+        hashes: What is known of the files' content.
+        workers: The processes of heavy stages.
+        modules: The workers' modules of the stages that are likely to run, in order; None is the
+            main process. The worker of the next one starts before it is needed.
+
+    """
 
     def __init__(
-        self, build: Build, console: Console, hashes: Hashes, stack: contextlib.ExitStack
+        self,
+        build: Build,
+        console: Console,
+        hashes: Hashes,
+        workers: Pool,
+        modules: dict[str, str | None],
     ) -> None:
-        self.build, self.console, self.hashes, self.stack = build, console, hashes, stack
-        self.worker: Worker | None = None
+        self.build, self.console, self.hashes = build, console, hashes
+        self.workers, self.modules = workers, modules
         self.has_run = False
-        stack.callback(self._end_worker)
+        workers.prepare(self._find_next_module())
 
-    def start_worker(self, stages: Sequence[Stage], judgements: list[Judgement]) -> None:
-        """Start the first worker that will be needed, while lighter stages run."""
-        for stage, judgement in zip(stages, judgements, strict=True):
-            module = stage.worker(self.build) if judgement.is_stale else None
-            if module:
-                self._take_worker(module)
-                return
+    def _find_next_module(self) -> str | None:
+        return next(filter(None, self.modules.values()), None)
 
     def advance(self, stage: Stage) -> bool:
         """Run a stage if it is stale; say whether it can run here at all."""
+        self.modules.pop(stage.NAME, None)
         if absent := stage.unavailable(self.build):
             self.console.skipped(stage.NAME, absent)
             return False
@@ -210,16 +227,4 @@ class _Runner:
                 return stage.run(inputs, work)
         module = str(getattr(stage, "__name__", ""))
         task = Task(module=module, name=stage.NAME, inputs=inputs, work=work, log_path=log_path)
-        return self._take_worker(first_module).run(task)
-
-    def _take_worker(self, module: str) -> Worker:
-        if self.worker is None or self.worker.module != module:
-            self._end_worker()
-            name = module.rpartition(".")[2]
-            self.worker = Worker(module, self.build.folder / "logs" / f"start-{name}.log")
-        return self.worker
-
-    def _end_worker(self) -> None:
-        if self.worker is not None:
-            self.worker.close()
-            self.worker = None
+        return self.workers.run(task, first_module, next_module=self._find_next_module())

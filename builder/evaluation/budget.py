@@ -13,7 +13,7 @@ from builder.evaluation.subject import Subject
 SHARES = (1.0, 0.5, 0.25, 0.125)
 # Enough of the file where the in-memory model answered the rest: a 4B on the four cores beside a
 # free GPU.
-SAMPLE_SHARE = 0.04
+SAMPLE_SHARE, SAMPLE_S = 0.04, 10.0
 # Tokens of an answer, its prompt's cost included, as measured on algieba (16) and its base (45).
 TOKENS_AN_ANSWER = 24
 
@@ -39,13 +39,15 @@ def choose_share(
 ) -> float:
     """Choose the share of the questions that the file is asked.
 
-    It is the largest that fits `gates.budget_s`, and a sample at least.
+    It is the largest that fits `gates.budget_s`, and a sample at least; of what the in-memory
+    model answered a sample is enough.
     """
-    shares = (*SHARES, SAMPLE_SHARE) if recorded.persona else SHARES
+    shares: tuple[float, ...] = SHARES
+    budget_s = subject.gates.budget_s
+    if recorded.persona:
+        shares, budget_s = (*SHARES, SAMPLE_SHARE), min(SAMPLE_S, budget_s)
     fitting = (
-        share
-        for share in shares
-        if predict_s(gates, subject, share, tokens_per_s) <= subject.gates.budget_s
+        share for share in shares if predict_s(gates, subject, share, tokens_per_s) <= budget_s
     )
     return next(fitting, shares[-1])
 

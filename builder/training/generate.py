@@ -15,7 +15,10 @@ from builder.llama import Answer
 if TYPE_CHECKING:
     from builder.data.template import Message, Template
 
-BATCH = 64
+# A step of a batch takes a GPU about as long as a step of one row, up to some hundreds of rows.
+MOST_ROWS = 512
+# Of the free memory; the rest is for the activations of the prompts.
+CACHE_SHARE = 0.4
 
 
 def answer(
@@ -38,9 +41,11 @@ def answer(
     answers: dict[int, Answer] = {}
     # Prompts of like length in one batch: the composition is fixed by the prompts alone.
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
-    for start in range(0, len(order), BATCH):
+    longest = max(map(len, prompts), default=0)
+    rows = _count_rows(model, longest + max_tokens)
+    for start in range(0, len(order), rows):
         progress.report("answer", start, len(order), "prompts")
-        part = order[start : start + BATCH]
+        part = order[start : start + rows]
         length = max(len(prompts[index]) for index in part)
         padded = [[stop_id] * (length - len(prompts[at])) + prompts[at] for at in part]
         ids = torch.tensor(padded, device=model.device)
@@ -62,3 +67,25 @@ def answer(
             said = row[: row.index(stop_id)] if ended else row
             answers[index] = Answer(str(template.tokenizer.decode(said)), said, [], ended=ended)
     return [answers[index] for index in range(len(prompts))]
+
+
+def _count_rows(model: Any, tokens: int) -> int:
+    """Count the rows of a batch whose keys and values fit into the GPU's free memory.
+
+    Args:
+        model: A causal language model.
+        tokens: Of the longest row, answered.
+
+    """
+    if model.device.type != "cuda":
+        return MOST_ROWS
+    config = model.config.get_text_config()
+    heads = config.num_attention_heads
+    head = getattr(config, "head_dim", None) or config.hidden_size // heads
+    keys = 2 * head * (getattr(config, "num_key_value_heads", None) or heads)
+    # Twice in 16 bit: transformers copies a layer's when it grows by a token. And each row's
+    # logits, in 16 and in 32 bit.
+    row_bytes = 4 * keys * config.num_hidden_layers * tokens + 6 * config.vocab_size
+    free_bytes, _ = torch.cuda.mem_get_info()
+    free_bytes += torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    return max(1, min(MOST_ROWS, int(CACHE_SHARE * free_bytes / row_bytes)))

@@ -25,6 +25,16 @@ def test_the_budget_decides_how_much_is_asked():
     assert budget.predict_s(GATES, SUBJECT, 0.25, 50) < budget.predict_s(GATES, SUBJECT, 1.0, 50)
 
 
+def test_a_sample_is_enough_of_what_was_answered_in_memory():
+    """Where the whole table fits the file's minute but no ten seconds, a part of it is asked."""
+    recorded = answers.Answers({(("user", "?"),): answer("in memory")})
+    tokens_per_s = budget.predict_s(GATES, SUBJECT, 1.0, 1.0) / 50
+
+    assert budget.choose_share(GATES, SUBJECT, tokens_per_s, answers.Answers()) == 1.0
+    share = budget.choose_share(GATES, SUBJECT, tokens_per_s, recorded)
+    assert budget.predict_s(GATES, SUBJECT, share, tokens_per_s) <= budget.SAMPLE_S
+
+
 def test_a_gate_that_is_off_asks_nothing():
     """Its questions are not planned."""
     subject_off = with_setting("leak_in", mode="off")
