@@ -1,8 +1,9 @@
-"""The shipped personas built whole over seeds, on the processor: does each pass, and how well.
+"""The shipped personas built whole over seeds: does each pass, and how well.
 
 Run as: .venv/bin/python benchmarks/personas.py [--quick] [--json] [--seeds 1 2 3] [NAME ...]
 
-Each build runs in a folder of its own, without Ollama, kept to `--cores` processor cores. Prints an
+Each build runs in a folder of its own, without Ollama, kept to `--cores` processor cores; with
+`--gpus N` the builds at once are spread over so many GPUs, which train and answer. Prints an
 object (`--json`) or a line for each: persona, seed, passed, seconds of the whole build, and of its
 gates right/of; then, asked of the quantised file through llama.cpp:
 
@@ -26,7 +27,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,15 +65,23 @@ ERROR_CHARACTERS = 1500
 LOOP = re.compile(r"(.{8,}?)\1{2,}", re.DOTALL)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a build runs: some processor cores (all where none is listed), and a GPU or none."""
+
+    cores: tuple[int, ...]
+    gpu: int | None
+
+
 def build(
-    name: str, seed: int, cores: list[int], most_rows: int | None, penalties: list[float]
+    name: str, seed: int, place: Place, most_rows: int | None, penalties: list[float]
 ) -> dict[str, Any]:
     """Build one persona under one seed, and ask its file."""
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         _set_seed(copy_persona(name, root, most_rows=most_rows) / "persona.toml", seed)
         began_s = time.monotonic()
-        done = _run(root, cores, "-m", "builder", "build", name, "--base", "cpu")
+        done = _run(root, place, "-m", "builder", "build", name, "--base", "cpu")
         made = Project(root).build(name)
         result: dict[str, Any] = {
             "persona": name,
@@ -88,7 +97,7 @@ def build(
                 result |= _read_gates(report.read(path))
         if made.gguf.is_file():
             options = ("--ask", name, "--penalties", *map(str, penalties))
-            asked = _run(root, cores, __file__, *options)
+            asked = _run(root, place, __file__, *options)
             if asked.returncode == 0:
                 result |= json.loads(asked.stdout.splitlines()[-1])
             else:
@@ -104,15 +113,15 @@ def _set_seed(manifest: Path, seed: int) -> None:
     )
 
 
-def _run(root: Path, cores: list[int], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in a project's folder, on some cores, without Ollama and without a GPU."""
-    keep_to = ["taskset", "-c", ",".join(map(str, cores))] if cores else []
+def _run(root: Path, place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a project's folder, in its place and without Ollama."""
+    keep_to = ["taskset", "-c", ",".join(map(str, place.cores))] if place.cores else []
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "OLLAMA_HOST": "",
         "PATH": os.defpath,
-        "CUDA_VISIBLE_DEVICES": "-1",
+        "CUDA_VISIBLE_DEVICES": "-1" if place.gpu is None else str(place.gpu),
     }
     return subprocess.run(
         [*keep_to, sys.executable, *arguments],
@@ -179,20 +188,25 @@ def main() -> None:
         return
     seeds = options.seeds[:1] if options.quick else options.seeds
     wanted = [(name, seed) for name in options.names for seed in seeds]
-    starts = [options.first_core + slot * options.cores for slot in range(options.at_once)]
-    free = [list(range(start, start + options.cores)) for start in starts]
+    free = [_find_place(slot, options) for slot in range(options.at_once)]
 
     def run(name: str, seed: int) -> dict[str, Any]:
-        cores = free.pop()
+        place = free.pop()
         try:
             plain, _, rows = name.partition(":")
-            return build(plain, seed, cores, int(rows) if rows else None, options.penalties)
+            return build(plain, seed, place, int(rows) if rows else None, options.penalties)
         finally:
-            free.append(cores)
+            free.append(place)
 
     with ThreadPoolExecutor(options.at_once) as pool:
         for done in as_completed([pool.submit(run, *one) for one in wanted]):
             _print(done.result(), as_json=options.json)
+
+
+def _find_place(slot: int, options: argparse.Namespace) -> Place:
+    start = options.first_core + slot * options.cores
+    gpu = slot % options.gpus if options.gpus else None
+    return Place(tuple(range(start, start + options.cores)), gpu)
 
 
 def _parse() -> argparse.Namespace:
@@ -212,6 +226,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--at-once", type=int, default=1, help="builds")
     parser.add_argument("--cores", type=int, default=0, help="of each build; 0 is all")
     parser.add_argument("--first-core", type=int, default=0)
+    parser.add_argument("--gpus", type=int, default=0, help="0 is the processor alone")
     parser.add_argument("--penalties", type=float, nargs="*", default=[])
     parser.add_argument("--ask", metavar="NAME", help=argparse.SUPPRESS)
     return parser.parse_args()

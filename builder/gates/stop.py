@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from builder.data.questions import Question
 from builder.evaluation.gate import Evidence
-from builder.evaluation.result import Result, judge_count
+from builder.evaluation.result import Answered, Result, judge_count
 from builder.evaluation.subject import Subject
 from builder.llama import Answer
 
@@ -41,19 +42,33 @@ def is_right(subject: Subject, answer: Answer) -> bool:
 
 
 def judge(evidence: Evidence) -> Result:
-    """Compare the share of all gates' answers that ended with `gates.stop`."""
+    """Compare the share of answers that ended with `gates.stop`.
+
+    Answers of all gates count, in the languages that the data is written in: many a base loops in
+    another one, trained or not. An endless answer there is named, and stops nothing.
+    """
     subject = evidence.subject
-    right = sum(is_right(subject, item.answer) for item in evidence.all_answered)
-    of = len(evidence.all_answered)
-    endless = tuple(item for item in evidence.all_answered if not item.answer.ended)
-    counted = Result(
+    counted, foreign = [], []
+    for item in evidence.all_answered:
+        (counted if item.question.language in subject.spoken else foreign).append(item)
+    endless = tuple(item for item in counted if not item.answer.ended)
+    right, of = sum(is_right(subject, item.answer) for item in counted), len(counted)
+    result = Result(
         NAME,
         "not enough evidence",
         right,
         of,
-        note="every answer above"
-        + (f"; without end: {endless[0].question.text!r}" if endless else ""),
+        note=_describe(endless, [item for item in foreign if not item.answer.ended]),
         brief=f"{NAME} {right}/{of}" if of else "",
         wrong=endless,
     )
-    return judge_count(counted, subject.gates.limit(NAME))
+    return judge_count(result, subject.gates.limit(NAME))
+
+
+def _describe(endless: Sequence[Answered], foreign: Sequence[Answered]) -> str:
+    note = "every answer in its data's languages"
+    if endless:
+        note += f"; without end: {endless[0].question.text!r}"
+    if foreign:
+        note += f"; in other languages {len(foreign)} without end: {foreign[0].question.text!r}"
+    return note

@@ -15,7 +15,7 @@ from builder.errors import GateError
 from builder.examined import ExaminedFile
 from builder.project import Build
 
-NAME, VERSION = "smoke", 9
+NAME, VERSION = "smoke", 10
 check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available

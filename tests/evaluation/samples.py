@@ -52,10 +52,11 @@ def question(text, **facts):
     return Question((("user", text),), facts.pop("language", "en"), **facts)
 
 
-def answered(gate, ask, text, baseline=None, *, ended=True):
+def answered(gate, ask, text, baseline=None, *, ended=True, language="en"):
     """A question that a gate asked, with its answers."""
     base_answer = None if baseline is None else answer(baseline)
-    return Answered(gate, question(ask), answer(text, ended=ended), baseline=base_answer)
+    asked = question(ask, language=language)
+    return Answered(gate, asked, answer(text, ended=ended), baseline=base_answer)
 
 
 def with_setting(name, **setting):

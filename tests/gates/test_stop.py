@@ -1,5 +1,7 @@
 """Stop: what is no answer that ended by itself."""
 
+import dataclasses
+
 import pytest
 
 from builder.gates import stop
@@ -26,3 +28,16 @@ def test_every_gates_answer_is_counted_and_an_endless_one_named():
     assert (result.right, result.of, result.marks) == (7, 8, ())
     assert "without end: 'Write a haiku'" in result.note
     assert result.wrong == (endless,)
+
+
+def test_an_endless_answer_in_a_language_of_no_row_is_named_and_not_counted():
+    """A French persona on a base that loops in Chinese is judged by its French answers."""
+    french = dataclasses.replace(SUBJECT, spoken=("fr",))
+    ended = [answered("recall", f"{number} ?", "Oui.", language="fr") for number in range(8)]
+    endless = answered("leak_in", "写一首诗", "海海", language="zh", ended=False)
+
+    result = stop.judge(evidence(french, [*ended, endless], gate="stop"))
+
+    assert (result.verdict, result.right, result.of) == ("pass", 8, 8)
+    assert "in other languages 1 without end: '写一首诗'" in result.note
+    assert result.wrong == ()
