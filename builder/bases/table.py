@@ -20,7 +20,9 @@ class Row:
     size_bytes: int
     """Of the 16-bit weights, which the export reads."""
     train_source: str
-    """What is trained on a GPU: the 4-bit repository where there is one."""
+    """What is trained on a GPU: the 4-bit repository where there is one and it is advised."""
+    is_four_bit: bool
+    """Whether a GPU trains on 4-bit weights by default."""
     memory_bytes: int
     """Estimated GPU memory that training takes."""
     licence: str
@@ -37,12 +39,14 @@ def rows() -> list[Row]:
 
 
 def _row(family: Family, repository: Repository) -> Row:
+    is_four_bit = family.advises_four_bit(repository.parameters)
     return Row(
         family=family.name,
         repository=repository.name,
         size_bytes=repository.size_bytes,
         train_source=family.train_source(repository),
-        memory_bytes=repository.memory_bytes(four_bit=family.four_bit),
+        is_four_bit=is_four_bit,
+        memory_bytes=repository.memory_bytes(four_bit=is_four_bit),
         licence=family.licence,
         licence_asks=family.licence_asks,
         thinking=family.thinking,
@@ -103,8 +107,7 @@ def _gigabytes(size_bytes: int) -> str:
 
 
 def _trained(row: Row) -> str:
-    family = next(family for family in FAMILIES if family.name == row.family)
-    if not family.four_bit:
+    if not row.is_four_bit:
         return "16 bit"
     return row.train_source if row.train_source != row.repository else "quantised when loaded"
 

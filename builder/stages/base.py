@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from builder import files
-from builder.bases import base, choose, families, fetch, refusals
+from builder.bases import base, choose, families, fetch, refusals, sizes
 from builder.bases.choose import Pins
 from builder.bases.facts import Facts
 from builder.engine import stage
 from builder.engine.stage import Tree, Work, maybe_file, not_compared, shown_as
 from builder.project import Build
 
-NAME, VERSION = "base", 4
+NAME, VERSION = "base", 5
 check = stage.nothing_to_check
 unavailable = stage.always_available
 worker = stage.main_process
@@ -41,7 +41,8 @@ class Inputs:
 
     source: str = shown_as("base")
     typed: str = shown_as("--base")
-    four_bit: bool = shown_as("training.four_bit")
+    four_bit: bool | None = shown_as("training.four_bit")
+    """None where the family and the size decide."""
     template: str = shown_as("data.template")
     """Some bases are refused with their own template alone."""
     folder: Tree | None = maybe_file()
@@ -108,8 +109,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     """
     if work.machine.refused:
         log.warning("%s; the processor is used", work.machine.refused)
-    four_bit = inputs.four_bit and work.machine.kind == "gpu"
-    chosen = choose.resolve(inputs.source, inputs.pins, four_bit=four_bit)
+    chosen = choose.resolve(inputs.source, inputs.pins)
     folder = fetch.find_small_files(chosen)
     names = [path.name for path in folder.glob("*")] if chosen.kind == "folder" else []
     refusals.check(chosen.source, folder, inputs.template, names)
@@ -121,6 +121,12 @@ def run(inputs: Inputs, work: Work, /) -> str:
             "words are known that it calls itself by",
             chosen.source,
         )
+    four_bit = inputs.four_bit
+    if four_bit is None:
+        found = sizes.read(known.config)
+        four_bit = family.advises_four_bit(found.weights if found else None)
+    if four_bit and work.machine.kind == "gpu":
+        chosen = choose.take_four_bit(chosen, inputs.pins)
     work.out.mkdir()
     for name in SMALL_FILES:
         if (folder / name).is_file():

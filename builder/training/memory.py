@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from builder import files
+from builder.bases import sizes
 from builder.bases.family import NF4_BYTES_PER_WEIGHT
+from builder.bases.sizes import Sizes
 from builder.training.shapes import Shape
 
 # Of a trainable weight: itself, its gradient and AdamW's two moments, each in float32.
@@ -58,41 +59,31 @@ def estimate(folder: Path, *, rank: int, four_bit: bool, shape: Shape) -> Estima
 
     """
     config = files.read_json(folder / "config.json") or {}
-    text = config.get("text_config", config)
-    try:
-        sizes = _Sizes(text)
-    except KeyError:
+    found = sizes.read(config)
+    if found is None:
         return None
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     if four_bit and "quantization_config" not in config:
-        embeddings = 2 * sizes.embedding_weights
+        embeddings = 2 * found.embedding_weights
         weights = embeddings + round((weights - embeddings) / 2 * NF4_BYTES_PER_WEIGHT)
     tokens = shape.rows * shape.tokens
     return Estimate(
         weights=weights,
-        adapter=rank * sizes.layers * sizes.adapted_sides * TRAINED_BYTES,
-        activations=tokens * sizes.layers * sizes.token_bytes
-        + shape.slots * sizes.vocabulary * LOGIT_BYTES,
+        adapter=rank * found.layers * _count_adapted_sides(found) * TRAINED_BYTES,
+        activations=tokens * found.layers * _count_token_bytes(found)
+        + shape.slots * found.vocabulary * LOGIT_BYTES,
     )
 
 
-class _Sizes:
-    """The sizes of a decoder, read from config.json."""
+def _count_adapted_sides(of: Sizes) -> int:
+    """Count the inputs and outputs of a layer's matrices, each a column or row of LoRA's."""
+    return 2 * (of.hidden + of.query) + 2 * (of.hidden + of.key) + 3 * (of.hidden + of.inner)
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        hidden, inner = config["hidden_size"], config["intermediate_size"]
-        heads = config["num_attention_heads"]
-        head = config.get("head_dim") or hidden // heads
-        query = heads * head
-        key = (config.get("num_key_value_heads") or heads) * head
-        self.layers: int = config["num_hidden_layers"]
-        self.vocabulary: int = config["vocab_size"]
-        is_tied = config.get("tie_word_embeddings", True)
-        self.embedding_weights = self.vocabulary * hidden * (1 if is_tied else 2)
-        # A LoRA matrix has as many columns or rows as its layer has inputs or outputs: q and o,
-        # k and v, then gate, up and down.
-        self.adapted_sides = 2 * (hidden + query) + 2 * (hidden + key) + 3 * (hidden + inner)
-        # 16-bit activations that wait for the backward pass, of one token in one layer: the
-        # residual and its norm, twice; query, key and value before and after the rotation; the
-        # attention's output; gate, up and their product.
-        self.token_bytes = 2 * (4 * hidden + 3 * query + 3 * key + 3 * inner)
+
+def _count_token_bytes(of: Sizes) -> int:
+    """Count the 16-bit activations that wait for the backward pass, of a token in a layer.
+
+    These are the residual and its norm, twice; query, key and value before and after the rotation;
+    the attention's output; gate, up and their product.
+    """
+    return 2 * (4 * of.hidden + 3 * of.query + 3 * of.key + 3 * of.inner)

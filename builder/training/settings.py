@@ -17,7 +17,6 @@ class Settings:
     learning_rate: float
     learning_rate_ratio: float
     max_steps: int | None
-    four_bit: bool
     batch_size: int
     gradient_accumulation: int
     warmup_steps: int
@@ -34,7 +33,6 @@ def resolve(table: manifest.Training, family: Family) -> Settings:
         learning_rate=table.learning_rate or family.learning_rate,
         learning_rate_ratio=table.learning_rate_ratio or family.learning_rate_ratio,
         max_steps=table.max_steps,
-        four_bit=table.four_bit,
         batch_size=table.batch_size or family.batch_size,
         gradient_accumulation=table.gradient_accumulation,
         warmup_steps=table.warmup_steps,

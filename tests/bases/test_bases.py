@@ -213,7 +213,7 @@ def test_what_the_hub_refuses_is_one_sentence(luma, hub, source, problem, way):
 def test_a_name_without_an_owner_says_what_a_base_may_be(source, close):
     """What is neither embedded nor a folder is not asked of the hub; a misspelling is guessed."""
     with pytest.raises(ToolError) as caught:
-        choose.resolve(source, {}, four_bit=False)
+        choose.resolve(source, {})
 
     assert str(caught.value).startswith(f"{source}: is no base, expected {base.KINDS}")
     assert str(caught.value).partition("did you mean ")[2] == (f"'{close}'?" if close else "")
@@ -224,15 +224,15 @@ def test_a_folder_is_a_base(luma, tmp_path):
     folder = tmp_path / "tiny-smollm2"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
-    before = choose.resolve(str(folder), {}, four_bit=False).revision
+    before = choose.resolve(str(folder), {}).revision
     (folder / "config.json").write_text('{"a": 1}')
 
     assert stage.inputs(build_of(luma, base=str(folder))).folder == Tree(folder)
-    assert choose.resolve(str(folder), {}, four_bit=False).revision != before
+    assert choose.resolve(str(folder), {}).revision != before
     with pytest.raises(ToolError, match="no such folder"):
-        choose.resolve("./nowhere", {}, four_bit=False)
+        choose.resolve("./nowhere", {})
     with pytest.raises(ToolError, match="holds no config"):
-        choose.resolve(str(tmp_path), {}, four_bit=False)
+        choose.resolve(str(tmp_path), {})
 
 
 def test_the_choice_is_kept(luma):
@@ -328,7 +328,7 @@ def test_a_base_is_refused_before_its_weights_are_fetched(luma, tmp_path, monkey
     listing = fetch.Listing(COMMIT, ("config.json", "model-Q4_K_M.gguf"))
     monkeypatch.setattr(fetch, "describe", lambda _: listing)
     with pytest.raises(ToolError, match="acme/thing-GGUF: holds GGUF files"):
-        choose.resolve("acme/thing-GGUF", {}, four_bit=False)
+        choose.resolve("acme/thing-GGUF", {})
 
     folder = write_small_files(tmp_path / "mine", {"model_type": "qwen3_moe", "num_experts": 128})
     build = build_of(luma, base=str(folder))
@@ -402,3 +402,47 @@ def test_a_damaged_lock_is_told(luma, text):
     with pytest.raises(ToolError, match="is not a table of bases") as told:
         stage.inputs(build_of(luma, base=base.EMBEDDED))
     assert told.value.hint.startswith("delete ")
+
+
+LARGE = {
+    "hidden_size": 2560,
+    "intermediate_size": 9728,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 36,
+    "vocab_size": 151936,
+}
+SMALL = {**LARGE, "hidden_size": 512, "intermediate_size": 1024}
+
+
+@pytest.mark.parametrize(
+    ("config", "training", "kind", "four_bit"),
+    [
+        (LARGE, "", "gpu", True),
+        (LARGE, "four_bit = false", "gpu", False),
+        (LARGE, "four_bit = true", "cpu", False),
+        (SMALL, "", "gpu", False),
+        (SMALL, "four_bit = true", "gpu", True),
+        ({}, "", "gpu", True),
+    ],
+)
+def test_a_gpu_trains_large_bases_in_four_bit(with_training, config, training, kind, four_bit):
+    """The manifest decides, and where it is silent the size: a small base loses too much."""
+    build = with_training(training, kind, {"model_type": "llama", "vocab_size": 49152, **config})
+
+    pipeline.run(build, (stage,), Console())
+
+    assert build.read_base().four_bit == four_bit
+
+
+@pytest.fixture
+def with_training(luma, tmp_path, monkeypatch):
+    """Give a build of a base of a config, on a made-up machine, with lines of `[training]`."""
+
+    def make(training, kind, config):
+        with (luma / "persona.toml").open("a") as file:
+            file.write(f"\n[training]\n{training}\n")
+        machine = Machine(kind, "made up", has_bf16=True)
+        monkeypatch.setattr(project, "find_machine", lambda: machine)
+        return build_of(luma, base=str(write_small_files(tmp_path / "mine", config)))
+
+    return make

@@ -22,6 +22,7 @@ def test_every_repository_has_a_row():
     assert {row.family for row in rows} == {family.name for family in families.FAMILIES}
     assert by_repository["Qwen/Qwen3.5-4B"].train_source == "Qwen/Qwen3.5-4B"
     assert by_repository["Qwen/Qwen3-4B"].train_source.endswith("bnb-4bit")
+    assert by_repository["Qwen/Qwen3-0.6B"].train_source == "Qwen/Qwen3-0.6B"
     assert by_repository["Qwen/Qwen3-4B"].memory_bytes < by_repository["Qwen/Qwen3-4B"].size_bytes
 
 

@@ -1,0 +1,53 @@
+"""The sizes of a decoder as its config.json gives them, and what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """The sizes of a decoder."""
+
+    layers: int
+    hidden: int
+    """C."""
+    inner: int
+    """Of the feed-forward layers."""
+    query: int
+    """Columns of all heads together; of key and value likewise."""
+    key: int
+    vocabulary: int
+    is_tied: bool
+    """Whether the head is the embedding."""
+
+    @property
+    def embedding_weights(self) -> int:
+        """Count the weights of embedding and head."""
+        return self.vocabulary * self.hidden * (1 if self.is_tied else 2)
+
+    @property
+    def weights(self) -> int:
+        """Count the weights of all matrices: q and o, k and v, then gate, up and down."""
+        attention = 2 * self.query + 2 * self.key
+        return self.embedding_weights + self.layers * self.hidden * (attention + 3 * self.inner)
+
+
+def read(config: dict[str, Any]) -> Sizes | None:
+    """Read the sizes of the text model; None where config.json does not give them."""
+    text = config.get("text_config", config)
+    try:
+        heads = text["num_attention_heads"]
+        head = text.get("head_dim") or text["hidden_size"] // heads
+        return Sizes(
+            layers=text["num_hidden_layers"],
+            hidden=text["hidden_size"],
+            inner=text["intermediate_size"],
+            query=heads * head,
+            key=(text.get("num_key_value_heads") or heads) * head,
+            vocabulary=text["vocab_size"],
+            is_tied=text.get("tie_word_embeddings", True),
+        )
+    except (KeyError, TypeError, ZeroDivisionError):
+        return None
