@@ -15,17 +15,16 @@ TOLD = "knows its name and author in {right} of {of} answers at the served tempe
 FAILED = TOLD
 ADVICE = recall.ADVICE
 IS_TOLD = True
-SAMPLES = 5
-# Of recall's wordings: five answers to each of a quarter cost as much as one to all.
-PART = 0.25
 
 
 def questions(subject: Subject, share: float) -> list[Question]:
-    """List each wording once for each seed."""
+    """List each of recall's wordings once, with a seed of its own.
+
+    Several answers to one wording are alike: they tell less than one to each of several.
+    """
+    seeds = {one: seed for seed, one in enumerate(recall.questions(subject, 1.0))}
     return [
-        replace(question, seed=seed)
-        for question in recall.questions(subject, share * PART)
-        for seed in range(SAMPLES)
+        replace(question, seed=seeds[question]) for question in recall.questions(subject, share)
     ]
 
 
