@@ -213,7 +213,7 @@ def test_every_stage_is_told():
 
 
 def test_the_chinese_readme_has_the_same_commands():
-    """README.zh.md names the commands of README.md, its table in the same order with the same options."""
+    """README.zh.md names the commands of README.md, in its table with the same options."""
     english, chinese = (path.read_text("utf-8") for path in PAGES[:2])
 
     def read(text):

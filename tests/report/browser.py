@@ -5,6 +5,8 @@ Source:
     from file descriptor 3 and writes to 4.
 """
 
+from __future__ import annotations
+
 import base64
 import contextlib
 import json
@@ -15,6 +17,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any, Self
 
 # An answer that takes longer never comes.
 WAIT_S = 60
@@ -36,7 +39,7 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
-def find_chromium():
+def find_chromium() -> str | None:
     """Give the path of Chromium or of Chrome, or None."""
     names = ("chromium", "chromium-browser", "google-chrome")
     return next(filter(None, map(shutil.which, names)), None)
@@ -54,15 +57,20 @@ class Browser:
 
     """
 
-    def __init__(self, folder):
-        self.requests, self.complaints = [], []
-        self._count, self._answers, self._unread, self._session = 0, {}, b"", None
-        self._events = []
+    def __init__(self, folder: str | Path) -> None:
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self._count, self._unread = 0, b""
+        self._session: str | None = None
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._events: list[str] = []
+        chromium = find_chromium()
+        assert chromium, "Chromium is not on PATH"
         read, self._write = os.pipe()
         self._read, write = os.pipe()
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-c", START, str(read), str(write), find_chromium(), *FLAGS),
+                *(sys.executable, "-c", START, str(read), str(write), chromium, *FLAGS),
                 *(f"--user-data-dir={folder}", "about:blank"),
             ],
             pass_fds=(read, write),
@@ -72,7 +80,7 @@ class Browser:
         os.close(read)
         os.close(write)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         targets = self.call("Target.getTargets")["targetInfos"]
         target = next(one["targetId"] for one in targets if one["type"] == "page")
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
@@ -81,7 +89,7 @@ class Browser:
             self.call(f"{domain}.enable")
         return self
 
-    def __exit__(self, *raised):
+    def __exit__(self, *raised: object) -> None:
         with contextlib.suppress(OSError, EOFError):
             self._session = None
             self.call("Browser.close")
@@ -92,10 +100,10 @@ class Browser:
         except subprocess.TimeoutExpired:
             self._process.kill()
 
-    def call(self, method, **parameters):
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method of the protocol, and give its result."""
         self._count += 1
-        message = {"id": self._count, "method": method, "params": parameters}
+        message: dict[str, Any] = {"id": self._count, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
         text = json.dumps(message).encode() + b"\0"
@@ -105,9 +113,10 @@ class Browser:
             self._receive()
         answer = self._answers.pop(self._count)
         assert "error" not in answer, (method, answer["error"])
-        return answer["result"]
+        result: dict[str, Any] = answer["result"]
+        return result
 
-    def open(self, path):
+    def open(self, path: str | Path) -> None:
         """Open a file, and return when it is loaded."""
         self.requests.clear()
         self.complaints.clear()
@@ -116,7 +125,7 @@ class Browser:
         while "Page.loadEventFired" not in self._events:
             self._receive()
 
-    def resize(self, width, height=900):
+    def resize(self, width: int, height: int = 900) -> None:
         """Give the page a width in CSS pixels, as a phone or a window has."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -126,12 +135,12 @@ class Browser:
             mobile=width < 600,
         )
 
-    def show_as(self, *, theme="light", media="screen"):
+    def show_as(self, *, theme: str = "light", media: str = "screen") -> None:
         """Show the page in a theme, on a screen or as it is printed."""
         features = [{"name": "prefers-color-scheme", "value": theme}]
         self.call("Emulation.setEmulatedMedia", media=media, features=features)
 
-    def run(self, code):
+    def run(self, code: str) -> Any:
         """Evaluate JavaScript, await what it gives, and return it as a value."""
         found = self.call(
             "Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True
@@ -139,13 +148,13 @@ class Browser:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    def press(self, key, code, text=""):
+    def press(self, key: str, code: int, text: str = "") -> None:
         """Press a key by its name, its number and what it types, such as Tab, 9 and nothing."""
         values = {"key": key, "windowsVirtualKeyCode": code, "text": text}
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, **values)
 
-    def photograph(self, *, height=None):
+    def photograph(self, *, height: int | None = None) -> bytes:
         """Give a picture of the page as PNG: all of it, or its upper part."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": height or size["height"]}
@@ -154,7 +163,7 @@ class Browser:
         )
         return base64.b64decode(taken["data"])
 
-    def _receive(self):
+    def _receive(self) -> None:
         """Read one message: an answer to a call, or an event."""
         until = time.monotonic() + WAIT_S
         while b"\0" not in self._unread:
@@ -172,7 +181,7 @@ class Browser:
         else:
             self._note(message["method"], message["params"])
 
-    def _note(self, event, values):
+    def _note(self, event: str, values: dict[str, Any]) -> None:
         self._events.append(event)
         if event == "Network.requestWillBeSent":
             self.requests.append(values["request"]["url"])
