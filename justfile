@@ -112,6 +112,10 @@ ollama:
 serve:
     python3 tools/ollama.py serve
 
+# build the docs as a site: site/index.html
+docs:
+    uvx --quiet --from zensical==0.0.73 zensical build --clean --strict
+
 # renew requirements.lock
 lock:
     uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-header --upgrade -q -o requirements.lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -11,6 +12,8 @@ from builder.report import svg
 from builder.report.texts import cut
 
 STATES = {"pass": "good", "fail": "bad", "not enough evidence": "weak"}
+# What a person looks for comes first, and what was not asked last.
+ORDER = ("bad", "weak", "good", "muted")
 NOTE_CHARACTERS = 600
 
 
@@ -26,6 +29,11 @@ class Card:
     chart: Markup
     figures: str
     advice: str
+
+
+def list_cards(findings: Sequence[Finding]) -> list[Card]:
+    """Tell the gates, those that failed first."""
+    return sorted(map(show, findings), key=lambda card: ORDER.index(card.state))
 
 
 def show(finding: Finding) -> Card:
@@ -47,16 +55,19 @@ def show(finding: Finding) -> Card:
 def make_key() -> dict[str, Markup]:
     """Draw the three marks alone, as the key to the bars."""
     kinds = {
-        "interval": '<path class="interval" d="M100 14H900M100 6V22M900 6V22"/>',
-        "baseline": '<path class="baseline" d="M500 1V27"/>',
-        "limit": '<path class="limit" d="M500 1V27"/>',
+        "95 % interval": ("key", '<path class="interval" d="M100 14H900M100 6V22M900 6V22"/>'),
+        "the base": ("key mark", '<path class="baseline" d="M500 1V27"/>'),
+        "the limit": ("key mark", '<path class="limit" d="M500 1V27"/>'),
     }
     # Markup of constants alone: nothing of a build is in it.
-    return {name: Markup(_KEY).format(body=Markup(path)) for name, path in kinds.items()}  # noqa: S704
+    return {
+        name: Markup(_KEY).format(kind=kind, body=Markup(path))  # noqa: S704
+        for name, (kind, path) in kinds.items()
+    }
 
 
 _KEY = (
-    '<svg class="key" viewBox="0 0 1000 28" preserveAspectRatio="none" aria-hidden="true">'
+    '<svg class="{kind}" viewBox="0 0 1000 28" preserveAspectRatio="none" aria-hidden="true">'
     "{body}</svg>"
 )
 
@@ -106,5 +117,5 @@ def _write_share(finding: Finding) -> str:
     if finding.baseline_right is not None:
         parts.append(f"the base {finding.baseline_right} of {finding.of}")
     if finding.limit is not None:
-        parts.append(f"expected {finding.limit:.0%} or more")
+        parts.append(f"expected {finding.limit:.0%}{' or more' if finding.limit < 1 else ''}")
     return ", ".join(parts)

@@ -28,6 +28,18 @@ from builder.report import answers, gates, svg, verdict
 from builder.report.contents import Contents, gather
 from builder.report.texts import clean
 
+# The sections of the page: their ids, and what its links to them say.
+SECTIONS = (
+    ("answers", "Answers"),
+    ("gates", "Gates"),
+    ("loss", "Loss"),
+    ("parity", "Parity"),
+    ("forgotten", "What was forgotten"),
+    ("quantisation", "Quantisation error"),
+    ("modelfile", "Modelfile"),
+    ("times", "Times"),
+    ("again", "Make it again"),
+)
 # No text is longer, whatever it came from; answers are cut to less.
 MOST_CHARACTERS, MODELFILE_CHARACTERS = 2500, 20_000
 
@@ -59,6 +71,7 @@ def render(contents: Contents) -> str:
         page=contents,
         modelfile=escape_html(clean(contents.modelfile, MODELFILE_CHARACTERS)),
         verdict=verdict.judge(contents),
+        sections=SECTIONS,
         key=gates.make_key(),
         plots=list(_plot(contents)),
         # Markup of this package's own files, which hold nothing of a build.
@@ -78,7 +91,7 @@ def _describe_answers(contents: Contents) -> dict[str, Any]:
         "groups": groups,
         "left_out": left_out,
         "answers_file": "logs/smoke-failed.json" if contents.is_refused else "smoke.json",
-        "gates": [gates.show(finding) for finding in findings],
+        "gates": gates.list_cards(findings),
         "forgotten": answers.list_forgotten(found) if found else [],
         "tasks": answers.count_tasks(found) if found else 0,
         "fidelity": next((one for one in findings if one.gate == fidelity.NAME), None),

@@ -16,6 +16,8 @@ WIDTH, LINE_HEIGHT, BAR_HEIGHT = 1000.0, 200.0, 28.0
 # More points than a screen has columns only make the page larger.
 MOST_POINTS = 500
 SMOOTHED_SHARE = 0.05
+# The shortest bar of a stage, as a share of the whole.
+LEAST_SPAN = 0.006
 LABEL_CHARACTERS = 240
 
 _CHART = Markup(
@@ -51,7 +53,7 @@ def draw_share(
 ) -> Markup:
     """Draw a share of 1 as a bar, with its interval, the baseline's share and the limit."""
     marks = [_RECTANGLE.format(name="track", x=0, y=2, width=WIDTH, h=24)]
-    marks.append(_bar(0, share, is_good=is_good))
+    marks.append(_bar(share, is_good=is_good))
     low, high = (_across(end) for end in interval)
     # Under the bar, whose end would be lost behind it.
     path = f"M{low:.1f} 21H{high:.1f}M{low:.1f} 18V24M{high:.1f} 18V24"
@@ -67,16 +69,19 @@ def draw_measure(
     scaled = (None if number is None else number / most for number in (baseline, limit))
     marks = [
         _RECTANGLE.format(name="track", x=0, y=2, width=WIDTH, h=24),
-        _bar(0, max(0.0, value / most), is_good=is_good),
+        _bar(max(0.0, value / most), is_good=is_good),
     ]
     return _draw("bar", BAR_HEIGHT, label, [*marks, *_mark(*scaled)])
 
 
 def draw_span(start: float, length: float, label: str) -> Markup:
     """Draw one stage's part of a whole: where it begins and how long it is, as shares."""
-    track = _RECTANGLE.format(name="track", x=0, y=2, width=WIDTH, h=24)
     # A stage of no time is still to be seen.
-    return _draw("bar", BAR_HEIGHT, label, [track, _bar(start, max(length, 0.003), is_good=True)])
+    length = max(length, LEAST_SPAN)
+    x, width = _across(min(start, 1 - length)), _across(length)
+    track = _RECTANGLE.format(name="track", x=0, y=2, width=WIDTH, h=24)
+    span = _RECTANGLE.format(name="value", x=x, y=2, width=width, h=24)
+    return _draw("bar span", BAR_HEIGHT, label, [track, span])
 
 
 def smooth(values: Sequence[float]) -> list[float]:
@@ -99,10 +104,9 @@ def _draw(name: str, height: float, label: str, parts: Sequence[Markup]) -> Mark
     )
 
 
-def _bar(start: float, length: float, *, is_good: bool) -> Markup:
-    x, end = _across(start), _across(start + length)
+def _bar(length: float, *, is_good: bool) -> Markup:
     name = "value" if is_good else "value wrong"
-    return _RECTANGLE.format(name=name, x=x, y=4, width=end - x, h=12)
+    return _RECTANGLE.format(name=name, x=0, y=4, width=_across(length), h=12)
 
 
 def _mark(baseline: float | None, limit: float | None) -> list[Markup]:

@@ -1,0 +1,229 @@
+"""What the docs say can be typed, written and followed."""
+
+import json
+import re
+import shlex
+import tomllib
+from dataclasses import dataclass
+
+import click
+import pytest
+
+from builder import schema
+from builder.commands import commands
+from builder.data import rows
+from builder.gates.table import GATES
+from builder.manifest import Manifest
+from builder.targets import STAGES
+from tests.conftest import ROOT
+from tools import errors
+
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *DOCS]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+RECIPES = set(
+    re.findall(r"^([a-z][a-z-]*)(?: \*\w+)?:", (ROOT / "justfile").read_text(), re.MULTILINE)
+)
+# Of an argument that takes any number of names.
+MANY = 99
+# Endings of files, which are no keys.
+FILES = ("jsonl", "json", "csv", "lock", "toml", "parquet", "md", "py")
+each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A command as a page names it: `just` or `persona`, its name, and what follows."""
+
+    program: str
+    name: str
+    words: list[str]
+
+
+def list_blocks(text, language):
+    """List the fenced blocks of a language."""
+    return [body for found, body in FENCE.findall(text) if found == language]
+
+
+def list_codes(text):
+    """List what stands between backticks, and the lines of blocks without a language."""
+    blocks = [line for body in list_blocks(text, "") for line in body.splitlines()]
+    return [*re.findall(r"`([^`\n]+)`", FENCE.sub("", text)), *blocks]
+
+
+def list_typed(text):
+    """List the commands of this project, also where one follows `&&` or stands in a sentence."""
+    found = []
+    for code in list_codes(text):
+        for program, name, rest in re.findall(
+            r"(?:^|\$ |&& |\$\()(just|persona) ([a-z-]+)([^&)]*)", code
+        ):
+            found.append(Typed(program, name, shlex.split(rest, comments=True)))
+    return found
+
+
+def list_options(command):
+    """List the options of a command."""
+    return {name for one in command.params for name in one.opts} | {"--help"}
+
+
+@each_page
+def test_every_command_can_be_typed(path):
+    """Each `just X` is a recipe and each `persona X` a command, with its options and arguments."""
+    for typed in list_typed(path.read_text("utf-8")):
+        if typed.program == "just":
+            assert typed.name in RECIPES, typed
+        if typed.program == "persona" or typed.name in commands.commands:
+            command = commands.commands.get(typed.name)
+            assert command, typed
+            options = {word.partition("=")[0] for word in typed.words if word.startswith("--")}
+            assert options <= list_options(command), typed
+            most = sum(
+                MANY if one.nargs < 0 else one.nargs
+                for one in command.params
+                if isinstance(one, click.Argument)
+            )
+            values = sum(
+                not one.is_flag
+                for one in command.params
+                if isinstance(one, click.Option) and options & set(one.opts)
+            )
+            plain = [word for word in typed.words if not word.startswith("-")]
+            assert len(plain) <= most + values, typed
+
+
+@each_page
+def test_every_option_is_one(path):
+    """Each option between backticks is one of some command's; in a table, of the command's row."""
+    text = path.read_text("utf-8")
+    every = set().union(*map(list_options, commands.commands.values()))
+    for code in re.findall(r"`(--[^`\n]+)`", FENCE.sub("", text)):
+        assert code.split()[0] in every, code
+    for row in re.findall(r"^\| `just .*$", text, re.MULTILINE):
+        named = [
+            commands.commands[one.name] for one in list_typed(row) if one.name in commands.commands
+        ]
+        known = set().union(*map(list_options, named))
+        assert set(re.findall(r"`(--[a-z-]+)", row)) <= known, row
+
+
+@each_page
+def test_every_key_is_in_the_manifest(path):
+    """Each `table.key` of the manifest that a page names exists."""
+    keys = {re.sub(r"\[\]", "", key.name) for key in schema.list_keys()}
+    tables = {key.split(".")[0] for key in keys if "." in key}
+    for table, key in re.findall(r"`([a-z_]+)\.([a-z_]+)", FENCE.sub("", path.read_text("utf-8"))):
+        if table in tables and key not in FILES:
+            assert f"{table}.{key}" in keys, f"{table}.{key}"
+
+
+@each_page
+def test_every_manifest_is_one(path):
+    """Each block of TOML is a manifest, whole or in part."""
+    for body in list_blocks(path.read_text("utf-8"), "toml"):
+        Manifest.model_validate(tomllib.loads(body))
+
+
+@each_page
+def test_every_row_can_be_trained_on(path, tmp_path):
+    """Each block of JSON is rows of a data file."""
+    manifest = Manifest.model_validate({"identity": {"name": "Nova", "author": "Ana"}})
+    for body in list_blocks(path.read_text("utf-8"), "json"):
+        # Rows of several layouts stand under each other; a file has one.
+        for line in body.splitlines():
+            json.loads(line)
+            file = tmp_path / "data.jsonl"
+            file.write_text(line + "\n", "utf-8")
+            assert rows.read([file], manifest.data, manifest.identity)
+
+
+def list_anchors(path):
+    """List the anchors of a page's headings, as site and GitHub make them."""
+    titles = re.findall(r"^#+ (.+)$", FENCE.sub("", path.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@each_page
+def test_every_link_resolves(path):
+    """Each link within the project leads to a file and a heading that are there."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", path.read_text("utf-8"))):
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.is_file(), link
+        assert not anchor or anchor in list_anchors(target), link
+        assert path.parent == ROOT or target.is_relative_to(ROOT / "docs"), link
+
+
+@each_page
+def test_every_path_is_there(path):
+    """Each file of the project that a page names is there."""
+    for code in re.findall(r"`([^`\s]+)`", FENCE.sub("", path.read_text("utf-8"))):
+        if re.match(r"(builder|tools|tests|benchmarks|docs|personas)/", code):
+            known = re.sub(r"personas/(nova|NAME).*", "personas", code)
+            assert (ROOT / known).exists(), code
+
+
+def list_pages(entries):
+    """List the pages of a site's navigation, at whatever depth."""
+    for entry in entries:
+        for value in entry.values():
+            yield from [value] if isinstance(value, str) else list_pages(value)
+
+
+def test_the_site_has_every_page():
+    """zensical.toml lists each page of docs/ once, and none that is not there."""
+    site = tomllib.loads((ROOT / "zensical.toml").read_text("utf-8"))["project"]
+
+    assert sorted(list_pages(site["nav"])) == [path.name for path in DOCS]
+    assert site["theme"]["font"] is False
+
+
+def test_the_errors_are_those_of_the_code():
+    """docs/errors.md is what the code says; write it anew with `python3 tools/errors.py`."""
+    assert errors.PAGE.read_text("utf-8") == errors.write_page()
+
+
+def test_a_known_error_stands_in_its_group():
+    """A sentence has its parts and its hint, under the heading of the module that says it."""
+    text = errors.write_page()
+    manifest, _, others = text.partition("\n## The data\n")
+
+    assert "| …: is there already | no such folder | choose another name, or edit … |" in manifest
+    assert (
+        "| …: does not answer | Ollama | start it with ollama serve, or set OLLAMA\\_HOST |"
+        in others
+    )
+
+
+def test_every_gate_has_its_advice():
+    """docs/refused.md has a row for each gate, with the advice that a build gives."""
+    text = (ROOT / "docs" / "refused.md").read_text("utf-8")
+    told = dict(re.findall(r"^\| (\w+) \|.*\| (.+) \|$", text, re.MULTILINE))
+    told.pop("gate")
+
+    # Parity is told in prose: it compares prompts, and has no advice of its own.
+    assert told == {gate.NAME: gate.ADVICE for gate in GATES if gate.NAME != "parity"}
+
+
+def test_every_stage_is_told():
+    """docs/decisions.md has a row for each stage, in the order of a build."""
+    text = (ROOT / "docs" / "decisions.md").read_text("utf-8")
+
+    assert re.findall(r"^\| (\w+) \| [`t]", text, re.MULTILINE) == [one.NAME for one in STAGES]
+
+
+def test_the_chinese_readme_has_the_same_commands():
+    """README.zh.md names the commands of README.md, in its table with the same options."""
+    english, chinese = (path.read_text("utf-8") for path in PAGES[:2])
+
+    def read(text):
+        table = re.findall(r"^\| `just .*$", text, re.MULTILINE)
+        return [
+            (typed.program, typed.name, sorted(re.findall(r"`(--[a-z-]+)", row)))
+            for row in table
+            for typed in list_typed(row)
+        ]
+
+    assert read(chinese) == read(english)
+    named = {(typed.program, typed.name) for typed in list_typed(english)}
+    assert {(typed.program, typed.name) for typed in list_typed(chinese)} == named

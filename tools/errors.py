@@ -1,0 +1,179 @@
+"""Writes docs/errors.md: what the code says when something is wrong, and the cure of each.
+
+`python3 tools/errors.py` writes it anew. Standard library only; the code is read, not run.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "errors.md"
+CLASSES = ("ManifestError", "DataError", "ToolError", "GateError")
+# What divides each sentence into what is and what should be.
+EXPECTED = ", expected "
+# The packages whose errors a person meets together, in the order of a build.
+GROUPS = {
+    "The manifest and the persona's folder": (
+        *("arguments", "fields", "gate_settings", "identity", "manifest", "parameters", "persona"),
+        *("scaffold", "tables", "toml"),
+    ),
+    "The data": ("data", "importing", "files"),
+    "The base": ("bases",),
+    "Training, export and the gates": (
+        *("machine", "training", "gguf", "llama", "evaluation", "gates", "stages", "project"),
+    ),
+    "The build and the disk": ("engine", "errors", "cleaning"),
+    "Ollama and the Modelfile": ("ollama",),
+}
+OTHERS = "Other commands"
+HEAD = """\
+# When it fails
+
+Written from the code by `tools/errors.py`. Sentences that are put together from parts, or that a
+library says, are not here.
+
+An error is one line: where, what is, and what was expected. A line `hint:` below it says what to
+do; where there is none, what was expected is the cure. All mistakes of a file are told at once.
+Below, `…` stands for a name or a figure.
+
+| exit code | what it means | what to do |
+|---|---|---|
+| 0 | done | |
+| 1 | something that you can mend | do what the hint says |
+| 2 | the command was typed wrongly | type it with `--help` |
+| 3 | a mistake of the program | report it, with the crash log that is named |
+| 130 | stopped by Ctrl-C | build again: it goes on where it stopped |
+
+A build that a gate refused has [a page of its own](refused.md). What cannot be built on, and what
+to take instead, is in [Bases](bases.md#refused).
+"""
+
+
+@dataclass(frozen=True, order=True)
+class Told:
+    """A sentence in its two parts, and the hint that is given with it."""
+
+    found: str
+    expected: str
+    hint: str
+
+
+def main() -> int:
+    """Write the page."""
+    PAGE.write_text(write_page(), "utf-8")
+    return 0
+
+
+def write_page() -> str:
+    """Write the page from the modules of builder/."""
+    groups: dict[str, set[Told]] = {title: set() for title in (*GROUPS, OTHERS)}
+    for path in sorted((ROOT / "builder").rglob("*.py")):
+        package = path.relative_to(ROOT / "builder").parts[0].removesuffix(".py")
+        for told in find_sentences(ast.parse(path.read_text("utf-8"))):
+            groups[find_group(package)].add(told)
+    return HEAD + "".join(_write_group(title, found) for title, found in groups.items())
+
+
+def find_group(package: str) -> str:
+    """Find the heading under which a module's sentences stand."""
+    return next((title for title, packages in GROUPS.items() if package in packages), OTHERS)
+
+
+def find_sentences(module: ast.Module) -> Iterator[Told]:
+    """Find the sentences of a module that say what was expected, each with its hint."""
+    texts = _list_texts(module)
+    hinted: dict[str, str] = {}
+    for scope in ast.walk(module):
+        if isinstance(scope, ast.FunctionDef):
+            hinted |= _find_hints(scope, texts | _list_texts(scope))
+    parts = _list_parts(module)
+    for node in ast.walk(module):
+        sentence = None if id(node) in parts else _read(node, {})
+        found, _, expected = (sentence or "").partition(EXPECTED)
+        if _has_words(found) and _has_words(expected):
+            yield Told(found, expected, hinted.get(sentence or "", ""))
+
+
+def _find_hints(scope: ast.FunctionDef, texts: dict[str, str]) -> dict[str, str]:
+    """Find the errors that a function makes with a hint, by their sentences."""
+    found = {}
+    for node in ast.walk(scope):
+        if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") in CLASSES):
+            continue
+        hint = next((_read(key.value, texts) for key in node.keywords if key.arg == "hint"), None)
+        for argument in node.args:
+            sentence = _read(argument, texts)
+            if sentence and hint:
+                found[sentence] = hint
+    return found
+
+
+def _list_texts(scope: ast.AST) -> dict[str, str]:
+    """List the names that a scope gives to texts."""
+    body = getattr(scope, "body", []) if isinstance(scope, ast.Module) else list(ast.walk(scope))
+    return {
+        node.targets[0].id: text
+        for node in body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and (text := _read(node.value, {}))
+    }
+
+
+def _read(node: ast.AST, texts: dict[str, str]) -> str | None:
+    """Read a text, what is only known when it runs as an ellipsis; None where it is no text."""
+    text = None
+    match node:
+        case ast.Constant(value=str(text)):
+            pass
+        case ast.Name(id=name):
+            text = texts.get(name)
+        case ast.JoinedStr(values=values):
+            parts = [_read(value, texts) or "…" for value in values]
+            text = re.sub(r"…+", "…", "".join(parts))
+        case ast.FormattedValue(value=value):
+            text = _read(value, texts)
+        case ast.Call(func=ast.Name(id="command"), args=[argument]):
+            text = f"just {_read(argument, texts) or '…'}"
+        case ast.IfExp(body=one, orelse=other):
+            both = filter(None, (_read(one, texts), _read(other, texts)))
+            text = ", or ".join(both) or None
+    return text
+
+
+def _has_words(text: str) -> bool:
+    return re.search(r"[A-Za-z]{2}", text) is not None
+
+
+def _list_parts(module: ast.Module) -> set[int]:
+    """List docstrings and the pieces of longer texts, which are no sentences, by their identity."""
+    parts: set[int] = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.JoinedStr):
+            parts |= {id(inner) for inner in ast.walk(node) if inner is not node}
+        elif isinstance(node, ast.Expr):
+            parts.add(id(node.value))
+    return parts
+
+
+def _write_group(title: str, found: set[Told]) -> str:
+    rows = [
+        f"| {_cell(one.found)} | {_cell(one.expected)} | {_cell(one.hint)} |\n"
+        for one in sorted(found)
+    ]
+    return f"\n## {title}\n\n| what is | expected | hint |\n|---|---|---|\n{''.join(rows)}"
+
+
+def _cell(text: str) -> str:
+    """Write a text as a cell of a table, in which a bar or an angle bracket means nothing."""
+    return re.sub(r"([|<*_\[\]])", r"\\\1", " ".join(text.split()).replace("`", ""))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
