@@ -14,7 +14,7 @@ from tests.conftest import ROOT, run_persona
 
 COMMANDS = (
     *("new", "build", "why", "list", "show", "chat", "report", "keys", "bases"),
-    *("remove", "clean"),
+    *("remove", "clean", "doctor"),
 )
 
 

@@ -108,6 +108,12 @@ def run(inputs: Inputs, work: Work, /) -> str:
     """
     if work.machine.refused:
         log.warning("%s; the processor is used", work.machine.refused)
+    if inputs.typed == "cpu" and work.machine.kind == "gpu":
+        log.warning(
+            "%s trains it: --base cpu names a base alone; to train on the processor build with "
+            "CUDA_VISIBLE_DEVICES=-1",
+            work.machine.name,
+        )
     four_bit = inputs.four_bit and work.machine.kind == "gpu"
     chosen = choose.resolve(inputs.source, inputs.pins, four_bit=four_bit)
     folder = fetch.find_small_files(chosen)

@@ -64,10 +64,9 @@ def load_base(
 
 
 def choose_dtype(machine: Machine) -> torch.dtype:
-    """Choose the precision that a machine computes in."""
-    if machine.has_bf16:
-        return torch.bfloat16
-    return torch.float16 if machine.kind == "gpu" else torch.float32
+    """Give the precision that a machine computes in."""
+    dtype: torch.dtype = getattr(torch, machine.compute_type)
+    return dtype
 
 
 def add_adapter(model: Any, settings: Settings) -> Any:
