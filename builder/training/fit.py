@@ -33,6 +33,8 @@ from builder.training.shapes import Shape
 from builder.training.trainer import PersonaTrainer, Reporter
 
 CHECKPOINT_EVERY_STEPS = 25
+# As transformers calls them.
+OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit"}
 log = logging.getLogger("builder")
 
 
@@ -173,7 +175,7 @@ def _make_arguments(
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         lr_scheduler_type="linear",
-        optim="adamw_torch_fused",
+        optim=OPTIMIZERS[settings.optimizer],
         gradient_checkpointing=False,  # TRL's own default is True
         seed=settings.seed,
         bf16=machine.has_bf16,

@@ -228,6 +228,46 @@ def test_a_checkpoint_of_another_order_is_left(tmp_path, monkeypatch):
     assert losses == expected
 
 
+# As many values as bitsandbytes keeps in 8 bit, and no fewer.
+WIDE = {"hidden_size": 256, "rank": 16}
+
+
+def test_moments_of_8_bit_train_nearly_as_those_of_32_do(tmp_path):
+    """Bitsandbytes' AdamW works on a processor too, and its update is never captured."""
+    graphs = Replays()
+    model, losses = train(tmp_path, graphs, make_model(**WIDE), optimizer="adamw_8bit")
+    _, expected = train(tmp_path / "32", model=make_model(**WIDE))
+    plain, eager = train(tmp_path / "eager", model=make_model(**WIDE), optimizer="adamw_8bit")
+
+    assert losses == eager
+    assert are_equal(model, plain)
+    assert losses != expected
+    assert losses == pytest.approx(expected, rel=0.05)
+    assert graphs.called == len(graphs.made) + len(losses)
+
+
+def test_moments_of_8_bit_are_in_a_checkpoint(tmp_path, monkeypatch):
+    """A training goes on from them to the losses and weights of one that was not interrupted."""
+    monkeypatch.setattr(captured, "CHECKPOINT_EVERY_S", 0.0)
+    changes = {"max_steps": 30, "optimizer": "adamw_8bit"}
+    whole, expected = train(tmp_path / "whole", model=make_model(**WIDE), **changes)
+
+    def interrupt(_what, done, *_):
+        if done > 25:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(captured.progress, "report", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "cut", model=make_model(**WIDE), **changes)
+    graphs = Replays()
+    resumed, losses = train(tmp_path / "cut", graphs, make_model(**WIDE), **changes)
+
+    assert losses == expected
+    assert are_equal(resumed, whole)
+    assert graphs.called < 2 * shapes.MOST_LENGTHS + 5
+
+
 @pytest.mark.parametrize(
     ("graphs", "reason"),
     [

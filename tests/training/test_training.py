@@ -91,8 +91,11 @@ def test_texts_side_by_side_are_followed_as_each_alone():
         assert found == pytest.approx(next(log_probs(model, [text])), abs=1e-5)
 
 
-def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path):
-    """B learns at the ratio's multiple of A's rate, and both decay."""
+@pytest.mark.parametrize(
+    ("optimizer", "library"), [("adamw_torch_fused", "torch"), ("adamw_8bit", "bitsandbytes")]
+)
+def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path, optimizer, library):
+    """B learns at the ratio's multiple of A's rate, and both decay, by either optimiser."""
     end = "</s>"
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(WordLevel({end: 0})), eos_token=end, pad_token=end
@@ -101,6 +104,10 @@ def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path):
         str(tmp_path),
         learning_rate=1e-3,
         weight_decay=0.01,
+        optim=optimizer,
+        max_steps=2,
+        save_strategy="no",
+        remove_unused_columns=False,
         use_cpu=True,
         bf16=False,
         report_to="none",
@@ -121,6 +128,11 @@ def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path):
     assert [group["weight_decay"] for group in groups] == [0.01, 0.01]
     names = {id(weight): name for name, weight in trainer.model.named_parameters()}
     assert ["lora_A" in names[id(group["params"][0])] for group in groups] == [True, False]
+    assert type(trainer.optimizer).__module__.partition(".")[0] == library
+    before = [group["params"][0].detach().clone() for group in groups]
+    trainer.train()
+    for group, first in zip(groups, before, strict=True):
+        assert not torch.equal(group["params"][0], first)
 
 
 @pytest.mark.parametrize(
