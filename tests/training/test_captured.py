@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import math
+import os
+import signal
 
 import pytest
 import torch
@@ -179,6 +181,27 @@ def test_what_is_tried_first_changes_nothing(tmp_path):
     ):
         assert torch.allclose(one, two, atol=1e-4)
         assert not torch.allclose(one, first, atol=1e-3)
+
+
+def test_sigterm_ends_with_a_checkpoint_of_the_step(tmp_path):
+    """It is one sentence with the step, and the next try goes on to equal losses and weights."""
+    whole, expected = train(tmp_path / "whole")
+    model, forwards = make_model(), []
+
+    def ask_to_end(*_):
+        forwards.append(0)
+        if len(forwards) == 8:  # the seventh step: the first forward is of `prepare`'s shapes
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    model.get_base_model().model.register_forward_hook(ask_to_end)
+    with pytest.raises(ToolError, match=r"stopped after step 8 of 24 with a checkpoint") as told:
+        train(tmp_path / "cut", model=model)
+    resumed, losses = train(tmp_path / "cut")
+
+    assert "build again" in told.value.hint
+    assert losses == expected
+    assert are_equal(resumed, whole)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize("stopped", [25, 50])
