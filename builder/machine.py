@@ -149,7 +149,7 @@ def _read_capability(pynvml: Any, device: Any) -> tuple[int, int]:
 
 
 def _read_cuda(pynvml: Any) -> tuple[int, int]:
-    return divmod(pynvml.nvmlSystemGetCudaDriverVersion_v2() // 10, 100)  # 13020 is 13.2
+    return divmod(int(pynvml.nvmlSystemGetCudaDriverVersion_v2()) // 10, 100)  # 13020 is 13.2
 
 
 def _list_processes(pynvml: Any, device: Any) -> tuple[int, ...]:

@@ -122,7 +122,7 @@ def _download(repository: str, revision: str, patterns: list[str]) -> Path:
             dry_run=True,
             tqdm_class=_silent_bar(),
         )
-        _check_room(repository, [one.file_size for one in wanted if one.will_download])
+        _check_room(repository, [one.file_size or 0 for one in wanted if one.will_download])
         return Path(
             snapshot_download(
                 repository, revision=revision, allow_patterns=patterns, tqdm_class=_reporting_bar()

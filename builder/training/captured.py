@@ -120,11 +120,12 @@ class Loop:
         """Steps after which the weights are as they are."""
         return len(self.losses) + len(self.unread)
 
-    def run(self, checkpoint: Path, request: StopRequest) -> list[float]:
+    def run(self, checkpoint: Path, request: StopRequest | None = None) -> list[float]:
         """Train to the last step, from a checkpoint where there is one, and give the losses.
 
         Where a step fails for want of memory or in capture, training goes on from it with less.
         """
+        request = request or StopRequest()
         functions.prepare(self.step)
         self.losses = resuming.load(checkpoint, self.step, self.plan)
         if self.done:

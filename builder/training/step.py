@@ -102,9 +102,9 @@ def _make_optimizer(model: Any, settings: Settings, device: torch.device) -> Any
     kind: Any = torch.optim.AdamW
     options: dict[str, Any] = {"fused": True, "capturable": device.type == "cuda"}
     if settings.optimizer == "adamw_8bit":
-        from bitsandbytes.optim import AdamW8bit  # noqa: PLC0415 — where it is asked for
+        from bitsandbytes import optim  # noqa: PLC0415 — where it is asked for
 
-        rate, kind, options = settings.learning_rate, AdamW8bit, {}
+        rate, kind, options = settings.learning_rate, optim.AdamW8bit, {}
     return create_loraplus_optimizer(
         model,
         kind,
