@@ -65,6 +65,11 @@ keys *args: _environment
 bases *args: _environment
     {{ persona }} bases "$@"
 
+# say what this machine has for a build, and what is missing
+[no-exit-message]
+doctor *args: _environment
+    {{ persona }} doctor "$@"
+
 # take a persona's model out of Ollama: NAME
 [no-exit-message]
 remove *args: _environment

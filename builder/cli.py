@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -19,8 +23,12 @@ from builder.commands import COMPLETION_VARIABLE, commands
 from builder.console import Console
 from builder.errors import PersonaError
 
-USAGE, BUG, INTERRUPTED = 2, 3, 130
+USAGE, BUG, INTERRUPTED, TERMINATED = 2, 3, 130, 143
 CRASH_LOG = Path("build") / "crash.log"
+
+
+class TerminatedError(BaseException):
+    """SIGTERM came, as a notebook's time limit or `docker stop` sends it."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
     log.propagate = False
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        return _run(arguments, console)
+        with _raising_on_sigterm():
+            return _run(arguments, console)
+    except TerminatedError:
+        hint = "run the same command again: it goes on from there"
+        console.error(PersonaError("ended by SIGTERM; what was finished is kept", hint=hint))
+        return TERMINATED
     except BrokenPipeError:
         # What is still to be flushed at the end of this process has no reader either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -73,6 +86,24 @@ def _run(arguments: list[str], console: Console) -> int:
     except (KeyboardInterrupt, click.Abort):
         console.error(PersonaError("interrupted; what was finished is kept"))
         return INTERRUPTED
+
+
+@contextlib.contextmanager
+def _raising_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end what is done in order, once; more of them change nothing."""
+
+    def end(_signal: int, _frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise TerminatedError
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _open_standard_streams() -> None:

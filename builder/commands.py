@@ -199,6 +199,23 @@ def gates(console: Console, /, name: str, *, as_json: bool) -> int:
 
 
 @commands.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a finding.")
+@click.pass_obj
+def doctor(console: Console, /, *, as_json: bool) -> int:
+    """Say what this machine has for a build, what will be used, and what is missing."""
+    from builder.doctor import examination  # noqa: PLC0415 — only here
+
+    findings = []
+    for finding in examination.examine():
+        findings.append(finding)
+        if not as_json:
+            examination.show(finding, console)
+    if as_json:
+        _print_json([asdict(finding) for finding in findings], console)
+    return MENDABLE if any(one.verdict == "problem" for one in findings) else DONE
+
+
+@commands.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_obj
 def completion(console: Console, /, shell: str) -> None:

@@ -6,7 +6,7 @@ import functools
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 # PyPI's torch 2.10.0 is built for CUDA 12.8, its kernels from Volta (sm_70) on. Any driver of the
 # same major version runs them (docs.nvidia.com/deploy/cuda-compatibility, "Minor Version
@@ -14,6 +14,9 @@ from typing import Literal
 LOWEST_CAPABILITY, LOWEST_CUDA = (7, 0), (12, 0)
 BF16_CAPABILITY = (8, 0)
 PROCESSOR = Path("/proc/cpuinfo")
+ON_THE_PROCESSOR = "or build on the processor with --base cpu"
+# nvml.h, NVML_ERROR_LIB_RM_VERSION_MISMATCH: the driver was updated under a running kernel.
+LIBRARY_DIFFERS = 18
 # Where one instruction multiplies bfloat16, a step on two cores takes 0.6 of its time
 # (benchmarks/train.py).
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
@@ -29,6 +32,30 @@ class Machine:
     """Whether bfloat16 is computed, not emulated; torch says yes on a T4, where it is emulated."""
     refused: str = ""
     """Why the GPU that is here cannot be trained on."""
+    refused_hint: str = ""
+    """What to do about it."""
+
+    @property
+    def compute_type(self) -> Literal["bfloat16", "float16", "float32"]:
+        """What layers compute in: float16 on a GPU and float32 on a processor without bfloat16."""
+        if self.has_bf16:
+            return "bfloat16"
+        return "float16" if self.kind == "gpu" else "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """What the driver says of one GPU at a moment."""
+
+    name: str
+    capability: tuple[int, int]
+    cuda: tuple[int, int]
+    """The newest CUDA that the driver runs."""
+    driver: str
+    memory_bytes: int
+    free_bytes: int
+    processes: tuple[int, ...]
+    """Those that compute on it, where the driver tells."""
 
 
 def find_device() -> str:
@@ -48,19 +75,17 @@ def find_machine() -> Machine:
         return processor
     try:
         pynvml.nvmlInit()
-        device = (
-            pynvml.nvmlDeviceGetHandleByIndex(int(index))
-            if index.isdigit()
-            else pynvml.nvmlDeviceGetHandleByUUID(index)
-        )
+        device = _find_handle(pynvml, index)
+        if device is None:
+            return _refuse_device(processor, index, int(pynvml.nvmlDeviceGetCount()))
         name = pynvml.nvmlDeviceGetName(device)
-        capability = tuple(pynvml.nvmlDeviceGetCudaComputeCapability(device))
-        cuda = divmod(pynvml.nvmlSystemGetCudaDriverVersion_v2() // 10, 100)  # 13020 is 13.2
-    except pynvml.NVMLError:
-        return processor
-    for what, found, lowest in (
-        ("has compute capability", capability, LOWEST_CAPABILITY),
-        ("has a driver for CUDA", cuda, LOWEST_CUDA),
+        capability = _read_capability(pynvml, device)
+        cuda = _read_cuda(pynvml)
+    except pynvml.NVMLError as error:
+        return _explain_driver(processor, error)
+    for what, found, lowest, way in (
+        ("has compute capability", capability, LOWEST_CAPABILITY, "take another GPU"),
+        ("has a driver for CUDA", cuda, LOWEST_CUDA, "update NVIDIA's driver"),
     ):
         if found < lowest:
             return replace(
@@ -70,8 +95,98 @@ def find_machine() -> Machine:
                     f"{name}: {what} {found[0]}.{found[1]}, expected {lowest[0]}.{lowest[1]} or "
                     "newer, which torch needs"
                 ),
+                refused_hint=f"{way} (on Kaggle choose the T4), {ON_THE_PROCESSOR}",
             )
     return Machine("gpu", name, capability >= BF16_CAPABILITY)
+
+
+def inspect_gpu() -> Gpu | None:
+    """Ask the driver for what changes of the GPU to use, such as its free memory; None without."""
+    import pynvml  # noqa: PLC0415 — loads the driver's library
+
+    index = find_device()
+    try:
+        pynvml.nvmlInit()
+        device = _find_handle(pynvml, index) if index else None
+        if device is None:
+            return None
+        memory = pynvml.nvmlDeviceGetMemoryInfo(device)
+        return Gpu(
+            name=pynvml.nvmlDeviceGetName(device),
+            capability=_read_capability(pynvml, device),
+            cuda=_read_cuda(pynvml),
+            driver=pynvml.nvmlSystemGetDriverVersion(),
+            memory_bytes=int(memory.total),
+            free_bytes=int(memory.free),
+            processes=_list_processes(pynvml, device),
+        )
+    except pynvml.NVMLError:
+        return None
+
+
+def _find_handle(pynvml: Any, index: str) -> Any:
+    """Find a GPU by its number, or by its UUID or the beginning of one; None where there is none.
+
+    Source:
+        CUDA C Programming Guide, "CUDA Environment Variables".
+    """
+    try:
+        if index.isdecimal():
+            return pynvml.nvmlDeviceGetHandleByIndex(int(index))
+        return pynvml.nvmlDeviceGetHandleByUUID(index)
+    except pynvml.NVMLError:
+        pass
+    for number in range(pynvml.nvmlDeviceGetCount()):
+        device = pynvml.nvmlDeviceGetHandleByIndex(number)
+        if not index.isdecimal() and pynvml.nvmlDeviceGetUUID(device).startswith(index):
+            return device
+    return None
+
+
+def _read_capability(pynvml: Any, device: Any) -> tuple[int, int]:
+    major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(device)
+    return int(major), int(minor)
+
+
+def _read_cuda(pynvml: Any) -> tuple[int, int]:
+    return divmod(int(pynvml.nvmlSystemGetCudaDriverVersion_v2()) // 10, 100)  # 13020 is 13.2
+
+
+def _list_processes(pynvml: Any, device: Any) -> tuple[int, ...]:
+    try:
+        found = pynvml.nvmlDeviceGetComputeRunningProcesses(device)
+    except pynvml.NVMLError:
+        return ()
+    return tuple(sorted(int(process.pid) for process in found))
+
+
+def _refuse_device(processor: Machine, index: str, count: int) -> Machine:
+    """Refuse what CUDA_VISIBLE_DEVICES names, where there are GPUs and it is none of them."""
+    if not count:
+        return processor
+    numbers = "0" if count == 1 else f"a number from 0 to {count - 1}"
+    return replace(
+        processor,
+        refused=(
+            f"CUDA_VISIBLE_DEVICES: begins with {index[:40]!r}, which names no GPU here, expected "
+            f"{numbers} or a GPU's UUID"
+        ),
+        refused_hint=f"set it to a GPU of `nvidia-smi -L`, or unset it, {ON_THE_PROCESSOR}",
+    )
+
+
+def _explain_driver(processor: Machine, error: Exception) -> Machine:
+    """Refuse a GPU whose driver cannot be asked; where there is no driver, there is no GPU."""
+    if getattr(error, "value", None) != LIBRARY_DIFFERS:
+        return processor
+    return replace(
+        processor,
+        refused=(
+            "NVIDIA's driver: its library is of another version than what the kernel has loaded, "
+            "expected one version"
+        ),
+        refused_hint=f"restart the machine, {ON_THE_PROCESSOR}",
+    )
 
 
 def read_processor_flags() -> str:

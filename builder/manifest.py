@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from builder import recipes
 from builder.fields import (
     Count,
     InnerPath,
@@ -97,6 +98,13 @@ class Data(Settings):
 class Training(Settings):
     """How the adapter is trained; what is left out comes from the base's family."""
 
+    recipe: Literal["article"] | None = Field(
+        None,
+        description=(
+            f"Sets keys that are left out; `article`: {recipes.describe('article')}. A key that is "
+            "given beside it wins, `epochs` over its `max_steps` too."
+        ),
+    )
     rank: int = Field(16, ge=1, le=256, description="Rank of the adapter's matrices.")
     alpha: Count | None = Field(None, description="Adapter scale times rank; by base.")
     learning_rate: float | None = Field(
@@ -122,10 +130,17 @@ class Training(Settings):
             "weights or more. A CPU trains on 16 bit where it computes bfloat16, else on 32."
         ),
     )
+    optimizer: Literal["adamw", "adamw_8bit"] = Field(
+        "adamw",
+        description="AdamW, its moments in 32 bit, or in 8 bit by bitsandbytes, with less memory.",
+    )
     batch_size: Count | None = Field(None, description="Rows in one forward pass; by base.")
     gradient_accumulation: Count = Field(1, description="Forward passes in one optimiser step.")
     warmup_steps: int = Field(
-        5, ge=0, le=1_000_000, description="Steps until the peak learning rate."
+        5,
+        ge=0,
+        le=1_000_000,
+        description="Steps until the peak learning rate, which falls to zero in a straight line.",
     )
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decay.")
     replay: float | None = Field(
@@ -150,6 +165,18 @@ class Training(Settings):
     )
     lora_seed: Seed = Field(3407, description="Seed of the adapter's first values.")
     seed: Seed = Field(213, description="Seed of the order of rows.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_recipe(cls, given: Any) -> Any:
+        return recipes.fill(_find_recipe(given), "training", given)
+
+
+def _find_recipe(training: Any) -> Any:
+    """Find the recipe that `[training]` names, as it was written or as it was read."""
+    if isinstance(training, Training):
+        return training.recipe
+    return training.get("recipe") if isinstance(training, dict) else None
 
 
 class Export(Settings):
@@ -220,6 +247,15 @@ class Manifest(Settings):
     ollama: Ollama = Ollama()
     smoke: Smoke = Smoke()
     gates: Gates = Gates()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_recipe(cls, given: Any) -> Any:
+        """Take the chat template of the recipe that `[training]` names."""
+        if not isinstance(given, dict) or isinstance(given.get("data"), Data):
+            return given
+        data = recipes.fill(_find_recipe(given.get("training")), "data", given.get("data", {}))
+        return {**given, "data": data} if data else given
 
     @model_validator(mode="after")
     def _an_identity_has_a_name(self) -> Manifest:

@@ -148,8 +148,8 @@ def _describe_type(schema: dict[str, Any], value: dict[str, Any]) -> str:
     for branches in ("anyOf", "oneOf"):
         if branches in value:
             return " or ".join(_describe_type(schema, branch) for branch in value[branches])
-    if "enum" in value:
-        return ", ".join(json.dumps(item) for item in value["enum"])
+    if texts := value.get("enum") or ([value["const"]] if "const" in value else []):
+        return ", ".join(json.dumps(item) for item in texts)
     match value["type"]:
         case "array":
             held = _describe_type(schema, _follow(schema, value["items"]))

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from tests.conftest import ROOT, run_persona
 
 COMMANDS = (
     *("new", "build", "why", "list", "show", "chat", "report", "keys", "bases"),
-    *("remove", "clean"),
+    *("remove", "clean", "doctor"),
 )
 
 
@@ -453,3 +455,23 @@ def test_a_row_cannot_move_the_cursor(luma):
     assert done.returncode == 0, done.stderr
     assert "Hi\\x1b[2J<|im_end|>\n" in done.stdout
     assert "Hello.\nBye.<|im_end|>" in done.stdout
+
+
+@pytest.mark.usefixtures("luma")
+def test_sigterm_is_one_sentence(capsys, monkeypatch):
+    """A second one changes nothing; afterwards the process ends by it as before."""
+
+    def end(*_):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(pipeline, "run", end)
+
+    assert cli.main(["build", "luma"]) == cli.TERMINATED
+    told = capsys.readouterr().err
+    assert told.startswith("error: ended by SIGTERM; what was finished is kept\nhint: run the same")
+    assert len(told.splitlines()) == 2
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

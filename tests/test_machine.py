@@ -28,13 +28,20 @@ def test_a_processor_says_whether_it_computes_bfloat16(tmp_path, monkeypatch, fl
     assert machine._processor_has_bf16() is has_bf16
 
 
-def fake_driver(*gpus, cuda=13020):
-    """Answer for NVIDIA's library by pynvml's names; the last of the GPUs is called GPU-b too."""
+def fake_driver(*gpus, cuda=13020, fails=None):
+    """Answer for NVIDIA's library by pynvml's names; the GPUs are called GPU-a0, GPU-b1 too."""
+    uuids = [
+        f"GPU-{letter}{number}" for number, letter in zip(range(len(gpus)), "ab", strict=False)
+    ]
     named = {
         **{str(number): gpu for number, gpu in enumerate(gpus)},
-        **({"GPU-b": gpus[-1]} if gpus else {}),
+        **dict(zip(uuids, gpus, strict=True)),
     }
-    error = type("NVMLError", (Exception,), {})
+    error = type("NVMLError", (Exception,), {"value": fails})
+
+    def begin():
+        if fails:
+            raise error
 
     def find(name):
         if name not in named:
@@ -43,7 +50,12 @@ def fake_driver(*gpus, cuda=13020):
 
     return SimpleNamespace(
         NVMLError=error,
-        nvmlInit=lambda: None,
+        nvmlInit=begin,
+        nvmlDeviceGetCount=lambda: len(gpus),
+        nvmlDeviceGetUUID=lambda gpu: uuids[gpus.index(gpu)],
+        nvmlSystemGetDriverVersion=lambda: "570.1",
+        nvmlDeviceGetMemoryInfo=lambda _: SimpleNamespace(total=80, free=30),
+        nvmlDeviceGetComputeRunningProcesses=lambda _: [SimpleNamespace(pid=7)],
         nvmlDeviceGetHandleByIndex=lambda number: find(str(number)),
         nvmlDeviceGetHandleByUUID=find,
         nvmlDeviceGetName=lambda gpu: gpu[0],
@@ -79,6 +91,7 @@ def driver(monkeypatch):
         ((T4, T4), None, "Tesla T4", False),
         ((H100,), None, "NVIDIA H100", True),
         ((T4, H100), "1,0", "NVIDIA H100", True),
+        ((T4, H100), "GPU-b1", "NVIDIA H100", True),
         ((T4, H100), "GPU-b", "NVIDIA H100", True),
     ],
 )
@@ -121,6 +134,72 @@ def test_a_gpu_that_torch_cannot_use_is_refused_with_the_reason(driver, luma, gp
     assert stage.inputs(build).source == base.EMBEDDED
     run_stage(stage, build)
     assert build.read_base().four_bit is False
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [("2", "a number from 0 to 1"), ("GPU-c", "a GPU's UUID"), ("all", "a GPU's UUID")],
+)
+def test_a_name_that_is_no_gpus_is_refused(driver, luma, visible, expected):
+    """It is said, in place of training on the processor for hours; `--base cpu` still does."""
+    found = driver(T4, H100, visible=visible)
+
+    assert found.refused.startswith(f"CUDA_VISIBLE_DEVICES: begins with '{visible}', which names")
+    assert expected in found.refused
+    with pytest.raises(ToolError, match="names no GPU here") as caught:
+        stage.inputs(build_of(luma))
+    assert "--base cpu" in caught.value.hint
+    assert stage.inputs(build_of(luma, base="cpu")).source == base.EMBEDDED
+
+
+@pytest.mark.parametrize(("fails", "is_refused"), [(machine.LIBRARY_DIFFERS, True), (9, False)])
+def test_a_driver_that_was_updated_under_the_kernel_is_refused(driver, fails, is_refused):
+    """Until a restart its GPU cannot be used; a driver that is not loaded is no GPU."""
+    found = driver(T4, fails=fails)
+
+    assert found.kind == "cpu"
+    assert ("restart the machine" in found.refused_hint) is is_refused
+    assert machine.inspect_gpu() is None
+
+
+def test_what_changes_of_a_gpu_is_asked_of_the_driver(driver):
+    """Its free memory and who holds the rest, of the GPU that is used."""
+    driver(T4, H100, visible="1")
+
+    assert machine.inspect_gpu() == machine.Gpu(
+        name="NVIDIA H100",
+        capability=(9, 0),
+        cuda=(13, 2),
+        driver="570.1",
+        memory_bytes=80,
+        free_bytes=30,
+        processes=(7,),
+    )
+
+
+@pytest.mark.parametrize(("typed", "is_told"), [("cpu", True), (base.EMBEDDED, False)])
+def test_a_base_for_processors_beside_a_gpu_says_what_trains(driver, luma, caplog, typed, is_told):
+    """`--base cpu` names a base, which the GPU trains; how to train it on the processor is said."""
+    driver(H100)
+    build = build_of(luma, base=typed)
+    run_stage(stage, build)
+
+    assert build.read_base().source == base.EMBEDDED
+    assert ("NVIDIA H100 trains it" in caplog.text) is is_told
+
+
+@pytest.mark.parametrize(
+    ("found", "compute_type"),
+    [
+        (machine.Machine("gpu", "T4", has_bf16=False), "float16"),
+        (machine.Machine("gpu", "H100", has_bf16=True), "bfloat16"),
+        (machine.Machine("cpu", "", has_bf16=True), "bfloat16"),
+        (machine.Machine("cpu", "", has_bf16=False), "float32"),
+    ],
+)
+def test_what_layers_compute_in_follows_from_the_machine(found, compute_type):
+    """Bfloat16 where it is computed; else what a GPU or a processor has in its place."""
+    assert found.compute_type == compute_type
 
 
 def test_what_is_refused_is_what_torch_was_not_built_for():

@@ -98,7 +98,7 @@ def check(made, rule, value):
     kinds = {"string": str, "number": int | float, "integer": int, "boolean": bool}
     kinds |= {"array": list, "object": dict}
     assert isinstance(value, kinds[rule["type"]]), value
-    assert value in rule.get("enum", [value])
+    assert value in rule.get("enum", [rule.get("const", value)])
     if isinstance(value, dict):
         known = rule.get("properties", {})
         assert set(rule.get("required", [])) <= set(value)

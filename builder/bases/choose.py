@@ -17,10 +17,6 @@ from builder.machine import Machine
 
 Pins = dict[str, str]
 """Of one base: `revision`, `train_source` and `train_revision`."""
-REFUSED_HINT = (
-    "take another GPU (on Kaggle the T4), update NVIDIA's driver,"
-    " or build on the processor with --base cpu"
-)
 
 
 def choose(
@@ -45,7 +41,7 @@ def choose(
     if not is_now and built in ((wanted.gpu,) if typed else (wanted.gpu, wanted.cpu)):
         return str(built)
     if machine.refused:
-        raise ToolError(machine.refused, hint=REFUSED_HINT)
+        raise ToolError(machine.refused, hint=machine.refused_hint)
     return wanted.gpu if typed or machine.kind == "gpu" else wanted.cpu
 
 

@@ -48,9 +48,15 @@ class Repository:
 
     def memory_bytes(self, *, four_bit: bool) -> int:
         """Estimate the GPU memory that training takes."""
-        weights = self.four_bit_size_bytes if four_bit else self.size_bytes
+        return self._add_training(self.four_bit_size_bytes if four_bit else self.size_bytes)
+
+    def processor_memory_bytes(self, *, has_bf16: bool) -> int:
+        """Estimate the memory that training on a processor takes."""
+        return self._add_training(self.size_bytes if has_bf16 else 2 * self.size_bytes)
+
+    def _add_training(self, weights_bytes: int) -> int:
         beside = FIXED_MEMORY_BYTES + round(MEMORY_BYTES_PER_PARAMETER * self.parameters)
-        return weights + beside
+        return weights_bytes + beside
 
 
 @dataclass(frozen=True, kw_only=True)

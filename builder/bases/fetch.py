@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from builder import progress
-from builder.bases import embedded
-from builder.bases.base import KINDS, WITHOUT_HUB, Base
+from builder.bases import embedded, hub, hub_errors, integrity
+from builder.bases.base import Base
 from builder.errors import ToolError
 
 # tokenizer.model is SentencePiece's, which the converter reads of families that have it.
+log = logging.getLogger("builder")
 SMALL_FILES = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]
 
 
@@ -44,7 +46,11 @@ def find_weights(chosen: Base, *, training: bool = False) -> Path:
         if training
         else (chosen.source, chosen.revision)
     )
-    return _snapshot(source, revision, ["*.safetensors", *SMALL_FILES])
+    folder = _snapshot(source, revision, ["*.safetensors", *SMALL_FILES])
+    if missing := integrity.find_missing(folder):
+        msg = f"{source}: has no {', '.join(missing)}, expected all that its index names"
+        raise ToolError(msg, hint="its repository is not whole: take another base")
+    return folder
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ def describe(repository: str) -> Listing:
         ToolError: There is no such repository, or the hub cannot be reached.
 
     """
-    with _hub_errors(repository):
+    with hub_errors.explaining(repository):
         from huggingface_hub import HfApi  # noqa: PLC0415 — takes a second
 
         found = HfApi().model_info(repository, timeout=30)
@@ -82,9 +88,41 @@ def find_revision(repository: str) -> str:
 
 
 def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
-    with _hub_errors(repository):
+    """Give a repository's files, fetched once and each checked once against the hub's hash.
+
+    Raises:
+        ToolError: They cannot be had, there is no room, or they arrive broken.
+
+    """
+    folder = _download(repository, revision, patterns)
+    if broken := integrity.find_broken(folder):
+        for path in broken:
+            log.warning("%s: %s is broken in the cache; it is fetched again", repository, path.name)
+            integrity.remove(path)
+        folder = _download(repository, revision, patterns)
+        broken = integrity.find_broken(folder)
+    if broken:
+        for path in broken:
+            integrity.remove(path)
+        names = ", ".join(path.name for path in broken)
+        msg = f"{repository}: {names} arrives with other content, expected that of its hash"
+        raise ToolError(msg, hint="build again later, or set HF_ENDPOINT to another mirror")
+    return folder
+
+
+def _download(repository: str, revision: str, patterns: list[str]) -> Path:
+    integrity.remove_abandoned(hub.read_settings().cache, repository)
+    with hub_errors.explaining(repository):
         from huggingface_hub import snapshot_download  # noqa: PLC0415 — takes a second
 
+        wanted = snapshot_download(
+            repository,
+            revision=revision,
+            allow_patterns=patterns,
+            dry_run=True,
+            tqdm_class=_silent_bar(),
+        )
+        _check_room(repository, [one.file_size or 0 for one in wanted if one.will_download])
         return Path(
             snapshot_download(
                 repository, revision=revision, allow_patterns=patterns, tqdm_class=_reporting_bar()
@@ -92,67 +130,36 @@ def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
         )
 
 
-@contextmanager
-def _hub_errors(repository: str) -> Iterator[None]:
-    """Say in one sentence why the hub does not give a repository."""
-    import httpx  # noqa: PLC0415 — with the hub's client
-
-    try:
-        yield
-    # httpx's errors are no OSError, and what is no hub's answer is a ValueError of its reader.
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RuntimeError) as error:
-        problem, hint = _explain(error, repository)
-        raise ToolError(f"{repository}: {problem}", hint=hint) from None
+def _check_room(repository: str, sizes_bytes: Sequence[int]) -> None:
+    cache, need_bytes = hub.read_settings().cache, sum(sizes_bytes)
+    existing = next(folder for folder in (cache, *cache.absolute().parents) if folder.is_dir())
+    free_bytes = shutil.disk_usage(existing).free
+    if need_bytes > free_bytes:
+        msg = f"{repository}: {need_bytes / 1e9:.1f} GB are to be fetched into {cache}, where "
+        msg += f"{free_bytes / 1e9:.1f} GB are free, expected room"
+        raise ToolError(msg, hint="free some disk, or set HF_HOME to a folder with room")
 
 
-def _explain(error: Exception, repository: str) -> tuple[str, str]:
-    """Tell what is wrong and what to do.
-
-    Source:
-        huggingface_hub 1.33: errors.py, and utils/_http.py for which answer raises which of them.
-    """
-    import httpx  # noqa: PLC0415 — with the hub's client
-    from huggingface_hub import constants, errors  # noqa: PLC0415 — takes a second
-
-    hub, reason = constants.ENDPOINT, str(error.__cause__ or error).strip().partition("\n")[0]
-    hint = f"check the network; {WITHOUT_HUB}"
-    match error:
-        case errors.HFValidationError():
-            problem, hint = f"is no base, expected {KINDS}", WITHOUT_HUB
-        case errors.GatedRepoError():
-            problem = "is gated, expected that its owner gave you access"
-            hint = f"ask for it at {hub}/{repository}, then build with your HF_TOKEN set"
-        case errors.RepositoryNotFoundError():
-            problem = f"is not on {hub}, or is private, expected {KINDS}"
-            hint = "check the name; a private one needs your HF_TOKEN"
-        case errors.RevisionNotFoundError():
-            problem = f"is on {hub} without the revision that base.lock names, expected it"
-            hint = "delete its entry in base.lock to pin today's revision"
-        case errors.HfHubHTTPError():
-            problem = f"{hub} answers {error.response.status_code}, expected the repository"
-            hint = "check HF_TOKEN, or build later: what was fetched is kept"
-        case _ if constants.HF_HUB_OFFLINE:
-            problem = "is not in the cache, expected it there while HF_HUB_OFFLINE is set"
-            hint = f"unset HF_HUB_OFFLINE; {WITHOUT_HUB}"
-        case httpx.RequestError() | ConnectionError() | errors.LocalEntryNotFoundError():
-            problem = f"{hub} cannot be reached ({reason}), expected it or the base in the cache"
-        case OSError():
-            problem = f"cannot be kept in the cache ({reason}), expected room there"
-            hint = "free some disk, or set HF_HOME to a folder with room"
-        case _:
-            problem = f"{hub} answers as no hub does ({reason}), expected the repository"
-    return problem, hint
-
-
-def _reporting_bar() -> type:
-    """Make a bar that draws nothing and reports the bytes huggingface_hub has fetched."""
+def _silent_bar() -> type:
+    """Make a bar that draws nothing."""
     from tqdm import tqdm  # noqa: PLC0415 — with the hub's client
 
-    class Bar(tqdm):  # type: ignore[misc]
+    class Silent(tqdm):  # type: ignore[misc]
         def __init__(self, *arguments: Any, name: str | None = None, **options: Any) -> None:
             del name
             super().__init__(*arguments, **options)
 
+        def display(self, *_arguments: Any, **_options: Any) -> bool:
+            return True
+
+    return Silent
+
+
+def _reporting_bar() -> type:
+    """Make a bar that draws nothing and reports the bytes huggingface_hub has fetched."""
+    silent: Any = _silent_bar()
+
+    class Reporting(silent):  # type: ignore[misc]
         def display(self, *_arguments: Any, **_options: Any) -> bool:
             # Of two bars of bytes the other counts what compressed transfers saved
             # (huggingface_hub 1.33).
@@ -162,4 +169,4 @@ def _reporting_bar() -> type:
                 )
             return True
 
-    return Bar
+    return Reporting

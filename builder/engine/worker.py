@@ -6,6 +6,7 @@ started early, and imports its module while lighter stages run in the main proce
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import multiprocessing
@@ -14,6 +15,7 @@ import re
 import signal
 import sys
 import threading
+import time
 import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -27,6 +29,8 @@ from builder.engine.stage import Work
 log = logging.getLogger("builder")
 LOG_TAIL_LINES = 15
 EXIT_WAIT_S = 10.0
+# A step on a processor may take half of it.
+STOP_WAIT_S = 60.0
 # How safetensors (Rust) and torch.save (C++) say that the file system refused a write; neither
 # raises an OSError.
 REFUSED_WRITE = re.compile(
@@ -61,6 +65,7 @@ class Worker:
         self.module = module
         self._is_idle = False
         """Whether it has ended a task and was given no other."""
+        self._is_running = False
         self._connection, theirs = context.Pipe()
         # The child watches this one alone: it ends with the parent, however that ends.
         watched, self._lifeline = context.Pipe(duplex=False)
@@ -87,6 +92,7 @@ class Worker:
 
         """
         self._is_idle = False
+        self._is_running = True
         try:
             self._connection.send(task)
             return self._listen(task)
@@ -103,7 +109,7 @@ class Worker:
                 level, message, progress = rest
                 log.log(level, "%s", message, extra={"progress": progress})
                 continue
-            self._is_idle = True
+            self._is_idle, self._is_running = True, False
             if kind == "done":
                 return str(rest[0])
             if kind == "error":
@@ -111,7 +117,27 @@ class Worker:
             raise RuntimeError(f"{task.name}: {rest[0]}")
 
     def close(self) -> None:
-        """End the process, and wait until it has gone."""
+        """End the process, and wait until it has gone; a training makes a checkpoint first."""
+        try:
+            if self._is_running:
+                self._ask_to_stop()
+        finally:
+            self._end()
+
+    def _ask_to_stop(self) -> None:
+        """Send SIGTERM, and listen to what the task says of it, until it ends or the process."""
+        self._process.terminate()
+        until_s = time.monotonic() + STOP_WAIT_S
+        with contextlib.suppress(EOFError, OSError):
+            while self._connection.poll(max(0.0, until_s - time.monotonic())):
+                kind, *rest = self._connection.recv()
+                if kind != "log":
+                    self._is_idle = True
+                    if kind == "error":
+                        log.warning("%s", rest[1][0])
+                    return
+
+    def _end(self) -> None:
         self._connection.close()
         if self._is_idle:  # it ends by itself, and removes its temporary files and semaphores
             self._process.join(EXIT_WAIT_S)

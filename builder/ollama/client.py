@@ -214,15 +214,15 @@ def find_url(*, allow_remote: bool) -> str:
     return url
 
 
-def ask_version(url: str) -> str | None:
-    """Ask for a daemon's version; None where nothing answers.
+def ask_version(url: str, *, wait_s: float = session.CONNECT_WAIT_S) -> str | None:
+    """Ask for a daemon's version; None where nothing answers in time.
 
     Raises:
         ToolError: What answers is no Ollama.
 
     """
     try:
-        with httpx.Client(**{**session.settings(), "timeout": session.CONNECT_WAIT_S}) as client:
+        with httpx.Client(**{**session.settings(), "timeout": wait_s}) as client:
             return Version.model_validate_json(client.get(f"{url}/api/version").content).version
     except (httpx.HTTPError, httpx.InvalidURL):
         return None

@@ -98,5 +98,10 @@ def is_supported(version: str) -> bool:
     return is_source_build(version) or _numbers(version) >= LOWEST.since
 
 
+def list_later(version: str) -> list[Change]:
+    """List the changes that came after a release."""
+    return [change for change in CHANGES if change.since > _numbers(version)]
+
+
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d{1,9}", version)[:3])

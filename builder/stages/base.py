@@ -109,6 +109,12 @@ def run(inputs: Inputs, work: Work, /) -> str:
     """
     if work.machine.refused:
         log.warning("%s; the processor is used", work.machine.refused)
+    if inputs.typed == "cpu" and work.machine.kind == "gpu":
+        log.warning(
+            "%s trains it: --base cpu names a base alone; to train on the processor build with "
+            "CUDA_VISIBLE_DEVICES=-1",
+            work.machine.name,
+        )
     chosen = choose.resolve(inputs.source, inputs.pins)
     folder = fetch.find_small_files(chosen)
     names = [path.name for path in folder.glob("*")] if chosen.kind == "folder" else []

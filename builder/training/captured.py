@@ -18,8 +18,9 @@ import torch
 from builder import progress
 from builder.data.dataset import Example
 from builder.errors import PersonaError, ToolError
-from builder.training import functions, rates, resuming, shapes
+from builder.training import failures, functions, rates, resuming, shapes
 from builder.training.batches import Row
+from builder.training.failures import StopRequest
 from builder.training.graphs import Eager, Function, Graphs
 from builder.training.settings import Settings
 from builder.training.shapes import Batch, Shape, Step
@@ -29,7 +30,6 @@ from builder.training.step import TrainingStep
 READ_EVERY_STEPS = 25
 # Of a 4B a checkpoint is 400 MB; one at each reading would take longer than the steps.
 CHECKPOINT_EVERY_S = 20.0
-SHOWN_CHARACTERS = 60
 log = logging.getLogger("builder")
 
 
@@ -68,11 +68,13 @@ def train(
         The loss of each step.
 
     Raises:
-        ToolError: The loss is not finite, or there is no memory for one row.
+        ToolError: The loss is not finite, there is no memory for one row, or SIGTERM came: then
+            there is a checkpoint of the step that it came in.
 
     """
     loop = Loop(model, examples, settings, epochs, means=means)
-    losses = loop.run(scratch / resuming.NAME)
+    with failures.awaiting_stop() as request:
+        losses = loop.run(scratch / resuming.NAME, request)
     model.zero_grad(set_to_none=True)
     return losses
 
@@ -118,11 +120,12 @@ class Loop:
         """Steps after which the weights are as they are."""
         return len(self.losses) + len(self.unread)
 
-    def run(self, checkpoint: Path) -> list[float]:
+    def run(self, checkpoint: Path, request: StopRequest | None = None) -> list[float]:
         """Train to the last step, from a checkpoint where there is one, and give the losses.
 
         Where a step fails for want of memory or in capture, training goes on from it with less.
         """
+        request = request or StopRequest()
         functions.prepare(self.step)
         self.losses = resuming.load(checkpoint, self.step, self.plan)
         if self.done:
@@ -130,7 +133,7 @@ class Loop:
         while self.done < len(self.planned):
             try:
                 with self.graphs.running():
-                    self._run_steps(checkpoint)
+                    self._run_steps(checkpoint, request)
             except PersonaError:
                 raise
             except Exception as error:  # whatever keeps torch or Unsloth from being captured
@@ -144,7 +147,7 @@ class Loop:
             self._clear()
         return self.losses
 
-    def _run_steps(self, checkpoint: Path) -> None:
+    def _run_steps(self, checkpoint: Path, request: StopRequest) -> None:
         accumulate, update = self._make_functions()
         saved_s = time.monotonic()
         while self.done < len(self.planned):
@@ -163,6 +166,10 @@ class Loop:
                 if time.monotonic() - saved_s >= CHECKPOINT_EVERY_S:
                     resuming.save(checkpoint, self.step, self.losses, self.plan)
                     saved_s = time.monotonic()
+            if request.is_made and self.done < len(self.planned):
+                self._read_losses()
+                resuming.save(checkpoint, self.step, self.losses, self.plan)
+                raise failures.describe_stop(self.done, len(self.planned))
 
     def _make_functions(self) -> tuple[dict[int, Function], Function]:
         progress.report("preparing the step", 0, 0, "")
@@ -185,13 +192,13 @@ class Loop:
         return max(1, sum(self.labels[row] for batch in batches for row in batch.rows))
 
     def _read_losses(self) -> None:
-        """Wait for the losses of the last steps.
+        """Wait for the losses of the last steps, where any are unread.
 
         Raises:
             ToolError: One is not finite.
 
         """
-        values = torch.stack(self.unread).tolist()
+        values = torch.stack(self.unread).tolist() if self.unread else []
         for loss in values:
             if not math.isfinite(loss):
                 raise self._describe_loss(loss)
@@ -202,22 +209,7 @@ class Loop:
     def _describe_loss(self, loss: float) -> ToolError:
         at = len(self.losses)
         rows = dict.fromkeys(row for batch in self.planned[at] for row in batch.rows)
-        asked = [
-            next(
-                (
-                    said["content"]
-                    for said in self.examples[row].messages[::-1]
-                    if said["role"] == "user"
-                ),
-                "",
-            )
-            for row in rows
-        ]
-        return ToolError(
-            f"train: the loss became {loss} at step {at + 1}, expected a number; its rows:",
-            *(f"  {text[:SHOWN_CHARACTERS]!r}" for text in asked),
-            hint="lower training.learning_rate, or mend the row",
-        )
+        return failures.describe_loss(loss, at + 1, [self.examples[row] for row in rows])
 
     def _take_less_memory(self) -> None:
         """Go one rung down: half of the rows at once, then activations computed twice.

@@ -23,16 +23,19 @@ from builder.data.dataset import Example
 from builder.data.template import IGNORED
 from builder.errors import DataError, ToolError
 from builder.machine import Machine
-from builder.training import captured, choices, loading, memory, shapes
+from builder.training import captured, choices, failures, loading, memory, shapes
 from builder.training.batches import pack, pad
 from builder.training.compiling import compile_layers
 from builder.training.decoder import can_pack
+from builder.training.failures import StopRequest
 from builder.training.graphs import CudaGraphs
 from builder.training.settings import Settings
 from builder.training.shapes import Shape
-from builder.training.trainer import PersonaTrainer, Reporter
+from builder.training.trainer import PersonaTrainer, Reporter, name_rows
 
 CHECKPOINT_EVERY_STEPS = 25
+# As transformers calls them.
+OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit"}
 log = logging.getLogger("builder")
 
 
@@ -59,7 +62,7 @@ def fit(
         The model with its adapter, and the loss of each step.
 
     Raises:
-        ToolError: The loss is not finite.
+        ToolError: The loss is not finite, the GPU has no memory for it, or SIGTERM came.
 
     """
     if machine.kind == "gpu":
@@ -117,8 +120,14 @@ def _fit_on_cpu(
 ) -> tuple[Any, list[float]]:
     if checkpoint := choices.find_newest_checkpoint(scratch):
         log.info("resuming from step %s", checkpoint.name.removeprefix("checkpoint-"))
-    trainer = _make_trainer(chosen, rows, settings, epochs, machine=machine, scratch=scratch)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with failures.awaiting_stop() as request:
+        trainer = _make_trainer(
+            chosen, rows, settings, epochs, machine=machine, scratch=scratch, request=request
+        )
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    done, steps = trainer.state.global_step, trainer.state.max_steps
+    if request.is_made and done < steps:
+        raise failures.describe_stop(done, steps)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     if not losses or not all(math.isfinite(loss) for loss in losses):
         msg = f"train: the loss became {losses[-1] if losses else 'nothing'}, expected a number"
@@ -134,6 +143,7 @@ def _make_trainer(
     *,
     machine: Machine,
     scratch: Path,
+    request: StopRequest,
 ) -> Any:
     longest = max(len(row.input_ids) for row in rows)
     attention = choices.choose_attention(longest * settings.batch_size, machine)
@@ -142,7 +152,10 @@ def _make_trainer(
     if choices.is_worth_compiling(settings, len(rows), epochs, machine):
         compile_layers(model)
     table = datasets.Dataset.from_list(
-        [{"input_ids": row.input_ids, "labels": row.labels} for row in rows]
+        [
+            {"input_ids": row.input_ids, "labels": row.labels, "row": at}
+            for at, row in enumerate(rows)
+        ]
     )
     is_packed = can_pack(model.get_base_model(), longest)
     trainer = PersonaTrainer(
@@ -150,8 +163,9 @@ def _make_trainer(
         processing_class=tokenizer,
         args=_make_arguments(settings, epochs, machine, scratch),
         train_dataset=table,
-        data_collator=pack if is_packed else pad,
-        callbacks=[Reporter()],
+        data_collator=name_rows(pack if is_packed else pad),
+        callbacks=[Reporter(request)],
+        examples=rows,
         learning_rate_ratio=settings.learning_rate_ratio,
     )
     if len(trainer.train_dataset) != len(rows):
@@ -173,7 +187,7 @@ def _make_arguments(
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         lr_scheduler_type="linear",
-        optim="adamw_torch_fused",
+        optim=OPTIMIZERS[settings.optimizer],
         gradient_checkpointing=False,  # TRL's own default is True
         seed=settings.seed,
         bf16=machine.has_bf16,

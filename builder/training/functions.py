@@ -47,7 +47,7 @@ def make_accumulate(step: TrainingStep, graphs: Graphs, shape: Shape, rows: list
 
 def make_update(step: TrainingStep, graphs: Graphs) -> Function:
     """Make the function that changes the weights; `prepare` has called it once."""
-    return graphs.make(step.update)
+    return graphs.make(step.update) if step.is_capturable else step.update
 
 
 def prepare(step: TrainingStep) -> None:
@@ -57,9 +57,12 @@ def prepare(step: TrainingStep) -> None:
     step.set_rate(0.0)
     step.clear()
     step.update()
-    for weight in step.weights.values():
-        for moment in step.optimizer.state[weight].values():
-            moment.zero_()
+    if step.is_capturable:
+        for weight in step.weights.values():
+            for moment in step.optimizer.state[weight].values():
+                moment.zero_()
+    else:
+        step.optimizer.state.clear()
     step.scaler.load_state_dict(scaler)
 
 

@@ -17,6 +17,7 @@ from builder import files
 from builder.bases import fetch
 from builder.bases.base import Base
 from builder.machine import Machine
+from builder.training import failures
 from builder.training.settings import Settings
 from builder.training.targets import find_targets
 
@@ -44,6 +45,9 @@ def load_base(
     Returns:
         The model and its tokenizer.
 
+    Raises:
+        ToolError: The GPU has no memory for it.
+
     """
     on_gpu = machine.kind == "gpu"
     # Unsloth cuts longer rows off without a word.
@@ -52,22 +56,23 @@ def load_base(
     key = json.dumps([*source, attention, tokens])
     if key not in _bases:
         forget()  # there is room for one
-        _bases[key] = FastLanguageModel.from_pretrained(
-            str(fetch.find_weights(chosen, training=True)),
-            max_seq_length=tokens,
-            dtype=choose_dtype(machine),
-            load_in_4bit=on_gpu and chosen.four_bit,
-            local_files_only=True,
-            attn_implementation=attention,
-        )
+        weights = fetch.find_weights(chosen, training=True)
+        with failures.explaining_load(chosen.source):
+            _bases[key] = FastLanguageModel.from_pretrained(
+                str(weights),
+                max_seq_length=tokens,
+                dtype=choose_dtype(machine),
+                load_in_4bit=on_gpu and chosen.four_bit,
+                local_files_only=True,
+                attn_implementation=attention,
+            )
     return _bases[key]
 
 
 def choose_dtype(machine: Machine) -> torch.dtype:
-    """Choose the precision that a machine computes in."""
-    if machine.has_bf16:
-        return torch.bfloat16
-    return torch.float16 if machine.kind == "gpu" else torch.float32
+    """Give the precision that a machine computes in."""
+    dtype: torch.dtype = getattr(torch, machine.compute_type)
+    return dtype
 
 
 def add_adapter(model: Any, settings: Settings) -> Any:

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from builder import files
 from builder.training.step import TrainingStep
 
 NAME = "captured.safetensors"
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 def save(path: Path, step: TrainingStep, losses: Sequence[float], plan: str) -> None:
@@ -27,12 +27,19 @@ def save(path: Path, step: TrainingStep, losses: Sequence[float], plan: str) -> 
         plan: Names the order of the rows; another order cannot go on from here.
 
     """
-    tensors = {}
+    tensors, numbers = {}, {}
     for name, weight in step.weights.items():
         tensors[f"weight {name}"] = weight.detach()
-        for moment in MOMENTS:
-            tensors[f"{moment} {name}"] = step.optimizer.state[weight][moment]
-    metadata = {"plan": plan, "losses": json.dumps(list(losses))}
+        for moment, value in step.optimizer.state[weight].items():
+            if isinstance(value, Tensor):
+                tensors[f"{moment} {name}"] = value.clone()  # some weights share bitsandbytes' maps
+            else:
+                numbers[f"{moment} {name}"] = value
+    metadata = {
+        "plan": plan,
+        "losses": json.dumps(list(losses)),
+        "numbers": json.dumps(numbers),
+    }
     if step.scaler.is_enabled():
         metadata["scaler"] = json.dumps(step.scaler.state_dict())
     with files.replacing(path) as temporary:
@@ -58,11 +65,20 @@ def load(path: Path, step: TrainingStep, plan: str) -> list[float]:
         if metadata["plan"] != plan:
             return []
         with torch.no_grad():
-            for name, weight in step.weights.items():
-                weight.copy_(file.get_tensor(f"weight {name}"))
-                for moment in MOMENTS:
-                    state = step.optimizer.state[weight][moment]
-                    state.copy_(file.get_tensor(f"{moment} {name}"))
+            by_name = step.weights
+            for key in file.keys():  # noqa: SIM118 — not a mapping
+                moment, _, name = key.partition(" ")
+                weight, value = by_name[name], file.get_tensor(key)
+                state = step.optimizer.state[weight]
+                if moment == "weight":
+                    weight.copy_(value)
+                elif moment in state:
+                    state[moment].copy_(value)
+                else:
+                    state[moment] = value.to(weight.device)
+            for key, number in json.loads(metadata["numbers"]).items():
+                moment, _, name = key.partition(" ")
+                step.optimizer.state[by_name[name]][moment] = number
     if step.scaler.is_enabled():
         step.scaler.load_state_dict(json.loads(metadata["scaler"]))
     return [float(loss) for loss in json.loads(metadata["losses"])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from builder import manifest
 from builder.bases.families import Family
@@ -17,6 +18,7 @@ class Settings:
     learning_rate: float
     learning_rate_ratio: float
     max_steps: int | None
+    optimizer: Literal["adamw", "adamw_8bit"]
     batch_size: int
     gradient_accumulation: int
     warmup_steps: int
@@ -33,6 +35,7 @@ def resolve(table: manifest.Training, family: Family) -> Settings:
         learning_rate=table.learning_rate or family.learning_rate,
         learning_rate_ratio=table.learning_rate_ratio or family.learning_rate_ratio,
         max_steps=table.max_steps,
+        optimizer=table.optimizer,
         batch_size=table.batch_size or family.batch_size,
         gradient_accumulation=table.gradient_accumulation,
         warmup_steps=table.warmup_steps,

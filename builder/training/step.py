@@ -36,17 +36,9 @@ class TrainingStep:
         self.device = next(iter(self.weights.values())).device
         for weight in self.weights.values():
             weight.grad = torch.zeros_like(weight)
-        # A number would be captured as it is at the first step.
-        rate: Any = torch.tensor(settings.learning_rate, device=self.device)
-        self.optimizer = create_loraplus_optimizer(
-            model,
-            torch.optim.AdamW,
-            lr=rate,
-            loraplus_lr_ratio=settings.learning_rate_ratio,
-            loraplus_weight_decay=settings.weight_decay,
-            fused=True,
-            capturable=self.device.type == "cuda",
-        )
+        self.optimizer = _make_optimizer(model, settings, self.device)
+        self.is_capturable = settings.optimizer == "adamw"
+        """Whether the update can be captured; bitsandbytes counts the steps on the processor."""
         self.groups = [group for group in self.optimizer.param_groups if group["params"]]
         self.highest_rates = [float(group["lr"]) for group in self.groups]
         self.scaler = GradScaler(self.device.type, enabled=dtype == torch.float16)
@@ -93,8 +85,31 @@ class TrainingStep:
     def set_rate(self, factor: float) -> None:
         """Set each group's learning rate to a part of its highest."""
         for group, highest in zip(self.groups, self.highest_rates, strict=True):
-            group["lr"].fill_(highest * factor)
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(highest * factor)
+            else:
+                group["lr"] = highest * factor
 
     def measure_gradients(self) -> Tensor:
         """Compute the norm of all gradients."""
         return torch.nn.utils.get_total_norm([weight.grad for weight in self.weights.values()])
+
+
+def _make_optimizer(model: Any, settings: Settings, device: torch.device) -> Any:
+    """Make AdamW with PEFT's groups of LoRA+."""
+    # A number would be captured as it is at the first step.
+    rate: Any = torch.tensor(settings.learning_rate, device=device)
+    kind: Any = torch.optim.AdamW
+    options: dict[str, Any] = {"fused": True, "capturable": device.type == "cuda"}
+    if settings.optimizer == "adamw_8bit":
+        from bitsandbytes import optim  # noqa: PLC0415 — where it is asked for
+
+        rate, kind, options = settings.learning_rate, optim.AdamW8bit, {}
+    return create_loraplus_optimizer(
+        model,
+        kind,
+        lr=rate,
+        loraplus_lr_ratio=settings.learning_rate_ratio,
+        loraplus_weight_decay=settings.weight_decay,
+        **options,
+    )

@@ -188,7 +188,7 @@ def test_a_hub_out_of_reach_is_one_sentence(luma, is_pinned):
         ("acme/nothing", "acme/nothing: is not on http://127.0.0.1:", "HF_TOKEN"),
         ("gated/tiny", "gated/tiny: is gated, expected that its owner gave you access", "HF_TOKEN"),
         ("broken/tiny", "broken/tiny: http://127.0.0.1:", "build later"),
-        ("cafe/tiny", "cafe/tiny: http://127.0.0.1:", "check the network"),
+        ("cafe/tiny", "cafe/tiny: http://127.0.0.1:", "HF_ENDPOINT"),
         ("acme/tiny/a", f"acme/tiny/a: is no base, expected {base.KINDS}", base.WITHOUT_HUB),
         ("acme/ti ny", f"acme/ti ny: is no base, expected {base.KINDS}", base.WITHOUT_HUB),
     ],

@@ -8,7 +8,7 @@ import sys
 import time
 
 from builder import progress
-from builder.errors import GateError
+from builder.errors import GateError, ToolError
 
 STARTED = os.getpid()
 ERRORS = {
@@ -21,6 +21,8 @@ ERRORS = {
 def run(inputs, work):
     """Do what the input says."""
     match inputs:
+        case "stop":
+            return wait_to_be_stopped()
         case "pid":
             return f"{STARTED} {os.getpid()}"
         case "speak":
@@ -45,3 +47,13 @@ def run(inputs, work):
             work.out.write_text(str(os.getpid()))
             time.sleep(60)
     raise AssertionError(inputs)
+
+
+def wait_to_be_stopped():
+    """Tell the parent, then end by SIGTERM as a training does: in order and with a sentence."""
+    asked = []
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+    os.kill(os.getppid(), signal.SIGUSR1)
+    while not asked:
+        time.sleep(0.01)
+    raise ToolError("copy: stopped with a checkpoint")

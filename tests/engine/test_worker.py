@@ -115,6 +115,25 @@ def test_an_idle_worker_tidies_up(tmp_path):
     assert (tmp_path / "out").read_text() == "tidy"
 
 
+def test_a_task_that_is_cut_short_is_asked_to_stop_first(tmp_path, kept):
+    """What it says of that is told, and the process ends by itself."""
+
+    class CutShortError(BaseException):
+        pass
+
+    def cut(*_):
+        raise CutShortError
+
+    before = signal.signal(signal.SIGUSR1, cut)
+    try:
+        with pytest.raises(CutShortError), Worker(MODULE, tmp_path / "start.log") as worker:
+            run(worker, "stop", tmp_path)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert [record.getMessage() for record in kept] == ["copy: stopped with a checkpoint"]
+
+
 PARENT = """
 import signal
 import sys

@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import math
+import os
+import signal
 
 import pytest
 import torch
@@ -181,6 +183,27 @@ def test_what_is_tried_first_changes_nothing(tmp_path):
         assert not torch.allclose(one, first, atol=1e-3)
 
 
+def test_sigterm_ends_with_a_checkpoint_of_the_step(tmp_path):
+    """It is one sentence with the step, and the next try goes on to equal losses and weights."""
+    whole, expected = train(tmp_path / "whole")
+    model, forwards = make_model(), []
+
+    def ask_to_end(*_):
+        forwards.append(0)
+        if len(forwards) == 8:  # the seventh step: the first forward is of `prepare`'s shapes
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    model.get_base_model().model.register_forward_hook(ask_to_end)
+    with pytest.raises(ToolError, match=r"stopped after step 8 of 24 with a checkpoint") as told:
+        train(tmp_path / "cut", model=model)
+    resumed, losses = train(tmp_path / "cut")
+
+    assert "build again" in told.value.hint
+    assert losses == expected
+    assert are_equal(resumed, whole)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 @pytest.mark.parametrize("stopped", [25, 50])
 def test_an_interrupted_training_goes_on_with_equal_losses(tmp_path, monkeypatch, stopped):
     """From its last checkpoint, to the same losses and weights as one that was not interrupted."""
@@ -226,6 +249,46 @@ def test_a_checkpoint_of_another_order_is_left(tmp_path, monkeypatch):
     _, expected = train(tmp_path / "other", max_steps=30, seed=2)
 
     assert losses == expected
+
+
+# As many values as bitsandbytes keeps in 8 bit, and no fewer.
+WIDE = {"hidden_size": 256, "rank": 16}
+
+
+def test_moments_of_8_bit_train_nearly_as_those_of_32_do(tmp_path):
+    """Bitsandbytes' AdamW works on a processor too, and its update is never captured."""
+    graphs = Replays()
+    model, losses = train(tmp_path, graphs, make_model(**WIDE), optimizer="adamw_8bit")
+    _, expected = train(tmp_path / "32", model=make_model(**WIDE))
+    plain, eager = train(tmp_path / "eager", model=make_model(**WIDE), optimizer="adamw_8bit")
+
+    assert losses == eager
+    assert are_equal(model, plain)
+    assert losses != expected
+    assert losses == pytest.approx(expected, rel=0.05)
+    assert graphs.called == len(graphs.made) + len(losses)
+
+
+def test_moments_of_8_bit_are_in_a_checkpoint(tmp_path, monkeypatch):
+    """A training goes on from them to the losses and weights of one that was not interrupted."""
+    monkeypatch.setattr(captured, "CHECKPOINT_EVERY_S", 0.0)
+    changes = {"max_steps": 30, "optimizer": "adamw_8bit"}
+    whole, expected = train(tmp_path / "whole", model=make_model(**WIDE), **changes)
+
+    def interrupt(_what, done, *_):
+        if done > 25:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(captured.progress, "report", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "cut", model=make_model(**WIDE), **changes)
+    graphs = Replays()
+    resumed, losses = train(tmp_path / "cut", graphs, make_model(**WIDE), **changes)
+
+    assert losses == expected
+    assert are_equal(resumed, whole)
+    assert graphs.called < 2 * shapes.MOST_LENGTHS + 5
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The training step: packing, padding and compiling change no loss; A and B have own rates."""
 
 import logging
+import math
 
 import pytest
 import torch
@@ -13,14 +14,22 @@ from trl import SFTConfig
 
 from builder import manifest
 from builder.bases import families
+from builder.data.dataset import Example
 from builder.data.template import IGNORED
-from builder.machine import Machine
+from builder.errors import ToolError
+from builder.machine import Gpu, Machine
+from builder.training import failures
 from builder.training.batches import pack, pad
-from builder.training.choices import COMPILE_FROM_STEPS, choose_attention, is_worth_compiling
+from builder.training.choices import (
+    COMPILE_FROM_STEPS,
+    choose_attention,
+    find_newest_checkpoint,
+    is_worth_compiling,
+)
 from builder.training.compiling import compile_layers
 from builder.training.loss import TEXTS_AT_ONCE, log_probs, next_token_loss
 from builder.training.settings import resolve
-from builder.training.trainer import PersonaTrainer
+from builder.training.trainer import PersonaTrainer, Reporter, name_rows
 
 
 def make_row(first, length):
@@ -91,8 +100,123 @@ def test_texts_side_by_side_are_followed_as_each_alone():
         assert found == pytest.approx(next(log_probs(model, [text])), abs=1e-5)
 
 
-def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path):
-    """B learns at the ratio's multiple of A's rate, and both decay."""
+def make_trainer(folder, examples, request):
+    """Make a trainer of rows as a processor's training does, each row a step."""
+    end = "</s>"
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel({end: 0})), eos_token=end, pad_token=end
+    )
+    arguments = SFTConfig(
+        str(folder),
+        per_device_train_batch_size=1,
+        num_train_epochs=2,
+        logging_steps=1,
+        save_steps=100,
+        remove_unused_columns=False,
+        use_cpu=True,
+        bf16=False,
+        report_to="none",
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    rows = [
+        {"input_ids": one.input_ids, "labels": one.labels, "row": at}
+        for at, one in enumerate(examples)
+    ]
+    return PersonaTrainer(
+        make_model(),
+        arguments,
+        name_rows(pad),
+        Dataset.from_list(rows),
+        processing_class=tokenizer,
+        callbacks=[Reporter(request)],
+        learning_rate_ratio=1.0,
+        examples=examples,
+    )
+
+
+def make_named_examples():
+    """Three rows that ask for their own number."""
+    return [
+        Example([{"role": "user", "content": f"row {at}"}], row["input_ids"], row["labels"])
+        for at, row in enumerate(ROWS)
+    ]
+
+
+def test_a_loss_that_is_no_number_names_its_row_on_a_processor(tmp_path):
+    """At the step in which it comes, with the question of the row that is in it."""
+    trainer = make_trainer(tmp_path, make_named_examples(), failures.StopRequest())
+    seen = []
+
+    def spoil(_module, _arguments, options, output):
+        seen.append(options["input_ids"][0, 0].item())
+        return (output[0] * math.nan,) if len(seen) == 3 else output
+
+    trainer.model.get_base_model().model.register_forward_hook(spoil, with_kwargs=True)
+    with pytest.raises(ToolError) as stopped:
+        trainer.train()
+
+    row = next(at for at, row in enumerate(ROWS) if row["input_ids"][0] == seen[2])
+    assert "became nan at step 3, expected a number" in stopped.value.problems[0]
+    assert stopped.value.problems[1:] == (f"  'row {row}'",)
+
+
+def test_a_request_to_stop_ends_training_with_a_checkpoint(tmp_path):
+    """The step under way is finished and saved, from which a later training goes on."""
+    request = failures.StopRequest()
+    trainer = make_trainer(tmp_path, make_named_examples(), request)
+    calls = []
+
+    def ask(*_):
+        calls.append(0)
+        request.is_made = len(calls) == 2
+
+    trainer.model.get_base_model().model.register_forward_hook(ask)
+    trainer.train()
+
+    assert trainer.state.global_step == 2
+    found = find_newest_checkpoint(tmp_path)
+    assert found.name == "checkpoint-2"
+    again = make_trainer(tmp_path, make_named_examples(), failures.StopRequest())
+    again.train(resume_from_checkpoint=str(found))
+    assert again.state.global_step == 6
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        ValueError("Some modules are dispatched on the CPU or the disk."),
+        RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable"),
+    ],
+)
+def test_a_gpu_without_room_for_a_base_is_one_sentence(monkeypatch, error):
+    """It says what is free and who has the rest; any other error stays as it is."""
+    gpu = Gpu(
+        name="T4",
+        capability=(7, 5),
+        cuda=(12, 4),
+        driver="550",
+        memory_bytes=15_000_000_000,
+        free_bytes=1_000_000_000,
+        processes=(41, 42),
+    )
+    monkeypatch.setattr(failures.machine, "inspect_gpu", lambda: gpu)
+
+    with pytest.raises(ToolError) as told, failures.explaining_load("acme/base"):
+        raise error
+    assert str(told.value) == (
+        "acme/base: the GPU has no memory for its weights (1.0 of 15.0 GB free), expected room; "
+        "process 41, 42 uses it"
+    )
+    with pytest.raises(ValueError, match="other"), failures.explaining_load("acme/base"):
+        raise ValueError("other")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "library"), [("adamw_torch_fused", "torch"), ("adamw_8bit", "bitsandbytes")]
+)
+def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path, optimizer, library):
+    """B learns at the ratio's multiple of A's rate, and both decay, by either optimiser."""
     end = "</s>"
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(WordLevel({end: 0})), eos_token=end, pad_token=end
@@ -101,6 +225,10 @@ def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path):
         str(tmp_path),
         learning_rate=1e-3,
         weight_decay=0.01,
+        optim=optimizer,
+        max_steps=2,
+        save_strategy="no",
+        remove_unused_columns=False,
         use_cpu=True,
         bf16=False,
         report_to="none",
@@ -121,6 +249,11 @@ def test_the_halves_of_an_adapter_have_their_own_rates(tmp_path):
     assert [group["weight_decay"] for group in groups] == [0.01, 0.01]
     names = {id(weight): name for name, weight in trainer.model.named_parameters()}
     assert ["lora_A" in names[id(group["params"][0])] for group in groups] == [True, False]
+    assert type(trainer.optimizer).__module__.partition(".")[0] == library
+    before = [group["params"][0].detach().clone() for group in groups]
+    trainer.train()
+    for group, first in zip(groups, before, strict=True):
+        assert not torch.equal(group["params"][0], first)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from builder.data.template import IGNORED
 from builder.training.settings import resolve
 
 
-def make_model():
+def make_model(hidden_size=32, rank=4):
     """A Llama of two layers with an adapter that is not zero."""
     torch.manual_seed(1)
     config = LlamaConfig(
         vocab_size=64,
-        hidden_size=32,
+        hidden_size=hidden_size,
         intermediate_size=48,
         num_hidden_layers=2,
         num_attention_heads=4,
@@ -24,7 +24,7 @@ def make_model():
     )
     model = get_peft_model(
         LlamaForCausalLM(config),
-        LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False),
+        LoraConfig(r=rank, target_modules=["q_proj", "down_proj"], init_lora_weights=False),
     )
     return model.train()
 

@@ -1,0 +1,77 @@
+"""How the hub's client is set up, read from the environment as it reads it, without importing it.
+
+Importing huggingface_hub takes a second.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+DEFAULT = "https://huggingface.co"
+TRUE = ("1", "ON", "YES", "TRUE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where the hub is, where its files are cached, and what the client may do."""
+
+    endpoint: str
+    """Without the user name and the password that an address may hold."""
+    home: Path
+    cache: Path
+    """The repositories, in `home` unless it is set apart."""
+    token: str
+    """Where the token is, never the token; empty where there is none."""
+    is_offline: bool
+
+    @property
+    def is_mirror(self) -> bool:
+        """Whether it is another hub than Hugging Face's own."""
+        return self.endpoint != DEFAULT
+
+
+def read_settings() -> Settings:
+    """Read the settings.
+
+    Source:
+        huggingface_hub 1.33, constants.py and utils/_auth.py.
+    """
+    home = _read_path("HF_HOME", _find_cache_home() / "huggingface")
+    cache = _read_path("HF_HUB_CACHE", _read_path("HUGGINGFACE_HUB_CACHE", home / "hub"))
+    return Settings(
+        endpoint=_hide_user(os.environ.get("HF_ENDPOINT", "").rstrip("/") or DEFAULT),
+        home=home,
+        cache=cache,
+        token=_find_token(_read_path("HF_TOKEN_PATH", home / "token")),
+        is_offline=(
+            os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+        ).upper()
+        in TRUE,
+    )
+
+
+def _find_cache_home() -> Path:
+    return _read_path("XDG_CACHE_HOME", Path("~/.cache").expanduser())
+
+
+def _read_path(variable: str, default: Path) -> Path:
+    text = os.environ.get(variable)
+    return Path(os.path.expandvars(text)).expanduser() if text else default
+
+
+def _find_token(path: Path) -> str:
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        if os.environ.get(name, "").strip():
+            return name
+    try:
+        return str(path) if path.read_text("utf-8").strip() else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _hide_user(address: str) -> str:
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -1,0 +1,93 @@
+"""Why the hub does not give a repository, in one sentence, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from builder.bases import hub
+from builder.bases.base import KINDS, WITHOUT_HUB
+from builder.errors import ToolError
+
+KEPT = "the files that arrived whole are kept"
+
+
+@contextmanager
+def explaining(repository: str) -> Iterator[None]:
+    """Say in one sentence why the hub does not give a repository.
+
+    Raises:
+        ToolError: It does not.
+
+    """
+    import httpx  # noqa: PLC0415 — with the hub's client
+
+    try:
+        yield
+    # httpx's errors are no OSError, and what is no hub's answer is a ValueError of its reader.
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RuntimeError) as error:
+        told = _explain_answer(error, repository) or _explain_failure(error)
+        raise ToolError(f"{repository}: {told[0]}", hint=told[1]) from None
+
+
+def _explain_answer(error: Exception, repository: str) -> tuple[str, str] | None:
+    """Tell what the hub says of a repository, and what to do; None where it says nothing of it.
+
+    Source:
+        huggingface_hub 1.33: errors.py, and utils/_http.py for which answer raises which of them.
+    """
+    from huggingface_hub import errors  # noqa: PLC0415 — takes a second
+
+    address = hub.read_settings().endpoint
+    match error:
+        case errors.HFValidationError():
+            return f"is no base, expected {KINDS}", WITHOUT_HUB
+        case errors.GatedRepoError():
+            hint = f"ask for it at {address}/{repository}, then build with your HF_TOKEN set"
+            return "is gated, expected that its owner gave you access", hint
+        case errors.RepositoryNotFoundError():
+            problem = f"is not on {address}, or is private, expected {KINDS}"
+            return problem, "check the name; a private one needs your HF_TOKEN"
+        case errors.RevisionNotFoundError():
+            problem = f"is on {address} without the revision that base.lock names, expected it"
+            return problem, "delete its entry in base.lock to pin today's revision"
+        case errors.HfHubHTTPError():
+            status = error.response.status_code
+            hint = "check HF_TOKEN" if status in (401, 403) else f"build later: {KEPT}"
+            return f"{address} answers {status}, expected the repository", hint
+    return None
+
+
+def _explain_failure(error: Exception) -> tuple[str, str]:
+    """Tell what kept the hub's files from arriving, or from being kept, and what to do."""
+    import httpx  # noqa: PLC0415 — with the hub's client
+    from huggingface_hub import constants, errors  # noqa: PLC0415 — takes a second
+
+    if constants.HF_HUB_OFFLINE:
+        problem = "is not in the cache, expected it there while HF_HUB_OFFLINE is set"
+        return problem, f"unset HF_HUB_OFFLINE; {WITHOUT_HUB}"
+    address = hub.read_settings().endpoint
+    cause = error.__cause__ or error
+    reason = str(cause).strip().partition("\n")[0].partition(". ")[0]
+    match error:
+        case httpx.TooManyRedirects():
+            problem = f"{address} redirects in a circle, expected the repository"
+            hint = "check HF_ENDPOINT, and what stands between, such as a proxy"
+        case httpx.RequestError() | ConnectionError() | errors.LocalEntryNotFoundError() if (
+            not isinstance(cause, errors.FileMetadataError)
+        ):
+            problem = (
+                f"{address} cannot be reached ({reason}), expected it or the base in the cache"
+            )
+            hint = f"check the network, then build again: {KEPT}; {WITHOUT_HUB}"
+        case OSError(errno=int()):
+            problem = f"cannot be kept in the cache ({reason}), expected room there"
+            hint = "free some disk, or set HF_HOME to a folder with room"
+        case OSError() if not isinstance(cause, errors.FileMetadataError):
+            # huggingface_hub compares what arrived with the size that the hub named.
+            problem = f"arrives cut short from {address} ({reason}), expected the whole of it"
+            hint = f"build again: {KEPT}"
+        case _:
+            problem = f"{address} answers as no hub does ({reason}), expected the repository"
+            hint = f"check the network and HF_ENDPOINT; {WITHOUT_HUB}"
+    return problem, hint

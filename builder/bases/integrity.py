@@ -1,0 +1,100 @@
+"""Whether fetched files are what the hub has: large ones lie in its cache by their own hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from builder import files, progress
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+INDEX = "model.safetensors.index.json"
+Mark = list[int]
+# A download writes every 10 MB (huggingface_hub 1.33, constants.py).
+ABANDONED_AFTER_S = 3600.0
+
+
+def find_broken(folder: Path) -> list[Path]:
+    """List the files whose content is not of the hash that the hub named, each read once.
+
+    Args:
+        folder: A snapshot in the hub's cache: links to files that are named by their ETag, which
+            is the SHA-256 of a large file (LFS). What is no such link is not looked at.
+
+    """
+    record = files.cache_folder() / "verified" / f"{_hash_text(str(folder))}.json"
+    known = files.read_json(record)
+    known = known if isinstance(known, dict) else {}
+    marks, broken = {}, []
+    links = {path: path.stat().st_size for path in _list_links(folder)}
+    done, total = (
+        0,
+        sum(size for path, size in links.items() if known.get(path.name) != _mark(path)),
+    )
+    for path, size in links.items():
+        mark = _mark(path)
+        if known.get(path.name) != mark:
+            progress.report("check", done // 1_000_000, total // 1_000_000, "MB")
+            done += size
+            if files.sha256(path) != _read_name(path):
+                broken.append(path)
+                continue
+        marks[path.name] = mark
+    if marks != known:
+        files.write_json(record, marks)
+    return broken
+
+
+def remove(path: Path) -> None:
+    """Remove a file from the hub's cache, and the link to it."""
+    blob = path.parent / path.readlink()
+    for one in (blob.resolve(), blob, path):
+        one.unlink(missing_ok=True)
+
+
+def remove_abandoned(cache: Path, repository: str) -> None:
+    """Remove the parts of files that a killed download left; huggingface_hub goes on from none.
+
+    Args:
+        cache: The hub's cache.
+        repository: Whose files.
+
+    """
+    folder = cache / f"models--{repository.replace('/', '--')}" / "blobs"
+    for part in folder.glob("*.incomplete"):
+        with suppress(OSError):  # it may be finished meanwhile
+            if time.time() - part.stat().st_mtime > ABANDONED_AFTER_S:
+                part.unlink()
+
+
+def find_missing(folder: Path) -> list[str]:
+    """Name the files of weights that the index names and that are not there."""
+    index = files.read_json(folder / INDEX)
+    named = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(named, dict):
+        return []
+    return sorted(name for name in set(map(str, named.values())) if not (folder / name).is_file())
+
+
+def _list_links(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() and path.is_file() and SHA256.fullmatch(_read_name(path))
+    ]
+
+
+def _read_name(path: Path) -> str:
+    return path.readlink().name
+
+
+def _mark(path: Path) -> Mark:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
+def _hash_text(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""What `persona doctor` says of a machine: a module a kind of check, `examination` their table."""

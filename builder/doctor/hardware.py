@@ -1,0 +1,168 @@
+"""The GPU, the processor, the memory and the disks of a machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder import files, machine
+from builder.bases import hub
+from builder.doctor.finding import Finding, accept, format_bytes, refuse, warn
+from builder.machine import Gpu, Machine
+
+NAME = "machine"
+FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
+# Where a container's limits stand (Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1).
+LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
+# A build of the embedded base: what it leaves, and what it holds while it trains.
+LEAST_DISK_BYTES, LEAST_MEMORY_BYTES = 1_000_000_000, 3_000_000_000
+# Of the GPU's memory; less is what a desktop and the driver take.
+MOST_TAKEN = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """The room that a folder has."""
+
+    use: str
+    path: str
+    free_bytes: int
+    is_written: bool = True
+    """Whether files can be made in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """What a machine is made of."""
+
+    machine: Machine
+    gpu: Gpu | None
+    processor: str
+    cores: int
+    features: tuple[str, ...]
+    memory_bytes: int
+    """What this process may use: a container's limit, where it has one."""
+    disks: tuple[Disk, ...]
+
+
+def find() -> Hardware:
+    """Look at this machine."""
+    flags = machine.read_processor_flags().split()
+    return Hardware(
+        machine=machine.find_machine(),
+        gpu=machine.inspect_gpu(),
+        processor=_read_processor_name(),
+        cores=len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1,
+        features=tuple(name for name in FEATURES if name in flags),
+        memory_bytes=_find_memory(),
+        disks=tuple(_look_at_disks()),
+    )
+
+
+def judge(found: Hardware) -> Iterator[Finding]:
+    """Judge what a machine is made of."""
+    yield _judge_gpu(found)
+    yield _judge_processor(found)
+    yield _judge_memory(found)
+    for disk in found.disks:
+        yield _judge_disk(disk)
+
+
+def _judge_gpu(found: Hardware) -> Finding:
+    gpu = found.gpu
+    if found.machine.refused:
+        return refuse("gpu", found.machine.refused, found.machine.refused_hint)
+    if found.machine.kind == "cpu" or gpu is None:
+        return accept("gpu", "none that the driver shows; the processor trains")
+    told = (
+        f"{gpu.name}, compute capability {_write(gpu.capability)}, "
+        f"{format_bytes(gpu.free_bytes)} of {format_bytes(gpu.memory_bytes)} free, "
+        f"driver {gpu.driver} for CUDA {_write(gpu.cuda)}"
+    )
+    taken_bytes = gpu.memory_bytes - gpu.free_bytes
+    if taken_bytes > MOST_TAKEN * gpu.memory_bytes:
+        holders = ", ".join(map(str, gpu.processes))
+        by = f"process {holders}" if holders else "other processes"
+        told += f"; {format_bytes(taken_bytes)} are held by {by}"
+        return warn("gpu", told, "end what else uses the GPU (`nvidia-smi`), or take another one")
+    return accept("gpu", told)
+
+
+def _judge_processor(found: Hardware) -> Finding:
+    features = ", ".join(found.features) or "no feature that training uses"
+    cores = "1 core" if found.cores == 1 else f"{found.cores} cores"
+    told = f"{found.processor}, {cores}, {features}"
+    is_training = found.machine.kind == "cpu"
+    if is_training and not found.machine.has_bf16:
+        told += "; it computes no bfloat16, so training is in float32"
+    if is_training and found.cores < 2:
+        return warn("processor", told, "give it two cores or more: training waits for them")
+    return accept("processor", told)
+
+
+def _judge_memory(found: Hardware) -> Finding:
+    told = format_bytes(found.memory_bytes)
+    if found.memory_bytes < LEAST_MEMORY_BYTES:
+        least = format_bytes(LEAST_MEMORY_BYTES)
+        told += f", expected {least} for the embedded base"
+        return refuse("memory", told, "use a machine, or a container, with more memory")
+    return accept("memory", told)
+
+
+def _judge_disk(disk: Disk) -> Finding:
+    subject, told = f"disk: {disk.use}", f"{format_bytes(disk.free_bytes)} free in {disk.path}"
+    if not disk.is_written:
+        return refuse(subject, f"{disk.path} cannot be written, expected it", "make it writable")
+    if disk.free_bytes < LEAST_DISK_BYTES:
+        told += f", expected {format_bytes(LEAST_DISK_BYTES)}"
+        return refuse(subject, told, "free some disk; the sizes of the caches stand below")
+    return accept(subject, told)
+
+
+def _write(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
+
+
+def _read_processor_name() -> str:
+    try:
+        lines = machine.PROCESSOR.read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
+
+
+def _find_memory() -> int:
+    try:
+        most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        most = 0
+    for name in LIMITS:
+        try:
+            most = min(most, int((Path("/sys/fs/cgroup") / name).read_text()))
+        except (OSError, ValueError):  # "max" is no limit
+            continue
+    return most
+
+
+def _look_at_disks() -> Iterator[Disk]:
+    for use, folder in (
+        ("project", Path.cwd()),
+        ("cache", files.cache_folder()),
+        ("hub", hub.read_settings().cache),
+        ("temporary", Path(tempfile.gettempdir())),
+    ):
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+        yield Disk(
+            use=use,
+            path=str(folder),
+            free_bytes=shutil.disk_usage(existing).free,
+            is_written=os.access(existing, os.W_OK | os.X_OK),
+        )

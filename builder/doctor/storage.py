@@ -1,0 +1,96 @@
+"""The hub's settings, and what the caches and builds take of the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from builder import files
+from builder.bases import hub
+from builder.command import command
+from builder.doctor.finding import Finding, accept, format_bytes, warn
+
+NAME = "storage"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """A folder that builds fill."""
+
+    use: str
+    path: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """The hub, and what is on the disk already."""
+
+    hub: hub.Settings
+    folders: tuple[Folder, ...]
+
+
+def find() -> Storage:
+    """Read the hub's settings, and measure the folders."""
+    settings = hub.read_settings()
+    named = (
+        ("cache of personas", files.cache_folder()),
+        ("cache of the hub", settings.cache),
+        ("builds", Path.cwd() / "build"),
+    )
+    return Storage(
+        hub=settings,
+        folders=tuple(
+            Folder(use=use, path=str(path), size_bytes=measure(path)) for use, path in named
+        ),
+    )
+
+
+def judge(found: Storage) -> Iterator[Finding]:
+    """Judge the hub's settings; sizes are only told."""
+    yield _judge_hub(found.hub)
+    for folder in found.folders:
+        told = f"{format_bytes(folder.size_bytes)} in {folder.path}"
+        if folder.use == "builds" and folder.size_bytes:
+            told += f" (`{command('clean')}` says what each takes)"
+        yield accept(folder.use, told)
+
+
+def measure(folder: Path) -> int:
+    """Add up the sizes of the files of a folder, each once; what cannot be read counts nothing."""
+    seen: set[tuple[int, int]] = set()
+    total, waiting = 0, [str(folder)]
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except OSError:
+            continue
+        for entry in entries:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                    continue
+                status = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                total += status.st_size
+    return total
+
+
+def _judge_hub(settings: hub.Settings) -> Finding:
+    mirror = " (HF_ENDPOINT)" if settings.is_mirror else ""
+    token = f"a token is in {settings.token}" if settings.token else "no token"
+    told = f"{settings.endpoint}{mirror}, files in {settings.home}, {token}"
+    parts = urlsplit(settings.endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        advice = "set HF_ENDPOINT to a mirror's https:// address, or unset it"
+        return warn("hub", f"{told}; that is no address of a hub", advice)
+    if settings.is_offline:
+        advice = "unset HF_HUB_OFFLINE to fetch a base that is not in the cache"
+        return warn("hub", f"{told}; offline: only what is in the cache is found", advice)
+    return accept("hub", told)
