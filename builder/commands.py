@@ -37,7 +37,7 @@ def commands() -> None:
 for _command in (
     *(authoring.new, authoring.keys, authoring.bases),
     *(cleaning.clean, cleaning.remove),
-    *(packing.pack, packing.unpack),
+    *(packing.pack, packing.unpack, packing.merged),
 ):
     commands.add_command(_command)
 

@@ -79,6 +79,22 @@ def unpack(console: Console, /, source: Path, *, replace: bool, as_json: bool) -
     console.result(build.name)
 
 
+@click.command()
+@arguments.name
+@click.pass_obj
+def merged(console: Console, /, name: str) -> None:
+    """Write the model in 16 bit, for transformers and vLLM, and print its folder.
+
+    In it are the trained chat template, and the sampling and stops that Ollama is told. What is
+    stale of the training runs first; neither gates nor Ollama are asked.
+    """
+    build = _read(name)
+    pipeline.run(build, targets.MERGED.stages, console)
+    if build.decide_served().system:
+        console.notes(["its system text is not in it: begin conversations with [ollama] system"])
+    console.result(str(build.merged))
+
+
 def _list_sizes(listing: Listing) -> list[str]:
     """List an archive's members, a folder that a stage wrote on one line."""
     sizes: dict[str, int] = {}

@@ -252,7 +252,7 @@ def _list_places(staged: Build, build: Build) -> list[Place]:
         (freshness.failure_path(stage, staged), freshness.failure_path(stage, build))
         for stage in CARRIED
     ]
-    for name in ("base_choice", "arrival", "gates", "report"):
+    for name in ("base_choice", "arrival", "gates", "report", "merged"):
         pairs.append((getattr(staged, name), getattr(build, name)))
     places = [_place(new, target, staged) for new, target in pairs]
     _, beside = _staging_folders(build)
