@@ -202,7 +202,7 @@ CASES = {
     "a file and a folder": (add(PERSONA + "data.jsonl/x"), "is a file and a folder"),
     "compressed": (compress, "bomb.json: is compressed"),
     "encrypted": (encrypt, "is encrypted"),
-    "one over another": (overlap, ""),
+    "one over another": (overlap, "declares"),
     "too many members": (add(*(f"{PERSONA}{at}" for at in range(1001))), "expected at most 1,000"),
     "no list": (replace_bytes(b"archive.json", b"archive.yaml"), "holds no archive.json"),
     "a list of another schema": (list_as(schema=2), "is of schema 2, expected 1"),
