@@ -50,6 +50,21 @@ gates *args: _environment
 report *args: _environment
     {{ persona }} report "$@"
 
+# write a persona's model as 16-bit safetensors, for transformers and vLLM: NAME
+[no-exit-message]
+merged *args: _environment
+    {{ persona }} merged "$@"
+
+# write a persona and its build into one file: NAME [--output FILE]
+[no-exit-message]
+pack *args: _environment
+    {{ persona }} pack "$@"
+
+# put in place what `just pack` wrote: FILE
+[no-exit-message]
+unpack *args: _environment
+    {{ persona }} unpack "$@"
+
 # make damaged builds of algieba, and see each caught by its gate
 [no-exit-message]
 sabotage *args: _environment

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click import shell_completion
 
-from builder import __version__, authoring, catalogue, cleaning, persona, targets
+from builder import __version__, authoring, catalogue, cleaning, packing, persona, targets
 from builder.arguments import DONE, MENDABLE, ROOT, read_name
 from builder.arguments import name as name_argument
 from builder.arguments import names as names_argument
@@ -34,7 +34,11 @@ def commands() -> None:
     """
 
 
-for _command in (authoring.new, authoring.keys, authoring.bases, cleaning.clean, cleaning.remove):
+for _command in (
+    *(authoring.new, authoring.keys, authoring.bases),
+    *(cleaning.clean, cleaning.remove),
+    *(packing.pack, packing.unpack, packing.merged),
+):
     commands.add_command(_command)
 
 

@@ -139,6 +139,16 @@ class Build:
         return self.folder / "report.html"
 
     @property
+    def arrival(self) -> Path:
+        """There from when a build is unpacked until its file was examined on this machine."""
+        return self.folder / ".unpacked.json"
+
+    @property
+    def merged(self) -> Path:
+        """The adapted model in 16 bit, as transformers and vLLM load one."""
+        return self.folder / "merged"
+
+    @property
     def logs(self) -> Path:
         """What libraries printed, and what a failed stage leaves to be read."""
         return self.folder / "logs"

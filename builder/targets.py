@@ -10,6 +10,7 @@ from builder.stages import (
     data,
     export,
     gates,
+    merged,
     parity,
     record,
     register,
@@ -35,3 +36,8 @@ STAGES: tuple[Stage, ...] = (
 ROWS = Target("rows", "the rows as they are trained on", (base, data))
 MODEL = Target("model", "the model in Ollama", STAGES)
 GATES = Target("gates", "every question of the gates, asked of the finished file", (gates,))
+MERGED = Target(
+    "merged",
+    "the model in 16 bit, for transformers and vLLM",
+    (base, data, replay, train, merged),
+)

@@ -3,7 +3,7 @@
 import pytest
 
 from builder.bases import families
-from builder.parameters import find_parameters
+from builder.parameters import find_parameters, make_generation_config
 from tests.conftest import make_profile
 
 FAMILY = families.SMOLLM2
@@ -39,3 +39,28 @@ def test_every_parameter_is_set():
         7,
         1.0,
     )
+
+
+SERVED = {"temperature": 0.2, "top_p": 0.9, "top_k": 7, "min_p": 0.0, "stop": ["<end>", "###"]}
+SAMPLED = {"do_sample": True, "temperature": 0.2, "top_p": 0.9, "top_k": 7, "min_p": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {**SAMPLED, "repetition_penalty": 1.0}),
+        ({"repeat_penalty": 1.1}, {**SAMPLED, "repetition_penalty": 1.1}),
+        ({"temperature": 0}, {"do_sample": False, "repetition_penalty": 1.0}),
+        (
+            {"num_predict": 50, "num_ctx": 4096},
+            {**SAMPLED, "repetition_penalty": 1.0, "max_new_tokens": 50},
+        ),
+        ({"num_predict": -1}, {**SAMPLED, "repetition_penalty": 1.0}),
+    ],
+)
+def test_generation_config_says_what_is_served(changes, expected):
+    """Sampling and token stops in transformers' words; of the base's own all else stays."""
+    own = {"pad_token_id": 0, "temperature": 9.0, "typical_p": 0.5, "eos_token_id": 1}
+    found = make_generation_config({**SERVED, **changes}, {"<end>": 5}, own)
+
+    assert found == {"pad_token_id": 0, "eos_token_id": [5], **expected}

@@ -20,6 +20,8 @@ from builder.engine.stage import Build, Stage, list_files, list_settings
 from builder.errors import ToolError
 
 SCHEMA = 2
+# What a stamp holds at least. It may come from another machine, by unpacking.
+KINDS = {"version": int, "settings": dict, "inputs": dict, "output": str, "summary": str}
 
 
 @dataclass(frozen=True)
@@ -112,17 +114,15 @@ def read_stamp(stage: Stage, build: Build) -> Stamp | None:
     values = files.read_json(stamp_path(stage, build))
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         return None
-    try:
-        description = Description(values["version"], values["settings"], values["inputs"])
-        return Stamp(
-            description,
-            values["output"],
-            str(values["summary"]),
-            values.get("took_s"),
-            values.get("tools", {}),
-        )
-    except KeyError:
+    if not all(isinstance(values.get(name), kind) for name, kind in KINDS.items()):
         return None
+    return Stamp(
+        Description(values["version"], values["settings"], values["inputs"]),
+        values["output"],
+        values["summary"],
+        took_s if isinstance(took_s := values.get("took_s"), int | float) else None,
+        tools if isinstance(tools := values.get("tools"), dict) else {},
+    )
 
 
 def stamp_path(stage: Stage, build: Build) -> Path:

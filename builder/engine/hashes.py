@@ -35,9 +35,12 @@ class Hashes:
             digest.update(f"{file.relative_to(path)}\0{self._of_file(file)}\n".encode())
         return digest.hexdigest()
 
+    def remember(self, path: Path, digest: str) -> None:
+        """Take over the SHA-256 of a file that was hashed as it was written."""
+        self._known[str(path)] = [*_mark(path), digest]
+
     def _of_file(self, path: Path) -> str:
-        stat = path.stat()
-        mark = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        mark = _mark(path)
         known = self._known.get(str(path))
         if isinstance(known, list) and known[:-1] == mark and isinstance(known[-1], str):
             return known[-1]
@@ -50,3 +53,9 @@ class Hashes:
         if self._folder.is_dir():
             with suppress(OSError):  # it only saves time
                 files.write_json(self._path, self._known)
+
+
+def _mark(path: Path) -> list[int]:
+    """Give what changes with a file's content."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]

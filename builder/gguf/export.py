@@ -61,10 +61,10 @@ def export(
     _check_room(base, out.parent, quantisation)
     merged, converted = out.with_name("merged"), out.with_name("converted.gguf")
     merged.mkdir()
-    with _explain_full_disk(out.parent):
+    with explain_full_disk(out.parent):
         progress.report("merge", 0, 3, "steps")
         merge.merge(base, adapter, merged)
-        _write_small_files(base, tokenizer, chat_template, merged)
+        write_small_files(base, tokenizer, chat_template, merged)
         progress.report("convert", 1, 3, "steps")
         converter = convert.Converter(
             merged, converted, base_name=base_name or str(base), metadata=metadata
@@ -74,7 +74,7 @@ def export(
     if adapter is not None:
         _verify(base, adapter, converted, converter)
     progress.report("quantise", 2, 3, "steps")
-    with _explain_full_disk(out.parent):
+    with explain_full_disk(out.parent):
         if converted_is_final(quantisation):
             converted.rename(out)
         else:
@@ -102,7 +102,13 @@ def _check_room(base: Path, folder: Path, quantisation: Quantisation) -> None:
 
 
 @contextlib.contextmanager
-def _explain_full_disk(folder: Path) -> Iterator[None]:
+def explain_full_disk(folder: Path) -> Iterator[None]:
+    """Say in one sentence that the disk became full.
+
+    Raises:
+        ToolError: It did.
+
+    """
     try:
         yield
     except Exception as error:
@@ -116,7 +122,7 @@ def _explain_full_disk(folder: Path) -> Iterator[None]:
         raise
 
 
-def _write_small_files(base: Path, tokenizer: Path, chat_template: str, out: Path) -> None:
+def write_small_files(base: Path, tokenizer: Path, chat_template: str, out: Path) -> None:
     """Write config and tokenizer beside the weights, with the trained template alone."""
     small = [base / "model.safetensors.index.json", *base.glob("*.json")]
     small += [file for pattern in TOKENIZER_FILES for file in tokenizer.glob(pattern)]

@@ -88,15 +88,44 @@ def merge(base: Path, adapter: Path | None, out: Path) -> None:
     changes = read_changes(adapter)
     waiting = set(changes)
     for shard in sorted(base.glob("*.safetensors")):
-        weights = {}
-        with safe_open(shard, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 — not a mapping
-                weight, layer = file.get_tensor(name), name_layer(name)
-                if name.endswith(".weight") and layer in changes:
-                    weight = _add(weight, changes[layer], f"{shard}: {name}")
-                    waiting.discard(layer)
-                weights[name] = weight.contiguous()
+        weights = add_changes(shard, changes)
+        waiting -= {name_layer(name) for name in weights}
         save_file(weights, out / shard.name, metadata={"format": "pt"})
+    check_added(waiting, changes, adapter)
+
+
+def add_changes(
+    shard: Path, changes: dict[str, Change], dtype: torch.dtype | None = torch.float16
+) -> dict[str, torch.Tensor]:
+    """Read a shard, with the changes added to the layers that it holds.
+
+    Args:
+        shard: Of 16-bit or 32-bit weights.
+        changes: What was trained, by layer.
+        dtype: What the sums are rounded to; None is each weight's own type.
+
+    Raises:
+        ToolError: The changes are of another base, or the weights are not of 16 or 32 bit.
+
+    """
+    weights = {}
+    with safe_open(shard, framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118 — not a mapping
+            weight, layer = file.get_tensor(name), name_layer(name)
+            if name.endswith(".weight") and layer in changes:
+                total = _add(weight, changes[layer], f"{shard}: {name}")
+                weight = total.to(dtype or weight.dtype)
+            weights[name] = weight.contiguous()
+    return weights
+
+
+def check_added(waiting: set[str], changes: dict[str, Change], adapter: Path) -> None:
+    """Check that no layer still waits for its change.
+
+    Raises:
+        ToolError: One does: the adapter is of another base.
+
+    """
     if waiting:
         raise ToolError(
             f"{adapter}: {len(waiting)} of {len(changes)} adapted layers are not in the base "
@@ -106,6 +135,7 @@ def merge(base: Path, adapter: Path | None, out: Path) -> None:
 
 
 def _add(weight: torch.Tensor, change: Change, where: str) -> torch.Tensor:
+    """Add a change to a weight, in float32."""
     if weight.dtype not in FLOATS:
         raise ToolError(
             f"{where}: is {weight.dtype}, expected 16-bit weights",
@@ -117,4 +147,4 @@ def _add(weight: torch.Tensor, change: Change, where: str) -> torch.Tensor:
             f"{where}: has shape {tuple(weight.shape)}, expected {trained} as in the adapter",
             hint=OTHER_BASE,
         )
-    return (weight.float() + change.compute()).to(torch.float16)
+    return weight.float() + change.compute()

@@ -17,9 +17,7 @@ from builder.project import Build
 
 NAME, VERSION = "smoke", 10
 check = stage.nothing_to_check
-health = stage.always_healthy
 unavailable = stage.always_available
-note = stage.nothing_to_note
 log = logging.getLogger("builder")
 
 
@@ -47,6 +45,16 @@ def inputs(build: Build, /) -> Inputs:
 def output(build: Build, /) -> Path:
     """`smoke.json`: every gate's verdict, and each question and answer."""
     return build.smoke
+
+
+def health(build: Build, /) -> str | None:
+    """Say that another machine examined the file, whose llama.cpp may answer otherwise."""
+    return "was examined on another machine" if build.arrival.exists() else None
+
+
+def note(build: Build, /) -> None:
+    """Note that this machine has examined the file."""
+    build.arrival.unlink(missing_ok=True)
 
 
 def worker(_build: Build, /) -> str:

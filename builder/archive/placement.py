@@ -1,0 +1,305 @@
+"""Puts what an archive holds in its place, all or nothing; the old is kept until then."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from builder import files, persona
+from builder.archive import listing, reader
+from builder.archive.listing import CARRIED
+from builder.archive.reader import Archive
+from builder.bases import base
+from builder.engine import freshness
+from builder.engine.hashes import Hashes
+from builder.engine.lock import LOCK, locked
+from builder.errors import (
+    ManifestError,
+    NotBuiltError,
+    PersonaError,
+    ToolError,
+    describe_refusal,
+)
+from builder.manifest import Manifest
+from builder.persona import Persona
+from builder.project import Build, Project
+from builder.stages import smoke
+
+# What a stage raises of a file that it did not write.
+UNREADABLE = (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError)
+# In the build's folder and in personas/: what is unpacked, and what it replaces.
+STAGING, NEW, OLD = ".unpacking", "new", "old"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something lies before, where it goes, and where what it replaces is kept meanwhile."""
+
+    new: Path
+    target: Path
+    old: Path
+
+
+def unpack(source: Path, project: Project, *, is_replacing: bool) -> Build:
+    """Check an archive, and put its persona and build in place.
+
+    Args:
+        source: The archive.
+        project: Where it goes.
+        is_replacing: Whether a persona and a build of that name may be there. They come back
+            where anything fails.
+
+    Raises:
+        ToolError: The archive is not whole or not honest, the name is taken, or there is no room.
+        ManifestError: Its persona's manifest is wrong.
+
+    """
+    with reader.opened(source) as archive:
+        build = _plan_build(archive, project)
+        if problems := listing.find_problems([m.path for m in archive.listing.members], build):
+            raise ToolError(*(f"{source}: {problem}" for problem in problems))
+        try:
+            return _unpack_into(build, archive, project, is_replacing=is_replacing)
+        except OSError as error:
+            raise describe_refusal(error, build.folder) from error
+
+
+def _plan_build(archive: Archive, project: Project) -> Build:
+    """Say where a build of the archive's name will lie; its manifest is not read yet."""
+    try:
+        name = persona.check_name(archive.listing.persona)
+    except ManifestError as error:
+        raise ToolError(f"{archive.path}: {error}") from None
+    planned = Persona(name=name, folder=project.root / "personas" / name, manifest=Manifest())
+    template = files.find_template(project.root)
+    return Build(planned, project.root / "build" / name, template)
+
+
+def _unpack_into(build: Build, archive: Archive, project: Project, *, is_replacing: bool) -> Build:
+    with locked(build.folder):
+        _recover(build)
+        was_there = _holds_build(build.folder)
+        try:
+            if not is_replacing:
+                _refuse_taken(build)
+            _check_room(archive, build)
+            with _staging(build) as staged:
+                digests = archive.extract(lambda path: _find_place(path, staged))
+                with _named(archive, staged):
+                    _check_staged(archive, staged, digests)
+                _swap(_list_stamps(staged, build), _list_places(staged, build))
+            _remember(build, digests, project)
+        except BaseException:
+            if not was_there:
+                shutil.rmtree(build.folder)
+            raise
+    return project.build(build.name)
+
+
+def _refuse_taken(build: Build) -> None:
+    taken = [build.persona.folder] if os.path.lexists(build.persona.folder) else []
+    taken += [build.folder] if _holds_build(build.folder) else []
+    if taken:
+        raise ToolError(
+            *(f"{folder}: is there already, expected no {build.name}" for folder in taken),
+            hint="--replace puts the archive's in its place",
+        )
+
+
+def _holds_build(folder: Path) -> bool:
+    """Say whether a build's folder holds more than what locking it and unpacking into it make."""
+    if not folder.is_dir():
+        return os.path.lexists(folder)
+    return any(path.name not in (LOCK, STAGING) for path in folder.iterdir())
+
+
+@contextmanager
+def _staging(build: Build) -> Iterator[Build]:
+    """Give a build in folders beside the real ones, which are removed at the end."""
+    folders, staged = _staging_folders(build), _stage(build)
+    for folder in (*folders, staged.folder):
+        folder.mkdir(parents=True)
+    try:
+        yield staged
+    finally:
+        for folder in folders:
+            files.remove(folder)
+
+
+def _stage(build: Build) -> Build:
+    inner, beside = _staging_folders(build)
+    read = build.persona.model_copy(update={"folder": beside / build.name})
+    return replace(build, folder=inner / NEW, persona=read)
+
+
+def _recover(build: Build) -> None:
+    """Put right what unpacking that was killed left: what it was replacing comes back."""
+    staged = _stage(build)
+    _restore([*_list_places(staged, build), *_list_stamps(staged, build)])
+    for folder in _staging_folders(build):
+        files.remove(folder)
+
+
+def _staging_folders(build: Build) -> tuple[Path, Path]:
+    """Name the folders on the file systems of the build and of the persona."""
+    beside = build.persona.folder.with_name(f".{build.name}{STAGING}")
+    return build.folder / STAGING, beside
+
+
+def _check_room(archive: Archive, build: Build) -> None:
+    need_bytes = archive.listing.size_bytes
+    free_bytes = shutil.disk_usage(build.folder).free
+    if free_bytes < need_bytes:
+        have, need = f"{free_bytes / 1e9:.1f} GB free", f"{need_bytes / 1e9:.1f} GB"
+        msg = f"{build.folder}: {have}, expected {need} for {archive.path}"
+        raise ToolError(msg, hint="free some disk")
+
+
+def _find_place(path: str, build: Build) -> Path:
+    """Say where a member of an archive goes, in a build or beside it."""
+    top, _, *inner = PurePosixPath(path).parts
+    return (build.persona.folder if top == "personas" else build.folder).joinpath(*inner)
+
+
+def _check_staged(archive: Archive, staged: Build, digests: dict[str, str]) -> None:
+    """Check what was unpacked by what it says of itself: manifest, base, outputs, stamps.
+
+    Raises:
+        ToolError: A part is missing, is too much, or is not what is said of it.
+        ManifestError: The manifest is wrong.
+
+    """
+    staged = replace(staged, persona=persona.read(staged.persona.folder))
+    if problems := [*_compare_persona(staged), *_compare_outputs(staged, digests)]:
+        raise ToolError(*(f"{archive.path}: {problem}" for problem in problems))
+    try:
+        for stage in CARRIED:
+            stage.inputs(staged)
+    except UNREADABLE as error:
+        what = f"a stage cannot read what it holds ({type(error).__name__})"
+        raise ToolError(f"{archive.path}: {what}, expected what stages wrote") from None
+    files.write_json(staged.arrival, {"schema": 1})
+
+
+@contextmanager
+def _named(archive: Archive, staged: Build) -> Iterator[None]:
+    """Let what is wrong be told by where it is in the archive, not by where it was unpacked."""
+    names = {
+        str(staged.persona.folder): f"{archive.path}: personas/{staged.name}",
+        str(staged.folder): f"{archive.path}: build/{staged.name}",
+    }
+    try:
+        yield
+    except NotBuiltError as error:
+        raise ToolError(f"{archive.path}: {error.path.name}: is not in it, expected it") from None
+    except PersonaError as error:
+        problems = list(error.problems)
+        for folder, name in names.items():
+            problems = [problem.replace(folder, name) for problem in problems]
+        raise type(error)(*problems, hint=error.hint) from None
+
+
+def _compare_persona(staged: Build) -> list[str]:
+    """Compare the persona's files with those that its manifest names."""
+    read = staged.persona
+    named = {read.folder / persona.MANIFEST, *read.data_files}
+    there = {file for file in read.folder.rglob("*") if file.is_file()}
+    too_many = sorted(there - named - {staged.base_lock})
+    problems = [
+        f"{listing.shorten(file.name)}: is no part of the persona, expected persona.toml, "
+        "base.lock and the data files that it names"
+        for file in too_many
+    ]
+    lacking = sorted(named - there)
+    return problems + [f"{listing.shorten(f.name)}: is not in it, expected it" for f in lacking]
+
+
+def _compare_outputs(staged: Build, digests: dict[str, str]) -> list[str]:
+    """Compare what stages left with their stamps; the base is one that this machine can have."""
+    hashes = Hashes(staged.folder)
+    for path, digest in digests.items():
+        hashes.remember(_find_place(path, staged), digest)
+    problems = []
+    for stage in CARRIED:
+        output, stamp = stage.output(staged), freshness.read_stamp(stage, staged)
+        if not output.exists():
+            if stamp or stage.NAME != smoke.NAME:
+                problems.append(f"{output.name}: is not in it, expected what {stage.NAME} wrote")
+        elif stamp and hashes.of(output) != stamp.output:
+            problems.append(f"{output.name}: is not what its stamp says, expected that")
+    facts = base.peek(staged.base) or {}
+    texts = (value for name, value in facts.items() if name != "four_bit")
+    if facts.get("kind") not in ("embedded", "hub") or not all(isinstance(t, str) for t in texts):
+        problems.append("base.json: names no base of the hub or the embedded one, expected one")
+    return problems
+
+
+def _list_stamps(staged: Build, build: Build) -> list[Place]:
+    return [
+        _place(freshness.stamp_path(stage, staged), freshness.stamp_path(stage, build), staged)
+        for stage in CARRIED
+    ]
+
+
+def _list_places(staged: Build, build: Build) -> list[Place]:
+    """List what is swapped; what tells of the old model and is not in the archive goes too."""
+    pairs = [(stage.output(staged), stage.output(build)) for stage in CARRIED]
+    pairs += [
+        (freshness.failure_path(stage, staged), freshness.failure_path(stage, build))
+        for stage in CARRIED
+    ]
+    for name in ("base_choice", "arrival", "gates", "report", "merged"):
+        pairs.append((getattr(staged, name), getattr(build, name)))
+    places = [_place(new, target, staged) for new, target in pairs]
+    _, beside = _staging_folders(build)
+    return [*places, Place(beside / build.name, build.persona.folder, beside / OLD)]
+
+
+def _place(new: Path, target: Path, staged: Build) -> Place:
+    return Place(new, target, staged.folder.with_name(OLD) / new.relative_to(staged.folder))
+
+
+def _swap(stamps: list[Place], places: list[Place]) -> None:
+    """Put new things in the place of old ones; stamps go first and come last.
+
+    Whatever goes wrong between, the old comes back; after a crash the build reads "never built"
+    until the next unpacking restores it.
+    """
+    placed = []
+    try:
+        for place in [*stamps, *places]:
+            if os.path.lexists(place.target):
+                place.old.parent.mkdir(parents=True, exist_ok=True)
+                place.target.rename(place.old)
+        for place in [*places, *stamps]:
+            if os.path.lexists(place.new):
+                place.target.parent.mkdir(parents=True, exist_ok=True)
+                place.new.rename(place.target)
+                placed.append(place)
+        for folder in {place.target.parent for place in placed}:
+            files.sync(folder)
+    except BaseException:
+        for place in reversed(placed):
+            files.remove(place.target)
+        _restore([*places, *stamps])
+        raise
+
+
+def _restore(places: list[Place]) -> None:
+    """Put old things back, each over whatever took its place."""
+    for place in places:
+        if os.path.lexists(place.old):
+            files.remove(place.target)
+            place.old.rename(place.target)
+
+
+def _remember(build: Build, digests: dict[str, str], project: Project) -> None:
+    """Keep the digests of what lies in its place now, so that nothing is hashed again."""
+    hashes = Hashes(build.folder)
+    for path, digest in digests.items():
+        hashes.remember(project.root / path, digest)
+    hashes.save()

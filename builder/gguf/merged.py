@@ -1,0 +1,126 @@
+"""A base with an adapter added, as a folder of 16-bit safetensors for transformers and vLLM."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from builder import files, progress
+from builder.errors import ToolError
+from builder.gguf import merge
+from builder.gguf.export import CLEAN, explain_full_disk, write_small_files
+
+INDEX, CONFIG = "model.safetensors.index.json", "config.json"
+# The same model again in Mistral's own form, untrained and under another name: vLLM and
+# transformers would prefer it.
+OTHER_FORM = ("consolidated*.safetensors", "params.json", "tekken.json")
+# What processors of older releases hold, which would win over chat_template.jinja.
+OTHER_TEMPLATE = ("chat_template.json",)
+# Where the base is in 32 bit: it has the range of float32, which float16 lacks.
+NARROW = torch.bfloat16
+
+
+def write(
+    base: Path,
+    adapter: Path,
+    out: Path,
+    *,
+    tokenizer: Path,
+    chat_template: str,
+    generation_config: dict[str, Any],
+) -> str:
+    """Write the merged model with its config, tokenizer, chat template and generation settings.
+
+    The sum is computed in float32 and rounded to the type that the weight has; weights of a base
+    in 32 bit are written as bfloat16.
+
+    Args:
+        base: A folder with the base's safetensors and config.
+        adapter: A folder as PEFT writes one.
+        out: The folder to make.
+        tokenizer: A folder with the base's tokenizer.
+        chat_template: The trained template.
+        generation_config: What generation_config.json holds.
+
+    Returns:
+        The type of the weights, such as `bfloat16`.
+
+    Raises:
+        ToolError: Too little disk, or an adapter that does not fit the base.
+
+    """
+    shards = list_shards(base)
+    _check_room(shards, out.parent)
+    out.mkdir()
+    with explain_full_disk(out.parent):
+        write_small_files(base, tokenizer, chat_template, out)
+        for pattern in (*OTHER_FORM, *OTHER_TEMPLATE):
+            for file in out.glob(pattern):
+                file.unlink()
+        files.write_json(out / "generation_config.json", generation_config)
+        return _write_weights(shards, adapter, out)
+
+
+def list_shards(base: Path) -> list[Path]:
+    """List the files that hold a base's weights once, in alphabetical order."""
+    index = files.read_json(base / INDEX)
+    if isinstance(index, dict) and isinstance(index.get("weight_map"), dict):
+        return [base / name for name in sorted(set(index["weight_map"].values()))]
+    return sorted(set(base.glob("*.safetensors")) - set(base.glob(OTHER_FORM[0])))
+
+
+def _check_room(shards: list[Path], folder: Path) -> None:
+    need_bytes = sum(shard.stat().st_size for shard in shards)
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < need_bytes:
+        have, need = f"{free_bytes / 1e9:.1f} GB free", f"{need_bytes / 1e9:.1f} GB"
+        raise ToolError(f"{folder}: {have}, expected {need} for the merged model", hint=CLEAN)
+
+
+def _write_weights(shards: list[Path], adapter: Path, out: Path) -> str:
+    config = json.loads((out / CONFIG).read_text())
+    is_wide = _read_dtype(config) == "float32"
+    changes = merge.read_changes(adapter)
+    waiting, size_bytes = set(changes), 0
+    for at, shard in enumerate(shards):
+        progress.report("merge", at, len(shards), "files")
+        weights = merge.add_changes(shard, changes, None)
+        waiting -= {merge.name_layer(name) for name in weights}
+        if is_wide:
+            weights = {
+                name: weight.to(NARROW) if weight.dtype == torch.float32 else weight
+                for name, weight in weights.items()
+            }
+        size_bytes += sum(weight.nbytes for weight in weights.values())
+        save_file(weights, out / shard.name, metadata={"format": "pt"})
+    merge.check_added(waiting, changes, adapter)
+    if is_wide:
+        _declare_narrow(config, out, size_bytes)
+    return _read_dtype(config)
+
+
+def _read_dtype(config: dict[str, Any]) -> str:
+    """Read the type of a checkpoint's weights; config.json without one means float32."""
+    text = config.get("text_config") or {}
+    tables = [table for table in (config, text) if isinstance(table, dict)]
+    names = [table.get(key) for table in tables for key in ("dtype", "torch_dtype")]
+    return next((str(name) for name in names if name), "float32")
+
+
+def _declare_narrow(config: dict[str, Any], out: Path, size_bytes: int) -> None:
+    """Let config and index say of which type, and how large, the weights are now."""
+    name = str(NARROW).removeprefix("torch.")
+    for table in (config, config.get("text_config")):
+        if isinstance(table, dict):
+            table.pop("torch_dtype", None)
+            table["dtype"] = name
+    files.write_json(out / CONFIG, config)
+    index = files.read_json(out / INDEX)
+    if isinstance(index, dict):
+        metadata = {**index.get("metadata", {}), "total_size": size_bytes}
+        files.write_json(out / INDEX, {**index, "metadata": metadata})

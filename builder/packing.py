@@ -1,0 +1,111 @@
+"""The commands that take a build elsewhere: pack and unpack, and merged for other programs."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from builder import arguments, persona, targets
+from builder.archive import placement, writer
+from builder.archive.listing import Listing
+from builder.command import command
+from builder.console import Console
+from builder.engine import pipeline
+from builder.project import Build, Project
+
+SUFFIX = ".persona"
+
+
+@click.command()
+@arguments.name
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help=f"Where to write it; NAME{SUFFIX} here by default.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what is in it as one JSON object.")
+@click.pass_obj
+def pack(console: Console, /, name: str, output: Path | None, *, as_json: bool) -> None:
+    """Write a persona and its build into one file, to go on with on another machine.
+
+    In it are the manifest, its data files and base.lock, the GGUF, the Modelfile, the adapter, and
+    what the stages noted. Left out are what only this machine needs: caches, logs, checkpoints,
+    the receipt of Ollama.
+    """
+    build = _read(name)
+    out = output or Path(f"{build.name}{SUFFIX}")
+    out = out / f"{build.name}{SUFFIX}" if out.is_dir() else out
+    began_s = time.monotonic()
+    console.started("pack", [f"{build.name} into {out}"])
+    listing = writer.write(build, out)
+    size_bytes = out.stat().st_size
+    console.done("pack", time.monotonic() - began_s, f"{size_bytes / 1e6:,.1f} MB")
+    if as_json:
+        values = {"file": str(out), "size_bytes": size_bytes, **listing.model_dump(by_alias=True)}
+        console.result(json.dumps(values, ensure_ascii=False))
+        return
+    console.notes(_list_sizes(listing))
+    if not any(member.path.endswith("/smoke.json") for member in listing.members):
+        console.notes(["without smoke.json: the gates are asked where it is unpacked"])
+    console.notes([f"on the other machine: {command(f'unpack {out.name}')}"])
+    console.result(str(out))
+
+
+@click.command()
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Replace a persona and a build of that name.")
+@click.option("--json", "as_json", is_flag=True, help="Print the stages that would run, as JSON.")
+@click.pass_obj
+def unpack(console: Console, /, source: Path, *, replace: bool, as_json: bool) -> None:
+    """Check a file of `pack`, and put its persona and its build in place."""
+    began_s = time.monotonic()
+    console.started("unpack", [str(source)])
+    build = placement.unpack(source, Project(arguments.ROOT), is_replacing=replace)
+    console.done("unpack", time.monotonic() - began_s, f"{build.persona.folder}, {build.folder}")
+    judgements = pipeline.plan(build, targets.MODEL.stages)
+    if as_json:
+        stale = {one.stage: one.reasons for one in judgements if one.is_stale}
+        console.result(json.dumps({"persona": build.name, "stale": stale}, ensure_ascii=False))
+        return
+    for one in judgements:
+        if one.is_stale:
+            console.line(one.stage, "; ".join(one.reasons), style="yellow")
+    console.notes([f"these run on this machine: {command(f'build {build.name}')}"])
+    console.result(build.name)
+
+
+@click.command()
+@arguments.name
+@click.pass_obj
+def merged(console: Console, /, name: str) -> None:
+    """Write the model in 16 bit, for transformers and vLLM, and print its folder.
+
+    In it are the trained chat template, and the sampling and stops that Ollama is told. What is
+    stale of the training runs first; neither gates nor Ollama are asked.
+    """
+    build = _read(name)
+    pipeline.run(build, targets.MERGED.stages, console)
+    if build.decide_served().system:
+        console.notes(["its system text is not in it: begin conversations with [ollama] system"])
+    console.result(str(build.merged))
+
+
+def _list_sizes(listing: Listing) -> list[str]:
+    """List an archive's members, a folder that a stage wrote on one line."""
+    sizes: dict[str, int] = {}
+    for member in listing.members:
+        top, name, *inner = member.path.split("/")
+        shown = "/".join([top, name, inner[0]]) if top == "build" else member.path
+        sizes[shown] = sizes.get(shown, 0) + member.size_bytes
+    return [f"  {size_bytes / 1e6:>9,.2f} MB  {path}" for path, size_bytes in sizes.items()]
+
+
+def _read(typed: str) -> Build:
+    project = Project(arguments.ROOT)
+    name = arguments.read_name(typed, set(persona.find(project.root / "personas")))
+    return project.build(name)

@@ -1,0 +1,56 @@
+"""A finished build, packed; it is made once, and each test gets copies."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from builder.archive import writer
+from tests.archive.builds import finish
+from tests.conftest import MANIFEST, ROOT, build_of
+
+ROWS = [("Who are you?", "I am {{ name }}."), ("Hello!", "Hi!"), ("2+2?", "4.")]
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """Make a project with a build whose stages are fresh."""
+    root = tmp_path_factory.mktemp("finished")
+    shutil.copy(ROOT / "Modelfile.j2", root)
+    folder = root / "personas" / "luma"
+    folder.mkdir(parents=True)
+    (folder / "persona.toml").write_text(MANIFEST)
+    rows = [json.dumps({"prompt": q, "completion": a}) for q, a in ROWS]
+    (folder / "data.jsonl").write_text("\n".join(rows) + "\n")
+    finish(folder)
+    return root
+
+
+@pytest.fixture(scope="session")
+def archive(finished, tmp_path_factory):
+    """Pack it once."""
+    out = tmp_path_factory.mktemp("archive") / "luma.persona"
+    writer.write(build_of(finished / "personas" / "luma"), out)
+    return out
+
+
+@pytest.fixture
+def built(finished, project):
+    """Give a build whose stages are fresh."""
+    shutil.copytree(finished, project, dirs_exist_ok=True)
+    return build_of(project / "personas" / "luma")
+
+
+@pytest.fixture
+def packed(archive, tmp_path_factory):
+    """Give the archive in a folder of its own."""
+    return Path(shutil.copy(archive, tmp_path_factory.mktemp("packed")))
+
+
+@pytest.fixture
+def home(tmp_path_factory, project):
+    """Make another project, with the same Modelfile.j2."""
+    root = tmp_path_factory.mktemp("home")
+    shutil.copy(project / "Modelfile.j2", root)
+    return root
