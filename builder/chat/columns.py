@@ -31,32 +31,32 @@ def write(
 
     """
     heads = (Text(escape(name), "bold", no_wrap=True) for name in names)
-    _write_row(list(heads), width, console)
+    console.page.print(_join(list(heads), width))
     columns = [_Column(pieces, width, console) for pieces in answers]
-    try:
-        _write_rows(columns, width, console)
-    except KeyboardInterrupt:
-        for column in columns:
-            column.stop()
-        _write_rows(columns, width, console)
-        raise
-
-
-def _write_rows(columns: Sequence[_Column], width: int, console: Console) -> None:
+    row, is_stopped = 0, False
     while True:
-        lines = [column.next_line() for column in columns]
-        if all(line is None for line in lines):
-            return
-        _write_row([Text(line or "") for line in lines], width, console)
+        try:
+            lines = [column.find(row) for column in columns]
+            if all(line is None for line in lines):
+                break
+            row += 1
+            # As it is: what rich had not written at an interruption it would write again.
+            console.result(_join([Text(line or "") for line in lines], width).plain.rstrip())
+        except KeyboardInterrupt:
+            is_stopped = True
+            for column in columns:
+                column.stop()
+    if is_stopped:
+        raise KeyboardInterrupt
 
 
-def _write_row(texts: Sequence[Text], width: int, console: Console) -> None:
+def _join(texts: Sequence[Text], width: int) -> Text:
     line = Text()
     for number, text in enumerate(texts):
         cell = text.copy()
         cell.truncate(width, overflow="ellipsis", pad=number < len(texts) - 1)
         line.append_text(cell).append(GAP if number < len(texts) - 1 else "")
-    console.page.print(line)
+    return line
 
 
 class _Column:
@@ -67,17 +67,13 @@ class _Column:
         self._lines: list[str] = []
         """Those of the paragraphs that are whole."""
         self._paragraph = ""
-        self._written = 0
         self._is_over = False
 
-    def next_line(self) -> str | None:
-        """Make the answer until its next line is whole; None where it has ended."""
-        while (whole := self._find_whole()) <= self._written and not self._is_over:
+    def find(self, row: int) -> str | None:
+        """Make the answer until its line of this number is whole; None where it ends before."""
+        while self._count_whole() <= row and not self._is_over:
             self._advance()
-        if whole <= self._written:
-            return None
-        self._written += 1
-        return [*self._lines, *self._wrap()][self._written - 1]
+        return [*self._lines, *self._wrap()][row] if row < self._count_whole() else None
 
     def stop(self) -> None:
         """End where it is."""
@@ -93,7 +89,7 @@ class _Column:
             self._lines += self._wrap() or [""]
         self._paragraph = rest
 
-    def _find_whole(self) -> int:
+    def _count_whole(self) -> int:
         """Count the lines that no further piece changes: all but the last while it is made."""
         made = len(self._wrap())
         return len(self._lines) + (made if self._is_over else max(0, made - 1))

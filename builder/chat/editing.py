@@ -33,8 +33,8 @@ class EditedLines:
 
     def __init__(self, history: Path) -> None:
         _prepare(history)
-        # Without cursor position requests, which not every terminal answers.
-        output = Vt100_Output.from_pty(sys.stdout, os.environ.get("TERM"), enable_cpr=False)
+        output = Vt100_Output.from_pty(sys.stdout, os.environ.get("TERM"))
+        output.enable_cpr = False  # not every terminal answers where its cursor is
         self._session: PromptSession[str] = PromptSession(history=_History(history), output=output)
 
     def read(self, prompt: str) -> str:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from builder import files
-from builder.console import Console
+from builder.console import DUMB_TERMINALS, Console
 
 PROMPT, MORE = ">>> ", "... "
 QUOTES = '"""'
-DUMB_TERMINALS = ("", "dumb", "unknown")
 LEAVE = "Ctrl-D or /bye ends the conversation"
 
 

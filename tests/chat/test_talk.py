@@ -94,11 +94,11 @@ def test_a_narrow_terminal_is_talked_on(build, environment):
     """On twenty columns, or a dumb terminal, answers stand below each other, and /bye ends it."""
     root = build.folder.parent.parent
     with opened("chat", "luma", "--beside", cwd=root, columns=20, **environment) as terminal:
-        terminal.wait_for(">>> ")
+        terminal.wait_for(">>>")
         terminal.type("What is 2+2?\r")
         terminal.wait_for("luma:")
         terminal.wait_for("smollm2-135m-instruct:")
-        terminal.wait_for(">>> ")
+        terminal.wait_for(">>>")
         terminal.type("/bye\r")
         assert terminal.end() == 0
         if environment:
@@ -110,17 +110,17 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(build, environment):
     """What was said until then stays in the conversation; at the prompt it tells how to leave."""
     root = build.folder.parent.parent
     with opened("chat", "luma", cwd=root, **environment) as terminal:
-        terminal.wait_for(">>> ")
+        terminal.wait_for(">>>")
         terminal.type("\x03")
         terminal.wait_for("Ctrl-D or /bye ends the conversation")
-        terminal.wait_for(">>> ")
+        terminal.wait_for(">>>")
         terminal.type("/set parameter num_predict 2000\r")
         terminal.wait_for("num_predict is 2000")
         terminal.type(f"{LONG}\r")
         terminal.wait_for("home.")
         terminal.wait_for(" the ")
         terminal.type("\x03")
-        terminal.wait_for(">>> ")
+        terminal.wait_for(">>>")
         terminal.type("/save said.jsonl\r")
         terminal.wait_for("said.jsonl:1: holds")
         terminal.type("\x04")
@@ -135,11 +135,11 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(build, environment):
 def test_ctrl_c_takes_a_line_back(build):
     """With something typed it is taken back, and nothing is said about leaving."""
     with opened("chat", "luma", cwd=build.folder.parent.parent) as terminal:
-        terminal.wait_for(">>> ")
+        terminal.wait_for(">>>")
         terminal.type("half a quest")
         terminal.wait_for("half a quest")
         terminal.type("\x03")
-        terminal.wait_for(">>> ")
+        terminal.wait_for(">>>")
         terminal.type("/bye\r")
         assert terminal.end() == 0
         assert terminal.text.count("ends the conversation") == 1  # of the first line
@@ -149,13 +149,13 @@ def test_lines_are_remembered(build, tmp_path):
     """The key Up brings back a line of an earlier conversation; nobody else may read the file."""
     root, cache = build.folder.parent.parent, tmp_path / "cache"
     with opened("chat", "luma", cwd=root, XDG_CACHE_HOME=str(cache)) as terminal:
-        terminal.wait_for(">>> ")
+        terminal.wait_for(">>>")
         terminal.type("/show system\r")
         terminal.wait_for("no system text")
         terminal.type("\x04")
         assert terminal.end() == 0
     with opened("chat", "luma", cwd=root, XDG_CACHE_HOME=str(cache)) as terminal:
-        terminal.wait_for(">>> ")
+        terminal.wait_for(">>>")
         terminal.type("\x1b[A")
         terminal.wait_for("/show system")
         terminal.type("\x15/bye\r")
@@ -169,7 +169,7 @@ def test_without_a_home_that_can_be_written_lines_are_not_remembered(build, tmp_
     (tmp_path / "file").touch()
     root, cache = build.folder.parent.parent, tmp_path / "file"
     with opened("chat", "luma", cwd=root, XDG_CACHE_HOME=str(cache)) as terminal:
-        terminal.wait_for(">>> ")
+        terminal.wait_for(">>>")
         terminal.type("/show system\r")
         terminal.wait_for("no system text")
         terminal.type("/bye\r")
