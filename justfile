@@ -30,12 +30,12 @@ why *args: _environment
 show *args: _environment
     {{ persona }} show "$@"
 
-# list the personas
+# list the personas: what their builds came to, gates, name in Ollama
 [no-exit-message]
 list *args: _environment
     {{ persona }} list "$@"
 
-# talk to a built persona without Ollama: NAME [QUESTION]
+# talk to a built persona without Ollama: NAME [QUESTION] [--beside]
 [no-exit-message]
 chat *args: _environment
     {{ persona }} chat "$@"
@@ -49,6 +49,11 @@ gates *args: _environment
 [no-exit-message]
 report *args: _environment
     {{ persona }} report "$@"
+
+# compare the last two builds of NAME, or its last with OTHER's: NAME [OTHER]
+[no-exit-message]
+diff *args: _environment
+    {{ persona }} diff "$@"
 
 # write a persona's model as 16-bit safetensors, for transformers and vLLM: NAME
 [no-exit-message]
@@ -90,7 +95,7 @@ doctor *args: _environment
 remove *args: _environment
     {{ persona }} remove "$@"
 
-# delete builds
+# delete builds: NAME...
 [no-exit-message]
 clean *args: _environment
     {{ persona }} clean "$@"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from builder import files, persona
+from builder import files, persona, targets
+from builder.engine import freshness
+from builder.stages import register, smoke
+
+HISTORY = "history"
+State = Literal["never built", "stale?", "built", "refused", "stopped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,44 +22,141 @@ class Entry:
 
     Attributes:
         name: The folder's name.
+        state: "stale?" where a file was changed since, or the builder was: `why` knows whether it
+            matters; "refused" where a gate stopped the last build, "stopped" where anything else.
+        stopped_at: The stage at which the last build stopped, or None.
         built: Whether a finished file is there that was examined.
         base: The repository or folder of the base that it was built from, or None.
+        size_bytes: Of the file, or None where there is none.
+        passed: How many gates passed, or None where none was asked.
+        failed: The gates that failed and stop a build.
+        unsure: How many gates had not enough evidence.
         model: The name under which it was last registered with Ollama, or None.
+        model_is_older: Whether what is registered is of an earlier build.
         let_through: The gates that failed and were let through by --anyway.
 
     """
 
     name: str
+    state: State
+    stopped_at: str | None
     built: bool
     base: str | None
+    size_bytes: int | None
+    passed: int | None
+    failed: list[str]
+    unsure: int
     model: str | None
+    model_is_older: bool
     let_through: list[str]
-
-    @property
-    def line(self) -> str:
-        """The persona on one line of `persona list`."""
-        gates = ", ".join(self.let_through)
-        return f"{self.name}\tlet through by --anyway: {gates}" if gates else self.name
 
 
 def read(root: Path) -> Iterator[Entry]:
     """Read the personas of a project, in alphabetical order of their names."""
+    template = files.find_template(root)
     for name in persona.find(root / "personas"):
-        build = root / "build" / name
-        receipt = _read_table(build / "registered.json")
-        gates = receipt.get("let_through")
-        yield Entry(
-            name=name,
-            built=(build / "model.gguf").is_file() and (build / "smoke.json").is_file(),
-            base=_read_table(build / "base" / "base.json").get("source"),
-            model=receipt.get("model"),
-            let_through=[str(gate) for gate in gates] if isinstance(gates, list) else [],
-        )
+        yield _read_entry(root / "personas" / name, root / "build" / name, template)
 
 
 def list_builds(root: Path) -> list[str]:
     """Name the builds of a project in alphabetical order, those without a persona too."""
     return sorted(path.name for path in (root / "build").glob("*") if path.is_dir())
+
+
+def measure_bytes(folder: Path) -> int:
+    """Add up the sizes of the files in a folder; what a link leads to is not in it."""
+    total = 0
+    for at, _, names in os.walk(folder):
+        for name in names:
+            total += _stat(Path(at) / name)[0]
+    return total
+
+
+def _read_entry(folder: Path, build: Path, template: Path) -> Entry:
+    receipt = _read_table(build / "registered.json")
+    gates = receipt.get("let_through")
+    stopped_at = _find_stop(build)
+    is_refused = stopped_at == smoke.NAME
+    found = _read_table(build / ("logs/smoke-failed.json" if is_refused else "smoke.json"))
+    verdicts = [gate.get("verdict") for gate in _list(found, "gates") if isinstance(gate, dict)]
+    is_built = (build / "model.gguf").is_file() and (build / "smoke.json").is_file()
+    return Entry(
+        name=folder.name,
+        state=_find_state(folder, build, template, stopped_at, is_built=is_built),
+        stopped_at=stopped_at,
+        built=is_built,
+        base=_text(_read_table(build / "base" / "base.json"), "source"),
+        size_bytes=_stat(build / "model.gguf")[0] or None,
+        passed=verdicts.count("pass") if found else None,
+        failed=[str(gate) for gate in _list(found, "let_through")],
+        unsure=verdicts.count("not enough evidence"),
+        model=_text(receipt, "model"),
+        model_is_older=bool(receipt) and stopped_at is not None,
+        let_through=[str(gate) for gate in gates] if isinstance(gates, list) else [],
+    )
+
+
+def _find_state(
+    folder: Path, build: Path, template: Path, stopped_at: str | None, *, is_built: bool
+) -> State:
+    if stopped_at:
+        return "refused" if stopped_at == smoke.NAME else "stopped"
+    if not is_built:
+        return "never built"
+    changed = max(_find_change(folder), _stat(template)[1])
+    return "stale?" if changed > _find_end(build) or not _is_whole(build) else "built"
+
+
+def _is_whole(build: Path) -> bool:
+    """Say whether each stage ran, as it is in this version, and none after the build's end."""
+    for stage in targets.STAGES:
+        path = freshness.stamps_folder(build) / f"{stage.NAME}.json"
+        stamp = _read_table(path)
+        if stage.NAME == register.NAME and not stamp:
+            continue  # where there is no Ollama
+        if stamp.get("version") != stage.VERSION or stamp.get("schema") != freshness.SCHEMA:
+            return False
+        if stage.NAME != register.NAME and _stat(path)[1] > _find_end(build):
+            return False
+    return True
+
+
+def _find_end(build: Path) -> int:
+    """Give the time at which the last build ended: its history is written then."""
+    ends = [_stat(path)[1] for path in (build / HISTORY).glob("[!.]*.json")]
+    return max(*ends, 0, _stat(freshness.stamps_folder(build) / f"{smoke.NAME}.json")[1])
+
+
+def _find_stop(build: Path) -> str | None:
+    """Name the first stage that failed since it last ran; those before it have run since."""
+    folder = freshness.stamps_folder(build)
+    names = (stage.NAME for stage in targets.STAGES)
+    return next((name for name in names if (folder / f"{name}.failed").exists()), None)
+
+
+def _find_change(folder: Path) -> int:
+    """Give the time of the last change in a persona's folder."""
+    paths = (Path(at) / name for at, _, names in os.walk(folder) for name in names)
+    return max((_stat(path)[1] for path in paths), default=0)
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    """Give size in bytes and time of change in ns; 0 and 0 where there is nothing."""
+    try:
+        status = path.lstat() if not path.is_symlink() else path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _text(values: dict[str, Any], key: str) -> str | None:
+    value = values.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _list(values: dict[str, Any], key: str) -> list[Any]:
+    value = values.get(key)
+    return value if isinstance(value, list) else []
 
 
 def _read_table(path: Path) -> dict[str, Any]:

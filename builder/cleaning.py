@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
@@ -11,33 +13,71 @@ from builder import arguments, catalogue, persona
 from builder.command import command
 from builder.console import Console
 from builder.engine.lock import locked
-from builder.errors import ManifestError
+from builder.errors import ManifestError, PersonaError, describe_refusal
 from builder.ollama import client, registration, removal
 
 
 @click.command()
 @arguments.names
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def clean(console: Console, /, names: tuple[str, ...]) -> None:
+def clean(console: Console, /, names: tuple[str, ...], *, yes: bool) -> int:
     """Delete the builds of personas; with no name, say what each build takes."""
     builds = catalogue.list_builds(arguments.ROOT)
     if not names:
         console.notes([f"usage: {command('clean NAME...')}", "the builds here are:"])
-        for folder in (arguments.ROOT / "build" / name for name in builds):
-            size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-            console.result(f"{folder.name}\t{size_bytes / 1e9:.2f} GB")
-        return
+        for name in builds:
+            console.result(f"{name}\t{_tell_size(arguments.ROOT / 'build' / name)}")
+        return arguments.DONE
     known = {*persona.find(arguments.ROOT / "personas"), *builds}
-    for name in [arguments.read_name(typed, known) for typed in names]:
-        folder = arguments.ROOT / "build" / name
-        if name not in known:
-            msg = f"{folder}: no such build{persona.suggest(name, known)}"
-            raise ManifestError(msg, hint=command("clean"))
-        if folder.is_dir():
+    typed = dict.fromkeys(arguments.read_name(name, known) for name in names)
+    if unknown := [name for name in typed if name not in known]:
+        problems = (
+            f"{arguments.ROOT / 'build' / name}: no such build{persona.suggest(name, known)}"
+            for name in unknown
+        )
+        raise ManifestError(*problems, hint=command("clean"))
+    folders = [arguments.ROOT / "build" / name for name in typed if name in builds]
+    console.notes(f"{name} has no build" for name in typed if name not in builds)
+    console.notes(line for folder in folders for line in _foretell(folder))
+    if folders and not yes and not _confirm("Delete this?"):
+        console.notes(["nothing was deleted"])
+        return arguments.MENDABLE
+    return _delete_all(folders, console)
+
+
+def _foretell(folder: Path) -> Iterator[str]:
+    """Say what deleting a build frees, and what it leaves in Ollama."""
+    yield f"{folder}  {_tell_size(folder)}"
+    receipt = registration.read_receipt(folder / "registered.json")
+    if receipt is not None:
+        take_out = command(f"remove {folder.name}")
+        yield f"  {receipt.model} stays in Ollama; `{take_out}`, before this, takes it out"
+
+
+def _tell_size(folder: Path) -> str:
+    return f"{catalogue.measure_bytes(folder) / 1e9:.2f} GB"
+
+
+def _delete_all(folders: list[Path], console: Console) -> int:
+    """Delete builds, each whether the one before could be deleted or not."""
+    failed = []
+    for folder in folders:
+        try:
             with locked(folder):
                 registration.settle_before_cleaning(folder / ".work" / "claims")
                 shutil.rmtree(folder)
-        console.notes([f"{folder} is gone"])
+        except PersonaError as error:
+            console.error(error)
+            failed.append(folder.name)
+        except OSError as error:
+            console.error(describe_refusal(error, folder))
+            failed.append(folder.name)
+        else:
+            console.notes([f"{folder} is gone"])
+    if failed and len(folders) > 1:
+        console.notes([f"failed: {', '.join(failed)}"])
+    return arguments.MENDABLE if failed else arguments.DONE
 
 
 @click.command()

@@ -10,15 +10,16 @@ from typing import Any
 import click
 from click import shell_completion
 
-from builder import __version__, authoring, catalogue, cleaning, packing, persona, targets
+from builder import __version__, authoring, cleaning, looking, packing, persona, targets
 from builder.arguments import DONE, MENDABLE, ROOT, read_name
 from builder.arguments import name as name_argument
 from builder.arguments import names as names_argument
 from builder.command import command
 from builder.console import Console
+from builder.data import rows
 from builder.engine import pipeline
 from builder.engine.lock import locked
-from builder.errors import GateError, ManifestError, PersonaError, ToolError, describe_refusal
+from builder.errors import GateError, PersonaError, ToolError, describe_refusal
 from builder.project import Build, Options, Project
 
 # The shells' scripts set it when they ask for completions.
@@ -36,6 +37,7 @@ def commands() -> None:
 
 for _command in (
     *(authoring.new, authoring.keys, authoring.bases),
+    *(looking.list_, looking.diff),
     *(cleaning.clean, cleaning.remove),
     *(packing.pack, packing.unpack, packing.merged),
 ):
@@ -58,7 +60,8 @@ def build(console: Console, /, names: tuple[str, ...], **options: Any) -> int:
     """Build personas; only what is stale runs."""
     if not names:
         console.notes([f"usage: {command('build NAME...')}", "the personas here are:"])
-        return _list(console)
+        looking.list_names(console)
+        return DONE
     failed = []
     for name in names:
         if len(names) > 1:
@@ -76,9 +79,12 @@ def build(console: Console, /, names: tuple[str, ...], **options: Any) -> int:
 def _build(build: Build, console: Console) -> None:
     try:
         outcome = pipeline.run(build, targets.MODEL.stages, console)
-    except GateError:
-        _write_report(build, console)
+    except PersonaError as error:
+        _note_end(build, console)
+        if isinstance(error, GateError):
+            _write_report(build, console)
         raise
+    _note_end(build, console)
     is_served = targets.MODEL.stages[-1].NAME not in outcome.skipped
     if outcome.has_run or not is_served:
         from builder import summary  # noqa: PLC0415 — imports numpy
@@ -90,6 +96,21 @@ def _build(build: Build, console: Console) -> None:
             console.notes(summary.tell_without_ollama(build.name))
     _write_report(build, console)
     console.result(build.persona.model if is_served else str(build.modelfile))
+
+
+def _note_end(build: Build, console: Console) -> None:
+    """Add a build that has ended to its history; without one it has ended as well."""
+    if not build.folder.is_dir():
+        return
+    from builder import history  # noqa: PLC0415 — reads what the page tells
+
+    try:
+        with locked(build.folder):
+            history.append(build)
+    except OSError as error:
+        console.notes([f"no history: {error}"])
+    except PersonaError:  # it has ended before there was anything to note, or goes on elsewhere
+        return
 
 
 def _write_report(build: Build, console: Console) -> None:
@@ -133,53 +154,42 @@ def why(console: Console, /, name: str, *, as_json: bool) -> None:
         console.verdict(one.stage, one.reasons, one.summary)
 
 
-@commands.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a persona.")
-@click.pass_obj
-def list_(console: Console, /, *, as_json: bool) -> int:
-    """List the personas."""
-    return _list(console, as_json=as_json)
-
-
-def _list(console: Console, *, as_json: bool = False) -> int:
-    _check_project()
-    entries = list(catalogue.read(ROOT))
-    if as_json:
-        _print_json([asdict(entry) for entry in entries], console)
-        return DONE
-    for entry in entries:
-        console.result(entry.line)
-    if not entries:
-        console.notes(["there is no persona yet: add personas/NAME/persona.toml"])
-    return DONE
-
-
 @commands.command()
 @name_argument
 @click.argument("row", type=int, required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a row.")
 @click.pass_obj
-def show(console: Console, /, name: str, row: int | None) -> None:
-    """Show what is trained on, in colour: all rows, or one, counted from 1."""
+def show(console: Console, /, name: str, row: int | None, *, as_json: bool) -> None:
+    """Show what is trained on, in colour: all rows, or one, counted from 1.
+
+    Each is told with its file and line. Rows that are held out stand apart, at the end.
+    """
     from builder import views  # noqa: PLC0415 — rich's tables
 
     build = _read(name)
     if any(one.is_stale for one in pipeline.plan(build, targets.ROWS.stages)):
         pipeline.run(build, targets.ROWS.stages, console)
-    views.show(build.dataset, build.base / "tokenizer.json", row, console)
+    read = build.persona.manifest
+    found = rows.read(build.persona.data_files, read.data, read.identity)
+    shown = views.list_rows(build.dataset, found, row)
+    if as_json:
+        _print_json([asdict(one) for one in shown], console)
+    else:
+        views.show(build.dataset, build.base / "tokenizer.json", shown, console)
 
 
 @commands.command()
 @name_argument
 @click.argument("question", required=False)
+@click.option("--beside", is_flag=True, help="Show what the base answers beside it.")
 @click.pass_obj
-def chat(console: Console, /, name: str, question: str | None) -> None:
+def chat(console: Console, /, name: str, question: str | None, *, beside: bool) -> None:
     """Talk to the built file, without Ollama; with a QUESTION, ask once and stop."""
     build = _read(name)
     _check_built(build, build.gguf)
-    from builder import chat as conversation  # noqa: PLC0415 — loads llama.cpp
+    from builder.chat.talk import talk  # noqa: PLC0415 — loads llama.cpp
 
-    served = build.decide_served()
-    conversation.talk(build.gguf, served, name=build.name, question=question, console=console)
+    talk(build, question=question, is_beside=beside, console=console)
 
 
 @commands.command()
@@ -237,12 +247,6 @@ def _print_json(value: Any, console: Console) -> None:
     console.result(json.dumps(value, ensure_ascii=False))
 
 
-def _check_project() -> None:
-    if not (ROOT / "personas").is_dir():
-        msg = "personas/: no such folder here, expected one with a folder for each persona"
-        raise ManifestError(msg, hint="go to the folder that holds it, or make personas/NAME/")
-
-
 def _check_built(build: Build, *paths: Path) -> None:
     if not all(path.exists() for path in paths):
         msg = f"{paths[0]}: is not there, expected a finished build"
@@ -252,5 +256,5 @@ def _check_built(build: Build, *paths: Path) -> None:
 def _read(typed: str, **options: Any) -> Build:
     """Read a persona, and say where its build lies."""
     name = read_name(typed, set(persona.find(ROOT / "personas")))
-    _check_project()
+    looking.check_project()
     return Project(ROOT).build(name, Options(**options))

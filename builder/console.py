@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import shutil
 import sys
 import time
 import unicodedata
@@ -29,6 +30,8 @@ MIDDLE_WIDTH = 16
 PIPED_WIDTH = 240
 # Where no bar can be drawn, a line is printed at most so often.
 LINE_EVERY_S = 10.0
+# What TERM is where nothing can be drawn.
+DUMB_TERMINALS = ("", "dumb", "unknown")
 # Seconds of the past from which the time left is estimated; a step on a processor may take 30.
 ESTIMATE_FROM_S = 600.0
 SHOWN_PROBLEMS = 20
@@ -85,9 +88,7 @@ class Console(logging.Handler):
         out, err = _duplicate(sys.stdout, 1), _duplicate(sys.stderr, 2)
         self._own = [file for file in (out, err) if file not in (sys.stdout, sys.stderr)]
         self.screen = _Screen(file=err, highlight=False, soft_wrap=True)
-        self.page = _Page(
-            file=out, highlight=False, soft_wrap=True, width=None if out.isatty() else PIPED_WIDTH
-        )
+        self.page = _Page(file=out, highlight=False, soft_wrap=True, width=_find_width(out))
         # FORCE_COLOR makes rich take a file for a terminal; a bar in a file is no use to anybody.
         self.can_draw = self.screen.is_interactive and err.isatty()
         self.stage = "check"
@@ -214,6 +215,14 @@ class Console(logging.Handler):
         )
         self._task = bar.tasks[0]
         return self._task
+
+
+def _find_width(out: TextIO) -> int | None:
+    """Give the width of results; None where rich finds it: it takes a dumb terminal for 80 wide."""
+    if not out.isatty():
+        return PIPED_WIDTH
+    is_dumb = os.environ.get("TERM", "").lower() in DUMB_TERMINALS
+    return (shutil.get_terminal_size().columns or None) if is_dumb else None
 
 
 def _make_bar(screen: Rich) -> rich_progress.Progress:

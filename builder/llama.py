@@ -119,12 +119,14 @@ class Model:
         ids = [token for token, _ in made[: len(made) - ended]]
         return Answer(self.decode(ids), ids, [margin for _, margin in made], ended=ended)
 
-    def stream(self, prompt: list[int], max_tokens: int) -> Iterator[str]:
-        """Continue a prompt greedily, and give its text piece by piece as it is made."""
+    def stream(
+        self, prompt: list[int], max_tokens: int, sampling: dict[str, Any] | None = None
+    ) -> Iterator[str]:
+        """Continue a prompt, and give its text piece by piece as it is made."""
         decoder = codecs.getincrementaldecoder("utf-8")(
             "replace"
         )  # a character may be of several tokens
-        for token, _ in self._generate(prompt, max_tokens):
+        for token, _ in self._generate(prompt, max_tokens, sampling):
             if not self._is_end(token):
                 yield decoder.decode(self.llama.detokenize([token], special=True))
         yield decoder.decode(b"", final=True)

@@ -210,15 +210,18 @@ def served(daemon, monkeypatch):
         there.delete(name)
 
 
-def run_persona(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
-    """Run the command as a person would."""
+def run_persona(
+    *arguments: str, cwd: Path, typed: str | None = None, **environment: str
+) -> subprocess.CompletedProcess:
+    """Run the command as a person would, with *typed* on its standard input."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(
         [sys.executable, "-m", "builder", *arguments],
         cwd=cwd,
         env=env,
+        input=typed,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
 

@@ -15,7 +15,7 @@ from builder.engine import pipeline
 from tests.conftest import ROOT, run_persona
 
 COMMANDS = (
-    *("new", "build", "why", "list", "show", "chat", "report", "keys", "bases"),
+    *("new", "build", "why", "list", "show", "chat", "report", "diff", "keys", "bases"),
     *("remove", "clean", "doctor"),
 )
 
@@ -51,7 +51,9 @@ def test_a_name_that_is_none_ends_with_1(luma, command, name):
 
 
 @pytest.mark.parametrize("typed", ["../personas/luma", "./luma", "personas/a/luma", "FULL"])
-@pytest.mark.parametrize("command", ["build", "why", "show", "chat", "gates", "report", "clean"])
+@pytest.mark.parametrize(
+    "command", ["build", "why", "show", "chat", "gates", "report", "diff", "clean"]
+)
 def test_a_name_is_no_path(luma, capsys, command, typed):
     """A path is no name, in one sentence, whatever lies there, and nothing is written."""
     root = luma.parent.parent
@@ -76,7 +78,7 @@ def test_a_name_may_be_completed_by_a_shell(luma, capsys, typed):
     assert capsys.readouterr().out.startswith("base      never built\n")
     assert cli.main(["chat", typed]) == cli.MENDABLE
     assert capsys.readouterr().err.endswith("hint: just build luma\n")
-    assert cli.main(["clean", typed]) == cli.DONE
+    assert cli.main(["clean", typed, "--yes"]) == cli.DONE
     assert not build.exists()
     assert luma.exists()
 
@@ -103,32 +105,6 @@ def test_the_first_lines_can_be_taken_alone(luma):
 
     assert shown.returncode == 0, said
     assert b"Error" not in said
-
-
-def test_clean_takes_names_only(luma):
-    """`clean` deletes a build and nothing beside it; a path is refused."""
-    root = luma.parent.parent
-    (root / "build" / "luma").mkdir(parents=True)
-    (root / "build" / "luma" / "model.gguf").write_bytes(b"x" * 2_000_000)
-
-    assert run_persona("clean", "../personas", cwd=root).returncode == 1
-    told = run_persona("clean", cwd=root)
-    assert (told.returncode, told.stdout) == (0, "luma\t0.00 GB\n")
-    assert run_persona("clean", "luma", cwd=root).returncode == 0
-    assert not (root / "build" / "luma").exists()
-    assert (luma / "persona.toml").exists()
-
-
-def test_what_is_being_built_is_not_deleted(luma):
-    """`clean` leaves a build alone that another process has, and says which."""
-    root = luma.parent.parent
-
-    with pipeline.locked(root / "build" / "luma"):
-        done = run_persona("clean", "luma", cwd=root)
-
-    assert done.returncode == 1
-    assert f"build/luma: is being built by process {os.getpid()}" in done.stderr
-    assert (root / "build" / "luma").is_dir()
 
 
 def test_an_unknown_option_ends_with_2(luma):
@@ -173,7 +149,7 @@ def test_what_is_asked_for_is_on_stdout(luma):
         "data      base is stale",
     ]
     assert run_persona("show", "luma", "1", cwd=root).stdout.splitlines()[:3] == [
-        "row 1: 23 tokens, 10 trained on, 6 times an epoch",
+        "row 1: 23 tokens, 10 trained on, 6 times an epoch, personas/luma/data.jsonl:1",
         "<|im_start|>user",
         "Who are you?<|im_end|>",
     ]
@@ -215,18 +191,6 @@ def test_a_bug_leaves_a_report(luma, monkeypatch, capsys):
     assert "ZeroDivisionError" in (luma.parent.parent / "build" / "crash.log").read_text()
 
 
-def test_a_model_let_through_by_hand_is_listed_so(luma):
-    """`list` names the gates that were let through; of other models it gives the name alone."""
-    root = luma.parent.parent
-    receipt = root / "build" / "luma" / "registered.json"
-    receipt.parent.mkdir(parents=True)
-    receipt.write_text(json.dumps({"let_through": ["recall", "stop"]}))
-    assert run_persona("list", cwd=root).stdout == "luma\tlet through by --anyway: recall, stop\n"
-
-    receipt.write_text(json.dumps({"let_through": []}))
-    assert run_persona("list", cwd=root).stdout == "luma\n"
-
-
 def test_rows_are_read_before_a_base_is_fetched(luma):
     """A mistake in the data is told before anything else, also where the base is out of reach."""
     (luma / "data.jsonl").write_text('{"prompt": "Hi", "completion": "{{ nmae }}"}\n')
@@ -237,39 +201,9 @@ def test_rows_are_read_before_a_base_is_fetched(luma):
     assert "nobody/nothing" not in done.stderr
 
 
-def test_what_is_known_of_each_persona_is_json(luma):
-    """`list --json` says whether each persona is built, its base and its name in Ollama."""
-    root = luma.parent.parent
-    unbuilt = {"name": "ada", "built": False, "base": None, "model": None, "let_through": []}
-    (root / "personas" / "ada").mkdir()
-    (root / "personas" / "ada" / "persona.toml").touch()
-    build = root / "build" / "luma"
-    (build / "base").mkdir(parents=True)
-    (build / "base" / "base.json").write_text('{"source": "owner/name"}')
-    (build / "registered.json").write_text('{"model": "luma:latest", "let_through": ["stop"]}')
-    for name in ("model.gguf", "smoke.json"):
-        (build / name).touch()
-
-    assert json.loads(run_persona("list", "--json", cwd=root).stdout) == [
-        unbuilt,
-        {
-            "name": "luma",
-            "built": True,
-            "base": "owner/name",
-            "model": "luma:latest",
-            "let_through": ["stop"],
-        },
-    ]
-    (build / "smoke.json").unlink()
-    (build / "registered.json").write_text('["damaged"]')
-    assert json.loads(run_persona("list", "--json", cwd=root).stdout)[1] == {
-        **unbuilt,
-        "name": "luma",
-        "base": "owner/name",
-    }
-
-
-@pytest.mark.parametrize("command", ["build", "why", "show", "chat", "gates", "report", "clean"])
+@pytest.mark.parametrize(
+    "command", ["build", "why", "show", "chat", "gates", "report", "diff", "clean"]
+)
 @pytest.mark.parametrize("typed", ["luna", "LUMA"])
 def test_the_persona_that_was_meant_is_named(luma, capsys, command, typed):
     """A typo in a name gets the name that is most like it, and deletes and writes nothing."""

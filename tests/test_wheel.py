@@ -84,7 +84,8 @@ def test_an_installed_persona_works_in_any_project(run, luma):
     """`list`, `why` and `build` run without a Modelfile.j2, up to a mistake in the data."""
     listed, why = run("list"), run("why", "luma")
 
-    assert (listed.returncode, listed.stdout) == (0, "luma\n"), listed.stderr
+    assert listed.returncode == 0, listed.stderr
+    assert listed.stdout.splitlines()[1].split() == ["luma", "never", "built"]
     assert why.returncode == 0, why.stderr
     assert why.stdout.startswith("base      never built\n")
     (luma / "data.jsonl").write_text('{"prompt": "Hi", "completion": "{{ nmae }}"}\n')

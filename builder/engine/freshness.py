@@ -125,9 +125,14 @@ def read_stamp(stage: Stage, build: Build) -> Stamp | None:
     )
 
 
+def stamps_folder(folder: Path) -> Path:
+    """Say where the stamps of a build in *folder* lie."""
+    return folder / ".stamps"
+
+
 def stamp_path(stage: Stage, build: Build) -> Path:
     """Say where a stage's stamp lies."""
-    return build.folder / ".stamps" / f"{stage.NAME}.json"
+    return stamps_folder(build.folder) / f"{stage.NAME}.json"
 
 
 def note_failure(stage: Stage, build: Build, message: str) -> None:
@@ -140,7 +145,7 @@ def note_failure(stage: Stage, build: Build, message: str) -> None:
 
 def failure_path(stage: Stage, build: Build) -> Path:
     """Say where the last failure is written down."""
-    return build.folder / ".stamps" / f"{stage.NAME}.failed"
+    return stamps_folder(build.folder) / f"{stage.NAME}.failed"
 
 
 def read_failure(stage: Stage, build: Build) -> str | None:

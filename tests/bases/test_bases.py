@@ -141,7 +141,7 @@ def test_a_hub_base_is_pinned_fetched_once_and_kept(luma, hub):
     assert pinned["revision"] == pinned["train_revision"] == COMMIT
 
     asked.clear()
-    assert run_persona("clean", "luma", cwd=root).returncode == 0
+    assert run_persona("clean", "luma", "--yes", cwd=root).returncode == 0
     again = run_persona("build", "luma", cwd=root, **{**environment, "HF_HUB_OFFLINE": "1"})
     assert "export    done" in again.stderr, again.stderr
     assert asked == []

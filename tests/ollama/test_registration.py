@@ -119,7 +119,7 @@ def test_cleaning_settles_first(luma, served):
     write_tiny(gguf)
     put(client.connect(allow_remote=False), gguf, values["unverified"])
 
-    assert cli.main(["clean", "luma"]) == 0
+    assert cli.main(["clean", "luma", "--yes"]) == 0
     assert client.connect(allow_remote=False).names() == []
 
 
@@ -132,7 +132,7 @@ def test_cleaning_goes_on_without_a_daemon(luma, monkeypatch):
     folder.mkdir(parents=True)
     claim(folder)
 
-    assert cli.main(["clean", "luma"]) == 0
+    assert cli.main(["clean", "luma", "--yes"]) == 0
     assert not (luma.parent.parent / "build" / "luma").exists()
 
 

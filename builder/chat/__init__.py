@@ -1,0 +1,1 @@
+"""A conversation with the built file, through llama-cpp-python and without Ollama."""

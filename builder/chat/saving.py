@@ -1,0 +1,54 @@
+"""A conversation written as a row that the data stage can train on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from builder.data import layouts
+from builder.data.template import Message
+from builder.errors import PersonaError
+
+ENDING = ".jsonl"
+
+
+def save(path: Path, turns: list[Message], system: str | None) -> int:
+    """Add a conversation to a file of rows.
+
+    Args:
+        path: The file; what it holds stays.
+        turns: What was said.
+        system: The text to put before it, or None.
+
+    Returns:
+        The number of the row's line.
+
+    Raises:
+        PersonaError: Nothing was said yet, the file is of another kind, or it cannot be written.
+
+    """
+    if path.suffix.lower() != ENDING:
+        msg = f"{str(path)!r} names no file of rows, expected a name that ends with {ENDING}"
+        raise PersonaError(msg)
+    messages = [dict(turn) for turn in turns]
+    if not messages:
+        raise PersonaError("nothing was said yet, expected a question and its answer")
+    if system:
+        messages.insert(0, {"role": "system", "content": system})
+    try:
+        layouts.check(messages)
+        return _append(path.expanduser(), json.dumps({"messages": messages}, ensure_ascii=False))
+    except ValueError as error:
+        raise PersonaError(f"the conversation is no row: {error}") from None
+    except OSError as error:
+        raise PersonaError(f"{path}: {error.strerror}, expected to write it") from None
+
+
+def _append(path: Path, row: str) -> int:
+    """Write a line after the last; give its number."""
+    with path.open("a+b") as file:
+        file.seek(0)
+        held = file.read()
+        is_cut = bool(held) and not held.endswith(b"\n")
+        file.write(b"\n" * is_cut + row.encode() + b"\n")
+    return held.count(b"\n") + is_cut + 1

@@ -1,0 +1,110 @@
+"""Questions and their answers, one after the other until the person leaves."""
+
+from __future__ import annotations
+
+import contextlib
+
+from builder.bases import baseline
+from builder.chat import columns, commands, reading
+from builder.chat.commands import Conversation
+from builder.chat.speaker import Speaker, begin
+from builder.console import Console, escape
+from builder.data import dataset
+from builder.errors import PersonaError
+from builder.llama import Model
+from builder.project import Build
+
+BYE = "/bye"
+
+
+def talk(build: Build, *, question: str | None, is_beside: bool, console: Console) -> None:
+    """Answer one question, or one after the other.
+
+    Args:
+        build: A build whose file is finished, be it refused or not.
+        question: The one question; None listens to standard input.
+        is_beside: Whether the base answers the same questions.
+        console: Where answers are written.
+
+    Raises:
+        PersonaError: The file cannot be loaded, or the one question is too long.
+
+    """
+    served, base = build.decide_served(), build.read_base()
+    speakers = [Speaker(name=build.name, model=Model(build.gguf))]
+    if is_beside:
+        speakers += _find_base(build, console)
+    conversation = Conversation(
+        settings=begin(served),
+        speakers=speakers,
+        served=served,
+        modelfile=build.modelfile,
+        gguf=build.gguf,
+        base_name=base.source,
+        console=console,
+    )
+    if question is None:
+        converse(conversation, reading.open_lines(console))
+    else:
+        answer(conversation, question)
+
+
+def _find_base(build: Build, console: Console) -> list[Speaker]:
+    """Load the base's own file; none, and a sentence, where it was never made here."""
+    base = build.read_base()
+    path = baseline.find(base)
+    if path is None:
+        where = baseline.cache_path(base)
+        why = f"{where}: is not there, which a build makes where it asks the base"
+        console.notes([f"{why}; {build.name} answers alone"])
+        return []
+    template = (build.dataset / dataset.TEMPLATE).read_text("utf-8")
+    return [Speaker(name=base.source, model=Model(path, template))]
+
+
+def converse(conversation: Conversation, lines: reading.Lines) -> None:
+    """Answer what is typed, and run commands, until the person leaves."""
+    console = conversation.console
+    name = conversation.speakers[0].name
+    console.notes([f"talking to {name}; /? lists the commands, {reading.LEAVE}"])
+    for typed in reading.listen(lines, console):
+        if typed.is_command and typed.text.lower() == BYE:
+            return
+        try:
+            if typed.is_command:
+                commands.run(conversation, typed.text)
+            else:
+                answer(conversation, typed.text)
+        except PersonaError as error:
+            console.error(error)
+        except KeyboardInterrupt:
+            if not lines.is_terminal:
+                raise
+
+
+def answer(conversation: Conversation, question: str) -> None:
+    """Write each speaker's answer: side by side, or one below the other where that is too narrow.
+
+    Raises:
+        PersonaError: The question is too long.
+        KeyboardInterrupt: Ctrl-C was typed; what was said until then stays in the conversation.
+
+    """
+    speakers, console = conversation.speakers, conversation.console
+    with contextlib.ExitStack() as stack:
+        answers = [
+            stack.enter_context(contextlib.closing(one.answer(question, conversation.settings)))
+            for one in speakers
+        ]
+        width = columns.find_width(len(speakers), console) if len(speakers) > 1 else None
+        if width is not None:
+            columns.write([one.name for one in speakers], answers, width, console)
+            return
+        for speaker, pieces in zip(speakers, answers, strict=True):
+            if len(speakers) > 1:
+                console.result(f"{escape(speaker.name)}:")
+            try:
+                for piece in pieces:
+                    console.result(escape(piece, keep="\t\n"), end="")
+            finally:
+                console.result("")

@@ -1,0 +1,63 @@
+"""A table for a person: a line a row where there is room, else a line a value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from builder.console import Console, escape
+
+GAP = "  "
+
+
+def show(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    console: Console,
+    styles: Sequence[Sequence[str]] = (),
+) -> None:
+    """Print rows under their heads, as a result.
+
+    Where a terminal is narrower than the table, the first value of each row is a line, and each of
+    the others a line below it, after its head; empty ones are left out.
+
+    Args:
+        heads: The name of each column.
+        rows: The values of each row.
+        console: Where they are printed.
+        styles: A style for each value, where values have any.
+
+    """
+    cells = [[escape(value) for value in row] for row in rows]
+    looks = styles or [[""] * len(heads) for _ in rows]
+    widths = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
+    total = sum(widths) + len(GAP) * (len(heads) - 1)
+    if console.page.file.isatty() and total > console.page.width:
+        _stack(heads, cells, looks, console)
+        return
+    _line(heads, ["bold"] * len(heads), widths, console)
+    for row, look in zip(cells, looks, strict=True):
+        _line(row, look, widths, console)
+
+
+def _line(row: Sequence[str], look: Sequence[str], widths: Sequence[int], console: Console) -> None:
+    line = Text()
+    for value, style, width in zip(row, look, widths, strict=True):
+        line.append(value, style).append(" " * (width - cell_len(value)) + GAP)
+    line.rstrip()
+    console.page.print(line)
+
+
+def _stack(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    looks: Sequence[Sequence[str]],
+    console: Console,
+) -> None:
+    for row, look in zip(rows, looks, strict=True):
+        console.page.print(Text(row[0], look[0] or "bold"))
+        for head, value, style in list(zip(heads, row, look, strict=True))[1:]:
+            if value:
+                console.page.print(Text.assemble(f"{GAP}{head}: ", (value, style)))

@@ -1,0 +1,135 @@
+"""The commands that look at what was built: list tells of all, diff compares two builds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from builder import arguments, catalogue, persona
+from builder.catalogue import Entry
+from builder.command import command
+from builder.console import Console
+from builder.errors import ManifestError, ToolError
+
+HEADS = ("persona", "state", "base", "size", "gates", "in Ollama")
+STYLES = {"built": "green", "refused": "bold red", "stopped": "bold red", "stale?": "yellow"}
+NONE_YET = "there is no persona yet: `{}` begins one"
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a persona.")
+@click.pass_obj
+def list_(console: Console, /, *, as_json: bool) -> None:
+    """List the personas: what their last builds came to, their base, gates and name in Ollama.
+
+    "stale?" is a build of which a file was changed since; `why` knows whether that matters.
+    """
+    check_project()
+    entries = list(catalogue.read(arguments.ROOT))
+    if as_json:
+        console.result(json.dumps([asdict(entry) for entry in entries], ensure_ascii=False))
+        return
+    if not entries:
+        console.notes([NONE_YET.format(command("new NAME"))])
+        return
+    from builder import grid  # noqa: PLC0415 — only here
+
+    styles = [["bold", STYLES.get(entry.state, "dim"), "", "", "", ""] for entry in entries]
+    grid.show(HEADS, [_as_row(entry) for entry in entries], console, styles)
+
+
+def list_names(console: Console) -> None:
+    """Print the personas' names, one a line."""
+    check_project()
+    for name in persona.find(arguments.ROOT / "personas"):
+        console.result(name)
+
+
+def check_project() -> None:
+    """Check that there is a folder of personas here.
+
+    Raises:
+        ManifestError: There is none.
+
+    """
+    if not (arguments.ROOT / "personas").is_dir():
+        msg = "personas/: no such folder here, expected one with a folder for each persona"
+        raise ManifestError(msg, hint="go to the folder that holds it, or make personas/NAME/")
+
+
+def _as_row(entry: Entry) -> tuple[str, ...]:
+    state = f"stopped at {entry.stopped_at}" if entry.state == "stopped" else entry.state
+    size = "" if entry.size_bytes is None else f"{entry.size_bytes / 1e9:.2f} GB"
+    return entry.name, state, entry.base or "", size, _tell_gates(entry), _tell_model(entry)
+
+
+def _tell_gates(entry: Entry) -> str:
+    if entry.passed is None:
+        return ""
+    parts = [f"{entry.passed} passed"]
+    parts += [f"failed: {', '.join(entry.failed)}"] if entry.failed else []
+    parts += [f"{entry.unsure} unsure"] if entry.unsure else []
+    return ", ".join(parts)
+
+
+def _tell_model(entry: Entry) -> str:
+    if entry.model is None:
+        return ""
+    through = f", let through by --anyway: {', '.join(entry.let_through)}"
+    older = ", of an earlier build" if entry.model_is_older else ""
+    return f"{entry.model}{older}{through if entry.let_through else ''}"
+
+
+@click.command()
+@click.argument("name", metavar="NAME", shell_complete=arguments.complete_build)
+@click.argument("other", metavar="[OTHER]", required=False, shell_complete=arguments.complete_build)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every answer.")
+@click.pass_obj
+def diff(console: Console, /, name: str, other: str | None, *, as_json: bool) -> None:
+    """Compare the last two builds of NAME that differ, or the last build of NAME with OTHER's.
+
+    It tells the settings that differ, the gates' figures, and the answers that differ.
+    """
+    check_project()
+    from builder import comparison, history  # noqa: PLC0415 — only here
+
+    first_name, second_name = _read_name(name), _read_name(other) if other else None
+    first = history.read(arguments.ROOT / "build" / first_name)
+    needed = 1 if second_name else 2
+    _check_count(first_name, len(first), needed)
+    if second_name:
+        second = history.read(arguments.ROOT / "build" / second_name)
+        _check_count(second_name, len(second), needed)
+        found = comparison.compare(first[-1], second[-1], (first_name, second_name))
+    else:
+        found = comparison.compare(first[-2], first[-1], ("before", "last"))
+    if as_json:
+        console.result(json.dumps(asdict(found), ensure_ascii=False))
+    else:
+        comparison.show(found, console)
+
+
+def _read_name(typed: str) -> str:
+    """Read the name of a build, or of a persona that is not built.
+
+    Raises:
+        ManifestError: There is neither.
+
+    """
+    known = {*persona.find(arguments.ROOT / "personas"), *catalogue.list_builds(arguments.ROOT)}
+    name = arguments.read_name(typed, known)
+    if name not in known:
+        msg = f"{arguments.ROOT / 'build' / name}: no such build{persona.suggest(name, known)}"
+        raise ManifestError(msg, hint=command("list"))
+    return name
+
+
+def _check_count(name: str, count: int, needed: int) -> None:
+    if count < needed:
+        folder = arguments.ROOT / "build" / name / catalogue.HISTORY
+        plural = "" if count == 1 else "s"
+        expected = "one at least" if needed == 1 else "two that differ"
+        msg = f"{folder}: holds {count} build{plural} that came to the gates, expected {expected}"
+        raise ToolError(msg, hint=command(f"build {name}"))

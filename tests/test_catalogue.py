@@ -1,0 +1,207 @@
+"""The list of personas: what each build came to, from files alone."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from builder import catalogue, targets
+from builder.engine import freshness
+from builder.stages import smoke
+from tests.conftest import ROOT, build_of, run_persona
+from tests.terminal import opened
+
+GATES = [
+    {"gate": "recall", "verdict": "pass"},
+    {"gate": "stop", "verdict": "fail"},
+    {"gate": "greeting", "verdict": "not enough evidence"},
+    {"gate": "format", "verdict": "does not apply"},
+]
+
+
+@pytest.fixture
+def built(luma):
+    """A finished build's files, as the list reads them."""
+    build = build_of(luma)
+    for folder in (build.folder / ".stamps", build.base, build.logs):
+        folder.mkdir(parents=True)
+    build.gguf.write_bytes(b"x" * 20_000_000)
+    build.smoke.write_text(json.dumps({"gates": GATES, "let_through": []}))
+    build.refused.write_text(json.dumps({"gates": GATES, "let_through": ["stop"]}))
+    (build.base / "base.json").write_text('{"source": "owner/name"}')
+    for stage in targets.STAGES:
+        stamp = {"schema": freshness.SCHEMA, "version": stage.VERSION}
+        freshness.stamp_path(stage, build).write_text(json.dumps(stamp))
+    build.receipt.write_text('{"model": "luma:latest", "let_through": ["stop"]}')
+    return build
+
+
+def read(build):
+    return next(catalogue.read(build.folder.parent.parent))
+
+
+def touch_later(path):
+    later_ns = time.time_ns() + 10**9
+    path.touch()
+    os.utime(path, ns=(later_ns, later_ns))
+
+
+def test_a_persona_without_a_build_was_never_built(luma):
+    """Of one that was never built nothing else is known; rows alone are no build."""
+    build = build_of(luma)
+    assert read(build).state == "never built"
+    build.dataset.mkdir(parents=True)
+
+    entry = read(build)
+    assert (entry.state, entry.built, entry.base, entry.size_bytes) == (
+        *("never built", False),
+        *(None, None),
+    )
+    assert (entry.passed, entry.failed, entry.model, entry.let_through) == (None, [], None, [])
+
+
+def test_what_a_build_came_to(built):
+    """Base, size, gates, name in Ollama and what was let through are read from its files."""
+    entry = read(built)
+
+    assert (entry.state, entry.built, entry.base) == ("built", True, "owner/name")
+    assert (entry.size_bytes, entry.passed, entry.unsure) == (20_000_000, 1, 1)
+    assert (entry.failed, entry.model, entry.let_through) == ([], "luma:latest", ["stop"])
+    assert not entry.model_is_older
+
+
+@pytest.mark.parametrize("file", ["persona.toml", "data.jsonl", "../../Modelfile.j2"])
+def test_a_file_that_was_changed_since_makes_it_doubtful(built, file):
+    """A build that is older than what a person wrote may be stale; one that ended later is not."""
+    touch_later(built.persona.folder / file)
+    assert read(built).state == "stale?"
+
+    end = built.folder / "history" / "end.json"
+    end.parent.mkdir()
+    touch_later(end)
+    assert read(built).state == "built"
+
+
+def test_another_version_of_a_stage_makes_it_doubtful(built):
+    """A stage that is of another version, or never ran, is told; but for registration."""
+    path = freshness.stamp_path(smoke, built)
+    whole = path.read_text()
+    path.write_text(json.dumps({"schema": freshness.SCHEMA, "version": smoke.VERSION - 1}))
+    assert read(built).state == "stale?"
+    path.write_text(whole)
+    (built.folder / ".stamps" / "train.json").unlink()
+    assert read(built).state == "stale?"
+
+
+def test_rows_that_were_prepared_since_make_it_doubtful(built):
+    """`show` prepares edited rows, after which the model is of other ones."""
+    touch_later(built.folder / ".stamps" / "data.json")
+
+    assert read(built).state == "stale?"
+
+
+def test_without_ollama_a_build_is_whole(built):
+    """Where nothing was registered, for want of an Ollama, a build is not stale."""
+    (built.folder / ".stamps" / "register.json").unlink()
+    built.receipt.unlink()
+
+    assert (read(built).state, read(built).model) == ("built", None)
+
+
+@pytest.mark.parametrize(
+    ("stage", "state", "failed"), [("smoke", "refused", ["stop"]), ("train", "stopped", [])]
+)
+def test_a_build_that_did_not_end_well(built, stage, state, failed):
+    """A gate's refusal is told apart from any other stop; what is in Ollama is then older."""
+    (built.folder / ".stamps" / f"{stage}.failed").write_text("it failed\n")
+
+    entry = read(built)
+
+    assert (entry.state, entry.stopped_at, entry.failed) == (state, stage, failed)
+    assert entry.model_is_older
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"gates": 3, "let_through": "x", "model": []}', "{"])
+def test_what_is_damaged_is_left_out(built, text):
+    """A file that is cut or of another form is as if it were not there."""
+    for path in (built.smoke, built.receipt, built.base / "base.json"):
+        path.write_text(text)
+
+    entry = read(built)
+    assert (entry.base, entry.model, entry.failed, entry.let_through) == (None, None, [], [])
+
+
+def test_it_is_a_table_and_json(built):
+    """`list` prints a line a persona under heads, and with `--json` the same as objects."""
+    root = built.folder.parent.parent
+    (root / "personas" / "ada").mkdir()
+    (root / "personas" / "ada" / "persona.toml").touch()
+
+    lines = run_persona("list", cwd=root).stdout.splitlines()
+    entries = json.loads(run_persona("list", "--json", cwd=root).stdout)
+
+    assert lines[0].split() == ["persona", "state", "base", "size", "gates", "in", "Ollama"]
+    assert lines[1].split() == ["ada", "never", "built"]
+    assert (
+        lines[2].split("  ")
+        == [
+            *("luma   ", " built", "      owner/name", "0.02 GB", "1 passed, 1 unsure"),
+            "luma:latest, let through by --anyway: stop",
+        ]
+        or "let through by --anyway: stop" in lines[2]
+    )
+    assert [entry["name"] for entry in entries] == ["ada", "luma"]
+    assert entries[1]["let_through"] == ["stop"]
+    assert entries[0]["state"] == "never built"
+
+
+@pytest.mark.parametrize("environment", [{}, {"TERM": "dumb"}], ids=["xterm", "dumb"])
+def test_twenty_columns_have_a_line_a_value(built, environment):
+    """On a narrow terminal each persona's name is a line, and its values stand below."""
+    root = built.folder.parent.parent
+    with opened("list", cwd=root, columns=20, **environment) as terminal:
+        assert terminal.end() == 0
+        assert terminal.lines[:3] == ["luma", "  state: built", "  base: owner/name"]
+        assert ("\x1b" in terminal.seen) != bool(environment)
+
+
+@pytest.mark.parametrize("command", ["list", "show luma"])
+def test_a_reader_that_has_gone_is_no_failure(luma, command):
+    """With stdout closed by its reader the exit code is 0, and there is no traceback."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run(
+        [sys.executable, "-m", "builder", *command.split()],
+        cwd=luma.parent.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write_end)
+
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (luma.parent.parent / "build" / "crash.log").exists()
+
+
+def test_a_locale_without_utf_8_lists(built):
+    """Where the terminal's encoding lacks a character it is an escape."""
+    (built.base / "base.json").write_text('{"source": "所有者/name"}')
+    root = built.folder.parent.parent
+    done = run_persona("list", cwd=root, LC_ALL="C", PYTHONIOENCODING="ascii")
+
+    assert done.returncode == 0, done.stderr
+    assert "\\u6240" in done.stdout
+
+
+def test_no_persona_says_how_to_begin_one(project):
+    """An empty project is told the command that begins a persona."""
+    done = run_persona("list", cwd=project)
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "there is no persona yet: `just new NAME` begins one\n"

@@ -1,0 +1,109 @@
+"""Deleting builds: what is told first, what is asked, and what is left alone."""
+
+import json
+import os
+
+import pytest
+
+from builder import cli
+from builder.engine import pipeline
+from tests.conftest import run_persona
+from tests.terminal import opened
+
+RECEIPT = {
+    "schema": 5,
+    "model": "luma:latest",
+    "digest": "d",
+    "url": "http://127.0.0.1:1",
+    "ollama": "0.34.2",
+    "blob": "b",
+    "num_ctx": 4096,
+    "let_through": [],
+    "compared": [],
+}
+
+
+@pytest.fixture
+def root(luma):
+    """A project with a build of two megabytes, and one of a persona that is gone."""
+    root = luma.parent.parent
+    for name in ("luma", "lost"):
+        (root / "build" / name / "logs").mkdir(parents=True)
+        (root / "build" / name / "model.gguf").write_bytes(b"x" * 20_000_000)
+    return root
+
+
+def test_it_takes_names_only(luma, root):
+    """`clean` deletes a build and nothing beside it; a path is refused."""
+    (root / "build" / "luma" / "link").symlink_to(luma)
+
+    assert run_persona("clean", "../personas", "--yes", cwd=root).returncode == 1
+    told = run_persona("clean", cwd=root)
+    assert (told.returncode, told.stdout) == (0, "lost\t0.02 GB\nluma\t0.02 GB\n")
+    assert run_persona("clean", "luma", "--yes", cwd=root).returncode == 0
+    assert not (root / "build" / "luma").exists()
+    assert (luma / "persona.toml").exists()
+
+
+def test_what_is_freed_is_told_and_asked_for(root):
+    """At a terminal it lists sizes and what stays in Ollama; only yes deletes."""
+    (root / "build" / "luma" / "registered.json").write_text(json.dumps(RECEIPT))
+    for answer, code, is_there in (("n", 1, True), ("y", 0, False)):
+        with opened("clean", "luma", "lost", cwd=root) as terminal:
+            terminal.wait_for("Delete this?")
+            assert "build/luma  0.02 GB" in terminal.text
+            assert "luma:latest stays in Ollama; `just remove luma`" in terminal.text
+            assert "build/lost  0.02 GB" in terminal.text
+            terminal.type(f"{answer}\r")
+            assert terminal.end() == code
+        assert (root / "build" / "luma").exists() == is_there
+        assert (root / "build" / "lost").exists() == is_there
+
+
+def test_without_a_terminal_nothing_is_deleted_unasked(root):
+    """Where nobody can be asked it lists, says `--yes`, and ends with 2."""
+    done = run_persona("clean", "luma", cwd=root, typed="y\n")
+
+    assert done.returncode == cli.USAGE
+    assert "build/luma  0.02 GB\n" in done.stderr
+    assert "where nobody can be asked, expected --yes" in done.stderr
+    assert (root / "build" / "luma").exists()
+
+
+def test_a_wrong_name_among_several_deletes_nothing(root):
+    """All names are read before the first build is deleted, and each wrong one is told."""
+    done = run_persona("clean", "luma", "lots", "nobody", "--yes", cwd=root)
+
+    assert done.returncode == 1
+    assert "build/lots: no such build; did you mean 'lost'?" in done.stderr
+    assert "build/nobody: no such build" in done.stderr
+    assert (root / "build" / "luma").exists()
+
+
+def test_what_is_being_built_is_not_deleted(root):
+    """`clean` leaves a build alone that another process has, says which, and goes on."""
+    with pipeline.locked(root / "build" / "luma"):
+        done = run_persona("clean", "luma", "lost", "luma", "--yes", cwd=root)
+
+    assert done.returncode == 1
+    assert f"build/luma: is being built by process {os.getpid()}" in done.stderr
+    assert done.stderr.rstrip().endswith("failed: luma")
+    assert (root / "build" / "luma").is_dir()
+    assert not (root / "build" / "lost").exists()
+
+
+def test_where_there_is_no_build_nothing_is_asked(root):
+    """A persona that was never built is said to be so, and that is no failure."""
+    assert run_persona("clean", "luma", "--yes", cwd=root).returncode == 0
+    done = run_persona("clean", "luma", cwd=root)
+
+    assert (done.returncode, done.stderr) == (0, "luma has no build\n")
+
+
+def test_the_last_build_ends_in_twenty_columns(root):
+    """On a narrow terminal it asks and deletes as on any other."""
+    with opened("clean", "luma", cwd=root, columns=20) as terminal:
+        terminal.wait_for("Delete this?")
+        terminal.type("y\r")
+        assert terminal.end() == 0
+    assert not (root / "build" / "luma").exists()
