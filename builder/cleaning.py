@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 
 import click
@@ -10,7 +9,7 @@ import click
 from builder import arguments, catalogue, persona
 from builder.command import command
 from builder.console import Console
-from builder.engine.lock import locked
+from builder.engine import lock
 from builder.errors import ManifestError
 from builder.ollama import client, registration, removal
 
@@ -34,9 +33,9 @@ def clean(console: Console, /, names: tuple[str, ...]) -> None:
             msg = f"{folder}: no such build{persona.suggest(name, known)}"
             raise ManifestError(msg, hint=command("clean"))
         if folder.is_dir():
-            with locked(folder):
+            with lock.locked(folder):
                 registration.settle_before_cleaning(folder / ".work" / "claims")
-                shutil.rmtree(folder)
+                lock.delete(folder)
         console.notes([f"{folder} is gone"])
 
 
@@ -55,7 +54,7 @@ def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool) -> 
     registered = removal.Registered(
         receipt=folder / "registered.json", claims=folder / ".work" / "claims"
     )
-    with locked(folder):
+    with lock.locked(folder):
         daemon = client.connect(allow_remote=allow_remote)
         models = registered.find(daemon)
         console.notes([f"{model.name}  {model.digest[:12]}  at {daemon.url}" for model in models])

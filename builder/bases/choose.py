@@ -68,7 +68,7 @@ def resolve(source: str, pins: Pins, *, four_bit: bool) -> Base:
     _refuse_what_is_no_repository(source)
     sibling = _find_four_bit_sibling(source) if four_bit else source
     revision = pins.get("revision") or _find_revision(source)
-    if pins.get("train_source") == sibling:
+    if pins.get("train_source") == sibling and "train_revision" in pins:
         train_revision = pins["train_revision"]
     else:
         train_revision = revision if sibling == source else fetch.find_revision(sibling)
@@ -102,6 +102,7 @@ def write_pins(lock: Path, chosen: Base) -> None:
         "train_source": chosen.train_source,
         "train_revision": chosen.train_revision,
     }
+    files.remove_temporaries(lock.parent, lock.name)  # whoever builds the persona has its lock
     entries = read_pins(lock)
     if entries.get(chosen.source) != pins:
         files.write_json(lock, {**entries, chosen.source: pins})

@@ -20,6 +20,8 @@ from builder.engine.stage import Build, Stage, list_files, list_settings
 from builder.errors import ToolError
 
 SCHEMA = 2
+# What a stamp must hold, and of which type; one that does not is no stamp.
+NEEDED = {"version": int, "settings": dict, "inputs": dict, "output": str, "summary": str}
 
 
 @dataclass(frozen=True)
@@ -112,17 +114,11 @@ def read_stamp(stage: Stage, build: Build) -> Stamp | None:
     values = files.read_json(stamp_path(stage, build))
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         return None
-    try:
-        description = Description(values["version"], values["settings"], values["inputs"])
-        return Stamp(
-            description,
-            values["output"],
-            str(values["summary"]),
-            values.get("took_s"),
-            values.get("tools", {}),
-        )
-    except KeyError:
+    if any(not isinstance(values.get(key), kind) for key, kind in NEEDED.items()):
         return None
+    description = Description(values["version"], values["settings"], values["inputs"])
+    took_s, tools = values.get("took_s"), values.get("tools", {})
+    return Stamp(description, values["output"], values["summary"], took_s, tools)
 
 
 def stamp_path(stage: Stage, build: Build) -> Path:
