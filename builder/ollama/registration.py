@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -190,9 +191,9 @@ def register(daemon: Daemon, wanted: Registration) -> Receipt:
             has_read_longest=last is not None and context.items() <= last.model_dump().items(),
         )
         files.write_json(path, claim.model_copy(update={"digest": digest}).model_dump())
-        # Somebody may have taken the name since.
-        refuse()
-        _take_name(daemon, claim, digest)
+        with _alone_at(daemon):
+            # Somebody may have taken the name since.
+            _take_name(daemon, claim, digest, refuse())
     finally:
         # Where the daemon went away, the next build does it.
         with contextlib.suppress(ToolError):
@@ -218,14 +219,39 @@ def _write_claim(daemon: Daemon, model: str, folder: Path) -> tuple[Claim, Path]
     return claim, folder / f"{mark}.json"
 
 
-def _take_name(daemon: Daemon, claim: Claim, digest: str) -> None:
-    """Give a verified model its name, by copies alone: what is served is what was verified."""
+@contextlib.contextmanager
+def _alone_at(daemon: Daemon) -> Iterator[None]:
+    """Let one build of this machine at a time take a name of a daemon, where there is a cache."""
+    mark = hashlib.sha256(daemon.url.encode()).hexdigest()[:16]
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(files.waiting_for(files.cache_folder() / "daemons" / mark))
+        yield
+
+
+def _take_name(daemon: Daemon, claim: Claim, digest: str, before: Listed | None) -> None:
+    """Give a verified model its name, by copies alone: what is served is what was verified.
+
+    Args:
+        daemon: Where it is.
+        claim: Its names.
+        digest: Its digest when it was verified.
+        before: What has the name, which may be replaced.
+
+    """
     if _digest(daemon, claim.unverified) != digest:
         msg = f"served: {claim.model}: was changed while it was verified, expected no change"
         raise GateError(msg, hint=OTHERS_HINT)
     # Only deleting a model frees its files: what had the name gets another, to be deleted by.
-    if daemon.digest(claim.model) is not None:
+    found = daemon.find(claim.model)
+    if found != before:
+        msg = f"{daemon.url}: {claim.model} was changed meanwhile, expected no change"
+        raise ToolError(msg, hint=OTHERS_HINT)
+    if found is not None:
         daemon.copy(claim.model, claim.replaced)
+        if daemon.digest(claim.replaced) != found.digest:
+            msg = f"{daemon.url}: has no copy of {claim.model} after copying it, expected one"
+            raise ToolError(msg, hint=OTHERS_HINT)
     daemon.copy(claim.unverified, claim.model)
     if _digest(daemon, claim.model) != digest:
         msg = f"served: {claim.model}: is not what was verified, expected the same digest"
@@ -255,15 +281,24 @@ def settle(daemon: Daemon, folder: Path) -> list[Claim]:
             continue
         if not address.is_same_daemon(claim.url, daemon.url):
             continue
-        if daemon.digest(claim.model) is None and daemon.digest(claim.replaced) is not None:
+        if _is_lost(daemon, claim):
             daemon.copy(claim.replaced, claim.model)
-        for temporary in (claim.unverified, claim.replaced):
-            daemon.delete(temporary)
+        temporary = (claim.unverified, claim.replaced)
+        for name in temporary:
+            daemon.delete(name)
+        if any(daemon.digest(name) is not None for name in temporary):
+            continue  # the next build tries again
         if claim.digest is not None and daemon.digest(claim.model) == claim.digest:
             valid.append(claim)
         else:
             path.unlink()
     return valid
+
+
+def _is_lost(daemon: Daemon, claim: Claim) -> bool:
+    """Say whether a name was taken from the old model and not given to the new, by one list."""
+    names = {client.normalize(name) for name in daemon.names()}
+    return client.normalize(claim.replaced) in names and client.normalize(claim.model) not in names
 
 
 def settle_before_cleaning(folder: Path) -> None:
@@ -275,8 +310,11 @@ def settle_before_cleaning(folder: Path) -> None:
 
 def refuse_foreign(
     daemon: Daemon, model: str, *, receipt: Path, claims: list[Claim], replace: bool
-) -> None:
+) -> Listed | None:
     """Refuse to take a name under which there is anything but what this build put there.
+
+    Returns:
+        What has the name and may be replaced.
 
     Raises:
         ToolError: The name is somebody else's.
@@ -285,7 +323,7 @@ def refuse_foreign(
     found, last = daemon.find(model), read_receipt(receipt)
     owned: list[Receipt | Claim] = [*claims, *([last] if last else [])]
     if found is None or replace or any(_is_for(own, daemon, found) for own in owned):
-        return
+        return found
     what = f"{daemon.url}: has a {found.name} that this build did not register"
     why = "" if found.name == model else ", which is the same name to Ollama"
     problems = [f"{what}, expected {model} to be free{why}"]

@@ -36,6 +36,10 @@ class Names:
         """Find by the very name."""
         return Listed(model, self.there[model]) if model in self.there else None
 
+    def names(self):
+        """Name the models."""
+        return list(self.there)
+
     def digest(self, model):
         """Give its digest."""
         return self.there.get(model)
