@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click import shell_completion
 
-from builder import __version__, authoring, catalogue, cleaning, persona, targets
+from builder import __version__, arguments, authoring, catalogue, cleaning, persona, targets
 from builder.arguments import DONE, MENDABLE, ROOT, read_name
 from builder.arguments import name as name_argument
 from builder.arguments import names as names_argument
@@ -40,7 +40,12 @@ for _command in (authoring.new, authoring.keys, authoring.bases, cleaning.clean,
 
 @commands.command()
 @names_argument
-@click.option("--base", metavar="gpu|cpu|REPO", help="Build from this base, and remember it.")
+@click.option(
+    "--base",
+    metavar="gpu|cpu|REPO",
+    callback=arguments.check_text,
+    help="Build from this base, and remember it.",
+)
 @click.option("--allow-remote", is_flag=True, help="Register with a daemon on another machine.")
 @click.option(
     "--replace", is_flag=True, help="Replace a model of that name that this build did not register."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from builder import files
 from builder.bases.chat_template import UNRENDERABLE, render
+from builder.errors import ToolError
 
 # Rendered to see what follows a reply. Their words stand in no template.
 QUESTION, REPLY = "northward", "southward"
@@ -102,6 +102,14 @@ class Facts:
 
 
 def read_eos(folder: Path) -> str:
-    """Read the EOS token's text from a base's tokenizer settings."""
-    token = json.loads((folder / "tokenizer_config.json").read_text())["eos_token"]
-    return str(token["content"] if isinstance(token, dict) else token)
+    """Read the EOS token's text from a base's tokenizer settings.
+
+    Raises:
+        ToolError: They are damaged.
+
+    """
+    if token := Facts(folder).tokens.get("eos_token"):
+        return token
+    path = folder / "tokenizer_config.json"
+    msg = f"{path}: names no EOS token, expected what the base stage wrote"
+    raise ToolError(msg, hint="build the persona with --discard")

@@ -99,8 +99,12 @@ def _hub_errors(repository: str) -> Iterator[None]:
 
     try:
         yield
-    # httpx's errors are no OSError, and what is no hub's answer is a ValueError of its reader.
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RuntimeError) as error:
+    # httpx's errors are no OSError, what is no hub's answer is a ValueError of its reader, and a
+    # SOCKS proxy without its package an ImportError.
+    except (
+        *(httpx.HTTPError, httpx.InvalidURL),
+        *(ImportError, OSError, RuntimeError, ValueError),
+    ) as error:
         problem, hint = _explain(error, repository)
         raise ToolError(f"{repository}: {problem}", hint=hint) from None
 
@@ -131,6 +135,8 @@ def _explain(error: Exception, repository: str) -> tuple[str, str]:
         case errors.HfHubHTTPError():
             problem = f"{hub} answers {error.response.status_code}, expected the repository"
             hint = "check HF_TOKEN, or build later: what was fetched is kept"
+        case ImportError():
+            problem = f"{hub} cannot be asked by the proxy that is set ({reason}), expected to"
         case _ if constants.HF_HUB_OFFLINE:
             problem = "is not in the cache, expected it there while HF_HUB_OFFLINE is set"
             hint = f"unset HF_HUB_OFFLINE; {WITHOUT_HUB}"

@@ -131,7 +131,8 @@ def note_failure(stage: Stage, build: Build, message: str) -> None:
     path = failure_path(stage, build)
     with suppress(OSError):  # where even that has no room, the failure itself is still told
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(message.splitlines()[0] + "\n", "utf-8")
+        first = message.splitlines()[0] + "\n"
+        path.write_text(first, "utf-8", errors="backslashreplace")
 
 
 def failure_path(stage: Stage, build: Build) -> Path:

@@ -91,12 +91,16 @@ def _open_taken(folder: Path) -> IO[str]:
     path = folder / LOCK
     for attempt in range(TRIES):
         time.sleep(PAUSE_S if attempt else 0)
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             if os.path.lexists(path):
                 _check(path)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except FileNotFoundError:  # the folder, or the lock in it, was deleted in between
+            continue
+        except FileExistsError:
+            if os.path.lexists(folder) and not folder.is_dir():
+                raise
             continue
         file = os.fdopen(descriptor, "r+", encoding="utf-8")
         if not _take(file, fcntl.LOCK_EX, TRIES):

@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 import time
 
 import pytest
@@ -16,7 +18,7 @@ from builder.bases.base import EMBEDDED, Base
 from builder.data import replay
 from builder.engine import freshness, lock, pipeline, publish
 from builder.errors import ToolError, describe_refusal
-from tests.conftest import build_of
+from tests.conftest import ROOT, build_of, run_persona
 from tests.faults.test_publishing import CHAIN, Inputs, make_stage
 
 COMMANDS = (
@@ -162,9 +164,6 @@ def hold(folder, guard, deadline_s, *, is_cleaning, broken):
                     guard.unlink()
         except ToolError:
             continue
-        except OSError:
-            broken.value = 1
-            return
 
 
 def test_clean_and_a_build_never_both_hold_the_lock(tmp_path):
@@ -283,3 +282,63 @@ def test_a_full_cache_loses_nothing(tmp_path, monkeypatch):
 
     files.write_cached(tmp_path / "hashes.json", {})
     files.write_cached(files.cache_folder() / "x" / "y.json", {})
+
+
+SURROUNDINGS = {
+    "a SOCKS proxy": {"ALL_PROXY": "socks5://127.0.0.1:1080"},
+    "a proxy that is none": {"HTTP_PROXY": "nonsense://["},
+    "no certificates": {"SSL_CERT_FILE": "/nowhere"},
+    "an address of bytes": {"OLLAMA_HOST": "\udcff"},
+    "half an address": {"OLLAMA_HOST": "http://["},
+    "no home": {"HOME": "/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"},
+}
+
+
+@pytest.mark.parametrize("surroundings", SURROUNDINGS.values(), ids=SURROUNDINGS)
+@pytest.mark.parametrize("command", [["list"], ["remove", "luma", "--yes"]], ids=" ".join)
+def test_no_variable_ends_a_command_in_a_traceback(built, command, surroundings):
+    """Proxies, certificates and addresses of any text are ignored or told."""
+    root = built.parent.parent
+    variables = {"OLLAMA_HOST": "127.0.0.1:9", **surroundings}
+
+    done = run_persona(*command, cwd=root, **variables)
+
+    assert done.returncode == (command[0] == "remove"), done.stderr
+    assert done.stderr.startswith("error: ") or not done.stderr
+    assert "a bug" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["list", "keys", "bases", "why luma"])
+def test_a_full_place_for_results_is_named(built, command):
+    """What cannot be printed is told as standard output's, whichever way it is drawn."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123 — a device
+        done = subprocess.run(
+            [sys.executable, "-m", "builder", *command.split()],
+            cwd=built.parent.parent,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert "error: standard output: No space left on device" in done.stderr
+
+
+def test_a_base_that_is_no_text_is_a_mistake_of_use(luma, capfd):
+    """Bytes that are no UTF-8 are refused before anything of the build is begun."""
+    code, said = ask(["build", luma.name, "--base", "\udcff/x"], capfd)
+
+    assert code == 2
+    assert "is no UTF-8" in said
+    assert not (luma.parent.parent / "build").exists()
+
+
+def test_new_takes_no_name_that_a_build_refuses(project, capfd):
+    """A name of more characters than the manifest takes is refused when it is typed."""
+    code, said = ask(["new", "nova", "--name", "x" * 201], capfd)
+
+    assert code == 1
+    assert "--name: has 201 characters, expected at most 200" in said
+    assert not (project / "personas" / "nova").exists()
