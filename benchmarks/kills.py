@@ -56,7 +56,7 @@ held_out = 0
 [training]
 max_steps = {STEPS}
 batch_size = 2
-replay = 0.2
+replay = 0
 [smoke]
 max_tokens = 8
 [gates]

@@ -1,7 +1,7 @@
 """The `ollama` distribution, imported with nothing of the environment.
 
-It makes a client when it is imported (0.6.3), which reads OLLAMA_HOST, proxies and certificates: one
-that is none, as a SOCKS proxy without its package, would end every command.
+It makes a client when it is imported (0.6.3), which reads OLLAMA_HOST, proxies and certificates:
+one that is none, as a SOCKS proxy without its package, would end every command.
 """
 
 from __future__ import annotations
