@@ -11,7 +11,7 @@ from builder.command import command
 from builder.console import Console
 from builder.engine import lock
 from builder.errors import ManifestError
-from builder.ollama import client, registration, removal
+from builder.ollama import claims, client, removal
 
 
 @click.command()
@@ -34,7 +34,7 @@ def clean(console: Console, /, names: tuple[str, ...]) -> None:
             raise ManifestError(msg, hint=command("clean"))
         if folder.is_dir():
             with lock.locked(folder):
-                registration.settle_before_cleaning(folder / ".work" / "claims")
+                claims.settle_before_cleaning(folder / ".work" / "claims")
                 lock.delete(folder)
         console.notes([f"{folder} is gone"])
 

@@ -77,7 +77,7 @@ def find_machine() -> Machine:
 def read_processor_flags() -> str:
     """Read what the processor computes, as Linux lists it; nothing where it lists nothing."""
     try:
-        lines = PROCESSOR.read_text().splitlines()
+        lines = PROCESSOR.read_text("utf-8").splitlines()
     except OSError:
         return ""
     return next((line for line in lines if line.startswith(("flags", "Features"))), "")

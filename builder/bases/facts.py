@@ -68,7 +68,7 @@ class Facts:
         """The base's own chat template, where it has one."""
         path = self.folder / "chat_template.jinja"
         if path.is_file():
-            return path.read_text("utf-8")
+            return files.read_text(path)
         template = self.tokenizer_config.get("chat_template")
         if isinstance(template, list):  # several, by name
             by_name = {entry["name"]: entry["template"] for entry in template}

@@ -123,7 +123,7 @@ def _has_a_gap(base: Candidate) -> str | None:
     index = base.facts.folder / "model.safetensors.index.json"
     if not base.files or not index.is_file():
         return None
-    shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    shards = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
     missing = [shard for shard in shards if shard not in base.files]
     if not missing:
         return None

@@ -100,6 +100,19 @@ def read_schedule(folder: Path) -> Schedule:
     return schedule
 
 
+def read_template(folder: Path) -> str:
+    """Read the chat template that rows were encoded with.
+
+    Raises:
+        ToolError: There is none, or it is damaged.
+
+    """
+    try:
+        return files.read_text(folder / TEMPLATE)
+    except (FileNotFoundError, ValueError):
+        raise _unreadable(folder / TEMPLATE) from None
+
+
 def _unreadable(path: Path) -> ToolError:
     return ToolError(
         f"{path}: cannot be read, expected what the data stage writes",

@@ -140,7 +140,7 @@ def _describe_death(code: int | None) -> str:
 
 
 def _read_tail(path: Path) -> list[str]:
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    lines = path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
     return [f"  {line}" for line in lines[-LOG_TAIL_LINES:]]
 
 

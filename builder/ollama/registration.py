@@ -1,7 +1,6 @@
 """Putting a model into Ollama: verified under a random name, and only then given its own.
 
-The random name is written into a claim first. By the claims that a kill leaves, the next build
-removes its temporary models, and knows its own model from any other.
+The random name is written into a claim first (`builder.ollama.claims`).
 """
 
 from __future__ import annotations
@@ -10,17 +9,17 @@ import contextlib
 import functools
 import hashlib
 import logging
-import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from builder import files
 from builder.errors import GateError, ToolError
 from builder.ollama import address, client, releases, verification
+from builder.ollama.claims import Claim, settle, write_claim
 from builder.ollama.client import Daemon, Listed
 from builder.ollama.served import Served
 from builder.tables import Table
@@ -60,19 +59,6 @@ class Receipt(Table):
         """Write it as JSON."""
         text = self.model_dump_json(by_alias=True, indent=1, exclude_none=True)
         path.write_text(text + "\n", "utf-8")
-
-
-class Claim(Table):
-    """What one registration makes in one daemon, written down before it is made."""
-
-    model: str
-    url: str
-    unverified: Annotated[str, Field(pattern=r"^persona-unverified:[0-9a-f]{32}$")]
-    """The temporary model that is verified."""
-    replaced: Annotated[str, Field(pattern=r"^persona-replaced:[0-9a-f]{32}$")]
-    """What had the name before, until the new one has it."""
-    digest: str | None = None
-    """What the name's digest will be; None until the temporary model is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +163,7 @@ def register(daemon: Daemon, wanted: Registration) -> Receipt:
     }
     last = read_receipt(wanted.receipt)
     daemon.upload(wanted.gguf, sha256)
-    claim, path = _write_claim(daemon, served.model, wanted.claims)
+    claim, path = write_claim(daemon, served.model, wanted.claims)
     try:
         daemon.create({**served.to_request(sha256), "model": claim.unverified})
         digest = _digest(daemon, claim.unverified)
@@ -205,18 +191,6 @@ def register(daemon: Daemon, wanted: Registration) -> Receipt:
         compared=tuple(compared),
         **context,
     )
-
-
-def _write_claim(daemon: Daemon, model: str, folder: Path) -> tuple[Claim, Path]:
-    mark = secrets.token_hex(16)
-    claim = Claim(
-        model=model,
-        url=daemon.url,
-        unverified=f"persona-unverified:{mark}",
-        replaced=f"persona-replaced:{mark}",
-    )
-    files.write_json(folder / f"{mark}.json", claim.model_dump())
-    return claim, folder / f"{mark}.json"
 
 
 @contextlib.contextmanager
@@ -264,48 +238,6 @@ def _digest(daemon: Daemon, model: str) -> str:
         msg = f"{daemon.url}: has no {model} after creating it, expected it there"
         raise ToolError(msg, hint=OTHERS_HINT)
     return digest
-
-
-def settle(daemon: Daemon, folder: Path) -> list[Claim]:
-    """Remove the temporary models of earlier builds from this daemon; restore a lost name.
-
-    Returns:
-        The claims whose model is the one that is served now.
-
-    """
-    valid = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            claim = Claim.model_validate(files.read_json(path))
-        except ValidationError:
-            continue
-        if not address.is_same_daemon(claim.url, daemon.url):
-            continue
-        if _is_lost(daemon, claim):
-            daemon.copy(claim.replaced, claim.model)
-        temporary = (claim.unverified, claim.replaced)
-        for name in temporary:
-            daemon.delete(name)
-        if any(daemon.digest(name) is not None for name in temporary):
-            continue  # the next build tries again
-        if claim.digest is not None and daemon.digest(claim.model) == claim.digest:
-            valid.append(claim)
-        else:
-            path.unlink()
-    return valid
-
-
-def _is_lost(daemon: Daemon, claim: Claim) -> bool:
-    """Say whether a name was taken from the old model and not given to the new, by one list."""
-    names = {client.normalize(name) for name in daemon.names()}
-    return client.normalize(claim.replaced) in names and client.normalize(claim.model) not in names
-
-
-def settle_before_cleaning(folder: Path) -> None:
-    """Settle the claims of a build that is to be deleted, where this machine's daemon answers."""
-    if any(folder.glob("*.json")):
-        with contextlib.suppress(ToolError):
-            settle(client.connect(allow_remote=False), folder)
 
 
 def refuse_foreign(

@@ -100,7 +100,7 @@ def gather(build: Build) -> Contents:
         losses=losses,
         learning_rates=_plan_learning_rates(stamps, len(losses)),
         shapes=_read_list(build.parity, "shapes", parity.SCHEMA, dict),
-        modelfile=build.modelfile.read_text("utf-8") if build.modelfile.exists() else "",
+        modelfile=_read_modelfile(build.modelfile),
         size_bytes=build.gguf.stat().st_size if build.gguf.exists() else None,
     )
 
@@ -164,6 +164,14 @@ def _is_made_of(stamps: dict[str, Stamp], user: str, output: Path, maker: str) -
     if user not in stamps or maker not in stamps:
         return False
     return stamps[user].description.inputs.get(output.name) == stamps[maker].output
+
+
+def _read_modelfile(path: Path) -> str:
+    """Read the record of what Ollama is told; nothing where there is none, or it is damaged."""
+    try:
+        return files.read_text(path)
+    except (FileNotFoundError, ValueError):
+        return ""
 
 
 def _read_list(path: Path, key: str, schema: int, kind: type) -> list[Any]:

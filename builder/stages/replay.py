@@ -73,7 +73,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     profile = dataset.read_profile(folder)
     wanted = profile.schedule.replayed
     if not wanted:
-        work.out.write_text("")
+        work.out.write_text("", "utf-8")
         return "none wanted"
     chosen = base.read(inputs.base.path)
     template = Template(inputs.base.path, inputs.template, chosen.family)

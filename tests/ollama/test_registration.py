@@ -5,7 +5,7 @@ import json
 import pytest
 
 from builder.errors import ToolError
-from builder.ollama import registration
+from builder.ollama import claims, registration
 from builder.ollama.client import Listed
 from tests.conftest import find_port
 from tests.ollama.tiny import put, write_tiny
@@ -106,7 +106,7 @@ def test_settling_removes_what_a_kill_left(tmp_path):
         Listed(values["unverified"], "new"), Listed(values["replaced"], "old"), Listed("nova", "x")
     )
 
-    assert registration.settle(daemon, tmp_path / "claims") == []
+    assert claims.settle(daemon, tmp_path / "claims") == []
     assert daemon.there == {"luma:latest": "old", "nova": "x"}
     assert not list((tmp_path / "claims").iterdir())
 
