@@ -43,6 +43,15 @@ def name(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("name", metavar="NAME", shell_complete=_complete_name)(function)
 
 
+def check_text(_context: click.Context, _parameter: click.Parameter, typed: str | None) -> Any:
+    """Refuse bytes that are no text: what is typed is written down, and sent to the hub."""
+    try:
+        (typed or "").encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("is no UTF-8, expected text") from None
+    return typed
+
+
 def read_name(typed: str, known: set[str]) -> str:
     """Read NAME, or personas/NAME as a shell completes it, as the name of a folder in personas/.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +11,9 @@ import click
 from builder import arguments, catalogue, persona
 from builder.command import command
 from builder.console import Console
-from builder.engine.lock import locked
+from builder.engine import lock
 from builder.errors import ManifestError, PersonaError, describe_refusal
-from builder.ollama import client, registration, removal
+from builder.ollama import claims, client, registration, removal
 
 
 @click.command()
@@ -64,9 +63,9 @@ def _delete_all(folders: list[Path], console: Console) -> int:
     failed = []
     for folder in folders:
         try:
-            with locked(folder):
-                registration.settle_before_cleaning(folder / ".work" / "claims")
-                shutil.rmtree(folder)
+            with lock.locked(folder):
+                claims.settle_before_cleaning(folder / ".work" / "claims")
+                lock.delete(folder)
         except PersonaError as error:
             console.error(error)
             failed.append(folder.name)
@@ -95,7 +94,7 @@ def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool) -> 
     registered = removal.Registered(
         receipt=folder / "registered.json", claims=folder / ".work" / "claims"
     )
-    with locked(folder):
+    with lock.locked(folder):
         daemon = client.connect(allow_remote=allow_remote)
         models = registered.find(daemon)
         console.notes([f"{model.name}  {model.digest[:12]}  at {daemon.url}" for model in models])

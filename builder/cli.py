@@ -21,10 +21,11 @@ from builder.arguments import DONE, MENDABLE
 from builder.command import command, program
 from builder.commands import COMPLETION_VARIABLE, commands
 from builder.console import Console
-from builder.errors import PersonaError
+from builder.errors import PersonaError, ToolError, describe_refusal
 
 USAGE, BUG, INTERRUPTED, TERMINATED = 2, 3, 130, 143
 CRASH_LOG = Path("build") / "crash.log"
+NO_MEMORY = "this machine has no memory left, expected some for the work"
 
 
 class TerminatedError(BaseException):
@@ -80,12 +81,23 @@ def _run(arguments: list[str], console: Console) -> int:
         hint = f"{path.command_path if path else program()} --help"
         console.error(PersonaError(error.format_message(), hint=hint))
         return error.exit_code
-    except PersonaError as error:
-        console.error(error)
+    except BrokenPipeError:
+        raise
+    except (PersonaError, OSError, MemoryError) as error:
+        console.error(_explain(error))
         return MENDABLE
     except (KeyboardInterrupt, click.Abort):
         console.error(PersonaError("interrupted; what was finished is kept"))
         return INTERRUPTED
+
+
+def _explain(error: PersonaError | OSError | MemoryError) -> PersonaError:
+    """Make a sentence of what the machine refused."""
+    if isinstance(error, OSError):
+        return describe_refusal(error, Path())
+    if isinstance(error, MemoryError):
+        return ToolError(NO_MEMORY, hint="end other programs, or take a smaller base")
+    return error
 
 
 @contextlib.contextmanager

@@ -10,7 +10,16 @@ from typing import Any
 import click
 from click import shell_completion
 
-from builder import __version__, authoring, cleaning, looking, packing, persona, targets
+from builder import (
+    __version__,
+    arguments,
+    authoring,
+    cleaning,
+    looking,
+    packing,
+    persona,
+    targets,
+)
 from builder.arguments import DONE, MENDABLE, ROOT, read_name
 from builder.arguments import name as name_argument
 from builder.arguments import names as names_argument
@@ -46,7 +55,12 @@ for _command in (
 
 @commands.command()
 @names_argument
-@click.option("--base", metavar="gpu|cpu|REPO", help="Build from this base, and remember it.")
+@click.option(
+    "--base",
+    metavar="gpu|cpu|REPO",
+    callback=arguments.check_text,
+    help="Build from this base, and remember it.",
+)
 @click.option("--allow-remote", is_flag=True, help="Register with a daemon on another machine.")
 @click.option(
     "--replace", is_flag=True, help="Replace a model of that name that this build did not register."

@@ -10,8 +10,8 @@ import shutil
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable
-from typing import TextIO, cast
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO, cast
 
 from rich import progress as rich_progress
 from rich.console import Console as Rich
@@ -62,7 +62,30 @@ def escape(text: str, keep: str = "\t") -> str:
     )
 
 
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """Say what the operating system refused of standard output."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        msg = f"standard output: {error.strerror}, expected to write the result there"
+        raise ToolError(msg) from error
+
+
 class _Page(Rich):
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does.
+
+        Raises:
+            BrokenPipeError: The reader has gone.
+            ToolError: It cannot be written.
+
+        """
+        with _writing():
+            super().print(*objects, **options)
+
     def on_broken_pipe(self) -> None:
         """Let a reader that takes only the first lines (`| head`) go: rich would end with 1."""
         raise BrokenPipeError
@@ -112,13 +135,8 @@ class Console(logging.Handler):
             ToolError: It cannot be written.
 
         """
-        try:
+        with _writing():
             print(text, end=end, file=self.page.file, flush=True)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            msg = f"standard output: {error.strerror}, expected to write the result there"
-            raise ToolError(msg) from error
 
     def line(self, name: str, middle: str = "", end: str = "", style: str = "") -> None:
         """Print one line of the build."""

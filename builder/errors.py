@@ -11,7 +11,11 @@ PersonaError
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
+
+# No room on the disk, in a person's share of it, or for so long a file.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class PersonaError(Exception):
@@ -72,8 +76,7 @@ def describe_refusal(error: OSError, path: Path) -> ToolError:
         path: What was being written, where the error names nothing.
 
     """
-    where, why = error.filename or path, error.strerror or str(error)
-    if error.errno == errno.ENOSPC:
-        folder = Path(str(where)).parent
-        return ToolError(f"{where}: {why}, expected room in {folder}", hint="free some disk")
+    where, why = Path(os.fsdecode(error.filename or path)), error.strerror or str(error)
+    if error.errno in FULL:
+        return ToolError(f"{where}: {why}, expected room in {where.parent}", hint="free some disk")
     return ToolError(f"{where}: {why}, expected to read and write it")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -97,9 +99,20 @@ def read_cached(folder: str, name: str) -> Any:
     return read_json(BUNDLED / folder / name) if cached is None else cached
 
 
+def write_cached(path: Path, value: Any) -> None:
+    """Write JSON that only saves time, where there is room for it."""
+    with suppress(OSError):
+        if path.is_relative_to(cache_folder()):
+            with waiting_for(path):
+                write_json(path, value)
+        else:
+            write_json(path, value)
+
+
 def read_json(path: Path) -> Any:
     """Read JSON; None where there is none, or where it is damaged."""
     try:
+        check_file(path)
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
@@ -126,6 +139,27 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def waiting_for(path: Path) -> Iterator[None]:
+    """Let one process at a time make a file or folder of the cache; the lock ends with its process.
+
+    What a killed process left of it is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        remove_temporaries(path.parent, path.name)
+        yield
+
+
+def remove_temporaries(folder: Path, name: str = "*") -> None:
+    """Remove what `replacing` was writing of a file, or of every file of a folder, when killed."""
+    pattern = re.compile(r"\.(.+)\.[0-9a-f]{8}" + re.escape(TEMPORARY))
+    for path in folder.glob(f".*{TEMPORARY}"):
+        if (found := pattern.fullmatch(path.name)) and name in ("*", found[1]):
+            remove(path)
 
 
 def sync(path: Path) -> None:

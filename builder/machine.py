@@ -192,7 +192,7 @@ def _explain_driver(processor: Machine, error: Exception) -> Machine:
 def read_processor_flags() -> str:
     """Read what the processor computes, as Linux lists it; nothing where it lists nothing."""
     try:
-        lines = PROCESSOR.read_text().splitlines()
+        lines = PROCESSOR.read_text("utf-8").splitlines()
     except OSError:
         return ""
     return next((line for line in lines if line.startswith(("flags", "Features"))), "")

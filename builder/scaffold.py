@@ -17,7 +17,7 @@ from builder import files, persona, schema
 from builder.command import command
 from builder.data import languages
 from builder.errors import DataError, ManifestError, describe_refusal
-from builder.fields import is_visible
+from builder.fields import LONGEST_NAME, is_visible
 
 DATA = "data.jsonl"
 PACK = "identity/{language}"
@@ -71,7 +71,7 @@ def check_text(where: str, text: str) -> str:
         text: What was typed.
 
     Raises:
-        ManifestError: It is blank, or holds a character that nobody sees.
+        ManifestError: It is blank, or is too long, or holds a character that nobody sees.
 
     """
     invisible = [
@@ -84,6 +84,9 @@ def check_text(where: str, text: str) -> str:
         raise ManifestError(f"{where}: holds the invisible character {code}, expected plain text")
     if not is_visible(text):
         raise ManifestError(f"{where}: is blank, expected text")
+    if len(text.strip()) > LONGEST_NAME:
+        problem = f"has {len(text.strip()):,} characters, expected at most {LONGEST_NAME}"
+        raise ManifestError(f"{where}: {problem}")
     return text.strip()
 
 

@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 # Of one file; with more of them the first are enough to see what is wrong.
 MOST_PROBLEMS = 20
@@ -36,6 +36,14 @@ class Settings(Table):
     """A table that a person writes: no value is converted, so that `true` is not 1."""
 
     model_config = ConfigDict(strict=True)
+
+
+def read_record(values: Any, kind: type[T]) -> T | None:
+    """Make a dataclass, or a list of them, of what JSON held; None where it is of another form."""
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError:
+        return None
 
 
 class _Short(reprlib.Repr):

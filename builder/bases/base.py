@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from builder import files
 from builder.bases import families
 from builder.bases.family import Family
 from builder.errors import ToolError
+from builder.tables import read_record
 
 FACTS = "base.json"
 EMBEDDED = "smollm2-135m-instruct"
@@ -47,15 +48,14 @@ def read(folder: Path) -> Base:
         ToolError: There is none yet, or it was cut short.
 
     """
-    values = peek(folder)
-    if values is None:
+    found = read_record(files.read_json(folder / FACTS), Base)
+    if found is None:
         msg = f"{folder / 'base.json'}: cannot be read, expected what the base stage wrote"
         raise ToolError(msg, hint="build the persona first")
-    return Base(**{item.name: values[item.name] for item in fields(Base) if item.name in values})
+    return found
 
 
 def peek(folder: Path) -> dict[str, Any] | None:
     """Read base.json if it is there and whole."""
-    values = files.read_json(folder / FACTS)
-    needed = {item.name for item in fields(Base) if item.default is MISSING}
-    return values if isinstance(values, dict) and needed <= set(values) else None
+    found = read_record(files.read_json(folder / FACTS), Base)
+    return None if found is None else asdict(found)

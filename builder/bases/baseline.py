@@ -39,10 +39,14 @@ def find_or_make(chosen: Base, tokenizer: Path, chat_template: str, scratch: Pat
 
     """
     found = find(chosen)
-    if found is None:
-        from builder.gguf.export import export  # noqa: PLC0415 — imports torch
+    if found is not None:
+        return found
+    from builder.gguf.export import export  # noqa: PLC0415 — imports torch
 
-        made = scratch / "baseline.gguf"
+    path, made = cache_path(chosen), scratch / "baseline.gguf"
+    with files.waiting_for(path):
+        if path.is_file():  # another build made it meanwhile
+            return path
         export(
             fetch.find_weights(chosen),
             None,
@@ -52,9 +56,8 @@ def find_or_make(chosen: Base, tokenizer: Path, chat_template: str, scratch: Pat
             metadata={"general.name": chosen.source},
             base_name=chosen.source,
         )
-        found = cache_path(chosen)
-        files.move(made, found)
-    return found
+        files.move(made, path)
+    return path
 
 
 def answer(

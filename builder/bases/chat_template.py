@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from builder import sandbox
+from builder.sandbox import LimitError, RenderingError
+
 if TYPE_CHECKING:
     from jinja2.parser import Parser
 
-# What a template raises on a conversation that it cannot render, by itself or by what it lacks.
-UNRENDERABLE = (TemplateError, TypeError)
+# What a template raises on a conversation that it cannot render: by itself, by what it lacks, or
+# by any of its expressions.
+UNRENDERABLE = (
+    TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+DEFAULTS = {"add_generation_prompt": False, "tools": None, "documents": None}
+# Of processor time; the longest template known, Gemma 4's, takes a thousandth of it.
+MOST_CPU_S_EACH = 0.1
 
 
 class _Generation(Extension):
@@ -49,13 +66,45 @@ def render(
         transformers 5.17, utils/chat_template_utils.py: what the environment holds.
 
     """
+    values = {**DEFAULTS, **options, **tokens, "messages": list(messages)}
+    return "".join(compile_template(jinja)(values))
+
+
+def check_limits(
+    jinja: str,
+    conversations: Iterable[Sequence[Mapping[str, Any]]],
+    tokens: Mapping[str, str],
+) -> None:
+    """Render conversations, answered and awaiting an answer, under limits of time and size.
+
+    A template that only cannot render them passes.
+
+    Raises:
+        LimitError: It takes more than it may.
+
+    """
+    values = [
+        {**DEFAULTS, **tokens, "messages": list(messages), "add_generation_prompt": is_asked}
+        for messages in conversations
+        for is_asked in (False, True)
+    ]
+    most_cpu_s = sandbox.MOST_CPU_S + math.ceil(len(values) * MOST_CPU_S_EACH)
+    try:
+        sandbox.render(__name__, jinja, values, is_lenient=True, most_cpu_s=most_cpu_s)
+    except LimitError:
+        raise
+    except RenderingError:  # which whoever renders it tells
+        return
+
+
+def compile_template(jinja: str) -> Callable[[dict[str, Any]], Iterable[str]]:
+    """Compile a chat template, to be rendered piece by piece."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
     environment.filters["tojson"] = _to_json
     environment.globals.update(raise_exception=_raise, strftime_now=_strftime_now)
-    values = {"add_generation_prompt": False, "tools": None, "documents": None, **options}
-    return environment.from_string(jinja).render(messages=list(messages), **tokens, **values)
+    return environment.from_string(jinja).generate
 
 
 def _to_json(value: Any, indent: int | None = None, **options: Any) -> str:

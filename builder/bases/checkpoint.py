@@ -43,7 +43,7 @@ def write_checkpoint(source: Path, out: Path) -> None:
     reader = gguf.GGUFReader(source)
     facts = {key: field.contents() for key, field in reader.fields.items()}
     save_file(_weights(reader, facts), out / "model.safetensors", metadata={"format": "pt"})
-    (out / "config.json").write_text(json.dumps(_config(facts), indent=1) + "\n")
+    (out / "config.json").write_text(json.dumps(_config(facts), indent=1) + "\n", "utf-8")
     _write_tokenizer(facts, out)
 
 
@@ -137,5 +137,5 @@ def _write_tokenizer(facts: dict[str, Any], out: Path) -> None:
         "model_max_length": facts["llama.context_length"],
         "clean_up_tokenization_spaces": False,
     }
-    (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n")
-    (out / "chat_template.jinja").write_text(facts["tokenizer.chat_template"])
+    (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
+    (out / "chat_template.jinja").write_text(facts["tokenizer.chat_template"], "utf-8")

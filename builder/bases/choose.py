@@ -77,7 +77,7 @@ def take_four_bit(chosen: Base, pins: Pins) -> Base:
     sibling = _find_four_bit_sibling(chosen.source) if chosen.kind == "hub" else chosen.source
     if sibling == chosen.source:
         return replace(chosen, four_bit=True)
-    is_pinned = pins.get("train_source") == sibling
+    is_pinned = pins.get("train_source") == sibling and "train_revision" in pins
     revision = pins["train_revision"] if is_pinned else fetch.find_revision(sibling)
     return replace(chosen, train_source=sibling, train_revision=revision, four_bit=True)
 
@@ -109,6 +109,7 @@ def write_pins(lock: Path, chosen: Base) -> None:
         "train_source": chosen.train_source,
         "train_revision": chosen.train_revision,
     }
+    files.remove_temporaries(lock.parent, lock.name)  # whoever builds the persona has its lock
     entries = read_pins(lock)
     if entries.get(chosen.source) != pins:
         files.write_json(lock, {**entries, chosen.source: pins})

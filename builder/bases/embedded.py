@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +38,7 @@ def find_checkpoint(chosen: Base) -> Path:
         return cache
     from builder.bases.checkpoint import write_checkpoint  # noqa: PLC0415 — imports torch
 
-    with _waiting_for(cache):
+    with files.waiting_for(cache):
         if cache.is_dir():
             return cache
         temporary = cache.with_name(f".{cache.name}{files.TEMPORARY}")
@@ -50,12 +47,3 @@ def find_checkpoint(chosen: Base) -> Path:
         write_checkpoint(find_package(), temporary)
         temporary.rename(cache)
     return cache
-
-
-@contextmanager
-def _waiting_for(cache: Path) -> Iterator[None]:
-    """Let one process at a time write into the cache; the lock ends with its process."""
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with cache.with_name(f".{cache.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

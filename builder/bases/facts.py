@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from builder import files
 from builder.bases.chat_template import UNRENDERABLE, render
+from builder.errors import ToolError
 
 # Rendered to see what follows a reply. Their words stand in no template.
 QUESTION, REPLY = "northward", "southward"
@@ -68,7 +68,7 @@ class Facts:
         """The base's own chat template, where it has one."""
         path = self.folder / "chat_template.jinja"
         if path.is_file():
-            return path.read_text("utf-8")
+            return files.read_text(path)
         template = self.tokenizer_config.get("chat_template")
         if isinstance(template, list):  # several, by name
             by_name = {entry["name"]: entry["template"] for entry in template}
@@ -102,6 +102,14 @@ class Facts:
 
 
 def read_eos(folder: Path) -> str:
-    """Read the EOS token's text from a base's tokenizer settings."""
-    token = json.loads((folder / "tokenizer_config.json").read_text())["eos_token"]
-    return str(token["content"] if isinstance(token, dict) else token)
+    """Read the EOS token's text from a base's tokenizer settings.
+
+    Raises:
+        ToolError: They are damaged.
+
+    """
+    if token := Facts(folder).tokens.get("eos_token"):
+        return token
+    path = folder / "tokenizer_config.json"
+    msg = f"{path}: names no EOS token, expected what the base stage wrote"
+    raise ToolError(msg, hint="build the persona with --discard")

@@ -24,8 +24,12 @@ def explaining(repository: str) -> Iterator[None]:
 
     try:
         yield
-    # httpx's errors are no OSError, and what is no hub's answer is a ValueError of its reader.
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RuntimeError) as error:
+    # httpx's errors are no OSError, what is no hub's answer is a ValueError of its reader, and a
+    # SOCKS proxy without its package an ImportError.
+    except (
+        *(httpx.HTTPError, httpx.InvalidURL),
+        *(ImportError, OSError, RuntimeError, ValueError),
+    ) as error:
         told = _explain_answer(error, repository) or _explain_failure(error)
         raise ToolError(f"{repository}: {told[0]}", hint=told[1]) from None
 
@@ -70,6 +74,9 @@ def _explain_failure(error: Exception) -> tuple[str, str]:
     cause = error.__cause__ or error
     reason = str(cause).strip().partition("\n")[0].partition(". ")[0]
     match error:
+        case ImportError():
+            problem = f"{address} cannot be asked by the proxy that is set ({reason}), expected to"
+            hint = f"check the network; {WITHOUT_HUB}"
         case httpx.TooManyRedirects():
             problem = f"{address} redirects in a circle, expected the repository"
             hint = "check HF_ENDPOINT, and what stands between, such as a proxy"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builder.bases import wholeness
 from builder.bases.facts import Facts
 from builder.bases.families import recognise
 from builder.bases.family import look_up
@@ -18,6 +19,9 @@ EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 # (Gemma 3: 262145 tokens, vocab_size 262144). Beyond this it is another family's.
 MOST_TOKENS_BEYOND, LEAST_SHARE_OF_ROWS = 64, 0.5
 SMALL = "Qwen/Qwen3-4B-Instruct-2507"
+FETCH_AGAIN = "fetch it again: hf download {source}"
+# What reading a table of another shape raises.
+MISSHAPEN = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,13 @@ def check(source: str, folder: Path, template: str = "base", files: Iterable[str
 
 def _check(base: Candidate, refusals: Iterable[Refusal]) -> None:
     for refusal in refusals:
-        if problem := refusal.find(base):
+        try:
+            problem = refusal.find(base)
+        except MISSHAPEN:
+            what = "its config or tokenizer is not of the form that Hugging Face writes"
+            hint = FETCH_AGAIN.format(source=base.source)
+            raise ToolError(f"{base.source}: {what}, expected a whole base", hint=hint) from None
+        if problem:
             hint = refusal.instead.format(source=base.source)
             raise ToolError(f"{base.source}: {problem}", hint=hint)
 
@@ -90,9 +100,9 @@ def _is_gguf(base: Candidate) -> str | None:
 
 
 def _has_no_config(base: Candidate) -> str | None:
-    if (base.facts.folder / "config.json").is_file():
-        return None
-    return "holds no config.json, expected a base as Hugging Face writes one"
+    if not (base.facts.folder / "config.json").is_file():
+        return "holds no config.json, expected a base as Hugging Face writes one"
+    return wholeness.find_broken_json(base.facts.folder, ("config.json", "tokenizer_config.json"))
 
 
 def _is_quantised(base: Candidate) -> str | None:
@@ -113,7 +123,7 @@ def _has_a_gap(base: Candidate) -> str | None:
     index = base.facts.folder / "model.safetensors.index.json"
     if not base.files or not index.is_file():
         return None
-    shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    shards = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
     missing = [shard for shard in shards if shard not in base.files]
     if not missing:
         return None
@@ -212,11 +222,21 @@ REFUSALS = (
     *BY_FILES,
     Refusal("no config.json", _has_no_config, "give the folder that config.json is in"),
     Refusal(
+        "broken weights",
+        lambda base: wholeness.find_broken_weights(base.facts.folder, base.files),
+        FETCH_AGAIN,
+    ),
+    Refusal(
+        "templates without an end",
+        lambda base: wholeness.find_endless_template(base.facts),
+        'set data.template = "chatml" or "alpaca", or take another base',
+    ),
+    Refusal(
         "4-bit, FP8, AWQ, GPTQ",
         _is_quantised,
         "take the 16-bit repository that it was made from; training in 4 bit quantises by itself",
     ),
-    Refusal("shards missing", _has_a_gap, "fetch it again: hf download {source}"),
+    Refusal("shards missing", _has_a_gap, FETCH_AGAIN),
     Refusal("gpt-oss", _is_gpt_oss, DENSE),
     Refusal("mixtures of experts", _is_mixture, DENSE),
     Refusal("vision and audio", _is_vision, f"take the maker's text model, such as {SMALL}"),
@@ -235,5 +255,10 @@ REFUSALS = (
     ),
     Refusal(
         "no chat template", _has_no_template, 'set data.template = "alpaca", or take its Instruct'
+    ),
+    Refusal(
+        "broken tokenizers",
+        lambda base: wholeness.find_broken_tokenizer(base.facts.folder),
+        FETCH_AGAIN,
     ),
 )

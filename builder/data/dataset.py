@@ -11,6 +11,7 @@ from builder import files
 from builder.data.kinds import KINDS, Kind
 from builder.data.schedule import Schedule
 from builder.errors import ToolError
+from builder.tables import read_record
 
 TRAIN, HELD_OUT, PROFILE, SCHEDULE = (
     "train.jsonl",
@@ -78,10 +79,12 @@ def read_profile(folder: Path) -> Profile:
         ToolError: There is none, or it is another version's.
 
     """
-    try:
-        return Profile(**files.read_json(folder / PROFILE), schedule=read_schedule(folder))
-    except TypeError:
-        raise _unreadable(folder / PROFILE) from None
+    values, schedule = files.read_json(folder / PROFILE), read_schedule(folder)
+    known = {**values, "schedule": schedule} if isinstance(values, dict) else None
+    profile = read_record(known, Profile)
+    if profile is None or profile.kind_name not in KINDS:
+        raise _unreadable(folder / PROFILE)
+    return profile
 
 
 def read_schedule(folder: Path) -> Schedule:
@@ -91,10 +94,23 @@ def read_schedule(folder: Path) -> Schedule:
         ToolError: There is none, or it is another version's.
 
     """
+    schedule = read_record(files.read_json(folder / SCHEDULE), Schedule)
+    if schedule is None:
+        raise _unreadable(folder / SCHEDULE)
+    return schedule
+
+
+def read_template(folder: Path) -> str:
+    """Read the chat template that rows were encoded with.
+
+    Raises:
+        ToolError: There is none, or it is damaged.
+
+    """
     try:
-        return Schedule(**files.read_json(folder / SCHEDULE))
-    except TypeError:
-        raise _unreadable(folder / SCHEDULE) from None
+        return files.read_text(folder / TEMPLATE)
+    except (FileNotFoundError, ValueError):
+        raise _unreadable(folder / TEMPLATE) from None
 
 
 def _unreadable(path: Path) -> ToolError:

@@ -51,8 +51,10 @@ def encode(
 
     Raises:
         DataError: Rows could not be read or cannot be trained on; all of it at once.
+        ToolError: The base's chat template takes more time or memory for them than it may.
 
     """
+    template.check_limits([row.messages for row in rows])
     plain = _encode_plain(rows, problems, template, max_length)
     if system is None:
         return Encoded(plain, plain)

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from builder.bases.base import Base
 from builder.data import languages, questions
@@ -80,6 +81,17 @@ def choose(prompts: Sequence[Question], completions: Sequence[Completion]) -> li
         spoken = collections.Counter(language for language, _ in chosen)
         chosen.append(cut.pop(min(range(len(cut)), key=lambda index: spoken[cut[index][0]])))
     return [pair for _, pair in chosen]
+
+
+def check_pairs(cached: Any) -> list[Pair] | None:
+    """Take answers from the cache, where they are as `choose` gave them; None of a damaged one."""
+    is_whole = isinstance(cached, list) and all(
+        isinstance(pair, dict)
+        and isinstance(pair.get("ask"), str)
+        and isinstance(pair.get("answer"), str)
+        for pair in cached
+    )
+    return cached if is_whole else None
 
 
 def leave_out(pairs: Sequence[Pair], words: Sequence[str]) -> list[Pair]:

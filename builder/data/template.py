@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder.bases.chat_template import UNRENDERABLE
+from builder.bases.chat_template import UNRENDERABLE, check_limits
 from builder.bases.family import Family
 from builder.data.builtin import ALPACA, CHATML
 from builder.errors import DataError, ToolError
+from builder.sandbox import LimitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -64,7 +65,12 @@ class Template:
     def __init__(self, folder: Path, kind: str, family: Family) -> None:
         from transformers import AutoTokenizer  # noqa: PLC0415 — takes seconds
 
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        try:
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        except Exception as error:  # noqa: BLE001 — its libraries raise what they like
+            reason = str(error).strip().partition("\n")[0][:120]
+            msg = f"{folder}: the base's tokenizer cannot be loaded ({reason}), expected it whole"
+            raise ToolError(msg, hint="fetch the base again, or take another") from None
         self.eos = str(self.tokenizer.eos_token)
         # Blanks may be added tokens too, as line ends are in Gemma's vocabulary.
         every = self.tokenizer.added_tokens_decoder.values()
@@ -123,6 +129,19 @@ class Template:
                 list(messages), chat_template=jinja, tokenize=False, **options
             )
         )
+
+    def check_limits(self, conversations: Iterable[Sequence[Message]]) -> None:
+        """Render conversations in a process of its own, before they are rendered in this one.
+
+        Raises:
+            ToolError: The template takes more time or memory than it may.
+
+        """
+        try:
+            check_limits(self.jinja, conversations, self.tokenizer.special_tokens_map)
+        except LimitError as error:
+            msg = f"the chat template {error.message}, expected one of a few milliseconds a row"
+            raise ToolError(msg, hint=self._hint) from None
 
     def render(
         self, messages: Sequence[Mapping[str, Any]], tools: list[dict[str, Any]] | None = None

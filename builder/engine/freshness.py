@@ -20,8 +20,8 @@ from builder.engine.stage import Build, Stage, list_files, list_settings
 from builder.errors import ToolError
 
 SCHEMA = 2
-# What a stamp holds at least. It may come from another machine, by unpacking.
-KINDS = {"version": int, "settings": dict, "inputs": dict, "output": str, "summary": str}
+# What a stamp must hold, and of which type; one that does not is no stamp.
+NEEDED = {"version": int, "settings": dict, "inputs": dict, "output": str, "summary": str}
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def read_stamp(stage: Stage, build: Build) -> Stamp | None:
     values = files.read_json(stamp_path(stage, build))
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         return None
-    if not all(isinstance(values.get(name), kind) for name, kind in KINDS.items()):
+    if not all(isinstance(values.get(name), kind) for name, kind in NEEDED.items()):
         return None
     return Stamp(
         Description(values["version"], values["settings"], values["inputs"]),
@@ -140,7 +140,8 @@ def note_failure(stage: Stage, build: Build, message: str) -> None:
     path = failure_path(stage, build)
     with suppress(OSError):  # where even that has no room, the failure itself is still told
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(message.splitlines()[0] + "\n", "utf-8")
+        first = message.splitlines()[0] + "\n"
+        path.write_text(first, "utf-8", errors="backslashreplace")
 
 
 def failure_path(stage: Stage, build: Build) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +50,7 @@ class Hashes:
     def save(self) -> None:
         """Write the hashes down for the next start."""
         if self._folder.is_dir():
-            with suppress(OSError):  # it only saves time
-                files.write_json(self._path, self._known)
+            files.write_cached(self._path, self._known)
 
 
 def _mark(path: Path) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from builder import files
 from builder.errors import ToolError
 
 LOCK = ".lock"
@@ -36,11 +38,33 @@ class Lock:
 def read_lock(folder: Path) -> Lock:
     """Read a build's lock without writing."""
     try:
-        with (folder / LOCK).open() as file:
+        _check(folder / LOCK)
+        with (folder / LOCK).open(encoding="utf-8", errors="replace") as file:
             text = file.read()
             return Lock(text, is_held=not _take(file, fcntl.LOCK_SH))
     except FileNotFoundError:
         return Lock("", is_held=False)
+
+
+def delete(folder: Path) -> None:
+    """Delete a build's folder whose lock this process holds, the lock last.
+
+    Where another process comes before the folder itself is gone, the folder is that one's.
+    """
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            files.remove(path)
+    (folder / LOCK).unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _check(path: Path) -> None:
+    """Check that the lock is an ordinary file: to open a pipe would wait for ever."""
+    try:
+        files.check_file(path)
+    except ValueError as error:
+        raise ToolError(f"{error}: the lock of a build", hint=f"delete {path}") from None
 
 
 @contextmanager
@@ -65,16 +89,28 @@ def locked(folder: Path) -> Iterator[None]:
 def _open_taken(folder: Path) -> IO[str]:
     """Open the lock's file and take it, again where another process deleted it meanwhile."""
     path = folder / LOCK
-    for _ in range(TRIES):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
+    for attempt in range(TRIES):
+        time.sleep(PAUSE_S if attempt else 0)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.path.lexists(path):
+                _check(path)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        except FileNotFoundError:  # the folder, or the lock in it, was deleted in between
+            continue
+        except FileExistsError:
+            if os.path.lexists(folder) and not folder.is_dir():
+                raise
+            continue
+        file = os.fdopen(descriptor, "r+", encoding="utf-8")
         if not _take(file, fcntl.LOCK_EX, TRIES):
             file.close()
             process = read_lock(folder).process
             msg = f"{folder}: is being built by process {process}, expected nobody there"
             raise ToolError(msg, hint="wait for it, or end it")
-        if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-            return file
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                return file
         file.close()
     msg = f"{folder}: is deleted again and again, expected one process there"
     raise ToolError(msg, hint="end the other one")

@@ -194,6 +194,7 @@ class _Runner:
         out = build.folder / publish.NEW / stage.output(build).name
         work = Work(out=out, scratch=scratch, machine=build.machine)
         files.remove(out.parent)
+        publish.remove_scratch(stage, build, other_than=scratch)
         for folder in (out.parent, scratch, build.folder / "logs"):
             folder.mkdir(parents=True, exist_ok=True)
         try:

@@ -82,9 +82,15 @@ def clear(build: Build, stages: Sequence[Stage]) -> None:
 
 def settle(stage: Stage, build: Build) -> None:
     """Remove what a fresh stage no longer needs: its scratch folders, and the last failure."""
-    for folder in (build.folder / WORK).glob(f"{stage.NAME}-*"):
-        files.remove(folder)
+    remove_scratch(stage, build)
     freshness.failure_path(stage, build).unlink(missing_ok=True)
+
+
+def remove_scratch(stage: Stage, build: Build, *, other_than: Path | None = None) -> None:
+    """Remove a stage's scratch folders, but for the one that its next try resumes from."""
+    for folder in (build.folder / WORK).glob(f"{stage.NAME}-*"):
+        if folder != other_than:
+            files.remove(folder)
 
 
 def _aside(output: Path) -> Path:

@@ -37,6 +37,9 @@ REFUSED_WRITE = re.compile(
     r"I/O error: .+ \(os error \d+\)|PytorchStreamWriter failed writing.*|.*file write failed"
 )
 
+# How torch says that there is no memory, of the machine and of a GPU.
+NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|CUDA out of memory")
+
 
 @dataclass(frozen=True)
 class Task:
@@ -163,7 +166,7 @@ def _describe_death(code: int | None) -> str:
 
 
 def _read_tail(path: Path) -> list[str]:
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    lines = path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
     return [f"  {line}" for line in lines[-LOG_TAIL_LINES:]]
 
 
@@ -205,14 +208,24 @@ def _run(task: Task) -> tuple[Any, ...]:
     except errors.PersonaError as error:
         return "error", type(error).__name__, list(error.problems), error.hint
     except OSError as error:
-        return "error", "ToolError", [f"{error.filename or out}: {error.strerror or error}"], None
-    except Exception as error:  # noqa: BLE001 — the parent reports what is not a refused write
-        refusal = REFUSED_WRITE.search(str(error))
-        if refusal is None:
-            return "bug", traceback.format_exc()
-        problem = f"{out}: a file beside it could not be written ({refusal[0]}), expected room"
+        refusal = errors.describe_refusal(error, out)
+        return "error", "ToolError", list(refusal.problems), refusal.hint
+    except Exception as error:  # noqa: BLE001 — the parent reports what is a bug
+        return _explain(error, out)
+
+
+def _explain(error: Exception, out: Path) -> tuple[Any, ...]:
+    """Tell a want of room or memory, as libraries say it, from a bug."""
+    text = str(error)
+    if refused := REFUSED_WRITE.search(text):
+        problem = f"{out}: a file beside it could not be written ({refused[0]}), expected room"
         hint = f"free some disk: `{command('clean')}` says what each build takes"
         return "error", "ToolError", [problem], hint
+    if isinstance(error, MemoryError) or NO_MEMORY.search(text):
+        problem = f"{out.name}: this machine has no memory left for it, expected some"
+        hint = "end other programs, lower training.batch_size, or take a smaller base"
+        return "error", "ToolError", [problem], hint
+    return "bug", traceback.format_exc()
 
 
 def _redirect(path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,9 +61,11 @@ class Asker:
             else files.read_json(cache)
         )
         values = values if isinstance(values, dict) else {}
-        self.answers: dict[str, Any] = (
-            values.get("answers", {}) if values.get("owner") == owner else {}
-        )
+        answers = values.get("answers") if values.get("owner") == owner else {}
+        answers = answers if isinstance(answers, dict) else {}
+        self.answers: dict[str, Any] = {
+            key: answer for key, answer in answers.items() if _is_whole(answer)
+        }
 
     def answer(self, question: Question) -> Answer:
         """Answer one question, from the cache where it was asked before."""
@@ -95,8 +96,17 @@ class Asker:
 
     def write(self) -> None:
         """Write the answers down; where the disk is full they are asked again next time."""
-        with suppress(OSError):
-            files.write_json(self.cache, {"owner": self.owner, "answers": self.answers})
+        files.write_cached(self.cache, {"owner": self.owner, "answers": self.answers})
+
+
+def _is_whole(answer: Any) -> bool:
+    """Say whether a cached answer is one; a damaged one is asked again."""
+    return (
+        isinstance(answer, dict)
+        and isinstance(answer.get("text"), str)
+        and isinstance(answer.get("ended"), bool)
+        and isinstance(answer.get("least_margin_nats", 0.0), float)
+    )
 
 
 def ask(

@@ -68,20 +68,14 @@ def measure_once(model: Model, reference: Reference, cache: Path, owner: str) ->
     """
     values = files.read_json(cache)
     if isinstance(values, dict) and (values.get("schema"), values.get("owner")) == (SCHEMA, owner):
-        return [
-            Distance(**{name: np.array(numbers) for name, numbers in text.items()})
-            for text in values["texts"]
-        ]
+        with suppress(AttributeError, KeyError, TypeError, ValueError):  # it is damaged
+            return [
+                Distance(**{name: np.array(numbers) for name, numbers in text.items()})
+                for text in values["texts"]
+            ]
     distances = measure(model, reference)
-    with suppress(OSError):  # without room it is measured again, no more
-        files.write_json(
-            cache,
-            {
-                "schema": SCHEMA,
-                "owner": owner,
-                "texts": [_as_json(distance) for distance in distances],
-            },
-        )
+    texts = [_as_json(distance) for distance in distances]
+    files.write_cached(cache, {"schema": SCHEMA, "owner": owner, "texts": texts})
     return distances
 
 

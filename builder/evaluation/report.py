@@ -13,6 +13,7 @@ from builder import files
 from builder.errors import ToolError
 from builder.evaluation.statistics import Verdict, wilson
 from builder.gate_settings import Mode
+from builder.tables import read_record
 
 SCHEMA = 4
 SHOWN_CHARACTERS = 240
@@ -175,23 +176,12 @@ def read(path: Path) -> Report:
 
     """
     values = files.read_json(path)
-    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+    is_known = isinstance(values, dict) and values.get("schema") == SCHEMA
+    found = read_record(values, Report) if is_known else None
+    if found is None:
         what = f"cannot be read, expected an examination of schema {SCHEMA}"
         raise ToolError(f"{path}: {what}", hint="build the persona again")
-    return Report(
-        share=values["share"],
-        tokens_per_s=values["tokens_per_s"],
-        gates=[_read_finding(gate) for gate in values["gates"]],
-        hello=OwnAnswer(**values["hello"]) if values["hello"] else None,
-        manifest=[OwnAnswer(**own) for own in values["manifest"]],
-        asked=[GateAnswer(**answer) for answer in values["asked"]],
-    )
-
-
-def _read_finding(values: dict[str, Any]) -> Finding:
-    examples = tuple(Example(**example) for example in values["examples"])
-    known = {key: value for key, value in values.items() if key != "interval"}
-    return Finding(**{**known, "examples": examples})
+    return found
 
 
 def shorten(text: str) -> str:

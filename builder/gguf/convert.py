@@ -55,7 +55,7 @@ class Converter:
 
         self.base_name, self.checkpoint = base_name, checkpoint
         override = out.with_name("metadata.json")
-        override.write_text(json.dumps(metadata, ensure_ascii=False))
+        override.write_text(json.dumps(metadata, ensure_ascii=False), "utf-8")
         self.override = override
         with self._explained():
             config = _restore(ModelBase.load_hparams(checkpoint, False), _read_config(checkpoint))
@@ -134,7 +134,7 @@ class Converter:
 
 
 def _read_config(checkpoint: Path) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((checkpoint / "config.json").read_text())
+    config: dict[str, Any] = json.loads((checkpoint / "config.json").read_text("utf-8"))
     return config
 
 

@@ -131,10 +131,10 @@ def write_small_files(base: Path, tokenizer: Path, chat_template: str, out: Path
         if file.is_file() and file.name != "base.json" and not is_foreign_index:
             shutil.copyfile(file, out / file.name)
     config_path = out / "tokenizer_config.json"
-    config = json.loads(config_path.read_text())
+    config = json.loads(config_path.read_text("utf-8"))
     config.pop("chat_template", None)
-    config_path.write_text(json.dumps(config))
-    (out / "chat_template.jinja").write_text(chat_template)
+    config_path.write_text(json.dumps(config), "utf-8")
+    (out / "chat_template.jinja").write_text(chat_template, "utf-8")
 
 
 def _verify(base: Path, adapter: Path, converted: Path, converter: Converter) -> None:

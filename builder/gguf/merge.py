@@ -52,7 +52,7 @@ def name_layer(tensor: str) -> str:
 
 def read_changes(adapter: Path) -> dict[str, Change]:
     """Read an adapter as PEFT writes one, by layer as `name_layer` names them."""
-    config = json.loads((adapter / "adapter_config.json").read_text())
+    config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
     matrices = load_file(adapter / "adapter_model.safetensors")
     suffix = ".lora_A.weight"
     layers = [name.removesuffix(suffix) for name in matrices if name.endswith(suffix)]

@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from builder import files
+from builder import files, sandbox
 from builder.bases import base, families
 from builder.errors import ManifestError, PersonaError, ToolError
-from builder.ollama import rendering, table
+from builder.ollama import table
 from builder.ollama.served import REQUIRES, Served
 from builder.persona import MANIFEST, Persona
 from builder.tables import show
@@ -35,6 +35,8 @@ INSTRUCTIONS = (
     "MESSAGE",
 )
 MOST_TEMPLATE_BYTES = 1 << 20
+# What the template is written in.
+LANGUAGE = "builder.ollama.templating"
 OWN_TEMPLATE = "correct Modelfile.j2, or restore the project's own"
 
 
@@ -104,8 +106,8 @@ def render(template: Path, served: Served, name: str, base_name: str) -> str:
 def _render_all(template: Path, samples: list[Served], name: str, base_name: str) -> list[str]:
     values = [_list_values(served, name, base_name) for served in samples]
     try:
-        texts = rendering.render(_read_template(template), values)
-    except rendering.RenderingError as error:
+        texts = sandbox.render(LANGUAGE, _read_template(template), values)
+    except sandbox.RenderingError as error:
         line = f":{error.line}" if error.line else ""
         msg = f"{template}{line}: {error.message}, expected a Jinja template of a Modelfile"
         raise ToolError(msg, hint=OWN_TEMPLATE) from None

@@ -1,25 +1,25 @@
 """Putting a model into Ollama: verified under a random name, and only then given its own.
 
-The random name is written into a claim first. By the claims that a kill leaves, the next build
-removes its temporary models, and knows its own model from any other.
+The random name is written into a claim first (`builder.ollama.claims`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import logging
-import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from builder import files
 from builder.errors import GateError, ToolError
 from builder.ollama import address, client, releases, verification
+from builder.ollama.claims import Claim, settle, write_claim
 from builder.ollama.client import Daemon, Listed
 from builder.ollama.served import Served
 from builder.tables import Table
@@ -59,19 +59,6 @@ class Receipt(Table):
         """Write it as JSON."""
         text = self.model_dump_json(by_alias=True, indent=1, exclude_none=True)
         path.write_text(text + "\n", "utf-8")
-
-
-class Claim(Table):
-    """What one registration makes in one daemon, written down before it is made."""
-
-    model: str
-    url: str
-    unverified: Annotated[str, Field(pattern=r"^persona-unverified:[0-9a-f]{32}$")]
-    """The temporary model that is verified."""
-    replaced: Annotated[str, Field(pattern=r"^persona-replaced:[0-9a-f]{32}$")]
-    """What had the name before, until the new one has it."""
-    digest: str | None = None
-    """What the name's digest will be; None until the temporary model is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +163,7 @@ def register(daemon: Daemon, wanted: Registration) -> Receipt:
     }
     last = read_receipt(wanted.receipt)
     daemon.upload(wanted.gguf, sha256)
-    claim, path = _write_claim(daemon, served.model, wanted.claims)
+    claim, path = write_claim(daemon, served.model, wanted.claims)
     try:
         daemon.create({**served.to_request(sha256), "model": claim.unverified})
         digest = _digest(daemon, claim.unverified)
@@ -190,9 +177,9 @@ def register(daemon: Daemon, wanted: Registration) -> Receipt:
             has_read_longest=last is not None and context.items() <= last.model_dump().items(),
         )
         files.write_json(path, claim.model_copy(update={"digest": digest}).model_dump())
-        # Somebody may have taken the name since.
-        refuse()
-        _take_name(daemon, claim, digest)
+        with _alone_at(daemon):
+            # Somebody may have taken the name since.
+            _take_name(daemon, claim, digest, refuse())
     finally:
         # Where the daemon went away, the next build does it.
         with contextlib.suppress(ToolError):
@@ -206,26 +193,39 @@ def register(daemon: Daemon, wanted: Registration) -> Receipt:
     )
 
 
-def _write_claim(daemon: Daemon, model: str, folder: Path) -> tuple[Claim, Path]:
-    mark = secrets.token_hex(16)
-    claim = Claim(
-        model=model,
-        url=daemon.url,
-        unverified=f"persona-unverified:{mark}",
-        replaced=f"persona-replaced:{mark}",
-    )
-    files.write_json(folder / f"{mark}.json", claim.model_dump())
-    return claim, folder / f"{mark}.json"
+@contextlib.contextmanager
+def _alone_at(daemon: Daemon) -> Iterator[None]:
+    """Let one build of this machine at a time take a name of a daemon, where there is a cache."""
+    mark = hashlib.sha256(daemon.url.encode()).hexdigest()[:16]
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(files.waiting_for(files.cache_folder() / "daemons" / mark))
+        yield
 
 
-def _take_name(daemon: Daemon, claim: Claim, digest: str) -> None:
-    """Give a verified model its name, by copies alone: what is served is what was verified."""
+def _take_name(daemon: Daemon, claim: Claim, digest: str, before: Listed | None) -> None:
+    """Give a verified model its name, by copies alone: what is served is what was verified.
+
+    Args:
+        daemon: Where it is.
+        claim: Its names.
+        digest: Its digest when it was verified.
+        before: What has the name, which may be replaced.
+
+    """
     if _digest(daemon, claim.unverified) != digest:
         msg = f"served: {claim.model}: was changed while it was verified, expected no change"
         raise GateError(msg, hint=OTHERS_HINT)
     # Only deleting a model frees its files: what had the name gets another, to be deleted by.
-    if daemon.digest(claim.model) is not None:
+    found = daemon.find(claim.model)
+    if found != before:
+        msg = f"{daemon.url}: {claim.model} was changed meanwhile, expected no change"
+        raise ToolError(msg, hint=OTHERS_HINT)
+    if found is not None:
         daemon.copy(claim.model, claim.replaced)
+        if daemon.digest(claim.replaced) != found.digest:
+            msg = f"{daemon.url}: has no copy of {claim.model} after copying it, expected one"
+            raise ToolError(msg, hint=OTHERS_HINT)
     daemon.copy(claim.unverified, claim.model)
     if _digest(daemon, claim.model) != digest:
         msg = f"served: {claim.model}: is not what was verified, expected the same digest"
@@ -240,43 +240,13 @@ def _digest(daemon: Daemon, model: str) -> str:
     return digest
 
 
-def settle(daemon: Daemon, folder: Path) -> list[Claim]:
-    """Remove the temporary models of earlier builds from this daemon; restore a lost name.
-
-    Returns:
-        The claims whose model is the one that is served now.
-
-    """
-    valid = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            claim = Claim.model_validate(files.read_json(path))
-        except ValidationError:
-            continue
-        if not address.is_same_daemon(claim.url, daemon.url):
-            continue
-        if daemon.digest(claim.model) is None and daemon.digest(claim.replaced) is not None:
-            daemon.copy(claim.replaced, claim.model)
-        for temporary in (claim.unverified, claim.replaced):
-            daemon.delete(temporary)
-        if claim.digest is not None and daemon.digest(claim.model) == claim.digest:
-            valid.append(claim)
-        else:
-            path.unlink()
-    return valid
-
-
-def settle_before_cleaning(folder: Path) -> None:
-    """Settle the claims of a build that is to be deleted, where this machine's daemon answers."""
-    if any(folder.glob("*.json")):
-        with contextlib.suppress(ToolError):
-            settle(client.connect(allow_remote=False), folder)
-
-
 def refuse_foreign(
     daemon: Daemon, model: str, *, receipt: Path, claims: list[Claim], replace: bool
-) -> None:
+) -> Listed | None:
     """Refuse to take a name under which there is anything but what this build put there.
+
+    Returns:
+        What has the name and may be replaced.
 
     Raises:
         ToolError: The name is somebody else's.
@@ -285,7 +255,7 @@ def refuse_foreign(
     found, last = daemon.find(model), read_receipt(receipt)
     owned: list[Receipt | Claim] = [*claims, *([last] if last else [])]
     if found is None or replace or any(_is_for(own, daemon, found) for own in owned):
-        return
+        return found
     what = f"{daemon.url}: has a {found.name} that this build did not register"
     why = "" if found.name == model else ", which is the same name to Ollama"
     problems = [f"{what}, expected {model} to be free{why}"]

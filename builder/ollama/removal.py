@@ -7,6 +7,7 @@ from pathlib import Path
 
 from builder.errors import ToolError
 from builder.ollama import address, registration
+from builder.ollama.claims import settle
 from builder.ollama.client import Daemon, Listed
 from builder.ollama.registration import Receipt
 
@@ -29,7 +30,7 @@ class Registered:
         last = registration.read_receipt(self.receipt)
         if last is None and self.receipt.exists():
             raise ToolError(registration.explain_unread(self.receipt))
-        claims = registration.settle(daemon, self.claims)
+        claims = settle(daemon, self.claims)
         found = [daemon.find(claim.model) for claim in claims]
         if last is not None:
             found.append(_find_registered(daemon, last))
@@ -47,7 +48,7 @@ class Registered:
                 raise ToolError(f"{model.name}: was changed in Ollama, expected no change")
             daemon.delete(model.name)
         self.receipt.unlink(missing_ok=True)
-        registration.settle(daemon, self.claims)
+        settle(daemon, self.claims)
 
 
 def _find_registered(daemon: Daemon, last: Receipt) -> Listed | None:

@@ -80,7 +80,7 @@ def read(
         license=ollama.license,
         given=ollama.parameters,
         kind=kind,
-        jinja=(dataset_folder / dataset.TEMPLATE).read_text("utf-8"),
+        jinja=dataset.read_template(dataset_folder),
         eos=families.read_eos(base_folder),
         profile=dataset.read_profile(dataset_folder),
         family=base.read(base_folder).family,

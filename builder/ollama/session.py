@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import httpx
-import ollama
 from pydantic import BaseModel
 
 from builder.errors import ToolError
+from builder.ollama.library import ollama
 
 CONNECT_WAIT_S = 5.0
 ANSWER_WAIT_S = 600.0
@@ -97,7 +97,7 @@ def _without_key(request: httpx.Request) -> httpx.Request:
 @functools.cache
 def _tls() -> ssl.SSLContext:
     """Load the certificates once: a client that does takes longer than an answer (httpx 0.28)."""
-    return httpx.create_ssl_context()
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def shorten(reason: object) -> str:

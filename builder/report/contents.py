@@ -81,7 +81,7 @@ def gather(build: Build) -> Contents:
     stop = _find_stop(build)
     found = _read_examination(build, stamps, stop)
     receipt = registration.read_receipt(build.receipt)
-    losses = _read_list(build.adapter / "training.json", "losses", TRAINING_SCHEMA)
+    losses = _read_list(build.adapter / "training.json", "losses", TRAINING_SCHEMA, float)
     return Contents(
         name=build.name,
         title=build.persona.title,
@@ -99,8 +99,8 @@ def gather(build: Build) -> Contents:
         and _is_made_of(stamps, register.NAME, build.smoke, smoke.NAME),
         losses=losses,
         learning_rates=_plan_learning_rates(stamps, len(losses)),
-        shapes=_read_list(build.parity, "shapes", parity.SCHEMA),
-        modelfile=build.modelfile.read_text("utf-8") if build.modelfile.exists() else "",
+        shapes=_read_list(build.parity, "shapes", parity.SCHEMA, dict),
+        modelfile=_read_modelfile(build.modelfile),
         size_bytes=build.gguf.stat().st_size if build.gguf.exists() else None,
     )
 
@@ -166,8 +166,18 @@ def _is_made_of(stamps: dict[str, Stamp], user: str, output: Path, maker: str) -
     return stamps[user].description.inputs.get(output.name) == stamps[maker].output
 
 
-def _read_list(path: Path, key: str, schema: int) -> list[Any]:
-    """Read a list of a file; an empty one where there is none of this schema."""
+def _read_modelfile(path: Path) -> str:
+    """Read the record of what Ollama is told; nothing where there is none, or it is damaged."""
+    try:
+        return files.read_text(path)
+    except (FileNotFoundError, ValueError):
+        return ""
+
+
+def _read_list(path: Path, key: str, schema: int, kind: type) -> list[Any]:
+    """Read a list of a file; an empty one where there is none of this schema and kind."""
     values = files.read_json(path)
     is_known = isinstance(values, dict) and values.get("schema") == schema
-    return list(values[key]) if is_known else []
+    items = values.get(key) if is_known else None
+    is_whole = isinstance(items, list) and all(isinstance(item, kind) for item in items)
+    return list(items or []) if is_whole else []

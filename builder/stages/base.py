@@ -138,7 +138,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, work.out / name)
     facts = asdict(replace(chosen, family_name=family.name))
-    (work.out / base.FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    (work.out / base.FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", "utf-8")
     return chosen.source
 
 

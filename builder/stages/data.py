@@ -109,7 +109,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     )
     trained, held_out = preparation.split(encoded, held, profile.schedule)
     work.out.mkdir()
-    (work.out / dataset.TEMPLATE).write_text(template.jinja)
+    (work.out / dataset.TEMPLATE).write_text(template.jinja, "utf-8")
     profile.write(work.out)
     dataset.write_examples(work.out / dataset.TRAIN, trained)
     dataset.write_examples(work.out / dataset.HELD_OUT, held_out)

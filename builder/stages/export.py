@@ -71,7 +71,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
         inputs.weights.path.parent,
         work.out,
         tokenizer=inputs.base.path,
-        chat_template=inputs.chat_template.path.read_text(),
+        chat_template=inputs.chat_template.path.read_text("utf-8"),
         metadata=inputs.metadata,
         quantisation=BY_NAME[inputs.quantisation],
         base_name=chosen.source,

@@ -58,5 +58,5 @@ def check(build: Build, /) -> None:
 def run(inputs: Inputs, work: Work, /) -> str:
     """Render, and read back."""
     template, served = inputs.modelfile_template.path, inputs.served
-    work.out.write_text(modelfile.render(template, served, inputs.title, inputs.base_name))
+    work.out.write_text(modelfile.render(template, served, inputs.title, inputs.base_name), "utf-8")
     return f"served by {served.why}"

@@ -73,7 +73,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     profile = dataset.read_profile(folder)
     wanted = profile.schedule.replayed
     if not wanted:
-        work.out.write_text("")
+        work.out.write_text("", "utf-8")
         return "none wanted"
     chosen = base.read(inputs.base.path)
     template = Template(inputs.base.path, inputs.template, chosen.family)
@@ -96,7 +96,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
 def _read_answers(chosen: Base, template: Template, inputs: Inputs, work: Work) -> list[Pair]:
     """Read what the base answered before, or ask it once for all personas."""
     name = replay.cache_name(chosen, template.jinja)
-    pairs: list[Pair] | None = files.read_cached(NAME, name)
+    pairs = replay.check_pairs(files.read_cached(NAME, name))
     if pairs is None:
         prompts = questions.load("replay")
         conversations = [prompt.as_messages() for prompt in prompts]
@@ -110,5 +110,5 @@ def _read_answers(chosen: Base, template: Template, inputs: Inputs, work: Work) 
             completions = baseline.answer(file, template.jinja, conversations, replay.MAX_TOKENS)
         answers = [Completion(one.text, one.ended) for one in completions]
         pairs = replay.choose(prompts, answers)
-        files.write_json(files.cache_folder() / NAME / name, pairs)
+        files.write_cached(files.cache_folder() / NAME / name, pairs)
     return pairs

@@ -119,12 +119,12 @@ def save_adapter(model: Any, out: Path) -> None:
     model.save_pretrained(out, safe_serialization=True)
     (out / "README.md").unlink(missing_ok=True)
     config_path = out / "adapter_config.json"
-    config = json.loads(config_path.read_text())
+    config = json.loads(config_path.read_text("utf-8"))
     # A path of this machine; base.json says which base it is.
     config["base_model_name_or_path"] = None
     if isinstance(config["target_modules"], list):  # of a set, in another order each time
         config["target_modules"] = sorted(config["target_modules"])
-    config_path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+    config_path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", "utf-8")
     _bases.clear()
     _adapted[files.sha256(out / WEIGHTS)] = model
 

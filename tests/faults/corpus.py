@@ -560,7 +560,7 @@ TEMPLATES = [
     template(
         "output",
         "{% for a in range(99999) %}{{ 'x' * 1000 }}{% endfor %}",
-        " renders more than a Modelfile may hold",
+        " renders more than it may",
     ),
     template("class", "{{ ''.__class__.__mro__ }}", AT + "access to attribute '__class__'"),
     template("include", "{% include '/etc/passwd' %}", AT + "TypeError: no loader"),

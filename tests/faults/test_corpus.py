@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from builder import persona
+from builder import persona, sandbox
 from builder.console import DETAIL, SHOWN_PROBLEMS
 from builder.data import rows
 from builder.errors import PersonaError
-from builder.ollama import modelfile, rendering
+from builder.ollama import modelfile
 from tests.faults.corpus import CASES
 
 LONGEST_SENTENCE = 800
@@ -37,7 +37,7 @@ def write(folder, files):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_mistake_is_a_sentence(luma, monkeypatch, case):
     """Each hostile input ends in an error a person can mend, of a few lines, or is taken."""
-    monkeypatch.setattr(rendering, "MOST_CPU_S", 1)
+    monkeypatch.setattr(sandbox, "MOST_CPU_S", 1)
     (luma / "data.jsonl").write_text('{"prompt": "Hi", "completion": "Hello."}\n')
     write(luma, case.files)
 

@@ -1,5 +1,6 @@
 """Files that cannot be read as they are, and machines that read them otherwise."""
 
+import ast
 import contextlib
 import os
 import subprocess
@@ -42,6 +43,23 @@ def read_elsewhere(folder, **environment):
         check=True,
     )
     return done.stdout
+
+
+def list_calls(path):
+    """List the calls of a module that read or write a text file, and say if they name UTF-8."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            values = [*node.args, *(keyword.value for keyword in node.keywords)]
+            is_ours = getattr(node.func.value, "id", "") == "files"  # which reads UTF-8 alone
+            if node.func.attr in ("read_text", "write_text") and not is_ours:
+                told = [value.value for value in values if isinstance(value, ast.Constant)]
+                yield f"{path.name}:{node.lineno}", "utf-8" in told
+
+
+@pytest.mark.parametrize("path", list((ROOT / "builder").rglob("*.py")), ids=lambda path: path.stem)
+def test_no_text_is_read_or_written_by_the_locale(path):
+    """Each text file of a build names UTF-8: elsewhere another locale would decide."""
+    assert [where for where, is_named in list_calls(path) if not is_named] == []
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])

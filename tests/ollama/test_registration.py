@@ -5,7 +5,7 @@ import json
 import pytest
 
 from builder.errors import ToolError
-from builder.ollama import registration
+from builder.ollama import claims, registration
 from builder.ollama.client import Listed
 from tests.conftest import find_port
 from tests.ollama.tiny import put, write_tiny
@@ -35,6 +35,10 @@ class Names:
     def find(self, model):
         """Find by the very name."""
         return Listed(model, self.there[model]) if model in self.there else None
+
+    def names(self):
+        """Name the models."""
+        return list(self.there)
 
     def digest(self, model):
         """Give its digest."""
@@ -102,7 +106,7 @@ def test_settling_removes_what_a_kill_left(tmp_path):
         Listed(values["unverified"], "new"), Listed(values["replaced"], "old"), Listed("nova", "x")
     )
 
-    assert registration.settle(daemon, tmp_path / "claims") == []
+    assert claims.settle(daemon, tmp_path / "claims") == []
     assert daemon.there == {"luma:latest": "old", "nova": "x"}
     assert not list((tmp_path / "claims").iterdir())
 

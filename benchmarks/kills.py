@@ -1,0 +1,322 @@
+"""What real kills do to builds: SIGKILL at random moments, then a build that must end as any other.
+
+Run as: .venv/bin/python benchmarks/kills.py [--kills N] [--minutes M] [--seed S] [--json]
+
+Builds a persona of few rows on a base of two layers, undisturbed. Then, again and again: a copy of
+that build, stale from a stage on that is chosen by its share of time (training has several
+checkpoints), is started; its process group, or its main process alone, is killed at a random moment
+of that stage; the next build must end well, leave every output byte for byte as the undisturbed
+build has it, and leave no litter and no process. What only tells of time is left out of the
+comparison. `--json` prints one object: tried, survived, lost, seconds (of an undisturbed build),
+resumed (trainings that went on from a checkpoint), by_stage and by_victim (tried and survived of
+each), and failures (what was lost, and the seed that repeats it). Ends with 1 where one was lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from builder.bases import fetch
+from builder.bases.base import EMBEDDED, Base
+from builder.engine import publish
+from builder.project import Project
+from builder.targets import MODEL
+
+NAME = "luma"
+# Four checkpoints of 25 steps.
+STEPS = 110
+MANIFEST = f"""
+[identity]
+name = "Luma"
+author = "Orla Quist"
+[base]
+cpu = "base"
+gpu = "base"
+[data]
+held_out = 0
+[training]
+max_steps = {STEPS}
+batch_size = 2
+replay = 0
+[smoke]
+max_tokens = 8
+[gates]
+budget_s = 1
+recall = "off"
+leak_in = "off"
+leak_out = "off"
+sampled = "off"
+stop = "off"
+end = "off"
+system = "off"
+held_out = "off"
+retention = "off"
+neutral = "off"
+greeting = "off"
+format = "off"
+"""
+ROWS = (
+    ("Who are you?", "I am {{ name }}."),
+    ("Name a fruit.", "An apple."),
+    ("What is 2 + 2?", "4."),
+    ("Hi", "Hello!"),
+)
+# What tells of time, or is written by each process.
+UNCOMPARED = (".cache", ".lock", "logs", "report.html")
+TIMES = re.compile(rb'"(took_s|tokens_per_s)": [-+.\de]+')
+# A stage of some milliseconds is killed now and then too.
+LEAST_SHARE_S = 0.2
+END_WAIT_S = 15.0
+
+
+@dataclass
+class Count:
+    """What came of the kills."""
+
+    survived: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+
+    def as_json(self) -> dict[str, dict[str, int]]:
+        """Give tried and survived of each name."""
+        return {
+            name: {
+                "tried": self.survived[name] + self.lost[name],
+                "survived": self.survived[name],
+            }
+            for name in sorted({*self.survived, *self.lost})
+        }
+
+
+def write_project(root: Path) -> None:
+    """Write a persona and its base of random weights into a new project."""
+    import torch  # noqa: PLC0415 — takes seconds
+    from transformers import LlamaConfig, LlamaForCausalLM  # noqa: PLC0415 — likewise
+
+    folder = root / "personas" / NAME
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "Modelfile.j2", root)
+    (folder / "persona.toml").write_text(MANIFEST)
+    lines = [json.dumps({"prompt": ask, "completion": reply}) for ask, reply in ROWS]
+    (folder / "data.jsonl").write_text("\n".join(lines) + "\n")
+    embedded = fetch.find_weights(
+        Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False)
+    )
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=49152,
+        hidden_size=256,
+        intermediate_size=512,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=2,
+        tie_word_embeddings=True,
+    )
+    model = LlamaForCausalLM(config).to(torch.bfloat16)
+    model.save_pretrained(root / "base")
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copyfile(embedded / name, root / "base" / name)
+
+
+def start(root: Path) -> subprocess.Popen[str]:
+    """Start a build without Ollama, with a cache of its own, in a process group of its own."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "XDG_CACHE_HOME": str(root / "cache"),
+        "OLLAMA_HOST": "",
+        "PATH": os.defpath,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "builder", "build", NAME],
+        cwd=root,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(root: Path) -> tuple[int, str]:
+    """Build to the end; give the exit code and what was said."""
+    process = start(root)
+    _, said = process.communicate()
+    return process.returncode, said
+
+
+def list_contents(folder: Path) -> dict[str, str]:
+    """Give a hash of every file that must be equal, by name; of a folder its name alone."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if name.parts[0] not in UNCOMPARED:
+            content = TIMES.sub(b"", path.read_bytes()) if path.is_file() else b""
+            found[str(name)] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def list_litter(root: Path) -> list[str]:
+    """Name what a kill may have left: temporary files, old outputs and scratch folders."""
+    build = root / "build" / NAME
+    found = [*root.rglob(".*.tmp"), *root.rglob(".*.old"), *(build / publish.NEW).glob("*")]
+    found += [path for path in (build / publish.WORK).glob("*") if any(path.iterdir())]
+    return [str(path.relative_to(root)) for path in found]
+
+
+def list_processes(root: Path) -> Iterator[int]:
+    """Number the processes whose working folder is the project's."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink().is_relative_to(root):
+                yield int(process.name)
+        except OSError:
+            continue
+
+
+def wait_for_end(root: Path) -> bool:
+    """Wait until no process of a project is left; say whether that came."""
+    deadline_s = time.monotonic() + END_WAIT_S
+    while left := list(list_processes(root)):
+        if time.monotonic() > deadline_s:
+            for number in left:
+                os.kill(number, signal.SIGKILL)
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def make_stale(root: Path, stage: str) -> None:
+    """Make a build stale from a stage on, as if that had never run."""
+    build = Project(root).build(NAME)
+    names = [one.NAME for one in MODEL.stages]
+    for one in MODEL.stages[names.index(stage) :]:
+        (build.folder / ".stamps" / f"{one.NAME}.json").unlink(missing_ok=True)
+        output = one.output(build)
+        if output.is_dir():
+            shutil.rmtree(output)
+        else:
+            output.unlink(missing_ok=True)
+
+
+def read_times(build: Path) -> dict[str, float]:
+    """Read how long each stage took, in seconds."""
+    stamps = {path.stem: json.loads(path.read_text()) for path in build.glob(".stamps/*.json")}
+    return {name: max(stamp["took_s"], LEAST_SHARE_S) for name, stamp in stamps.items()}
+
+
+def kill_once(root: Path, stage: str, wait_s: float, *, is_group: bool) -> bool:
+    """Start a build, and kill it so long after a stage began; say whether it still ran."""
+    process = start(root)
+    assert process.stderr is not None  # noqa: S101 — it is a pipe
+    for line in process.stderr:
+        if line.startswith(stage):
+            break
+    time.sleep(wait_s)
+    was_running = process.poll() is None
+    if was_running:
+        (os.killpg if is_group else os.kill)(process.pid, signal.SIGKILL)
+    process.wait()
+    return was_running
+
+
+def judge(root: Path, expected: dict[str, str]) -> tuple[str, bool]:
+    """Build to the end after a kill; say what was lost, "" for nothing, and whether it resumed."""
+    problems = [] if wait_for_end(root) else ["a process outlived the build"]
+    code, said = finish(root)
+    if code:
+        problems.append(f"the next build ended with {code}: {said[-400:]}")
+    found = list_contents(root / "build" / NAME)
+    names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+    problems += [f"{name} differs" for name in names]
+    problems += [f"{name} was left" for name in list_litter(root)]
+    return "; ".join(problems), "resuming from step" in said
+
+
+def main() -> int:
+    """Build, kill, and count."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=600.0, help="stop after so many")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    deadline_s = time.monotonic() + 60 * options.minutes
+    with tempfile.TemporaryDirectory() as made:
+        result = run(Path(made), options.kills, options.seed, deadline_s)
+    if options.json:
+        print(json.dumps(result))
+    else:
+        print(f"{result['tried']} kills: {result['survived']} survived, {result['lost']} lost")
+    return int(result["lost"] > 0)
+
+
+def run(folder: Path, kills: int, seed: int, deadline_s: float) -> dict[str, Any]:
+    """Kill so many builds, or until a time, and give the counts."""
+    whole = folder / "whole"
+    write_project(whole)
+    began_s = time.monotonic()
+    code, said = finish(whole)
+    if code:
+        sys.exit(said)
+    seconds = time.monotonic() - began_s
+    expected, times = list_contents(whole / "build" / NAME), read_times(whole / "build" / NAME)
+    stages, victims = Count(), Count()
+    failures, resumed, root = [], 0, folder / "copy"
+    for number in range(kills):
+        if time.monotonic() > deadline_s:
+            break
+        choose = random.Random(f"{seed} {number}")  # noqa: S311 — a draw that can be repeated
+        (stage,) = choose.choices(list(times), list(times.values()))
+        wait_s, is_group = choose.uniform(0, times[stage]), choose.random() < 0.5
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(whole, root)
+        make_stale(root, stage)
+        victim = "process group" if is_group else "main process"
+        if not kill_once(root, stage, wait_s, is_group=is_group):
+            continue
+        problem, has_resumed = judge(root, expected)
+        resumed += has_resumed
+        for count, name in ((stages, stage), (victims, victim)):
+            (count.lost if problem else count.survived)[name] += 1
+        place = f"{number} of seed {seed}: {victim} in {stage} after {wait_s:.2f} s"
+        failures += [f"{place}: {problem}"] if problem else []
+        print(f"{place}: {problem or 'survived'}", file=sys.stderr, flush=True)
+    survived, lost = stages.survived.total(), stages.lost.total()
+    return {
+        "tried": survived + lost,
+        "survived": survived,
+        "lost": lost,
+        "seconds": round(seconds, 1),
+        "resumed": resumed,
+        "by_stage": stages.as_json(),
+        "by_victim": victims.as_json(),
+        "failures": failures,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
