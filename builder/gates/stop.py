@@ -48,7 +48,8 @@ def judge(evidence: Evidence) -> Result:
     another one, trained or not. An endless answer there is named, and stops nothing.
     """
     subject = evidence.subject
-    counted, foreign = [], []
+    counted: list[Answered] = []
+    foreign: list[Answered] = []
     for item in evidence.all_answered:
         (counted if item.question.language in subject.spoken else foreign).append(item)
     endless = tuple(item for item in counted if not item.answer.ended)
