@@ -88,7 +88,8 @@ class Console(logging.Handler):
         out, err = _duplicate(sys.stdout, 1), _duplicate(sys.stderr, 2)
         self._own = [file for file in (out, err) if file not in (sys.stdout, sys.stderr)]
         self.screen = _Screen(file=err, highlight=False, soft_wrap=True)
-        self.page = _Page(file=out, highlight=False, soft_wrap=True, width=_find_width(out))
+        width, height = _find_size(out)
+        self.page = _Page(file=out, highlight=False, soft_wrap=True, width=width, height=height)
         # FORCE_COLOR makes rich take a file for a terminal; a bar in a file is no use to anybody.
         self.can_draw = self.screen.is_interactive and err.isatty()
         self.stage = "check"
@@ -217,12 +218,14 @@ class Console(logging.Handler):
         return self._task
 
 
-def _find_width(out: TextIO) -> int | None:
-    """Give the width of results; None where rich finds it: it takes a dumb terminal for 80 wide."""
+def _find_size(out: TextIO) -> tuple[int | None, int | None]:
+    """Give columns and lines for results; None where rich finds them itself."""
     if not out.isatty():
-        return PIPED_WIDTH
-    is_dumb = os.environ.get("TERM", "").lower() in DUMB_TERMINALS
-    return (shutil.get_terminal_size().columns or None) if is_dumb else None
+        return PIPED_WIDTH, None
+    if os.environ.get("TERM", "").lower() in DUMB_TERMINALS:
+        # Which rich takes for 80 columns wide, whatever it is.
+        return shutil.get_terminal_size()
+    return None, None
 
 
 def _make_bar(screen: Rich) -> rich_progress.Progress:
