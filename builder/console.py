@@ -10,8 +10,8 @@ import shutil
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable
-from typing import TextIO, cast
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO, cast
 
 from rich import progress as rich_progress
 from rich.console import Console as Rich
@@ -67,6 +67,11 @@ class _Page(Rich):
         """Let a reader that takes only the first lines (`| head`) go: rich would end with 1."""
         raise BrokenPipeError
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print a result; BrokenPipeError and ToolError are as of `Console.result`."""
+        with _writing():
+            super().print(*objects, **options)
+
 
 class _Screen(Rich):
     def on_broken_pipe(self) -> None:
@@ -113,13 +118,8 @@ class Console(logging.Handler):
             ToolError: It cannot be written.
 
         """
-        try:
+        with _writing():
             print(text, end=end, file=self.page.file, flush=True)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            msg = f"standard output: {error.strerror}, expected to write the result there"
-            raise ToolError(msg) from error
 
     def line(self, name: str, middle: str = "", end: str = "", style: str = "") -> None:
         """Print one line of the build."""
@@ -249,6 +249,17 @@ def _make_bar(screen: Rich) -> rich_progress.Progress:
         redirect_stderr=False,
         speed_estimate_period=ESTIMATE_FROM_S,
     )
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        msg = f"standard output: {error.strerror}, expected to write the result there"
+        raise ToolError(msg) from error
 
 
 def _count(progress: Progress) -> str:
