@@ -90,6 +90,11 @@ class _Page(Rich):
         """Let a reader that takes only the first lines (`| head`) go: rich would end with 1."""
         raise BrokenPipeError
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print a result; BrokenPipeError and ToolError are as of `Console.result`."""
+        with _writing():
+            super().print(*objects, **options)
+
 
 class _Screen(Rich):
     def on_broken_pipe(self) -> None:
@@ -111,7 +116,8 @@ class Console(logging.Handler):
         out, err = _duplicate(sys.stdout, 1), _duplicate(sys.stderr, 2)
         self._own = [file for file in (out, err) if file not in (sys.stdout, sys.stderr)]
         self.screen = _Screen(file=err, highlight=False, soft_wrap=True)
-        self.page = _Page(file=out, highlight=False, soft_wrap=True, width=_find_width(out))
+        width, height = _find_size(out)
+        self.page = _Page(file=out, highlight=False, soft_wrap=True, width=width, height=height)
         # FORCE_COLOR makes rich take a file for a terminal; a bar in a file is no use to anybody.
         self.can_draw = self.screen.is_interactive and err.isatty()
         self.stage = "check"
@@ -235,12 +241,14 @@ class Console(logging.Handler):
         return self._task
 
 
-def _find_width(out: TextIO) -> int | None:
-    """Give the width of results; None where rich finds it: it takes a dumb terminal for 80 wide."""
+def _find_size(out: TextIO) -> tuple[int | None, int | None]:
+    """Give columns and lines for results; None where rich finds them itself."""
     if not out.isatty():
-        return PIPED_WIDTH
-    is_dumb = os.environ.get("TERM", "").lower() in DUMB_TERMINALS
-    return (shutil.get_terminal_size().columns or None) if is_dumb else None
+        return PIPED_WIDTH, None
+    if os.environ.get("TERM", "").lower() in DUMB_TERMINALS:
+        # Which rich takes for 80 columns wide, whatever it is.
+        return shutil.get_terminal_size()
+    return None, None
 
 
 def _make_bar(screen: Rich) -> rich_progress.Progress:
@@ -264,6 +272,17 @@ def _make_bar(screen: Rich) -> rich_progress.Progress:
         redirect_stderr=False,
         speed_estimate_period=ESTIMATE_FROM_S,
     )
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        msg = f"standard output: {error.strerror}, expected to write the result there"
+        raise ToolError(msg) from error
 
 
 def _count(progress: Progress) -> str:

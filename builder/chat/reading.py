@@ -63,7 +63,11 @@ class PlainLines:
             sys.stderr.flush()
         # Its bytes, where there are any: a locale without UTF-8 is no reason to refuse UTF-8.
         raw = getattr(sys.stdin, "buffer", None)
-        line = raw.readline().decode("utf-8", "replace") if raw else sys.stdin.readline()
+        try:
+            line = raw.readline().decode("utf-8", "replace") if raw else sys.stdin.readline()
+        except KeyboardInterrupt:
+            sys.stderr.write("\n" * self.is_terminal)  # after the terminal's own ^C
+            raise
         if not line:
             raise EOFError
         return str(line)

@@ -59,8 +59,8 @@ def test_the_base_answers_below(build):
 
     assert lines[0] == "luma:"
     own, base = done.stdout.removeprefix("luma:\n").split("smollm2-135m-instruct:\n")
-    # The same file answers here under both names.
-    assert own == base != ""
+    assert own.strip()
+    assert base.strip()
 
 
 def test_without_the_bases_file_the_persona_answers_alone(build, capsys, monkeypatch):
@@ -82,11 +82,10 @@ def test_columns_stand_side_by_side(build):
         lines = terminal.lines
 
     assert lines[0].split() == ["luma", "smollm2-135m-instruct"]
-    assert len(lines) > 3
-    for line in lines[1:]:
-        # The same file answers here under both names.
-        assert len(line) <= 100
-        assert line[:48].rstrip() == line[51:].rstrip()
+    both = [line for line in lines[1:] if line[:48].strip() and line[51:].strip()]
+    assert len(both) >= 2
+    assert all(len(line) <= 100 for line in lines)
+    assert all(line[48:51] == "   " for line in both)
 
 
 @pytest.mark.parametrize("environment", [{}, {"TERM": "dumb"}], ids=["narrow", "dumb"])
@@ -118,11 +117,12 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(build, environment):
         terminal.wait_for("num_predict is 2000")
         terminal.type(f"{LONG}\r")
         terminal.wait_for("home.")
-        terminal.wait_for(" the ")
+        terminal.wait_for(" was ")  # of the answer
         terminal.type("\x03")
         terminal.wait_for(">>>")
         terminal.type("/save said.jsonl\r")
         terminal.wait_for("said.jsonl:1: holds")
+        terminal.wait_for(">>>")
         terminal.type("\x04")
         assert terminal.end() == 0
         assert "Traceback" not in terminal.text
@@ -152,6 +152,7 @@ def test_lines_are_remembered(build, tmp_path):
         terminal.wait_for(">>>")
         terminal.type("/show system\r")
         terminal.wait_for("no system text")
+        terminal.wait_for(">>>")
         terminal.type("\x04")
         assert terminal.end() == 0
     with opened("chat", "luma", cwd=root, XDG_CACHE_HOME=str(cache)) as terminal:
@@ -172,6 +173,7 @@ def test_without_a_home_that_can_be_written_lines_are_not_remembered(build, tmp_
         terminal.wait_for(">>>")
         terminal.type("/show system\r")
         terminal.wait_for("no system text")
+        terminal.wait_for(">>>")
         terminal.type("/bye\r")
         assert terminal.end() == 0
         assert "Traceback" not in terminal.text
