@@ -7,7 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from builder import files
+from builder import files, progress
+
+# A smaller file is hashed in less than a second.
+LARGE_BYTES = 500_000_000
+CHUNK_BYTES = 1 << 25
 
 
 class Hashes:
@@ -41,7 +45,7 @@ class Hashes:
         known = self._known.get(str(path))
         if isinstance(known, list) and known[:-1] == mark and isinstance(known[-1], str):
             return known[-1]
-        digest = files.sha256(path)
+        digest = _hash_large(path) if stat.st_size >= LARGE_BYTES else files.sha256(path)
         self._known[str(path)] = [*mark, digest]
         return digest
 
@@ -50,3 +54,13 @@ class Hashes:
         if self._folder.is_dir():
             with suppress(OSError):  # it only saves time
                 files.write_json(self._path, self._known)
+
+
+def _hash_large(path: Path) -> str:
+    """Hash a file's content, and say how far it is."""
+    digest, total_mb = hashlib.sha256(), path.stat().st_size // 1_000_000
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            progress.report(f"reads {path.name}", file.tell() // 1_000_000, total_mb, "MB")
+    return digest.hexdigest()

@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from builder import progress
 from builder.errors import ToolError
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)
@@ -87,10 +88,13 @@ def merge(base: Path, adapter: Path | None, out: Path) -> None:
         return
     changes = read_changes(adapter)
     waiting = set(changes)
+    done, total = 0, _count_tensors(base)
     for shard in sorted(base.glob("*.safetensors")):
         weights = {}
         with safe_open(shard, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 — not a mapping
+                progress.report("adds the adapter to the base", done, total, "tensors")
+                done += 1
                 weight, layer = file.get_tensor(name), name_layer(name)
                 if name.endswith(".weight") and layer in changes:
                     weight = _add(weight, changes[layer], f"{shard}: {name}")
@@ -103,6 +107,14 @@ def merge(base: Path, adapter: Path | None, out: Path) -> None:
             f"({sorted(waiting)[0]}), expected all",
             hint=OTHER_BASE,
         )
+
+
+def _count_tensors(base: Path) -> int:
+    count = 0
+    for shard in base.glob("*.safetensors"):
+        with safe_open(shard, framework="pt") as file:
+            count += len(file.keys())
+    return count
 
 
 def _add(weight: torch.Tensor, change: Change, where: str) -> torch.Tensor:

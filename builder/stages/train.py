@@ -14,6 +14,7 @@ from builder.project import Build
 from builder.training.settings import Settings, resolve
 
 NAME, VERSION = "train", 9
+WORDS = "trains the adapter"
 check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available
@@ -54,7 +55,7 @@ def worker(_build: Build, /) -> str:
 
 def run(inputs: Inputs, work: Work, /) -> str:
     """Train, and write the adapter and the loss of each step."""
-    progress.report("loading Unsloth", 0, 0, "")
+    progress.report("loads libraries")
     from builder.training import fit, loading  # noqa: PLC0415 — imports torch
 
     rows = dataset.repeat(dataset.read_examples(inputs.rows.path))

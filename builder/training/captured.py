@@ -18,11 +18,13 @@ import torch
 from builder import progress
 from builder.data.dataset import Example
 from builder.errors import PersonaError, ToolError
+from builder.progress import Training
 from builder.training import functions, rates, resuming, shapes
 from builder.training.batches import Row
 from builder.training.graphs import Eager, Function, Graphs
 from builder.training.settings import Settings
 from builder.training.shapes import Batch, Shape, Step
+from builder.training.speed import TRAINS, Speed
 from builder.training.step import TrainingStep
 
 # Losses are read this often: reading waits for the GPU.
@@ -110,6 +112,9 @@ class Loop:
         self.plan = _hash(self.planned)
         self.shapes: dict[int, Shape] = {}
         self.graphs, self.is_recomputing = means.graphs, False
+        self.tokens = lengths
+        self.epochs = len(self.planned) / shapes.count_steps_an_epoch(len(examples), settings)
+        self.speed = Speed()
         self.losses: list[float] = []
         self.unread: list[torch.Tensor] = []
 
@@ -127,6 +132,7 @@ class Loop:
         self.losses = resuming.load(checkpoint, self.step, self.plan)
         if self.done:
             log.info("resuming from step %d", self.done)
+            self._report(self.losses)
         while self.done < len(self.planned):
             try:
                 with self.graphs.running():
@@ -165,7 +171,7 @@ class Loop:
                     saved_s = time.monotonic()
 
     def _make_functions(self) -> tuple[dict[int, Function], Function]:
-        progress.report("preparing the step", 0, 0, "")
+        progress.report("prepares the training step")
         self.shapes = shapes.find_shapes(self.planned, self.rows)
         left = [batch for step in self.planned[self.done :] for batch in step]
         accumulate = {}
@@ -197,7 +203,21 @@ class Loop:
                 raise self._describe_loss(loss)
             self.losses.append(loss)
             del self.unread[0]
-        progress.report("train", self.done, len(self.planned), "steps")
+        steps = self.planned[self.done - len(values) : self.done]
+        rows = (row for step in steps for batch in step for row in batch.rows)
+        self.speed.add(sum(self.tokens[row] for row in rows))
+        self._report(values)
+
+    def _report(self, losses: list[float]) -> None:
+        """Tell how far training is, with the losses of the steps since the last time."""
+        done, planned, epochs = self.done, len(self.planned), max(1, math.ceil(self.epochs))
+        training = Training(
+            losses=tuple(losses),
+            epoch=min(epochs, max(1, math.ceil(self.epochs * done / planned))),
+            epochs=epochs,
+            tokens_per_s=self.speed.per_s,
+        )
+        progress.report(TRAINS, done, planned, "steps", training)
 
     def _describe_loss(self, loss: float) -> ToolError:
         at = len(self.losses)

@@ -17,6 +17,7 @@ import datasets
 import torch
 from trl import SFTConfig
 
+from builder import progress
 from builder.bases import fetch
 from builder.bases.base import Base
 from builder.data.dataset import Example
@@ -141,6 +142,8 @@ def _make_trainer(
     model = loading.add_adapter(model, settings)
     if choices.is_worth_compiling(settings, len(rows), epochs, machine):
         compile_layers(model)
+    else:
+        progress.report("takes the first step")
     table = datasets.Dataset.from_list(
         [{"input_ids": row.input_ids, "labels": row.labels} for row in rows]
     )
@@ -151,13 +154,18 @@ def _make_trainer(
         args=_make_arguments(settings, epochs, machine, scratch),
         train_dataset=table,
         data_collator=pack if is_packed else pad,
-        callbacks=[Reporter()],
+        callbacks=[Reporter(_count_tokens_a_step(rows, settings))],
         learning_rate_ratio=settings.learning_rate_ratio,
     )
     if len(trainer.train_dataset) != len(rows):
         reached = f"{len(trainer.train_dataset)} of {len(rows)} rows reached the trainer"
         raise DataError(f"train: {reached}, expected all")
     return trainer
+
+
+def _count_tokens_a_step(rows: list[Example], settings: Settings) -> float:
+    rows_a_step = settings.batch_size * settings.gradient_accumulation
+    return sum(len(row.input_ids) for row in rows) / len(rows) * min(rows_a_step, len(rows))
 
 
 def _make_arguments(

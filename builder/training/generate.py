@@ -39,7 +39,7 @@ def answer(
     # Prompts of like length in one batch: the composition is fixed by the prompts alone.
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
     for start in range(0, len(order), BATCH):
-        progress.report("answer", start, len(order), "prompts")
+        progress.report("answers", start, len(order), "questions")
         part = order[start : start + BATCH]
         length = max(len(prompts[index]) for index in part)
         padded = [[stop_id] * (length - len(prompts[at])) + prompts[at] for at in part]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from peft.optimizers import create_loraplus_optimizer
@@ -9,7 +10,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from trl import SFTTrainer
 
 from builder import progress
+from builder.progress import Training
 from builder.training.loss import next_token_loss
+from builder.training.speed import TRAINS, Speed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,11 +56,46 @@ class PersonaTrainer(SFTTrainer):  # type: ignore[misc] # unsloth replaces the c
 
 
 class Reporter(TrainerCallback):  # type: ignore[misc] # transformers' types are not read
-    """Tells how far training is, and keeps every step's loss."""
+    """Tells how far training is, with every step's loss.
 
-    def on_step_end(
+    Args:
+        tokens_a_step: How many tokens a step trains on, in the mean.
+
+    """
+
+    def __init__(self, tokens_a_step: float) -> None:
+        self.speed = Speed()
+        self.tokens_a_step = tokens_a_step
+
+    def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Report one more step."""
+        """Report what an interrupted try had done."""
         del args, control
-        progress.report("train", state.global_step, state.max_steps, "steps")
+        losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+        if losses:
+            self._report(state, losses)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Report one more step; the log at the end of training has no loss."""
+        del args, control
+        if logs and "loss" in logs:
+            self.speed.add(self.tokens_a_step)
+            self._report(state, [logs["loss"]])
+
+    def _report(self, state: TrainerState, losses: list[float]) -> None:
+        epochs = max(1, math.ceil(state.num_train_epochs))
+        training = Training(
+            losses=tuple(losses),
+            epoch=min(epochs, max(1, math.ceil(state.epoch or 0))),
+            epochs=epochs,
+            tokens_per_s=self.speed.per_s,
+        )
+        progress.report(TRAINS, state.global_step, state.max_steps, "steps", training)
