@@ -26,6 +26,7 @@ from builder.training.settings import Settings
 from builder.training.shapes import Batch, Shape, Step
 from builder.training.speed import TRAINS, Speed
 from builder.training.step import TrainingStep
+from builder.training.tracking import Tracker
 
 # Losses are read this often: reading waits for the GPU.
 READ_EVERY_STEPS = 25
@@ -55,6 +56,7 @@ def train(
     *,
     means: Means,
     scratch: Path,
+    tracker: Tracker | None = None,
 ) -> list[float]:
     """Train an adapter in place.
 
@@ -65,6 +67,7 @@ def train(
         epochs: How often all of it is trained on.
         means: How it runs on this machine.
         scratch: The folder of the checkpoint.
+        tracker: Sends losses and learning rates on.
 
     Returns:
         The loss of each step.
@@ -73,7 +76,7 @@ def train(
         ToolError: The loss is not finite, or there is no memory for one row.
 
     """
-    loop = Loop(model, examples, settings, epochs, means=means)
+    loop = Loop(model, examples, settings, epochs, means=means, tracker=tracker)
     losses = loop.run(scratch / resuming.NAME)
     model.zero_grad(set_to_none=True)
     return losses
@@ -88,6 +91,7 @@ class Loop:
         settings: The numbers.
         epochs: How often all of it is trained on.
         means: How it runs on this machine.
+        tracker: Sends losses and learning rates on.
 
     """
 
@@ -99,6 +103,7 @@ class Loop:
         epochs: float,
         *,
         means: Means,
+        tracker: Tracker | None = None,
     ) -> None:
         self.examples, self.settings, self.means = examples, settings, means
         self.step = TrainingStep(model, settings, means.dtype)
@@ -114,7 +119,7 @@ class Loop:
         self.graphs, self.is_recomputing = means.graphs, False
         self.tokens = lengths
         self.epochs = len(self.planned) / shapes.count_steps_an_epoch(len(examples), settings)
-        self.speed = Speed()
+        self.speed, self.tracker = Speed(), tracker or Tracker(None)
         self.losses: list[float] = []
         self.unread: list[torch.Tensor] = []
 
@@ -207,6 +212,15 @@ class Loop:
         rows = (row for step in steps for batch in step for row in batch.rows)
         self.speed.add(sum(self.tokens[row] for row in rows))
         self._report(values)
+        self.tracker.log(self.done, values, self._list_rates(len(values)))
+
+    def _list_rates(self, count: int) -> list[float]:
+        """List the learning rates, of an adapter's A, of the last steps."""
+        warmup, steps = self.settings.warmup_steps, len(self.planned)
+        factors = (
+            rates.find_factor(at, warmup, steps) for at in range(self.done - count, self.done)
+        )
+        return [self.settings.learning_rate * factor for factor in factors]
 
     def _report(self, losses: list[float]) -> None:
         """Tell how far training is, with the losses of the steps since the last time."""

@@ -31,6 +31,7 @@ from builder.training.decoder import can_pack
 from builder.training.graphs import CudaGraphs
 from builder.training.settings import Settings
 from builder.training.shapes import Shape
+from builder.training.tracking import Destination, Tracker
 from builder.training.trainer import PersonaTrainer, Reporter
 
 CHECKPOINT_EVERY_STEPS = 25
@@ -45,6 +46,7 @@ def fit(
     *,
     machine: Machine,
     scratch: Path,
+    destination: Destination | None = None,
 ) -> tuple[Any, list[float]]:
     """Train an adapter on rows.
 
@@ -55,6 +57,7 @@ def fit(
         epochs: How often all of it is trained on.
         machine: Decides the precision, and what pays.
         scratch: The folder of the checkpoints.
+        destination: Where losses are sent.
 
     Returns:
         The model with its adapter, and the loss of each step.
@@ -63,9 +66,13 @@ def fit(
         ToolError: The loss is not finite.
 
     """
-    if machine.kind == "gpu":
-        return _fit_on_gpu(chosen, rows, settings, epochs, machine=machine, scratch=scratch)
-    return _fit_on_cpu(chosen, rows, settings, epochs, machine=machine, scratch=scratch)
+    tracker = Tracker(destination)
+    fit_here = _fit_on_gpu if machine.kind == "gpu" else _fit_on_cpu
+    made = fit_here(
+        chosen, rows, settings, epochs, machine=machine, scratch=scratch, tracker=tracker
+    )
+    tracker.finish()
+    return made
 
 
 def _fit_on_gpu(
@@ -76,6 +83,7 @@ def _fit_on_gpu(
     *,
     machine: Machine,
     scratch: Path,
+    tracker: Tracker,
 ) -> tuple[Any, list[float]]:
     longest = shapes.choose_lengths([len(row.input_ids) for row in rows])[-1]
     _say_memory(chosen, rows, settings, longest)
@@ -86,7 +94,9 @@ def _fit_on_gpu(
         dtype=loading.choose_dtype(machine),
         recompute=functools.partial(loading.recompute_activations, model),
     )
-    losses = captured.train(model, rows, settings, epochs, means=means, scratch=scratch)
+    losses = captured.train(
+        model, rows, settings, epochs, means=means, scratch=scratch, tracker=tracker
+    )
     return model, losses
 
 
@@ -115,10 +125,13 @@ def _fit_on_cpu(
     *,
     machine: Machine,
     scratch: Path,
+    tracker: Tracker,
 ) -> tuple[Any, list[float]]:
     if checkpoint := choices.find_newest_checkpoint(scratch):
         log.info("resuming from step %s", checkpoint.name.removeprefix("checkpoint-"))
-    trainer = _make_trainer(chosen, rows, settings, epochs, machine=machine, scratch=scratch)
+    trainer = _make_trainer(
+        chosen, rows, settings, epochs, machine=machine, scratch=scratch, tracker=tracker
+    )
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     if not losses or not all(math.isfinite(loss) for loss in losses):
@@ -135,6 +148,7 @@ def _make_trainer(
     *,
     machine: Machine,
     scratch: Path,
+    tracker: Tracker,
 ) -> Any:
     longest = max(len(row.input_ids) for row in rows)
     attention = choices.choose_attention(longest * settings.batch_size, machine)
@@ -154,7 +168,7 @@ def _make_trainer(
         args=_make_arguments(settings, epochs, machine, scratch),
         train_dataset=table,
         data_collator=pack if is_packed else pad,
-        callbacks=[Reporter(_count_tokens_a_step(rows, settings))],
+        callbacks=[Reporter(_count_tokens_a_step(rows, settings), tracker)],
         learning_rate_ratio=settings.learning_rate_ratio,
     )
     if len(trainer.train_dataset) != len(rows):

@@ -13,6 +13,7 @@ from builder import progress
 from builder.progress import Training
 from builder.training.loss import next_token_loss
 from builder.training.speed import TRAINS, Speed
+from builder.training.tracking import Tracker
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,10 +61,12 @@ class Reporter(TrainerCallback):  # type: ignore[misc] # transformers' types are
 
     Args:
         tokens_a_step: How many tokens a step trains on, in the mean.
+        tracker: Sends losses and learning rates on.
 
     """
 
-    def __init__(self, tokens_a_step: float) -> None:
+    def __init__(self, tokens_a_step: float, tracker: Tracker) -> None:
+        self.tracker = tracker
         self.speed = Speed()
         self.tokens_a_step = tokens_a_step
 
@@ -89,6 +92,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc] # transformers' types are
         if logs and "loss" in logs:
             self.speed.add(self.tokens_a_step)
             self._report(state, [logs["loss"]])
+            self.tracker.log(state.global_step, [logs["loss"]], [logs.get("learning_rate", 0.0)])
 
     def _report(self, state: TrainerState, losses: list[float]) -> None:
         epochs = max(1, math.ceil(state.num_train_epochs))
