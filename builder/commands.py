@@ -89,7 +89,7 @@ def build(
     for name in names:
         if len(names) > 1:
             console.notes([f"── {name}"])
-        console.name = name
+        console.persona = name
         try:
             _build(_read(name, **options), console)
         except PersonaError as error:
@@ -141,7 +141,7 @@ def _tell_gates(examination: Path, console: Console) -> None:
 
     for finding in read(examination).gates:
         shown = {name: getattr(finding, name) for name in GATE_FIELDS}
-        console.tell(events.GateJudged(name=console.name, **shown))
+        console.tell(events.GateJudged(name=console.persona, **shown))
 
 
 def _write_report(build: Build, console: Console) -> None:

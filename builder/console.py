@@ -82,7 +82,7 @@ class Console(logging.Handler):
         # FORCE_COLOR makes rich take a file for a terminal; a bar in a file is no use to anybody.
         self.can_draw = self.screen.is_interactive and err.isatty()
         self.detail: Detail = "normal"
-        self.name, self.stage = "", "check"
+        self.persona, self.stage = "", "check"
         self._stream: events.Stream | None = None
         self._bar: Bar | None = None
         self._line_at_s, self._event_at_s = time.monotonic(), 0.0
@@ -147,7 +147,9 @@ class Console(logging.Handler):
         self.pause()
         if forecast:
             self.notes([forecast])
-        self.tell(events.BuildStarted(name=self.name, stages=tuple(stages), forecast_s=forecast_s))
+        self.tell(
+            events.BuildStarted(name=self.persona, stages=tuple(stages), forecast_s=forecast_s)
+        )
 
     def started(
         self, name: str, reasons: list[str], words: str = "", place: Place | None = None
@@ -158,7 +160,7 @@ class Console(logging.Handler):
         self.line(name, f"{words}: {why}" if words else why, style="yellow")
         self.tell(
             events.StageStarted(
-                name=self.name,
+                name=self.persona,
                 stage=name,
                 words=words,
                 reasons=tuple(reasons),
@@ -175,19 +177,19 @@ class Console(logging.Handler):
         self.pause()
         self.line(name, f"done in {duration(took_s)}", summary, style="green")
         took_s = round(took_s, 1)
-        self.tell(events.StageDone(name=self.name, stage=name, summary=summary, took_s=took_s))
+        self.tell(events.StageDone(name=self.persona, stage=name, summary=summary, took_s=took_s))
 
     def fresh(self, name: str, summary: str) -> None:
         """Say that a stage had nothing to do."""
         self.pause()
         self.line(name, "fresh", summary, style="dim")
-        self.tell(events.StageFresh(name=self.name, stage=name, summary=summary))
+        self.tell(events.StageFresh(name=self.persona, stage=name, summary=summary))
 
     def skipped(self, name: str, why: str) -> None:
         """Say that a stage cannot run here."""
         self.pause()
         self.line(name, "skipped", why, style="yellow")
-        self.tell(events.StageSkipped(name=self.name, stage=name, why=why))
+        self.tell(events.StageSkipped(name=self.persona, stage=name, why=why))
 
     def notes(self, lines: Iterable[str]) -> None:
         """Print lines, each on a line of its own whatever it holds."""
@@ -223,7 +225,7 @@ class Console(logging.Handler):
         kind = type(error).__name__
         self.tell(
             events.BuildFailed(
-                name=self.name, error=kind, problems=tuple(error.problems), hint=error.hint
+                name=self.persona, error=kind, problems=tuple(error.problems), hint=error.hint
             )
         )
 
@@ -240,7 +242,7 @@ class Console(logging.Handler):
         if progress is None:
             self.line(self.stage, text := record.getMessage())
             level = record.levelname.lower()
-            self.tell(events.Message(name=self.name, stage=self.stage, level=level, text=text))
+            self.tell(events.Message(name=self.persona, stage=self.stage, level=level, text=text))
             return
         if self._bar is None:  # of a check before any stage
             self._bar = self._make_bar(Place())
@@ -273,7 +275,7 @@ class Console(logging.Handler):
         self._event_at_s = now_s
         self.tell(
             events.StageProgress(
-                name=self.name,
+                name=self.persona,
                 stage=self.stage,
                 what=progress.what,
                 done=progress.done,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass
-from typing import TextIO
+from typing import IO
 
 SCHEMA = 1
 
@@ -164,8 +164,8 @@ class Stream:
 
     """
 
-    def __init__(self, file: TextIO) -> None:
-        self.file: TextIO | None = file
+    def __init__(self, file: IO[str]) -> None:
+        self.file: IO[str] | None = file
 
     def write(self, event: Event) -> None:
         """Write one event."""

@@ -5,6 +5,7 @@ transformers' own callbacks are not used: trackio's publishes a Space when train
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import logging
 from collections.abc import Sequence
@@ -129,11 +130,9 @@ def _start(destination: Destination) -> Run:
 
 class _TensorBoard:
     def __init__(self, folder: Path) -> None:
-        if importlib.util.find_spec("tensorboard"):
-            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 — likewise
-        else:
-            from tensorboardX import SummaryWriter  # noqa: PLC0415 — likewise
-        self.writer: Any = SummaryWriter(str(folder))
+        has_tensorboard = importlib.util.find_spec("tensorboard") is not None
+        module = "torch.utils.tensorboard" if has_tensorboard else "tensorboardX"
+        self.writer: Any = importlib.import_module(module).SummaryWriter(str(folder))
 
     def log(self, values: dict[str, float], step: int) -> None:
         for name, value in values.items():

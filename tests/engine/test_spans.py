@@ -11,6 +11,7 @@ from builder.console import Console
 from builder.engine import freshness, pipeline
 from builder.engine.forecast import Workload
 from builder.engine.spans import MOST_SPANS, Spans, read_spans
+from builder.errors import GateError, ToolError
 from tests.conftest import build_of
 from tests.engine.test_freshness import stage_of
 
@@ -119,3 +120,34 @@ def test_a_stamp_holds_them_and_they_make_nothing_stale(luma, monkeypatch, tmp_p
     assert list(noted["times"]["k"]) == ["copy again"]
     assert len(measured) == 1  # a build without stale stages measures nothing
     assert freshness.find_reasons(stage, build, pipeline.Hashes(build.folder)) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "is_noted"), [(ToolError("no"), False), (GateError("no"), True), (None, True)]
+)
+def test_only_whole_work_is_noted(luma, monkeypatch, tmp_path, error, is_noted):
+    """A failure is no observation, a refusal is; what resumes after a failure is none either."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    record = tmp_path / "cache" / "persona" / "times.json"
+
+    def run_failing(inputs, work):
+        (work.scratch / "checkpoint").write_text("half")
+        if error:
+            raise error
+        return run_telling(inputs, work)
+
+    def build_with(run):
+        stage = stage_of(run=run)
+        pipeline.run(build_of(luma), (stage,), Console(), lambda: Workload(key="k"))
+
+    if error:
+        with pytest.raises(type(error)):
+            build_with(run_failing)
+    else:
+        build_with(run_failing)
+    assert record.exists() == is_noted
+
+    record.unlink(missing_ok=True)
+    if error:
+        build_with(run_telling)
+        assert not record.exists()
