@@ -61,9 +61,9 @@ class Forecast:
         count = f"{len(self.stages)} stage{'' if len(self.stages) == 1 else 's'}"
         known = {name: took_s for name, took_s in self.stages.items() if took_s is not None}
         unknown = [name for name in self.stages if name not in known]
-        if not known:
-            first = "the first build on this machine with this base: no forecast yet"
-            return f"{count}; {first}" if len(unknown) > 1 else ""
+        if len(known) < len(unknown) or not known:
+            why = "no build with this base was timed on this machine"
+            return f"{count}; no forecast yet: {why}" if len(unknown) > 1 else ""
         total_s = sum(known.values())
         if total_s < LEAST_TOLD_S and not unknown:
             return ""

@@ -93,8 +93,9 @@ def test_the_pieces_of_a_stage_are_foretold():
         ({"data": 3.0, "export": 14.0, "register": None}, None),
         (
             {"train": None, "smoke": None},
-            "2 stages; the first build on this machine with this base",
+            "2 stages; no forecast yet",
         ),
+        ({"data": 3.0, "train": None, "smoke": None}, "3 stages; no forecast yet"),
         ({"smoke": 40.0}, "1 stage, about 40 s"),
         ({"render": 0.1}, ""),
         ({"register": None}, ""),
