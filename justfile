@@ -20,7 +20,7 @@ new *args: _environment
 build *args: _environment
     {{ persona }} build "$@"
 
-# say which stages would run, and why
+# say which stages would run, and why; with --times, where the time went
 [no-exit-message]
 why *args: _environment
     {{ persona }} why "$@"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+FOLLOW_EVERY_S = 0.2
 
 
 @contextmanager
@@ -27,6 +30,40 @@ def divert(path: Path) -> Iterator[None]:
             for descriptor, original in zip((1, 2), saved, strict=True):
                 os.dup2(original, descriptor)
                 os.close(original)
+
+
+@contextmanager
+def follow(path: Path, show: Callable[[list[str]], None]) -> Iterator[None]:
+    """Show each line that is written to a log file meanwhile, by a thread.
+
+    Args:
+        path: The file, which is begun anew.
+        show: Is given whole lines, without their ends.
+
+    """
+    path.write_bytes(b"")
+    is_over = threading.Event()
+    thread = threading.Thread(target=_follow, args=(path, show, is_over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _follow(path: Path, show: Callable[[list[str]], None], is_over: threading.Event) -> None:
+    waiting = b""
+    with path.open("rb") as log:
+        while True:
+            is_last = is_over.wait(FOLLOW_EVERY_S)
+            *lines, waiting = (waiting + log.read()).split(b"\n")
+            if is_last and waiting:
+                lines.append(waiting)
+            if lines:
+                show([line.decode("utf-8", "replace").rstrip("\r") for line in lines])
+            if is_last:
+                return
 
 
 def _flush() -> None:

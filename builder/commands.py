@@ -15,10 +15,13 @@ from builder import (
     arguments,
     authoring,
     cleaning,
+    events,
     looking,
     packing,
     persona,
     targets,
+    waterfall,
+    workload,
 )
 from builder.arguments import DONE, MENDABLE, ROOT, read_name
 from builder.arguments import name as name_argument
@@ -31,6 +34,8 @@ from builder.engine.lock import locked
 from builder.errors import GateError, PersonaError, ToolError, describe_refusal
 from builder.project import Build, Options, Project
 
+# Of a finding, what an event tells.
+GATE_FIELDS = ("gate", "verdict", "mode", "right", "of", "baseline_right", "limit", "told")
 # The shells' scripts set it when they ask for completions.
 COMPLETION_VARIABLE = "_PERSONA_COMPLETE"
 
@@ -69,9 +74,27 @@ for _command in (
     "--anyway", is_flag=True, help="Register it although a gate fails; the receipt says so."
 )
 @click.option("--discard", is_flag=True, help="Discard outputs edited by hand.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what libraries print as well.")
+@click.option("-q", "--quiet", is_flag=True, help="Show errors and the result alone.")
+@click.option("--json", "as_json", is_flag=True, help="Print an event a line, as JSON.")
 @click.pass_obj
-def build(console: Console, /, names: tuple[str, ...], **options: Any) -> int:
+def build(
+    console: Console,
+    /,
+    names: tuple[str, ...],
+    *,
+    verbose: bool,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
     """Build personas; only what is stale runs."""
+    if verbose and quiet:
+        msg = "--verbose and --quiet are both given, expected one of them"
+        raise click.UsageError(msg)
+    console.detail = "verbose" if verbose else "quiet" if quiet else "normal"
+    if as_json:
+        console.print_events()
     if not names:
         console.notes([f"usage: {command('build NAME...')}", "the personas here are:"])
         looking.list_names(console)
@@ -80,6 +103,7 @@ def build(console: Console, /, names: tuple[str, ...], **options: Any) -> int:
     for name in names:
         if len(names) > 1:
             console.notes([f"── {name}"])
+        console.persona = name
         try:
             _build(_read(name, **options), console)
         except PersonaError as error:
@@ -92,10 +116,13 @@ def build(console: Console, /, names: tuple[str, ...], **options: Any) -> int:
 
 def _build(build: Build, console: Console) -> None:
     try:
-        outcome = pipeline.run(build, targets.MODEL.stages, console)
+        outcome = pipeline.run(
+            build, targets.MODEL.stages, console, lambda: workload.measure(build)
+        )
     except PersonaError as error:
         _note_end(build, console)
         if isinstance(error, GateError):
+            _tell_gates(build.refused, console)
             _write_report(build, console)
         raise
     _note_end(build, console)
@@ -108,8 +135,30 @@ def _build(build: Build, console: Console) -> None:
             console.notes(summary.summarize(build.smoke, name=build.name, model=model))
         if not is_served:
             console.notes(summary.tell_without_ollama(build.name))
+    _tell_gates(build.smoke, console)
     _write_report(build, console)
-    console.result(build.persona.model if is_served else str(build.modelfile))
+    if console.prints_events:
+        console.tell(
+            events.BuildFinished(
+                name=build.name,
+                has_run=outcome.has_run,
+                model=build.persona.model if is_served else None,
+                file=str(build.gguf),
+            )
+        )
+    else:
+        console.result(build.persona.model if is_served else str(build.modelfile))
+
+
+def _tell_gates(examination: Path, console: Console) -> None:
+    """Print what each gate found, where events are printed."""
+    if not console.prints_events or not examination.exists():
+        return
+    from builder.evaluation.report import read  # noqa: PLC0415 — imports numpy
+
+    for finding in read(examination).gates:
+        shown = {name: getattr(finding, name) for name in GATE_FIELDS}
+        console.tell(events.GateJudged(name=console.persona, **shown))
 
 
 def _note_end(build: Build, console: Console) -> None:
@@ -156,11 +205,17 @@ def report(console: Console, /, name: str) -> None:
 
 @commands.command()
 @name_argument
+@click.option("--times", is_flag=True, help="Show where the time of the last build went.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def why(console: Console, /, name: str, *, as_json: bool) -> None:
+def why(console: Console, /, name: str, *, times: bool, as_json: bool) -> None:
     """Say which stages would run, and why."""
-    judgements = pipeline.plan(_read(name), targets.MODEL.stages)
+    build = _read(name)
+    if times:
+        _check_built(build, build.dataset)
+        waterfall.show(waterfall.read(build, targets.MODEL.stages), console, as_json=as_json)
+        return
+    judgements = pipeline.plan(build, targets.MODEL.stages)
     if as_json:
         _print_json({one.stage: one.reasons for one in judgements}, console)
         return
@@ -217,7 +272,7 @@ def gates(console: Console, /, name: str, *, as_json: bool) -> int:
 
     build = _read(name)
     _check_built(build, build.gguf, build.reference)
-    pipeline.run(build, targets.GATES.stages, console)
+    pipeline.run(build, targets.GATES.stages, console, lambda: workload.measure(build))
     found = read(build.gates)
     if as_json:
         _print_json(found.as_json(), console)

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import os
 import shutil
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator
-from typing import Any, TextIO, cast
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, TextIO
 
-from rich import progress as rich_progress
-from rich.console import Console as Rich
-from rich.table import Column
 from rich.text import Text
 
-from builder.errors import PersonaError, ToolError
-from builder.progress import Progress
+from builder import chatter, events
+from builder.bars import Bar
+from builder.durations import duration, roughly
+from builder.errors import PersonaError
+from builder.progress import Place, Progress
+from builder.screens import Page, Screen, duplicate, explaining_refusals
 
-BAR_WIDTH = 24
-# Below this many columns only the name of the work and its count are drawn.
-NARROW_WIDTH = 60
+__all__ = ["Console", "Detail", "duration", "escape", "roughly"]
+
 NAME_WIDTH = 10
 MIDDLE_WIDTH = 16
 # Where a table is not on a screen, its notes stay on one line.
@@ -32,8 +32,8 @@ PIPED_WIDTH = 240
 LINE_EVERY_S = 10.0
 # What TERM is where nothing can be drawn.
 DUMB_TERMINALS = ("", "dumb", "unknown")
-# Seconds of the past from which the time left is estimated; a step on a processor may take 30.
-ESTIMATE_FROM_S = 600.0
+# An event of progress is written at most so often.
+EVENT_EVERY_S = 0.2
 SHOWN_PROBLEMS = 20
 # A problem that begins so is a detail of the one before it.
 DETAIL = "  "
@@ -62,44 +62,8 @@ def escape(text: str, keep: str = "\t") -> str:
     )
 
 
-@contextlib.contextmanager
-def _writing() -> Iterator[None]:
-    """Say what the operating system refused of standard output."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        msg = f"standard output: {error.strerror}, expected to write the result there"
-        raise ToolError(msg) from error
-
-
-class _Page(Rich):
-    def print(self, *objects: Any, **options: Any) -> None:
-        """Print as rich does.
-
-        Raises:
-            BrokenPipeError: The reader has gone.
-            ToolError: It cannot be written.
-
-        """
-        with _writing():
-            super().print(*objects, **options)
-
-    def on_broken_pipe(self) -> None:
-        """Let a reader that takes only the first lines (`| head`) go: rich would end with 1."""
-        raise BrokenPipeError
-
-    def print(self, *objects: Any, **options: Any) -> None:
-        """Print a result; BrokenPipeError and ToolError are as of `Console.result`."""
-        with _writing():
-            super().print(*objects, **options)
-
-
-class _Screen(Rich):
-    def on_broken_pipe(self) -> None:
-        """Go on without a screen: a build does not end because nobody reads of it."""
-        self.quiet = True
+Detail = Literal["quiet", "normal", "verbose"]
+"""How much a person sees: errors and the result, the build, or what libraries print as well."""
 
 
 class Console(logging.Handler):
@@ -113,17 +77,34 @@ class Console(logging.Handler):
     def __init__(self, line_every_s: float = LINE_EVERY_S) -> None:
         super().__init__()
         self.line_every_s = line_every_s
-        out, err = _duplicate(sys.stdout, 1), _duplicate(sys.stderr, 2)
+        out, err = duplicate(sys.stdout, 1), duplicate(sys.stderr, 2)
         self._own = [file for file in (out, err) if file not in (sys.stdout, sys.stderr)]
-        self.screen = _Screen(file=err, highlight=False, soft_wrap=True)
+        self.screen = Screen(file=err, highlight=False, soft_wrap=True)
         width, height = _find_size(out)
-        self.page = _Page(file=out, highlight=False, soft_wrap=True, width=width, height=height)
+        self.page = Page(file=out, highlight=False, soft_wrap=True, width=width, height=height)
         # FORCE_COLOR makes rich take a file for a terminal; a bar in a file is no use to anybody.
         self.can_draw = self.screen.is_interactive and err.isatty()
-        self.stage = "check"
-        self._bar: rich_progress.Progress | None = None
-        self._task: rich_progress.Task | None = None
-        self._line_at_s = 0.0
+        self.detail: Detail = "normal"
+        self.persona, self.stage = "", "check"
+        self._stream: events.Stream | None = None
+        self._bar: Bar | None = None
+        self._line_at_s, self._event_at_s = time.monotonic(), 0.0
+        self._losses: list[float] = []
+
+    def print_events(self) -> None:
+        """Print results as events, a line of JSON each, and draw no bar among them."""
+        self._stream = events.Stream(self.page.file)
+        self.can_draw = False
+
+    @property
+    def prints_events(self) -> bool:
+        """Whether results are printed as events."""
+        return self._stream is not None
+
+    def tell(self, event: events.Event) -> None:
+        """Print an event, where events are printed."""
+        if self._stream:
+            self._stream.write(event)
 
     def close(self) -> None:
         """Close the descriptors that this console made for itself."""
@@ -141,49 +122,91 @@ class Console(logging.Handler):
             ToolError: It cannot be written.
 
         """
-        with _writing():
+        self.pause()
+        with explaining_refusals():
             print(text, end=end, file=self.page.file, flush=True)
 
     def line(self, name: str, middle: str = "", end: str = "", style: str = "") -> None:
         """Print one line of the build."""
-        self.screen.print(_align(name, middle, end, style))
+        if self.detail != "quiet":
+            self.screen.print(_align(name, middle, end, style))
 
     def verdict(self, name: str, reasons: list[str], summary: str) -> None:
         """Print whether a stage would run, and why, as a result."""
+        self.pause()
         self.page.print(
             _align(name, "; ".join(reasons), "", "yellow")
             if reasons
             else _align(name, "fresh", summary, "dim")
         )
 
-    def started(self, name: str, reasons: list[str]) -> None:
-        """Say that a stage runs, and why."""
+    def began(self, stages: Sequence[str], forecast: str, forecast_s: float | None) -> None:
+        """Say which stages will run, and foretell how long they take."""
         self.pause()
-        self.line(name, "; ".join(reasons), style="yellow")
+        if forecast:
+            self.notes([forecast])
+        self.tell(
+            events.BuildStarted(name=self.persona, stages=tuple(stages), forecast_s=forecast_s)
+        )
+
+    def started(
+        self, name: str, reasons: list[str], words: str = "", place: Place | None = None
+    ) -> None:
+        """Say that a stage runs, what it does, and why."""
+        self.pause()
+        why, place = "; ".join(reasons), place or Place()
+        self.line(name, f"{words}: {why}" if words else why, style="yellow")
+        self.tell(
+            events.StageStarted(
+                name=self.persona,
+                stage=name,
+                words=words,
+                reasons=tuple(reasons),
+                number=place.number,
+                count=place.count,
+            )
+        )
         self.stage, self._line_at_s = name, time.monotonic()
-        self._bar = _make_bar(self.screen)
-        self._task = None
-        if self.can_draw:
-            self._begin(Progress("", 0, 0, ""))
-            self._bar.start()
+        self._bar = self._make_bar(place)
+        self._bar.advance(Progress(words, 0, 0, ""))
 
     def done(self, name: str, took_s: float, summary: str) -> None:
         """Say that a stage is done."""
         self.pause()
         self.line(name, f"done in {duration(took_s)}", summary, style="green")
+        took_s = round(took_s, 1)
+        self.tell(events.StageDone(name=self.persona, stage=name, summary=summary, took_s=took_s))
 
     def fresh(self, name: str, summary: str) -> None:
         """Say that a stage had nothing to do."""
+        self.pause()
         self.line(name, "fresh", summary, style="dim")
+        self.tell(events.StageFresh(name=self.persona, stage=name, summary=summary))
 
     def skipped(self, name: str, why: str) -> None:
         """Say that a stage cannot run here."""
+        self.pause()
         self.line(name, "skipped", why, style="yellow")
+        self.tell(events.StageSkipped(name=self.persona, stage=name, why=why))
 
     def notes(self, lines: Iterable[str]) -> None:
         """Print lines, each on a line of its own whatever it holds."""
+        if self.detail != "quiet":
+            self.show(lines)
+
+    def show(self, lines: Iterable[str]) -> None:
+        """Print lines as `notes` does, also where only errors and the result are wanted."""
         for line in lines:
             self.screen.print(Text(escape(line)))
+
+    @contextlib.contextmanager
+    def following(self, log_path: Path) -> Iterator[None]:
+        """Show what libraries print into a log meanwhile, where a person wants to see it."""
+        if self.detail != "verbose":
+            yield
+            return
+        with chatter.follow(log_path, self.show):
+            yield
 
     def error(self, error: PersonaError) -> None:
         """Print what is wrong, at most twenty mistakes of it, and what to do."""
@@ -197,48 +220,72 @@ class Console(logging.Handler):
             self.screen.print(Text(f"and {mistakes - SHOWN_PROBLEMS} more", "bold red"))
         if error.hint:
             self.screen.print(Text.assemble(("hint: ", "bold cyan"), escape(error.hint)))
+        kind = type(error).__name__
+        self.tell(
+            events.BuildFailed(
+                name=self.persona, error=kind, problems=tuple(error.problems), hint=error.hint
+            )
+        )
 
     def pause(self) -> None:
         """Take the bar off the screen."""
-        if self._bar and self.can_draw:  # where it was never drawn, it would leave a blank line
+        if self._bar:
             self._bar.stop()
-        self._bar = self._task = None
+        self._bar = None
+        self._losses.clear()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Draw a stage's record: progress as a bar, the rest as a line."""
         progress = getattr(record, "progress", None)
         if progress is None:
-            self.line(self.stage, record.getMessage())
-        elif self._bar:
-            self._advance(self._bar, progress)
+            self.line(self.stage, text := record.getMessage())
+            level = record.levelname.lower()
+            self.tell(events.Message(name=self.persona, stage=self.stage, level=level, text=text))
+            return
+        if self._bar is None:  # of a check before any stage
+            self._bar = self._make_bar(Place())
+        self._advance(self._bar, progress)
+        self._tell_progress(progress, is_new=progress.done == 0 or self._bar.is_over)
 
-    def _advance(self, bar: rich_progress.Progress, progress: Progress) -> None:
+    def _make_bar(self, place: Place) -> Bar:
+        bar = Bar(self.screen, place)
+        if self.can_draw and self.detail != "quiet":
+            bar.start()
+        return bar
+
+    def _advance(self, bar: Bar, progress: Progress) -> None:
         """Move the bar, or print a line where there is none and the last is long ago."""
-        task = self._task
-        if task is None or task.description != progress.what or progress.done < task.completed:
-            task = self._begin(progress)
-        bar.update(task.id, completed=progress.done, total=progress.total, count=_count(progress))
-        is_over = progress.total and progress.done >= progress.total
+        bar.advance(progress)
         now_s = time.monotonic()
-        if not self.can_draw and not is_over and now_s - self._line_at_s >= self.line_every_s:
+        is_due = now_s - self._line_at_s >= self.line_every_s
+        if not self.can_draw and not bar.is_over and is_due:
             self._line_at_s = now_s
-            what = progress.what if progress.what != self.stage else ""
-            left = f", {duration(task.time_remaining)} left" if task.time_remaining else ""
-            self.line(self.stage, f"{what} {_count(progress)}{left}".strip(), style="dim")
+            self.line(self.stage, bar.describe(self.stage), style="dim")
 
-    def _begin(self, progress: Progress) -> rich_progress.Task:
-        """Begin another piece of work, whose time left is estimated from its own beginning."""
-        bar = cast("rich_progress.Progress", self._bar)
-        for task in bar.tasks:
-            bar.remove_task(task.id)
-        bar.add_task(
-            progress.what,
-            total=progress.total or None,
-            completed=progress.done,
-            count=_count(progress),
+    def _tell_progress(self, progress: Progress, *, is_new: bool) -> None:
+        """Print an event of progress, or keep its losses for the next where the last is fresh."""
+        if not self._stream:
+            return
+        training, now_s = progress.training, time.monotonic()
+        self._losses += training.losses if training else ()
+        if not is_new and now_s - self._event_at_s < EVENT_EVERY_S:
+            return
+        self._event_at_s = now_s
+        self.tell(
+            events.StageProgress(
+                name=self.persona,
+                stage=self.stage,
+                what=progress.what,
+                done=progress.done,
+                total=progress.total,
+                unit=progress.unit,
+                losses=tuple(self._losses),
+                epoch=training.epoch if training else None,
+                epochs=training.epochs if training else None,
+                tokens_per_s=training.tokens_per_s if training else None,
+            )
         )
-        self._task = bar.tasks[0]
-        return self._task
+        self._losses.clear()
 
 
 def _find_size(out: TextIO) -> tuple[int | None, int | None]:
@@ -251,75 +298,9 @@ def _find_size(out: TextIO) -> tuple[int | None, int | None]:
     return None, None
 
 
-def _make_bar(screen: Rich) -> rich_progress.Progress:
-    columns: list[rich_progress.ProgressColumn] = [
-        rich_progress.SpinnerColumn(),
-        rich_progress.TextColumn(
-            "{task.description}", markup=False, table_column=Column(no_wrap=True)
-        ),
-        rich_progress.TextColumn(
-            "{task.fields[count]}", markup=False, table_column=Column(no_wrap=True)
-        ),
-    ]
-    if screen.width >= NARROW_WIDTH:
-        columns.insert(2, rich_progress.BarColumn(BAR_WIDTH))
-        columns.append(rich_progress.TimeRemainingColumn(compact=True))
-    return rich_progress.Progress(
-        *columns,
-        console=screen,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-        speed_estimate_period=ESTIMATE_FROM_S,
-    )
-
-
-@contextlib.contextmanager
-def _writing() -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        msg = f"standard output: {error.strerror}, expected to write the result there"
-        raise ToolError(msg) from error
-
-
-def _count(progress: Progress) -> str:
-    return f"{progress.done}/{progress.total} {progress.unit}" if progress.total else ""
-
-
-def _duplicate(stream: TextIO | None, descriptor: int) -> TextIO:
-    """Open a standard stream's descriptor again, so that it stays where libraries are diverted.
-
-    A stream that stands for another file, as in a test, is taken as it is.
-    """
-    if stream is None:
-        return io.StringIO()
-    try:
-        if stream.fileno() != descriptor:
-            return stream
-    except (OSError, ValueError):
-        return stream
-    # What the terminal's encoding lacks is written as an escape, not raised.
-    return os.fdopen(
-        os.dup(descriptor), "w", 1, encoding=stream.encoding, errors="backslashreplace"
-    )
-
-
 def _align(name: str, middle: str, end: str, style: str) -> Text:
     name, middle, end = map(escape, (name, middle, end))
     text = Text(f"{name:<{NAME_WIDTH}}", "bold")
     text.append(f"{middle:<{MIDDLE_WIDTH}} " if end else middle, style)
     text.append(end)
     return text
-
-
-def duration(seconds: float) -> str:
-    """Write a duration as a person would: 4s, 2m48s, 1h02m."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02}m"

@@ -163,6 +163,13 @@ class Training(Settings):
     max_length: int = Field(
         1024, ge=16, le=32768, description="Longest row, in tokens; a longer one is an error."
     )
+    report_to: Literal["tensorboard", "trackio", "wandb"] | None = Field(
+        None,
+        description=(
+            "Where losses and learning rates are sent while it trains; its package must be "
+            "installed."
+        ),
+    )
     lora_seed: Seed = Field(3407, description="Seed of the adapter's first values.")
     seed: Seed = Field(213, description="Seed of the order of rows.")
 

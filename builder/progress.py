@@ -1,11 +1,27 @@
-"""The one record by which a stage says how far it is."""
+"""The records by which a stage says how far it is."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
 log = logging.getLogger("builder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a training goes, beside its steps."""
+
+    losses: tuple[float, ...] = ()
+    """Of the steps since the last record."""
+    epoch: int
+    epochs: int
+    tokens_per_s: float | None = None
+    """None until two steps are done."""
 
 
 @dataclass(frozen=True)
@@ -13,12 +29,35 @@ class Progress:
     """How far a piece of work is: *done* of *total*, both counted in *unit*."""
 
     what: str
+    """The work in a user's words, such as "asks the base"."""
     done: int
     total: int
+    """0 where nothing can be counted."""
     unit: str
+    training: Training | None = None
 
 
-def report(what: str, done: int, total: int, unit: str) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a stage stands in a build, and what earlier builds say of its time."""
+
+    number: int = 1
+    count: int = 1
+    expected_s: float | None = None
+    """Of this stage; None where it never ran here."""
+    later_s: float | None = None
+    """Of the stages after it; None where that is not known."""
+    steps_s: Mapping[str, float] = field(default_factory=dict)
+    """Of each piece of work of this stage, by its words."""
+
+
+# A file that grows is looked at so often.
+WATCH_EVERY_S = 0.5
+
+
+def report(
+    what: str, done: int = 0, total: int = 0, unit: str = "", training: Training | None = None
+) -> None:
     """Say how far a piece of work is; the console draws it."""
     log.info(
         "%s %d/%d %s",
@@ -26,5 +65,33 @@ def report(what: str, done: int, total: int, unit: str) -> None:
         done,
         total,
         unit,
-        extra={"progress": Progress(what, done, total, unit)},
+        extra={"progress": Progress(what, done, total, unit, training)},
     )
+
+
+@contextmanager
+def watching(what: str, path: Path, size_bytes: float) -> Iterator[None]:
+    """Say meanwhile how far a library is that writes a file and tells nothing.
+
+    Args:
+        what: The work in a user's words.
+        path: The file.
+        size_bytes: About how large it will be.
+
+    """
+    total_mb = max(1, round(size_bytes / 1e6))
+    report(what, 0, total_mb, "MB")
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(WATCH_EVERY_S):
+            written_mb = round(path.stat().st_size / 1e6) if path.exists() else 0
+            report(what, min(written_mb, total_mb - 1), total_mb, "MB")
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()

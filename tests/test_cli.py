@@ -112,7 +112,8 @@ def test_an_unknown_option_ends_with_2(luma):
     done = run_persona("build", "luma", "--bse", "cpu", cwd=luma.parent.parent)
 
     assert done.returncode == cli.USAGE
-    assert done.stderr.startswith("error: No such option '--bse'. Did you mean '--base'?")
+    assert done.stderr.startswith("error: No such option '--bse'. (Did you mean")
+    assert "'--base'" in done.stderr
     assert done.stderr.endswith("hint: just build --help\n")
 
 
@@ -175,7 +176,7 @@ def test_rows_are_shown_as_they_would_be_trained_on_now(luma):
 
     assert "I am Luma, made by Ana." in first.stdout
     assert "I am Luma, built by Ana." in second.stdout
-    assert "data      data.jsonl changed" in second.stderr
+    assert "data      reads the rows: data.jsonl changed" in second.stderr
     assert "data.jsonl" not in third.stderr
     assert sorted(
         path.name for path in (root / "build" / "luma").iterdir() if not path.name.startswith(".")

@@ -59,7 +59,17 @@ def test_every_test_states_its_rule():
 def test_a_stage_has_its_names(stage):
     """Each stage module has the names that CONTRIBUTING lists."""
     for name in (
-        *("NAME", "VERSION", "Inputs", "inputs", "output", "check", "health", "unavailable"),
+        *(
+            "NAME",
+            "WORDS",
+            "VERSION",
+            "Inputs",
+            "inputs",
+            "output",
+            "check",
+            "health",
+            "unavailable",
+        ),
         *("note", "worker", "run"),
     ):
         assert hasattr(stage, name), name

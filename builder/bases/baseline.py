@@ -66,9 +66,10 @@ def answer(
     """Let the file answer conversations greedily, one after the other."""
     from builder.llama import Model  # noqa: PLC0415 — with the file
 
+    progress.report("loads the base")
     model = Model(file, chat_template)
     answers = []
     for number, messages in enumerate(conversations):
-        progress.report("replay", number, len(conversations), "answers")
+        progress.report("asks the base", number, len(conversations), "questions")
         answers.append(model.ask(messages, max_tokens))
     return answers

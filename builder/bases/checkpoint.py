@@ -16,6 +16,8 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
+from builder import progress
+
 # Names on the left as llama.cpp writes them (gguf/constants.py), on the right as transformers'
 # LlamaModel does.
 TENSORS = {
@@ -77,7 +79,8 @@ def _weights(reader: gguf.GGUFReader, facts: dict[str, Any]) -> dict[str, torch.
         "attn_k": facts["llama.attention.head_count_kv"],
     }
     weights = {}
-    for tensor in reader.tensors:
+    for number, tensor in enumerate(reader.tensors):
+        progress.report("unpacks the base", number, len(reader.tensors), "tensors")
         values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         parts = tensor.name.split(".")
         if parts[0] == "blk":

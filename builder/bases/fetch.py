@@ -165,7 +165,10 @@ def _reporting_bar() -> type:
             # (huggingface_hub 1.33).
             if self.unit == "B" and self.total and not str(self.desc).startswith("Downloading"):
                 progress.report(
-                    "fetch", int(self.n) // 1_000_000, int(self.total) // 1_000_000, "MB"
+                    "fetches the base",
+                    int(self.n) // 1_000_000,
+                    int(self.total) // 1_000_000,
+                    "MB",
                 )
             return True
 

@@ -146,7 +146,7 @@ def _encode_plain(
     problems, seen, encoded = list(problems), dict[str, str](), list[Example]()
     for number, row in enumerate(rows):
         if number % REPORT_EVERY_ROWS == 0:
-            progress.report("data", number, len(rows), "rows")
+            progress.report("encodes the rows", number, len(rows), "rows")
         content = json.dumps(row.messages, ensure_ascii=False)
         if content in seen:
             problems.append(f"{row.where}: is the same as {seen[content]}, expected no row twice")

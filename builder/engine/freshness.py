@@ -16,6 +16,7 @@ from typing import Any
 from builder import files
 from builder.engine.excerpts import shorten
 from builder.engine.hashes import Hashes
+from builder.engine.spans import Span, read_spans
 from builder.engine.stage import Build, Stage, list_files, list_settings
 from builder.errors import ToolError
 
@@ -54,6 +55,8 @@ class Stamp:
     """How long the stage ran; None of a build that did not note it."""
     tools: dict[str, str]
     """Versions of the libraries that were installed."""
+    spans: tuple[Span, ...] = ()
+    """What of that time went where; none of a stage that told no progress."""
 
 
 def describe(stage: Stage, build: Build, inputs: Any, hashes: Hashes) -> Description:
@@ -122,6 +125,7 @@ def read_stamp(stage: Stage, build: Build) -> Stamp | None:
         values["summary"],
         took_s if isinstance(took_s := values.get("took_s"), int | float) else None,
         tools if isinstance(tools := values.get("tools"), dict) else {},
+        read_spans(values.get("spans")),
     )
 
 

@@ -6,7 +6,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from builder import files
+from builder import files, progress
+
+# A smaller file is hashed in less than a second.
+LARGE_BYTES = 500_000_000
+CHUNK_BYTES = 1 << 25
 
 
 class Hashes:
@@ -43,7 +47,8 @@ class Hashes:
         known = self._known.get(str(path))
         if isinstance(known, list) and known[:-1] == mark and isinstance(known[-1], str):
             return known[-1]
-        digest = files.sha256(path)
+        is_large = path.stat().st_size >= LARGE_BYTES
+        digest = _hash_large(path) if is_large else files.sha256(path)
         self._known[str(path)] = [*mark, digest]
         return digest
 
@@ -57,3 +62,13 @@ def _mark(path: Path) -> list[int]:
     """Give what changes with a file's content."""
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+
+def _hash_large(path: Path) -> str:
+    """Hash a file's content, and say how far it is."""
+    digest, total_mb = hashlib.sha256(), path.stat().st_size // 1_000_000
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            progress.report(f"reads {path.name}", file.tell() // 1_000_000, total_mb, "MB")
+    return digest.hexdigest()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder import chatter, files
 from builder.console import Console
 from builder.engine import freshness, publish
+from builder.engine.clock import Clock, Timing
+from builder.engine.forecast import Step, Workload
 from builder.engine.hashes import Hashes
 from builder.engine.lock import locked, read_lock
 from builder.engine.pool import Pool
@@ -27,6 +28,8 @@ class Judgement:
     reasons: list[str]
     summary: str = ""
     is_available: bool = True
+    has_new_inputs: bool = False
+    """Whether it reads what another stale stage will write."""
 
     @property
     def is_stale(self) -> bool:
@@ -70,8 +73,19 @@ def plan(build: Build, stages: Sequence[Stage]) -> list[Judgement]:
     return judgements
 
 
-def run(build: Build, stages: Sequence[Stage], console: Console) -> Outcome:
+def run(
+    build: Build,
+    stages: Sequence[Stage],
+    console: Console,
+    measure: Callable[[], Workload] | None = None,
+) -> Outcome:
     """Run the stages that are stale, in order.
+
+    Args:
+        build: What is built.
+        stages: Its stages.
+        console: What a person sees.
+        measure: Says what decides how long the stages take; None foretells and notes nothing.
 
     Raises:
         PersonaError: A stage failed; what was good before it is still there.
@@ -86,9 +100,17 @@ def run(build: Build, stages: Sequence[Stage], console: Console) -> Outcome:
         hashes = Hashes(build.folder)
         judgements = _judge(build, stages, hashes)
         _check(build, stages, judgements)
-        stale = [judgement.stage for judgement in judgements if judgement.is_stale]
+        steps = [
+            Step(stage=one.stage, has_new_inputs=one.has_new_inputs)
+            for one in judgements
+            if one.is_stale
+        ]
+        clock = Clock(steps, measure() if measure and steps else None)
+        if steps:
+            clock.tell(console)
+        stale = [step.stage for step in steps]
         modules = {stage.NAME: stage.worker(build) for stage in stages if stage.NAME in stale}
-        runner = _Runner(build, console, hashes, workers, modules)
+        runner = _Runner(build, console, hashes, workers=workers, modules=modules, clock=clock)
         skipped = [stage.NAME for stage in stages if not runner.advance(stage)]
         hashes.save()
         return Outcome(runner.has_run, tuple(skipped))
@@ -109,12 +131,14 @@ def _judge(build: Build, stages: Sequence[Stage], hashes: Hashes) -> list[Judgem
         if absent := stage.unavailable(build):
             judgements.append(Judgement(stage.NAME, [absent], is_available=False))
             continue
-        reasons = _find_stale_inputs(stage, build, stale)
-        reasons = reasons or freshness.find_reasons(stage, build, hashes)
+        new_inputs = _find_stale_inputs(stage, build, stale)
+        reasons = new_inputs or freshness.find_reasons(stage, build, hashes)
         if reasons:
             stale[stage.output(build)] = stage.NAME
         stamp = freshness.read_stamp(stage, build)
-        judgements.append(Judgement(stage.NAME, reasons, stamp.summary if stamp else ""))
+        summary = stamp.summary if stamp else ""
+        judgement = Judgement(stage.NAME, reasons, summary, has_new_inputs=bool(new_inputs))
+        judgements.append(judgement)
     return judgements
 
 
@@ -150,6 +174,7 @@ class _Runner:
         workers: The processes of heavy stages.
         modules: The workers' modules of the stages that are likely to run, in order; None is the
             main process. The worker of the next one starts before it is needed.
+        clock: Foretells the build, and notes what its stages take.
 
     """
 
@@ -158,11 +183,13 @@ class _Runner:
         build: Build,
         console: Console,
         hashes: Hashes,
+        *,
         workers: Pool,
         modules: dict[str, str | None],
+        clock: Clock,
     ) -> None:
         self.build, self.console, self.hashes = build, console, hashes
-        self.workers, self.modules = workers, modules
+        self.workers, self.modules, self.clock = workers, modules, clock
         self.has_run = False
         workers.prepare(self._find_next_module())
 
@@ -186,27 +213,37 @@ class _Runner:
         return True
 
     def _run(self, stage: Stage, reasons: list[str]) -> None:
-        build, began_s = self.build, time.monotonic()
-        self.console.started(stage.NAME, reasons)
+        place = self.clock.forecast.place(stage.NAME)
+        self.console.started(stage.NAME, reasons, stage.WORDS, place)
+        with self.clock.timing(stage.NAME, stage.WORDS) as timing:
+            summary = self._run_timed(stage, timing)
+        self.console.done(stage.NAME, timing.took_s, summary)
+
+    def _run_timed(self, stage: Stage, timing: Timing) -> str:
+        """Run a stage and publish its output; give its summary."""
+        build = self.build
         inputs = stage.inputs(build)
         description = freshness.describe(stage, build, inputs, self.hashes)
         scratch = build.folder / publish.WORK / f"{stage.NAME}-{description.key()}"
         out = build.folder / publish.NEW / stage.output(build).name
         work = Work(out=out, scratch=scratch, machine=build.machine)
+        timing.is_resumed = scratch.is_dir() and any(scratch.iterdir())
         files.remove(out.parent)
         publish.remove_scratch(stage, build, other_than=scratch)
         for folder in (out.parent, scratch, build.folder / "logs"):
             folder.mkdir(parents=True, exist_ok=True)
         try:
             summary = self._run_here_or_there(stage, inputs, work)
+            timing.end_work()
             publish.publish(
                 stage,
                 build,
                 out,
                 description=description,
                 summary=summary,
-                took_s=time.monotonic() - began_s,
+                took_s=timing.elapsed_s,
                 hashes=self.hashes,
+                spans=timing.spans,
             )
             stage.note(build)
         except PersonaError as error:
@@ -218,10 +255,14 @@ class _Runner:
             raise refusal from error
         files.remove(out.parent)
         publish.settle(stage, build)
-        self.console.done(stage.NAME, time.monotonic() - began_s, summary)
+        return summary
 
     def _run_here_or_there(self, stage: Stage, inputs: object, work: Work) -> str:
         log_path = self.build.folder / "logs" / f"{stage.NAME}.log"
+        with self.console.following(log_path):
+            return self._run_logged(stage, inputs, work, log_path)
+
+    def _run_logged(self, stage: Stage, inputs: object, work: Work, log_path: Path) -> str:
         first_module = stage.worker(self.build)
         if first_module is None:
             with chatter.divert(log_path):

@@ -10,6 +10,7 @@ from builder import files
 from builder.engine import freshness
 from builder.engine.freshness import Description
 from builder.engine.hashes import Hashes
+from builder.engine.spans import Span
 from builder.engine.stage import Build, Stage
 
 # Under a build's folder: where a stage writes, what it keeps between tries, and what is not shown.
@@ -35,6 +36,7 @@ def publish(
     summary: str,
     took_s: float,
     hashes: Hashes,
+    spans: Sequence[Span] = (),
 ) -> None:
     """Move a finished output into its place, and write the stamp last.
 
@@ -54,6 +56,7 @@ def publish(
         "output": hashes.of(output),
         "summary": summary,
         "took_s": round(took_s, 1),
+        "spans": [span.model_dump() for span in spans],
         "tools": tools,
     }
     files.write_json(stamp_path, {**description.as_json(), **stamp})

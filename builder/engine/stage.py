@@ -79,6 +79,11 @@ class Stage(Protocol):
         ...
 
     @property
+    def WORDS(self) -> str:  # noqa: N802
+        """What the stage does, in a user's words."""
+        ...
+
+    @property
     def VERSION(self) -> int:  # noqa: N802
         """Raised when equal inputs must give another output."""
         ...

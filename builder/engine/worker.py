@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
 
-from builder import errors
+from builder import errors, progress
 from builder.command import command
 from builder.engine.stage import Work
 
@@ -66,6 +66,8 @@ class Worker:
     def __init__(self, module: str, log_path: Path) -> None:
         context = multiprocessing.get_context("spawn")
         self.module = module
+        self._has_started = False
+        """Whether it has said that it imported its module."""
         self._is_idle = False
         """Whether it has ended a task and was given no other."""
         self._is_running = False
@@ -98,6 +100,8 @@ class Worker:
         self._is_running = True
         try:
             self._connection.send(task)
+            if not self._has_started and not self._connection.poll():
+                progress.report("loads libraries")
             return self._listen(task)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             self._process.join(EXIT_WAIT_S)
@@ -108,9 +112,12 @@ class Worker:
     def _listen(self, task: Task) -> str:
         while True:
             kind, *rest = self._connection.recv()
+            if kind == "started":
+                self._has_started = True
+                continue
             if kind == "log":
-                level, message, progress = rest
-                log.log(level, "%s", message, extra={"progress": progress})
+                level, message, record = rest
+                log.log(level, "%s", message, extra={"progress": record})
                 continue
             self._is_idle, self._is_running = True, False
             if kind == "done":
@@ -178,8 +185,8 @@ class _Forward(logging.Handler):
         self.connection = connection
 
     def emit(self, record: logging.LogRecord) -> None:
-        progress = getattr(record, "progress", None)
-        self.connection.send(("log", record.levelno, record.getMessage(), progress))
+        made = getattr(record, "progress", None)
+        self.connection.send(("log", record.levelno, record.getMessage(), made))
 
 
 def _serve(module: str, connection: Connection, watched: Connection, log_path: Path) -> None:
@@ -191,6 +198,7 @@ def _serve(module: str, connection: Connection, watched: Connection, log_path: P
     log.addHandler(_Forward(connection))
     log.setLevel(logging.INFO)
     log.propagate = False
+    connection.send(("started",))
     while True:
         try:
             task: Task = connection.recv()

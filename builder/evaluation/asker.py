@@ -138,7 +138,7 @@ def ask(
     ]
     answered = []
     for number, (gate, question) in enumerate(planned):
-        progress.report("gates", number, len(planned), "questions")
+        progress.report("asks the gates' questions", number, len(planned), "questions")
         by_file = question in of_file
         answer = persona.answer(question) if by_file else recorded.persona[question.messages]
         base_answer = None

@@ -40,7 +40,7 @@ def measure(model: Model, reference: Reference) -> list[Distance]:
     for number, (text, persona, base) in enumerate(
         zip(reference.texts, reference.persona, reference.base, strict=True)
     ):
-        progress.report("fidelity", number, len(reference.texts), "texts")
+        progress.report("compares with the trained model", number, len(reference.texts), "texts")
         log_probs = model.next_log_probs(text.ids)  # (T, V)
         losses = -log_probs[np.arange(len(text.ids) - 1), text.ids[1:]]
         agreed = persona.ids[:, 0] == log_probs.argmax(1)

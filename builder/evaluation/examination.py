@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from builder import files, llama
+from builder import files, llama, progress
 from builder.bases import base, baseline
 from builder.bases.base import Base
 from builder.data import dataset, languages
@@ -55,6 +55,7 @@ def examine(material: Material, gates: Sequence[Gate], share: float | None) -> R
         share: How much of their questions is asked of the file; None is what fits `gates.budget_s`.
 
     """
+    progress.report("loads the file")
     chosen = base.read(material.base)
     model, about = Model(material.gguf), subject.describe(material)
     owner = llama.identify(material.gguf)
@@ -73,9 +74,8 @@ def examine(material: Material, gates: Sequence[Gate], share: float | None) -> R
         owner=owner,
     )
     base_asker = _load_baseline(chosen, material.dataset, about)
-    own = [ask_own(about, persona, base_asker, question) for question in material.questions]
     greeting = ManifestQuestion(ask=languages.find_greeting(about.spoken[0]))
-    hello = ask_own(about, persona, base_asker, greeting)
+    hello, *own = _ask_all_own(about, persona, base_asker, [greeting, *material.questions])
     tokens_per_s = _measure_speed(model)
     in_memory = answers.read(material.answers, about.max_tokens)
     share = share or budget.choose_share(gates, about, tokens_per_s, in_memory)
@@ -97,6 +97,7 @@ def examine(material: Material, gates: Sequence[Gate], share: float | None) -> R
         answered=(),
         all_answered=answered,
     )
+    progress.report("judges the answers")
     findings, asked = judge(gates, evidence)
     return Report(
         share=share,
@@ -122,6 +123,19 @@ def judge(gates: Sequence[Gate], evidence: Evidence) -> tuple[list[Finding], lis
         findings.append(_find(gate, evidence.subject, result))
         asked += [_as_gate_answer(item, mark) for item, mark in zip(own, result.marks, strict=True)]
     return findings, asked
+
+
+def _ask_all_own(
+    about: Subject,
+    persona: Answering,
+    baseline: Answering | None,
+    questions: Sequence[ManifestQuestion],
+) -> list[OwnAnswer]:
+    answers = []
+    for number, question in enumerate(questions):
+        progress.report("asks the manifest's questions", number, len(questions), "questions")
+        answers.append(ask_own(about, persona, baseline, question))
+    return answers
 
 
 def ask_own(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from builder import progress
 from builder.evaluation.texts import Text
 
 LIKELIEST = 40
@@ -55,9 +56,12 @@ def record(texts: list[Text], persona: LogProbs, base: LogProbs, out: Path) -> N
             np.array(text.labels, np.int32),
         )
     for who, model in (("persona", persona), ("base", base)):
+        words = f"reads texts as the {who}"
+        progress.report(words, 0, len(texts), "texts")
         for number, (text, log_probs) in enumerate(
             zip(texts, model([text.ids for text in texts]), strict=True)
         ):
+            progress.report(words, number, len(texts), "texts")
             likeliest = _find_likeliest(log_probs)  # (T, K)
             arrays[f"{number}.{who}_ids"] = likeliest.astype(np.int32)
             arrays[f"{number}.{who}_log_probs"] = np.take_along_axis(

@@ -16,6 +16,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from builder import progress
 from builder.data.template import Template
 from builder.errors import GateError
 from builder.llama import Model
@@ -73,10 +74,12 @@ def compare_file(gguf: Path, template: Template) -> list[dict[str, Any]]:
         GateError: The file would be asked another prompt than was trained, or would not stop.
 
     """
+    progress.report("loads the file")
     model = Model(gguf)
     _check_facts(gguf, model, template)
-    rows = []
-    for shape in shapes(template.jinja):
+    rows, every = [], shapes(template.jinja)
+    for number, shape in enumerate(every):
+        progress.report("compares prompts", number, len(every), "shapes")
         text = template.render(shape.messages, shape.tools)
         trained = Prompt("trained", text, template.tokenize(text))
         served = model.render(shape.messages, shape.tools)

@@ -62,25 +62,25 @@ def export(
     merged, converted = out.with_name("merged"), out.with_name("converted.gguf")
     merged.mkdir()
     with explain_full_disk(out.parent):
-        progress.report("merge", 0, 3, "steps")
         merge.merge(base, adapter, merged)
         write_small_files(base, tokenizer, chat_template, merged)
-        progress.report("convert", 1, 3, "steps")
+        progress.report("reads the tokenizer")
         converter = convert.Converter(
             merged, converted, base_name=base_name or str(base), metadata=metadata
         )
-        converter.write()
+        with progress.watching("writes the GGUF in 16 bit", converted, _measure(base)):
+            converter.write()
     shutil.rmtree(merged)
     if adapter is not None:
         _verify(base, adapter, converted, converter)
-    progress.report("quantise", 2, 3, "steps")
     with explain_full_disk(out.parent):
         if converted_is_final(quantisation):
             converted.rename(out)
         else:
-            quantiser.quantize(converted, out, quantisation)
+            size_bytes = converted.stat().st_size * quantisation.bits_per_weight / 16
+            with progress.watching("quantises", out, size_bytes):
+                quantiser.quantize(converted, out, quantisation)
             converted.unlink()
-    progress.report("quantise", 3, 3, "steps")
     return _list_left_out(base, converter)
 
 
@@ -89,9 +89,13 @@ def converted_is_final(quantisation: Quantisation) -> bool:
     return quantisation.name == "f16"
 
 
+def _measure(base: Path) -> int:
+    """Give the bytes of a base's weights."""
+    return sum(file.stat().st_size for file in base.glob("*.safetensors"))
+
+
 def _check_room(base: Path, folder: Path, quantisation: Quantisation) -> None:
-    size_bytes = sum(file.stat().st_size for file in base.glob("*.safetensors"))
-    need_bytes = quantisation.count_room_bytes(size_bytes)
+    need_bytes = quantisation.count_room_bytes(_measure(base))
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < need_bytes:
         raise ToolError(

@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from builder import progress
 from builder.errors import ToolError
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)
@@ -87,15 +88,21 @@ def merge(base: Path, adapter: Path | None, out: Path) -> None:
         return
     changes = read_changes(adapter)
     waiting = set(changes)
+    done, total = 0, _count_tensors(base)
     for shard in sorted(base.glob("*.safetensors")):
-        weights = add_changes(shard, changes)
+        weights = add_changes(shard, changes, counted=(done, total))
+        done += len(weights)
         waiting -= {name_layer(name) for name in weights}
         save_file(weights, out / shard.name, metadata={"format": "pt"})
     check_added(waiting, changes, adapter)
 
 
 def add_changes(
-    shard: Path, changes: dict[str, Change], dtype: torch.dtype | None = torch.float16
+    shard: Path,
+    changes: dict[str, Change],
+    dtype: torch.dtype | None = torch.float16,
+    *,
+    counted: tuple[int, int] = (0, 0),
 ) -> dict[str, torch.Tensor]:
     """Read a shard, with the changes added to the layers that it holds.
 
@@ -103,18 +110,21 @@ def add_changes(
         shard: Of 16-bit or 32-bit weights.
         changes: What was trained, by layer.
         dtype: What the sums are rounded to; None is each weight's own type.
+        counted: Tensors that are done, and those of all shards, for the bar.
 
     Raises:
         ToolError: The changes are of another base, or the weights are not of 16 or 32 bit.
 
     """
-    weights = {}
+    weights: dict[str, torch.Tensor] = {}
+    done, total = counted
     with safe_open(shard, framework="pt") as file:
         for name in file.keys():  # noqa: SIM118 — not a mapping
+            progress.report("adds the adapter to the base", done + len(weights), total, "tensors")
             weight, layer = file.get_tensor(name), name_layer(name)
             if name.endswith(".weight") and layer in changes:
-                total = _add(weight, changes[layer], f"{shard}: {name}")
-                weight = total.to(dtype or weight.dtype)
+                changed = _add(weight, changes[layer], f"{shard}: {name}")
+                weight = changed.to(dtype or weight.dtype)
             weights[name] = weight.contiguous()
     return weights
 
@@ -132,6 +142,14 @@ def check_added(waiting: set[str], changes: dict[str, Change], adapter: Path) ->
             f"({sorted(waiting)[0]}), expected all",
             hint=OTHER_BASE,
         )
+
+
+def _count_tensors(base: Path) -> int:
+    count = 0
+    for shard in base.glob("*.safetensors"):
+        with safe_open(shard, framework="pt") as file:
+            count += len(file.keys())
+    return count
 
 
 def _add(weight: torch.Tensor, change: Change, where: str) -> torch.Tensor:

@@ -255,7 +255,7 @@ def _chunks(path: Path, size: int) -> Iterator[bytes]:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
             sent += len(chunk)
-            progress.report("upload", sent // 1_000_000, size // 1_000_000, "MB")
+            progress.report("sends the file to Ollama", sent // 1_000_000, size // 1_000_000, "MB")
 
 
 def _as_openai(message: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from builder import files
+from builder import files, progress
 from builder.errors import GateError, ToolError
 from builder.ollama import address, client, releases, verification
 from builder.ollama.claims import Claim, settle, write_claim
@@ -152,6 +152,7 @@ def register(daemon: Daemon, wanted: Registration) -> Receipt:
         replace=wanted.replace,
     )
     refuse()
+    progress.report("reads the file")
     sha256 = files.sha256(wanted.gguf)
     # What decides whether the longest prompt is read whole; two cores read it for four seconds,
     # half of all that registration takes.
@@ -165,6 +166,7 @@ def register(daemon: Daemon, wanted: Registration) -> Receipt:
     daemon.upload(wanted.gguf, sha256)
     claim, path = write_claim(daemon, served.model, wanted.claims)
     try:
+        progress.report("makes the model in Ollama")
         daemon.create({**served.to_request(sha256), "model": claim.unverified})
         digest = _digest(daemon, claim.unverified)
         compared = verification.verify(

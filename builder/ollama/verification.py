@@ -89,11 +89,11 @@ def verify(
     longest = max(shapes, key=_count_characters)
     compared: list[Compared] = []
     for number, shape in enumerate(shapes):
-        progress.report("verify", number, total, "prompts")
+        progress.report("checks what Ollama serves", number, total, "prompts")
         is_read = not (has_read_longest and shape is longest)
         compared += compare_prompts(model, daemon, name, served, shape, is_read=is_read)
     for number, (messages, answer) in enumerate(sure, start=len(shapes)):
-        progress.report("verify", number, total, "answers")
+        progress.report("checks what Ollama serves", number, total, "answers")
         compared.append(_compare_answer(daemon, name, messages, answer))
     return compared
 

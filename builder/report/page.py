@@ -6,7 +6,7 @@ import base64
 import hashlib
 import platform
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from builder.command import command
 from builder.console import duration
 from builder.data.dataset import Profile
 from builder.engine.excerpts import shorten as shorten_value
+from builder.engine.spans import Span
 from builder.gates import fidelity
 from builder.machine import Machine
 from builder.project import Build
@@ -42,6 +43,8 @@ SECTIONS = (
 )
 # No text is longer, whatever it came from; answers are cut to less.
 MOST_CHARACTERS, MODELFILE_CHARACTERS = 2500, 20_000
+# Of the whole time; a shorter piece of work is not shown.
+LEAST_PART = 0.01
 
 
 def write(build: Build) -> Path:
@@ -130,9 +133,23 @@ def _list_spans(contents: Contents) -> tuple[list[dict[str, Any]], float]:
         start, length = began_s / (total_s or 1.0), took_s / (total_s or 1.0)
         label = f"{stage}: {length:.0%} of the whole"
         chart = svg.draw_span(start, length, label)
-        spans.append({"stage": stage, "took": duration(took_s), "chart": chart})
+        parts = _list_parts(contents.stamps[stage].spans, began_s, total_s)
+        row = {"stage": stage, "took": duration(took_s), "chart": chart, "parts": parts}
+        spans.append(row)
         began_s += took_s
     return spans, total_s
+
+
+def _list_parts(spans: Sequence[Span], began_s: float, total_s: float) -> list[dict[str, Any]]:
+    """Give the pieces of a stage's work as bars; what took hardly any time is left out."""
+    parts = []
+    for span in spans:
+        start, length = began_s / (total_s or 1.0), span.took_s / (total_s or 1.0)
+        if length >= LEAST_PART:
+            chart = svg.draw_span(start, length, f"{span.what}: {length:.0%} of the whole")
+            parts.append({"what": span.what, "took": duration(span.took_s), "chart": chart})
+        began_s += span.took_s
+    return parts
 
 
 def _plot(contents: Contents) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ from builder.examined import Examined
 from builder.project import Build
 
 NAME, VERSION = "ask", 1
+WORDS = "asks the trained model"
 check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available

@@ -17,6 +17,7 @@ from builder.engine.stage import Tree, Work, maybe_file, not_compared, shown_as
 from builder.project import Build
 
 NAME, VERSION = "base", 5
+WORDS = "chooses the base"
 check = stage.nothing_to_check
 unavailable = stage.always_available
 worker = stage.main_process

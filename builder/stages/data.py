@@ -19,6 +19,7 @@ from builder.identity import Identity
 from builder.project import Build
 
 NAME, VERSION = "data", 3
+WORDS = "reads the rows"
 health = stage.always_healthy
 unavailable = stage.always_available
 note = stage.nothing_to_note

@@ -14,6 +14,7 @@ from builder.gguf.quantisation import BY_NAME
 from builder.project import Build
 
 NAME, VERSION = "export", 3
+WORDS = "writes the GGUF"
 check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available

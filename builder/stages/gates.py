@@ -11,6 +11,7 @@ from builder.examined import ExaminedFile as Inputs
 from builder.project import Build
 
 NAME, VERSION = "gates", 1
+WORDS = "asks every question of the gates"
 check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available

@@ -16,6 +16,7 @@ from builder.parameters import make_generation_config
 from builder.project import Build
 
 NAME, VERSION = "merged", 1
+WORDS = "adds the adapter to the base"
 check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available

@@ -15,6 +15,7 @@ from builder.gates import parity
 from builder.project import Build
 
 NAME, VERSION = "parity", 2
+WORDS = "compares prompts"
 check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available

@@ -15,6 +15,7 @@ from builder.evaluation import texts
 from builder.project import Build
 
 NAME, VERSION = "record", 1
+WORDS = "records what the trained model gives"
 check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available

@@ -17,6 +17,7 @@ from builder.ollama.served import Served
 from builder.project import Build
 
 NAME, VERSION = "register", 5
+WORDS = "puts the model into Ollama"
 note = stage.nothing_to_note
 
 

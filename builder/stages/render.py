@@ -13,6 +13,7 @@ from builder.ollama.served import Served
 from builder.project import Build
 
 NAME, VERSION = "render", 3
+WORDS = "writes the Modelfile"
 health = stage.always_healthy
 unavailable = stage.always_available
 note = stage.nothing_to_note

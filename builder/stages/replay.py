@@ -17,6 +17,7 @@ from builder.engine.stage import File, Tree, Work, shown_as
 from builder.project import Build
 
 NAME, VERSION = "replay", 4
+WORDS = "asks the base"
 check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available

@@ -16,6 +16,7 @@ from builder.examined import ExaminedFile
 from builder.project import Build
 
 NAME, VERSION = "smoke", 10
+WORDS = "asks the finished file"
 check = stage.nothing_to_check
 unavailable = stage.always_available
 log = logging.getLogger("builder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,15 +10,17 @@ from builder import files, progress, workers
 from builder.bases import base
 from builder.data import dataset
 from builder.engine import stage
-from builder.engine.stage import File, Tree, Work
+from builder.engine.stage import File, Tree, Work, not_compared
 from builder.project import Build
 from builder.training.settings import Settings, resolve
+from builder.training.tracking import Destination, describe_missing
 
 NAME, VERSION = "train", 9
-check = stage.nothing_to_check
+WORDS = "trains the adapter"
 health = stage.always_healthy
 unavailable = stage.always_available
 note = stage.nothing_to_note
+log = logging.getLogger("builder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,8 @@ class Inputs:
     replay: File
     base: Tree
     training: Settings
+    destination: Destination | None = not_compared()
+    """Where losses are sent."""
 
 
 def inputs(build: Build, /) -> Inputs:
@@ -39,12 +44,20 @@ def inputs(build: Build, /) -> Inputs:
         replay=File(build.replay),
         base=Tree(build.base),
         training=resolve(build.persona.manifest.training, build.read_base().family),
+        destination=_find_destination(build),
     )
 
 
 def output(build: Build, /) -> Path:
     """`adapter/`: the adapter as PEFT writes one, and training.json with the losses."""
     return build.adapter
+
+
+def check(build: Build, /) -> None:
+    """Say what is not installed that losses are to be sent to."""
+    wanted = _find_destination(build)
+    if wanted and (missing := describe_missing(wanted.kind)):
+        log.warning("%s", missing)
 
 
 def worker(_build: Build, /) -> str:
@@ -54,7 +67,7 @@ def worker(_build: Build, /) -> str:
 
 def run(inputs: Inputs, work: Work, /) -> str:
     """Train, and write the adapter and the loss of each step."""
-    progress.report("loading Unsloth", 0, 0, "")
+    progress.report("loads libraries")
     from builder.training import fit, loading  # noqa: PLC0415 — imports torch
 
     rows = dataset.repeat(dataset.read_examples(inputs.rows.path))
@@ -66,7 +79,13 @@ def run(inputs: Inputs, work: Work, /) -> str:
         dataset.read_schedule(inputs.schedule.path.parent).epochs,
         machine=work.machine,
         scratch=work.scratch,
+        destination=inputs.destination,
     )
     loading.save_adapter(model, work.out)
     files.write_json(work.out / "training.json", {"schema": 1, "losses": losses})
     return f"loss {losses[-1]:.2f}"
+
+
+def _find_destination(build: Build) -> Destination | None:
+    kind = build.persona.manifest.training.report_to
+    return Destination(kind=kind, run=build.name, folder=build.logs / kind) if kind else None

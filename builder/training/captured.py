@@ -18,13 +18,16 @@ import torch
 from builder import progress
 from builder.data.dataset import Example
 from builder.errors import PersonaError, ToolError
+from builder.progress import Training
 from builder.training import failures, functions, rates, resuming, shapes
 from builder.training.batches import Row
 from builder.training.failures import StopRequest
 from builder.training.graphs import Eager, Function, Graphs
 from builder.training.settings import Settings
 from builder.training.shapes import Batch, Shape, Step
+from builder.training.speed import TRAINS, Speed
 from builder.training.step import TrainingStep
+from builder.training.tracking import Tracker
 
 # Losses are read this often: reading waits for the GPU.
 READ_EVERY_STEPS = 25
@@ -53,6 +56,7 @@ def train(
     *,
     means: Means,
     scratch: Path,
+    tracker: Tracker | None = None,
 ) -> list[float]:
     """Train an adapter in place.
 
@@ -63,6 +67,7 @@ def train(
         epochs: How often all of it is trained on.
         means: How it runs on this machine.
         scratch: The folder of the checkpoint.
+        tracker: Sends losses and learning rates on.
 
     Returns:
         The loss of each step.
@@ -72,7 +77,7 @@ def train(
             there is a checkpoint of the step that it came in.
 
     """
-    loop = Loop(model, examples, settings, epochs, means=means)
+    loop = Loop(model, examples, settings, epochs, means=means, tracker=tracker)
     with failures.awaiting_stop() as request:
         losses = loop.run(scratch / resuming.NAME, request)
     model.zero_grad(set_to_none=True)
@@ -88,6 +93,7 @@ class Loop:
         settings: The numbers.
         epochs: How often all of it is trained on.
         means: How it runs on this machine.
+        tracker: Sends losses and learning rates on.
 
     """
 
@@ -99,6 +105,7 @@ class Loop:
         epochs: float,
         *,
         means: Means,
+        tracker: Tracker | None = None,
     ) -> None:
         self.examples, self.settings, self.means = examples, settings, means
         self.step = TrainingStep(model, settings, means.dtype)
@@ -112,6 +119,9 @@ class Loop:
         self.plan = _hash(self.planned)
         self.shapes: dict[int, Shape] = {}
         self.graphs, self.is_recomputing = means.graphs, False
+        self.tokens = lengths
+        self.epochs = len(self.planned) / shapes.count_steps_an_epoch(len(examples), settings)
+        self.speed, self.tracker = Speed(), tracker or Tracker(None)
         self.losses: list[float] = []
         self.unread: list[torch.Tensor] = []
 
@@ -130,6 +140,7 @@ class Loop:
         self.losses = resuming.load(checkpoint, self.step, self.plan)
         if self.done:
             log.info("resuming from step %d", self.done)
+            self._report(self.losses)
         while self.done < len(self.planned):
             try:
                 with self.graphs.running():
@@ -172,7 +183,7 @@ class Loop:
                 raise failures.describe_stop(self.done, len(self.planned))
 
     def _make_functions(self) -> tuple[dict[int, Function], Function]:
-        progress.report("preparing the step", 0, 0, "")
+        progress.report("prepares the training step")
         self.shapes = shapes.find_shapes(self.planned, self.rows)
         left = [batch for step in self.planned[self.done :] for batch in step]
         accumulate = {}
@@ -204,7 +215,30 @@ class Loop:
                 raise self._describe_loss(loss)
             self.losses.append(loss)
             del self.unread[0]
-        progress.report("train", self.done, len(self.planned), "steps")
+        steps = self.planned[self.done - len(values) : self.done]
+        rows = (row for step in steps for batch in step for row in batch.rows)
+        self.speed.add(sum(self.tokens[row] for row in rows))
+        self._report(values)
+        self.tracker.log(self.done, values, self._list_rates(len(values)))
+
+    def _list_rates(self, count: int) -> list[float]:
+        """List the learning rates, of an adapter's A, of the last steps."""
+        warmup, steps = self.settings.warmup_steps, len(self.planned)
+        factors = (
+            rates.find_factor(at, warmup, steps) for at in range(self.done - count, self.done)
+        )
+        return [self.settings.learning_rate * factor for factor in factors]
+
+    def _report(self, losses: list[float]) -> None:
+        """Tell how far training is, with the losses of the steps since the last time."""
+        done, planned, epochs = self.done, len(self.planned), max(1, math.ceil(self.epochs))
+        training = Training(
+            losses=tuple(losses),
+            epoch=min(epochs, max(1, math.ceil(self.epochs * done / planned))),
+            epochs=epochs,
+            tokens_per_s=self.speed.per_s,
+        )
+        progress.report(TRAINS, done, planned, "steps", training)
 
     def _describe_loss(self, loss: float) -> ToolError:
         at = len(self.losses)

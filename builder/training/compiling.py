@@ -19,7 +19,7 @@ def compile_layers(model: Any) -> None:
 
     Without a C++ compiler or Python's headers they stay as they are.
     """
-    progress.report("compiling the layers", 0, 0, "")
+    progress.report("compiles the layers")
     try:
         torch.compile(torch.square)(torch.ones(8))
     except Exception as error:  # noqa: BLE001 — whatever keeps torch from compiling

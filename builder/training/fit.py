@@ -17,6 +17,7 @@ import datasets
 import torch
 from trl import SFTConfig
 
+from builder import progress
 from builder.bases import fetch
 from builder.bases.base import Base
 from builder.data.dataset import Example
@@ -27,10 +28,10 @@ from builder.training import captured, choices, failures, loading, memory, shape
 from builder.training.batches import pack, pad
 from builder.training.compiling import compile_layers
 from builder.training.decoder import can_pack
-from builder.training.failures import StopRequest
 from builder.training.graphs import CudaGraphs
 from builder.training.settings import Settings
 from builder.training.shapes import Shape
+from builder.training.tracking import Destination, Tracker
 from builder.training.trainer import PersonaTrainer, Reporter, name_rows
 
 CHECKPOINT_EVERY_STEPS = 25
@@ -47,6 +48,7 @@ def fit(
     *,
     machine: Machine,
     scratch: Path,
+    destination: Destination | None = None,
 ) -> tuple[Any, list[float]]:
     """Train an adapter on rows.
 
@@ -57,6 +59,7 @@ def fit(
         epochs: How often all of it is trained on.
         machine: Decides the precision, and what pays.
         scratch: The folder of the checkpoints.
+        destination: Where losses are sent.
 
     Returns:
         The model with its adapter, and the loss of each step.
@@ -65,9 +68,13 @@ def fit(
         ToolError: The loss is not finite, the GPU has no memory for it, or SIGTERM came.
 
     """
-    if machine.kind == "gpu":
-        return _fit_on_gpu(chosen, rows, settings, epochs, machine=machine, scratch=scratch)
-    return _fit_on_cpu(chosen, rows, settings, epochs, machine=machine, scratch=scratch)
+    tracker = Tracker(destination)
+    fit_here = _fit_on_gpu if machine.kind == "gpu" else _fit_on_cpu
+    made = fit_here(
+        chosen, rows, settings, epochs, machine=machine, scratch=scratch, tracker=tracker
+    )
+    tracker.finish()
+    return made
 
 
 def _fit_on_gpu(
@@ -78,6 +85,7 @@ def _fit_on_gpu(
     *,
     machine: Machine,
     scratch: Path,
+    tracker: Tracker,
 ) -> tuple[Any, list[float]]:
     longest = shapes.choose_lengths([len(row.input_ids) for row in rows])[-1]
     _say_memory(chosen, rows, settings, longest)
@@ -88,7 +96,9 @@ def _fit_on_gpu(
         dtype=loading.choose_dtype(machine),
         recompute=functools.partial(loading.recompute_activations, model),
     )
-    losses = captured.train(model, rows, settings, epochs, means=means, scratch=scratch)
+    losses = captured.train(
+        model, rows, settings, epochs, means=means, scratch=scratch, tracker=tracker
+    )
     return model, losses
 
 
@@ -117,12 +127,19 @@ def _fit_on_cpu(
     *,
     machine: Machine,
     scratch: Path,
+    tracker: Tracker,
 ) -> tuple[Any, list[float]]:
     if checkpoint := choices.find_newest_checkpoint(scratch):
         log.info("resuming from step %s", checkpoint.name.removeprefix("checkpoint-"))
     with failures.awaiting_stop() as request:
         trainer = _make_trainer(
-            chosen, rows, settings, epochs, machine=machine, scratch=scratch, request=request
+            chosen,
+            rows,
+            settings,
+            epochs,
+            machine=machine,
+            scratch=scratch,
+            reporter=Reporter(_count_tokens_a_step(rows, settings), tracker, request),
         )
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     done, steps = trainer.state.global_step, trainer.state.max_steps
@@ -143,7 +160,7 @@ def _make_trainer(
     *,
     machine: Machine,
     scratch: Path,
-    request: StopRequest,
+    reporter: Reporter,
 ) -> Any:
     longest = max(len(row.input_ids) for row in rows)
     attention = choices.choose_attention(longest * settings.batch_size, machine)
@@ -151,6 +168,8 @@ def _make_trainer(
     model = loading.add_adapter(model, settings)
     if choices.is_worth_compiling(settings, len(rows), epochs, machine):
         compile_layers(model)
+    else:
+        progress.report("takes the first step")
     table = datasets.Dataset.from_list(
         [
             {"input_ids": row.input_ids, "labels": row.labels, "row": at}
@@ -164,7 +183,7 @@ def _make_trainer(
         args=_make_arguments(settings, epochs, machine, scratch),
         train_dataset=table,
         data_collator=name_rows(pack if is_packed else pad),
-        callbacks=[Reporter(request)],
+        callbacks=[reporter],
         examples=rows,
         learning_rate_ratio=settings.learning_rate_ratio,
     )
@@ -172,6 +191,11 @@ def _make_trainer(
         reached = f"{len(trainer.train_dataset)} of {len(rows)} rows reached the trainer"
         raise DataError(f"train: {reached}, expected all")
     return trainer
+
+
+def _count_tokens_a_step(rows: list[Example], settings: Settings) -> float:
+    rows_a_step = settings.batch_size * settings.gradient_accumulation
+    return sum(len(row.input_ids) for row in rows) / len(rows) * min(rows_a_step, len(rows))
 
 
 def _make_arguments(

@@ -44,7 +44,7 @@ def answer(
     longest = max(map(len, prompts), default=0)
     rows = _count_rows(model, longest + max_tokens)
     for start in range(0, len(order), rows):
-        progress.report("answer", start, len(order), "prompts")
+        progress.report("answers", start, len(order), "questions")
         part = order[start : start + rows]
         length = max(len(prompts[index]) for index in part)
         padded = [[stop_id] * (length - len(prompts[at])) + prompts[at] for at in part]

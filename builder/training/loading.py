@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from unsloth import FastLanguageModel
 
-from builder import files
+from builder import files, progress
 from builder.bases import fetch
 from builder.bases.base import Base
 from builder.machine import Machine
@@ -55,6 +55,7 @@ def load_base(
     source = [chosen.train_source, chosen.train_revision, chosen.four_bit]
     key = json.dumps([*source, attention, tokens])
     if key not in _bases:
+        progress.report("loads the base")
         forget()  # there is room for one
         weights = fetch.find_weights(chosen, training=True)
         with failures.explaining_load(chosen.source):
@@ -77,6 +78,7 @@ def choose_dtype(machine: Machine) -> torch.dtype:
 
 def add_adapter(model: Any, settings: Settings) -> Any:
     """Put a new adapter on a base, ready to be trained."""
+    progress.report("puts an adapter on the base")
     return FastLanguageModel.get_peft_model(
         model,
         r=settings.rank,

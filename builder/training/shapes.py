@@ -86,10 +86,11 @@ def count_steps(rows: int, settings: Settings, epochs: float) -> int:
     """Count the optimiser steps of a training, as transformers' Trainer counts them."""
     if settings.max_steps:
         return settings.max_steps
-    return math.ceil(epochs * _steps_an_epoch(rows, settings))
+    return math.ceil(epochs * count_steps_an_epoch(rows, settings))
 
 
-def _steps_an_epoch(rows: int, settings: Settings) -> int:
+def count_steps_an_epoch(rows: int, settings: Settings) -> int:
+    """Count the optimiser steps of one epoch."""
     batches = math.ceil(rows / settings.batch_size)
     return math.ceil(batches / settings.gradient_accumulation)
 
@@ -104,7 +105,7 @@ def plan_steps(tokens: Sequence[int], settings: Settings, steps: int) -> list[St
 
     """
     lengths = choose_lengths(tokens)
-    epochs = math.ceil(steps / _steps_an_epoch(len(tokens), settings))
+    epochs = math.ceil(steps / count_steps_an_epoch(len(tokens), settings))
     generator = random.Random(settings.seed)  # noqa: S311 — an order, not a secret
     planned: list[Step] = []
     for _ in range(epochs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,13 @@ from trl import SFTTrainer
 
 from builder import progress
 from builder.data.dataset import Example
+from builder.progress import Training
 from builder.training import failures
 from builder.training.batches import Row
 from builder.training.failures import StopRequest
 from builder.training.loss import next_token_loss
+from builder.training.speed import TRAINS, Speed
+from builder.training.tracking import Tracker
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,16 +96,58 @@ def name_rows(collate: Callable[[list[Row]], dict[str, Tensor]]) -> Callable[[li
 
 
 class Reporter(TrainerCallback):  # type: ignore[misc] # transformers' types are not read
-    """Tells how far training is, and ends it with a checkpoint where that is asked for."""
+    """Tells how far training is, with every step's loss, and ends it where that is asked for.
 
-    def __init__(self, request: StopRequest) -> None:
-        self.request = request
+    Args:
+        tokens_a_step: How many tokens a step trains on, in the mean.
+        tracker: Sends losses and learning rates on.
+        request: Asks for the end.
+
+    """
+
+    def __init__(self, tokens_a_step: float, tracker: Tracker, request: StopRequest) -> None:
+        self.tracker, self.request = tracker, request
+        self.speed = Speed()
+        self.tokens_a_step = tokens_a_step
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Report what an interrupted try had done."""
+        del args, control
+        losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+        if losses:
+            self._report(state, losses)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Report one more step."""
-        del args
+        """Let training end where that is asked for."""
+        del args, state
         if self.request.is_made:
             control.should_save = control.should_training_stop = True
-        progress.report("train", state.global_step, state.max_steps, "steps")
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Report one more step; the log at the end of training has no loss."""
+        del args, control
+        if logs and "loss" in logs:
+            self.speed.add(self.tokens_a_step)
+            self._report(state, [logs["loss"]])
+            self.tracker.log(state.global_step, [logs["loss"]], [logs.get("learning_rate", 0.0)])
+
+    def _report(self, state: TrainerState, losses: list[float]) -> None:
+        epochs = max(1, math.ceil(state.num_train_epochs))
+        training = Training(
+            losses=tuple(losses),
+            epoch=min(epochs, max(1, math.ceil(state.epoch or 0))),
+            epochs=epochs,
+            tokens_per_s=self.speed.per_s,
+        )
+        progress.report(TRAINS, state.global_step, state.max_steps, "steps", training)

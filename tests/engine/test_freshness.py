@@ -30,6 +30,7 @@ def stage_of(settings=None, **changes):
     """Make a stage that copies its data file."""
     names = {
         "NAME": "copy",
+        "WORDS": "copies",
         "VERSION": 1,
         "worker": stages.main_process,
         "inputs": lambda build: Inputs(

@@ -56,6 +56,7 @@ def write_folder(inputs, work):
 def make_stage(name, source, output, run):
     return types.SimpleNamespace(
         NAME=name,
+        WORDS="copies",
         VERSION=1,
         worker=stages.main_process,
         inputs=lambda build: Inputs(source(build)),

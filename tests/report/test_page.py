@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from builder.engine.spans import Span
 from builder.evaluation.report import Finding, OwnAnswer
 from builder.report import page
 from builder.report.contents import Stop
@@ -280,6 +281,22 @@ def test_times_settings_and_commands_are_there():
     assert "training.rank16" in again
     assert "torch2.10.0" in again
     assert "ollama run luma\n" not in again.partition("ollama run luma")[0]
+
+
+def test_the_pieces_of_a_stage_have_their_times():
+    """Under a stage stands what it did for how long, but for what took hardly any time."""
+    contents = make_contents()
+    spans = [("loads libraries", 20.0), ("trains", 77.0), ("<i>blinks</i>", 0.2)]
+    stamp = dataclasses.replace(
+        contents.stamps["train"], spans=tuple(Span(what=what, took_s=s) for what, s in spans)
+    )
+    stamps = {**contents.stamps, "train": stamp}
+    read = Page(page.render(dataclasses.replace(contents, stamps=stamps)))
+
+    times = read.read("times-title")
+    assert "loads libraries20s" in times
+    assert "trains1m17s" in times
+    assert "blinks" not in times
 
 
 PALETTES = {

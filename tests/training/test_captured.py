@@ -211,7 +211,7 @@ def test_an_interrupted_training_goes_on_with_equal_losses(tmp_path, monkeypatch
     whole, expected = train(tmp_path / "whole", max_steps=60)
     reached = []
 
-    def interrupt(_what, done, *_):
+    def interrupt(_what, done=0, *_):
         reached.append(done)
         if done > stopped:
             raise KeyboardInterrupt

@@ -1,0 +1,254 @@
+"""The bar of a stage that runs: how far it is, what is left, and how its training goes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich import progress as rich_progress
+from rich.cells import cell_len
+from rich.progress_bar import ProgressBar
+from rich.table import Column
+from rich.text import Text
+
+from builder.durations import duration, roughly
+from builder.progress import Place, Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console as Rich
+    from rich.console import RenderableType
+
+BAR_WIDTH = 24
+# Below this many columns only the name of the work and its count are drawn.
+NARROW_WIDTH = 60
+# Seconds of the past from which the time left is estimated; a step on a processor may take 30.
+ESTIMATE_FROM_S = 600.0
+SPARKS = "▁▂▃▄▅▆▇█"
+SPARKLINE_COLUMNS = 8
+# The loss of one step says little of those around it.
+LEAST_SUMMARISED = 3
+
+
+class Bar:
+    """One stage's bar.
+
+    Args:
+        screen: Where it is drawn.
+        place: Where the stage stands in the build.
+
+    """
+
+    def __init__(self, screen: Rich, place: Place) -> None:
+        self.screen, self.place = screen, place
+        self.losses: list[float] = []
+        self.progress = Progress("", 0, 0, "")
+        self.is_drawn = False
+        self._began_s = time.monotonic()
+        self._lines = _Lines(self)
+        self._task = self._begin()
+
+    def start(self) -> None:
+        """Draw it until it is stopped."""
+        self.is_drawn = True
+        self._lines.start()
+
+    def stop(self) -> None:
+        """Take it off the screen."""
+        if self.is_drawn:  # where it was never drawn, it would leave a blank line
+            self._lines.stop()
+
+    def advance(self, progress: Progress) -> None:
+        """Move on."""
+        is_other = progress.what != self.progress.what or progress.done < self._task.completed
+        self.progress = progress
+        if progress.training:
+            self.losses += filter(math.isfinite, progress.training.losses)
+        if is_other:
+            self._task = self._begin()
+        self._lines.update(
+            self._task.id,
+            completed=progress.done,
+            total=progress.total or None,
+            count=self.count,
+        )
+
+    @property
+    def count(self) -> str:
+        """What is done of how much."""
+        progress = self.progress
+        return f"{progress.done}/{progress.total} {progress.unit}" if progress.total else ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all that was counted is done."""
+        return bool(self.progress.total) and self.progress.done >= self.progress.total
+
+    def describe(self, stage: str) -> str:
+        """Say how far it is in one line, for a log."""
+        what = self.progress.what if self.progress.what != stage else ""
+        first = f"{what} {self.count}".strip()
+        left_s = self._find_left_s()
+        left = [f"{duration(left_s)} left"] if left_s else []
+        in_all_s = self._find_left_in_all_s()
+        in_all = [f"about {roughly(in_all_s)} in all left"] if in_all_s is not None else []
+        return ", ".join([first, *self.tell_training(sparkline=False), *left, *in_all])
+
+    def tell_place(self) -> list[str]:
+        """Say which stage of how many it is, and what is left of the build."""
+        place = self.place
+        if place.count < 2:
+            return []
+        left_s = self._find_left_in_all_s()
+        left = [f"about {roughly(left_s)} in all left"] if left_s is not None else []
+        return [f"stage {place.number} of {place.count}", *left]
+
+    def tell_training(self, *, sparkline: bool) -> list[str]:
+        """Say from where to where the loss came, the epoch, and the speed."""
+        training = self.progress.training
+        if training is None:
+            return []
+        told = []
+        if self.losses:
+            means = summarise(self.losses)
+            arrow = "→" if self.can_write_symbols else "->"
+            told = [f"loss {_shorten(means[0])}"]
+            if len(means) > 1:
+                told[0] += f" {arrow} {_shorten(means[-1])}"
+                if sparkline and self.can_write_symbols:
+                    told[0] += f" {draw_sparkline(means)}"
+        told.append(f"epoch {training.epoch} of {training.epochs}")
+        if training.tokens_per_s:
+            told.append(f"{training.tokens_per_s:,.0f} tokens/s")
+        return told
+
+    @property
+    def can_write_symbols(self) -> bool:
+        """Whether the screen's encoding has arrows and blocks."""
+        return self.screen.encoding.startswith("utf")
+
+    def _begin(self) -> rich_progress.Task:
+        """Begin another piece of work, whose time left is estimated from its own beginning."""
+        for task in self._lines.tasks:
+            self._lines.remove_task(task.id)
+        self._lines.add_task(
+            self.progress.what,
+            total=self.progress.total or None,
+            completed=self.progress.done,
+            count=self.count,
+            expected_s=self.place.steps_s.get(self.progress.what),
+        )
+        return self._lines.tasks[0]
+
+    def _find_left_s(self) -> float | None:
+        """Estimate what is left of the present piece of work."""
+        return find_left_s(self._task)
+
+    def _find_left_in_all_s(self) -> float | None:
+        """Estimate what is left of the build; None where a stage after this one is not known."""
+        later_s, expected_s = self.place.later_s, self.place.expected_s
+        if later_s is None or expected_s is None:
+            return None
+        own_s = expected_s - (time.monotonic() - self._began_s)
+        return max(own_s, self._find_left_s() or 0.0, 0.0) + later_s
+
+
+def find_left_s(task: rich_progress.Task) -> float | None:
+    """Estimate what is left of a task by its speed, or by what it took before."""
+    if task.total is not None:
+        return task.time_remaining
+    expected_s = task.fields["expected_s"]
+    return None if expected_s is None else max(0.0, expected_s - (task.elapsed or 0.0))
+
+
+def summarise(values: Sequence[float], columns: int = SPARKLINE_COLUMNS) -> list[float]:
+    """Give the means of so many runs of neighbouring values, or of fewer where they are few."""
+    columns = min(columns, max(1, len(values) // LEAST_SUMMARISED))
+    edges = [round(len(values) * column / columns) for column in range(columns + 1)]
+    return [sum(values[start:end]) / (end - start) for start, end in itertools.pairwise(edges)]
+
+
+def draw_sparkline(values: Sequence[float]) -> str:
+    """Draw values as blocks, the lowest at the bottom and the highest at the top."""
+    low, high = min(values), max(values)
+    steps = (len(SPARKS) - 1) / ((high - low) or 1.0)
+    return "".join(SPARKS[round((value - low) * steps)] for value in values)
+
+
+def join_fitting(parts: Iterable[str], width: int) -> str:
+    """Join as many of some parts as fit into a line."""
+    line = ""
+    for part in parts:
+        longer = f"{line}, {part}" if line else part
+        if cell_len(longer) > width:
+            break
+        line = longer
+    return line
+
+
+def _shorten(loss: float) -> str:
+    return f"{loss:.1f}" if loss >= 1 else f"{loss:.2f}"
+
+
+class _Lines(rich_progress.Progress):
+    """The bar, with the place of its stage above it and its training below."""
+
+    def __init__(self, bar: Bar) -> None:
+        self.bar = bar
+        columns: list[rich_progress.ProgressColumn] = [
+            rich_progress.SpinnerColumn(),
+            rich_progress.TextColumn(
+                "{task.description}", markup=False, table_column=Column(no_wrap=True)
+            ),
+            rich_progress.TextColumn(
+                "{task.fields[count]}", markup=False, table_column=Column(no_wrap=True)
+            ),
+        ]
+        if bar.screen.width >= NARROW_WIDTH:
+            columns.insert(2, _ExpectedBar(BAR_WIDTH))
+            columns.append(_TimeLeft(compact=True))
+        super().__init__(
+            *columns,
+            console=bar.screen,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            speed_estimate_period=ESTIMATE_FROM_S,
+        )
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Give the lines that are drawn."""
+        if not self.bar.is_drawn:  # it is asked once while it is made
+            return
+        width = self.bar.screen.width - 1
+        for parts in (self.bar.tell_place(), None, self.bar.tell_training(sparkline=True)):
+            if parts is None:
+                yield self.make_tasks_table(self.tasks)
+            elif line := join_fitting(parts, width):
+                yield Text(line, "dim", no_wrap=True)
+
+
+class _ExpectedBar(rich_progress.BarColumn):
+    """A bar; where nothing can be counted, by what the same work took before."""
+
+    def render(self, task: rich_progress.Task) -> ProgressBar:
+        """Draw one task's bar."""
+        expected_s = task.fields["expected_s"]
+        if task.total is not None or not expected_s:
+            return super().render(task)
+        done_s = min(task.elapsed or 0.0, 0.99 * expected_s)
+        return ProgressBar(total=expected_s, completed=done_s, width=self.bar_width)
+
+
+class _TimeLeft(rich_progress.TimeRemainingColumn):
+    """The time left; where nothing can be counted, by what the same work took before."""
+
+    def render(self, task: rich_progress.Task) -> Text:
+        """Write one task's time left."""
+        left_s = find_left_s(task) if task.total is None else None
+        if not left_s:
+            return super().render(task)
+        minutes, seconds = divmod(math.ceil(left_s), 60)
+        return Text(f"{minutes:02}:{seconds:02}", style="progress.remaining")

@@ -1,0 +1,136 @@
+"""How long a build will take, foretold from what earlier builds on this machine took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from builder.durations import roughly
+from builder.engine import history
+from builder.engine.history import History
+from builder.engine.spans import Span
+from builder.progress import Place
+
+# What takes less of a stage is not worth a series of its own.
+LEAST_SPAN_S = 2.0
+# The longest stage is named where it takes so much of the whole.
+NAMED_SHARE = 0.3
+# Foretelling a shorter build takes longer to read than the build.
+LEAST_TOLD_S = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """What decides how long a build's stages take."""
+
+    key: str
+    """The machine and the base."""
+    units: Mapping[str, float] = field(default_factory=dict)
+    """Work of a stage, in a unit of its own; 1 where it is always the same, 0 for none."""
+
+    def count_units(self, stage: str) -> float:
+        """Give the units of a stage."""
+        return self.units.get(stage, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A stage that will run."""
+
+    stage: str
+    has_new_inputs: bool
+    """Whether a stage before it runs too; else what it cached of its answers may be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Seconds of each stage that will run, in order; None where it never ran here."""
+
+    stages: Mapping[str, float | None]
+    steps_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Of the pieces of work of each stage."""
+
+    @property
+    def total_s(self) -> float | None:
+        """Of all stages; None where one of them never ran here."""
+        known = [took_s for took_s in self.stages.values() if took_s is not None]
+        return sum(known) if known and len(known) == len(self.stages) else None
+
+    def describe(self) -> str:
+        """Foretell the build in a line; an empty one where there is nothing to tell."""
+        count = f"{len(self.stages)} stage{'' if len(self.stages) == 1 else 's'}"
+        known = {name: took_s for name, took_s in self.stages.items() if took_s is not None}
+        unknown = [name for name in self.stages if name not in known]
+        if len(known) < len(unknown) or not known:
+            why = "no build with this base was timed on this machine"
+            return f"{count}; no forecast yet: {why}" if len(unknown) > 1 else ""
+        total_s = sum(known.values())
+        if total_s < LEAST_TOLD_S and not unknown:
+            return ""
+        line = f"{count}, about {roughly(total_s)}"
+        longest = max(known, key=lambda name: known[name])
+        if len(known) > 1 and known[longest] >= NAMED_SHARE * total_s:
+            line += f" ({longest} about {roughly(known[longest])})"
+        if unknown:
+            line += f" and what {', '.join(unknown)} will take, not timed here yet"
+        return line
+
+    def place(self, stage: str) -> Place:
+        """Say where a stage stands, and what is known of its time."""
+        names = list(self.stages)
+        if stage not in names:
+            return Place()
+        later = [self.stages[name] for name in names[names.index(stage) + 1 :]]
+        known = [took_s for took_s in later if took_s is not None]
+        return Place(
+            number=names.index(stage) + 1,
+            count=len(names),
+            expected_s=self.stages[stage],
+            later_s=sum(known) if len(known) == len(later) else None,
+            steps_s=self.steps_s.get(stage, {}),
+        )
+
+
+def foretell(steps: Sequence[Step], workload: Workload) -> Forecast:
+    """Foretell the stages that will run, from the record of this machine."""
+    read = history.read()
+    return Forecast(
+        stages={step.stage: _predict_s(read, step, workload) for step in steps},
+        steps_s={step.stage: _list_steps_s(read, step.stage, workload) for step in steps},
+    )
+
+
+def note(step: Step, workload: Workload, took_s: float, spans: Sequence[Span]) -> None:
+    """Add to the record what a stage took."""
+    units = workload.count_units(step.stage)
+    observations = {_name_series(step.stage, has_new_inputs=step.has_new_inputs): (units, took_s)}
+    for span in spans:
+        if span.took_s >= LEAST_SPAN_S:
+            observations[f"{step.stage}: {span.what}"] = (units, span.took_s)
+    history.add(workload.key, observations)
+
+
+def _predict_s(read: History, step: Step, workload: Workload) -> float | None:
+    units = workload.count_units(step.stage)
+    if not units:
+        return 0.0
+    for has_new_inputs in (step.has_new_inputs, not step.has_new_inputs):
+        series = _name_series(step.stage, has_new_inputs=has_new_inputs)
+        predicted_s = read.predict_s(workload.key, series, units)
+        if predicted_s is not None:
+            return predicted_s
+    return None
+
+
+def _list_steps_s(read: History, stage: str, workload: Workload) -> dict[str, float]:
+    """Give what each piece of a stage's work took last; most have a fixed part alone."""
+    prefix = f"{stage}: "
+    return {
+        series.removeprefix(prefix): observations[-1][1]
+        for series, observations in read.times.get(workload.key, {}).items()
+        if series.startswith(prefix)
+    }
+
+
+def _name_series(stage: str, *, has_new_inputs: bool) -> str:
+    return stage if has_new_inputs else f"{stage} again"

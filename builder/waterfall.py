@@ -1,0 +1,98 @@
+"""Where the time of a build went: each stage as it last ran, and the pieces of its work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from builder.console import Console, duration, escape
+from builder.engine import freshness
+from builder.engine.spans import Span
+from builder.engine.stage import Build, Stage
+
+# Below this many columns no bars are drawn.
+NARROW_WIDTH = 60
+# What took less than this part of a whole is not shown as a line of its own.
+LEAST_SHARE = 0.005
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageTime:
+    """The time of one stage; it begins where the stage before it ended."""
+
+    stage: str
+    began_s: float
+    took_s: float
+    spans: tuple[Span, ...]
+
+    def list_parts(self) -> Iterator[tuple[Span, float]]:
+        """List its pieces of work, and when each began; what is left of the time is at the end."""
+        began_s = self.began_s
+        for span in self.spans:
+            yield span, began_s
+            began_s += span.took_s
+
+
+def read(build: Build, stages: Sequence[Stage]) -> list[StageTime]:
+    """Read the times of the stages that are built and noted them."""
+    times: list[StageTime] = []
+    began_s = 0.0
+    for stage in stages:
+        stamp = freshness.read_stamp(stage, build)
+        if stamp is None or stamp.took_s is None:
+            continue
+        times.append(
+            StageTime(stage=stage.NAME, began_s=began_s, took_s=stamp.took_s, spans=stamp.spans)
+        )
+        began_s += stamp.took_s
+    return times
+
+
+def show(times: Sequence[StageTime], console: Console, *, as_json: bool) -> None:
+    """Print times as a waterfall, or as one JSON object."""
+    total_s = sum(time.took_s for time in times)
+    if as_json:
+        stages = [
+            {
+                "stage": time.stage,
+                "began_s": round(time.began_s, 2),
+                "took_s": time.took_s,
+                "spans": [span.model_dump() for span in time.spans],
+            }
+            for time in times
+        ]
+        console.result(json.dumps({"total_s": round(total_s, 2), "stages": stages}))
+        return
+    _draw(times, total_s, console)
+
+
+def _draw(times: Sequence[StageTime], total_s: float, console: Console) -> None:
+    from rich.bar import Bar  # noqa: PLC0415 — with the table
+    from rich.table import Table  # noqa: PLC0415 — takes a while to import
+    from rich.text import Text  # noqa: PLC0415 — with the table
+
+    has_bars = console.page.width >= NARROW_WIDTH and console.page.is_terminal
+    table = Table(box=None, pad_edge=False, show_header=False, expand=has_bars)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    if has_bars:
+        table.add_column(ratio=1)
+
+    def add(name: str, began_s: float, took_s: float, style: str, colour: str) -> None:
+        cells: list[Text | Bar] = [Text(escape(name), style), Text(_format(took_s), style)]
+        if has_bars:
+            cells.append(Bar(total_s or 1.0, began_s, began_s + took_s, color=colour))
+        table.add_row(*cells)
+
+    for time in times:
+        add(time.stage, time.began_s, time.took_s, "bold", "cyan")
+        for span, began_s in time.list_parts():
+            if span.took_s >= LEAST_SHARE * total_s:
+                add(f"  {span.what}", began_s, span.took_s, "", "blue")
+    table.add_row(Text("in all", "bold"), Text(_format(total_s), "bold"))
+    console.page.print(table)
+
+
+def _format(seconds: float) -> str:
+    return f"{seconds:.1f}s" if seconds < 10 else duration(seconds)
