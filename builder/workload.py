@@ -23,6 +23,8 @@ BATCH_SIZE = 4
 # What a stage does whatever the rows, in its own unit: it loads libraries and the base in about the
 # time in which so many rows are read, or characters trained on (two cores, the embedded base).
 START_ROWS, START_CHARACTERS = 500.0, 35_000.0
+# Raised when a unit means something else: times in units of another meaning foretell nothing.
+UNITS_VERSION = 1
 log = logging.getLogger("builder")
 
 
@@ -30,7 +32,7 @@ def measure(build: Build) -> Workload:
     """Measure a build's work before it begins; what cannot be read yet counts as none of it."""
     key = _name_machine(build)
     try:
-        key += f" | {base.inputs(build).source}"
+        key += f" | {base.inputs(build).source} | units {UNITS_VERSION}"
         with _quiet():
             read = build.persona.manifest
             found, _ = rows.collect(build.persona.data_files, read.data, read.identity)
