@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder import progress
+from builder.bases.chat_template import UNRENDERABLE
 from builder.errors import GateError
 from builder.gates import parity
 from builder.gates.parity import Prompt
@@ -144,7 +145,11 @@ def compare_prompts(
         return Prompt(where, text, model.tokenize(text))
 
     full = served.add_system(shape.messages)
-    trained = prompt("trained", model.render(full, shape.tools))
+    try:
+        trained = prompt("trained", model.render(full, shape.tools))
+    except UNRENDERABLE:
+        figures = parity.tell_not_rendered("Ollama")
+        return [ComparedPrompt(shape=shape.name, **figures)]
     merged = prompt("trained, merged", model.render(parity.merge_neighbours(full), shape.tools))
     has_one_message = len(shape.messages) == 1 and not shape.tools
     compared = []
