@@ -74,6 +74,22 @@ def find_machine() -> Machine:
     return Machine("gpu", name, capability >= BF16_CAPABILITY)
 
 
+def find_memory_bytes(machine: Machine) -> int:
+    """Find the memory that training has: the GPU's, or the whole of the processor's."""
+    if machine.kind == "cpu":
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    import pynvml  # noqa: PLC0415 — loads the driver's library
+
+    index = find_device()
+    pynvml.nvmlInit()
+    device = (
+        pynvml.nvmlDeviceGetHandleByIndex(int(index))
+        if index.isdigit()
+        else pynvml.nvmlDeviceGetHandleByUUID(index)
+    )
+    return int(pynvml.nvmlDeviceGetMemoryInfo(device).total)
+
+
 def read_processor_flags() -> str:
     """Read what the processor computes, as Linux lists it; nothing where it lists nothing."""
     try:

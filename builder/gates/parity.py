@@ -136,6 +136,7 @@ def compare(
     trained: Prompt,
     other: Prompt,
     decode: Callable[[list[int]], str],
+    *,
     merged: Prompt | None = None,
     split: Prompt | None = None,
 ) -> dict[str, Any]:

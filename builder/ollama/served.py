@@ -11,6 +11,7 @@ from builder.bases import base, families
 from builder.data import dataset
 from builder.data.builtin import ALPACA_GO
 from builder.data.dataset import Profile
+from builder.errors import ManifestError
 from builder.ollama import releases, table
 from builder.parameters import find_parameters
 

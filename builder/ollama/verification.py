@@ -156,7 +156,7 @@ def compare_prompts(
     for route in (*ROUTES, *([ONE_MESSAGE_ROUTE] if has_one_message else [])):
         text = daemon.rendered_prompt(name, shape.messages, shape.tools, route)
         rendered = prompt(f"Ollama's {route}", text)
-        result = parity.compare(shape, trained, rendered, model.decode, merged)
+        result = parity.compare(shape, trained, rendered, model.decode, merged=merged)
         compared.append(ComparedPrompt(shape=shape.name, **result))
     if is_read:
         read_tokens = daemon.chat(name, shape.messages, 1, shape.tools).prompt_eval_count

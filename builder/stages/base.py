@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from builder import files
-from builder.bases import base, choose, families, fetch, refusals
+from builder.bases import base, choose, families, fetch, memory, refusals
 from builder.bases.choose import Pins
 from builder.bases.facts import Facts
 from builder.engine import stage
 from builder.engine.stage import Tree, Work, maybe_file, not_compared, shown_as
+from builder.machine import Machine, find_memory_bytes
 from builder.project import Build
 
 NAME, VERSION = "base", 4
@@ -44,6 +45,7 @@ class Inputs:
     four_bit: bool = shown_as("training.four_bit")
     template: str = shown_as("data.template")
     """Some bases are refused with their own template alone."""
+    identity_words: tuple[str, ...] = shown_as("base.identity_words")
     folder: Tree | None = maybe_file()
     """A base in a folder, file by file; of any other the revision is enough."""
     pins: Pins = not_compared()
@@ -67,6 +69,7 @@ def inputs(build: Build, /) -> Inputs:
         typed=typed or "not typed",
         four_bit=build.persona.manifest.training.four_bit,
         template=build.persona.manifest.data.template,
+        identity_words=build.persona.manifest.base.identity_words,
         folder=Tree(folder) if folder.is_dir() else None,
         pins=choose.read_pins(build.base_lock).get(source, {}),
     )
@@ -117,17 +120,34 @@ def run(inputs: Inputs, work: Work, /) -> str:
     family = families.recognise(known.config, known.end_of_turn)
     if family.is_derived:
         log.warning(
-            "%s is of no family in docs/bases.md: it is built on as its own files say, and no "
-            "words are known that it calls itself by",
+            "%s is of no family in docs/bases.md: what is known of it is derived from its files; "
+            "it ends a turn with %s",
             chosen.source,
+            known.end_of_turn,
         )
+    _tell_memory(chosen, work.machine)
     work.out.mkdir()
     for name in SMALL_FILES:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, work.out / name)
-    facts = asdict(replace(chosen, family_name=family.name))
+    facts = asdict(replace(chosen, family_name=family.name, identity_words=inputs.identity_words))
     (work.out / base.FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
-    return chosen.source
+    return chosen.source if chosen.kind == "embedded" else f"{chosen.source}, {family.name}"
+
+
+def _tell_memory(chosen: base.Base, machine: Machine) -> None:
+    """Say what training takes, before the weights are fetched for it.
+
+    Raises:
+        ToolError: The weights are more than the memory.
+
+    """
+    if need := memory.estimate(chosen, machine):
+        warning = memory.check(chosen.source, need, find_memory_bytes(machine))
+        if warning:
+            log.warning("%s", warning)
+        else:
+            log.info("%s: training needs %s", chosen.source, need.describe())
 
 
 def _read_choice(build: Build) -> str | None:

@@ -118,6 +118,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
             "logits_scaling": 4.0,
         },
     ),
+    "olmo2": ("Olmo2ForCausalLM", SMALL),
     "smollm3": ("SmolLM3ForCausalLM", {**SMALL, "num_hidden_layers": 4}),
     "lfm2": (
         "Lfm2ForCausalLM",

@@ -172,12 +172,17 @@ REPLACED = sorted(family.name for family in families.FAMILIES if family.replacem
 
 @pytest.mark.parametrize("name", REPLACED)
 def test_a_replacement_adds_nothing_and_takes_nothing(name):
-    """No system text, no date, and each message's blanks and line ends are as they were written."""
+    """No system text, no date, and each message's blanks and line ends are as they were written.
+
+    Of Gemma 4 alone they are trimmed: Ollama renders it by itself, and trims.
+    """
     messages = chat("s:  Be \n brief. ", "u: \n Hi \n", "a: Hello \n", "u: 2 + 2? ")
     rendered = render_trained(name, None, messages)
     jinja = families.find(name).chat_template(None)
 
-    assert all(message["content"] in rendered for message in messages)
+    texts = [message["content"] for message in messages]
+    texts = [text.strip() for text in texts] if families.find(name).ollama_parser else texts
+    assert all(text in rendered for text in texts)
     assert "strftime" not in jinja
     assert not re.search(r"system|\d{4}|You are", render_trained(name, None, QUESTION))
 

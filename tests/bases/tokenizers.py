@@ -42,7 +42,7 @@ def write_tokenizer(folder: Path, wanted: Tokenizer, jinja: str) -> int:
     if make := VOCABULARIES.get(wanted.vocabulary):
         tokenizer = make(folder, wanted.tokens)
     else:
-        tokenizer = json.loads((find_tokenizer(wanted.vocabulary) / "tokenizer.json").read_text())
+        tokenizer = _read_npm(wanted.vocabulary)
     ids = {**tokenizer["model"]["vocab"], **_list_added(tokenizer)}
     for token in wanted.tokens:
         if token not in ids:
@@ -51,7 +51,9 @@ def write_tokenizer(folder: Path, wanted: Tokenizer, jinja: str) -> int:
     if wanted.bos:
         tokenizer["post_processor"] = _put_before(wanted.bos, ids[wanted.bos])
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False))
-    added = {str(at): {"content": text, "special": True} for text, at in _list_added(tokenizer).items()}
+    added = {
+        str(at): {"content": text, "special": True} for text, at in _list_added(tokenizer).items()
+    }
     settings = {
         "tokenizer_class": wanted.kind,
         "clean_up_tokenization_spaces": False,
@@ -76,7 +78,8 @@ def _added(at: int, text: str, *, special: bool = True) -> dict[str, Any]:
 
 
 def _put_before(token: str, at: int) -> dict[str, Any]:
-    first, text = {"SpecialToken": {"id": token, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
+    first = {"SpecialToken": {"id": token, "type_id": 0}}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
     named = {token: {"id": token, "ids": [at], "tokens": [token]}}
     pair = [first, text, {"Sequence": {"id": "B", "type_id": 1}}]
     return {
@@ -98,6 +101,11 @@ def _read_smollm2(_folder: Path, _tokens: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
+def _read_npm(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((find_tokenizer(name) / "tokenizer.json").read_text())
+    return found
+
+
 def _read_gguf(name: str) -> dict[str, Any]:
     import gguf
 
@@ -112,7 +120,7 @@ def _read_gguf(name: str) -> dict[str, Any]:
 def _read_gemma4(_folder: Path, _tokens: tuple[str, ...]) -> dict[str, Any]:
     """Read Gemma 4's vocabulary from llama.cpp's; its rules are Gemma 3's."""
     facts = _read_gguf("gemma-4")
-    tokenizer: dict[str, Any] = json.loads((find_tokenizer("gemma3") / "tokenizer.json").read_text())
+    tokenizer: dict[str, Any] = _read_npm("gemma3")
     tokens, kinds = facts["tokens"], facts["token_type"]
     tokenizer["model"]["vocab"] = {text: at for at, text in enumerate(tokens)}
     tokenizer["model"]["merges"] = [merge.split(" ", 1) for merge in facts["merges"]]
@@ -126,7 +134,7 @@ def _read_gemma4(_folder: Path, _tokens: tuple[str, ...]) -> dict[str, Any]:
 
 def _read_gemma3(folder: Path, _tokens: tuple[str, ...]) -> dict[str, Any]:
     """Read Gemma 3's vocabulary, and write it as SentencePiece too, as Google's repositories do."""
-    tokenizer: dict[str, Any] = json.loads((find_tokenizer("gemma3") / "tokenizer.json").read_text())
+    tokenizer: dict[str, Any] = _read_npm("gemma3")
     vocabulary = sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].get)
     named = {token["content"]: token["special"] for token in tokenizer["added_tokens"]}
     kinds = [

@@ -1,5 +1,7 @@
-"""One base for each family, with random weights, for the whole chain: its architecture, vocabulary
-and chat template, and the keys of config.json that its record recognises it by."""
+"""A base of each family with random weights, for the whole chain.
+
+Of its architecture, vocabulary and chat template; config.json has the keys that tell its family.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bases.architectures import write_weights
-from tests.bases.test_families import MISTRAL_7B, PHI
+from tests.bases.test_families import MISTRAL_7B, OLMO2, PHI
 from tests.bases.tokenizers import Tokenizer, read_embedded, write_tokenizer
 from tests.bases.vocabularies import read_llama_cpp, read_trl
 
@@ -45,7 +47,8 @@ class Chain:
         tokens = write_tokenizer(folder, self.tokenizer, jinja)
         ids = self._find_ids(folder)
         rows = -(-tokens // ROW_STEP) * ROW_STEP
-        write_weights(self.architecture, folder, **{"vocab_size": rows, "max_position_embeddings": POSITIONS, **ids, **self.config})
+        sizes = {"vocab_size": rows, "max_position_embeddings": POSITIONS}
+        write_weights(self.architecture, folder, **{**sizes, **ids, **self.config})
 
     def _find_ids(self, folder: Path) -> dict[str, int | None]:
         added = json.loads((folder / "tokenizer.json").read_text())["added_tokens"]
@@ -73,9 +76,7 @@ CHAINS = (
         template=(read_trl, "qwen3"),
         config={"max_position_embeddings": 40960},
     ),
-    Chain(
-        family="qwen2.5", architecture="qwen2", tokenizer=QWEN, template=(read_trl, "qwen2_5")
-    ),
+    Chain(family="qwen2.5", architecture="qwen2", tokenizer=QWEN, template=(read_trl, "qwen2_5")),
     Chain(
         family="qwen3.5",
         architecture="qwen3.5",
@@ -89,7 +90,10 @@ CHAINS = (
         template=(read_trl, "llama3_2"),
     ),
     Chain(
-        family="gemma3", architecture="gemma3", tokenizer=GEMMA, template=(read_trl, "gemma3"),
+        family="gemma3",
+        architecture="gemma3",
+        tokenizer=GEMMA,
+        template=(read_trl, "gemma3"),
         config={"vocab_size": 262144},
     ),
     Chain(
@@ -109,7 +113,10 @@ CHAINS = (
         family="mistral-7b",
         architecture="mistral",
         tokenizer=Tokenizer(
-            vocabulary="llama2", eos="</s>", bos="<s>", tokens=("<s>", "</s>", *INST),
+            vocabulary="llama2",
+            eos="</s>",
+            bos="<s>",
+            tokens=("<s>", "</s>", *INST),
             kind="LlamaTokenizer",
         ),
         template=MISTRAL_7B,
@@ -172,5 +179,12 @@ CHAINS = (
         ),
         template=(read_trl, "lfm2_2_5"),
         known_as="lfm2",
+    ),
+    Chain(
+        family="olmo2",
+        architecture="olmo2",
+        tokenizer=Tokenizer(vocabulary="smollm2", eos="<|endoftext|>", kind="GPT2Tokenizer"),
+        template=OLMO2,
+        known_as="smollm",
     ),
 )

@@ -2,31 +2,28 @@
 
 import json
 import math
-
+import os
 
 import numpy as np
 import pytest
-import torch
 from safetensors.torch import load_file
 
-from builder import workers
-from builder.bases import families
+from builder import files, workers
+from builder.bases import families, table
 from builder.data import dataset
 from builder.data.template import Template
 from builder.engine.stage import Work
 from builder.engine.worker import Task, Worker
 from builder.evaluation import distance, reference
-from builder.evaluation.report import GateAnswer
 from builder.gates import parity
 from builder.gguf.merge import read_changes
 from builder.llama import Model
 from builder.machine import Machine
 from builder.ollama import client, registration
-from builder.ollama.verification import ComparedAnswer, ComparedPrompt
 from builder.stages import base, data, export, record, replay, train
 from builder.stages import parity as file_parity
 from tests.builds.chains import CHAINS
-from tests.conftest import NO_OLLAMA, OLLAMA, build_of
+from tests.conftest import build_of
 
 # In float32: what differs is llama.cpp's rounding of weights and activations to float16.
 CPU = Machine("cpu", "no GPU here", has_bf16=False)
@@ -52,12 +49,15 @@ ROWS = [
     {"prompt": "2+2?", "completion": "4."},
     {
         "messages": [
-            {"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(TURNS)
+            {"role": "assistant" if at % 2 else "user", "content": text}
+            for at, text in enumerate(TURNS)
         ]
     },
 ]
-ASKED = ["Who are you?", "Name a fruit.", "2+2?", "Why is the sky blue?", "Hello!", "Sing."]
+ASKED = ["Who are you?", "Name a fruit.", "2+2?"]
 ANSWER_TOKENS = 24
+# Two builds of llama.cpp give the logits of a file in 16 bit alike within far less.
+SURE_MARGIN_NATS = 0.02
 # Mean KL divergence of a file in 16 bit from the trained model in 32 bit.
 FLOAT_ERROR_NATS = 1e-3
 
@@ -146,27 +146,26 @@ class Chain:
         return f"{same} of {len(rows)}"
 
     def measure_daemon(self):
-        """Register as a build does, and count the prompts and answers that were compared."""
+        """Register as a build does, compare every prompt, and answers as far as they are sure."""
         build, served = self.build, self.build.decide_served()
-        model = Model(build.gguf)
-        asked = [ask(model, served, question) for question in ASKED]
+        daemon, model = client.connect(allow_remote=False), Model(build.gguf)
         receipt = registration.register(
-            client.connect(allow_remote=False),
+            daemon,
             registration.Registration(
                 served=served,
                 gguf=build.gguf,
                 chat_template=self.read_template().jinja,
-                asked=asked,
+                asked=(),
                 let_through=(),
                 claims=build.claims,
                 receipt=build.receipt,
                 replace=False,
             ),
         )
-        prompts = [entry for entry in receipt.compared if isinstance(entry, ComparedPrompt)]
-        answers = [entry for entry in receipt.compared if isinstance(entry, ComparedAnswer)]
-        same = sum(prompt.same_ids for prompt in prompts)
-        return f"{same} of {len(prompts)}, {len(answers)} answers"
+        same = sum(prompt.same_ids for prompt in receipt.compared)
+        for question in ASKED:
+            compare_answer(daemon, model, served, question)
+        return f"{same} of {len(receipt.compared)} prompts, {len(ASKED)} answers"
 
     def measure_fidelity(self):
         """Compare the file's probabilities with the trained model's in memory."""
@@ -175,7 +174,6 @@ class Chain:
         kl = np.concatenate([text.kl for text in found]).mean()
         base_kl = np.concatenate([text.base_kl for text in found]).mean()
         assert kl < FLOAT_ERROR_NATS
-        print(f"kl {kl:.2g} base {base_kl:.2g}")
         assert base_kl > 10 * kl  # else nothing was trained that could be lost
         return f"under {FLOAT_ERROR_NATS} nats"
 
@@ -185,23 +183,14 @@ class Chain:
         return Template(build.base, "base", families.find(self.chain.family))
 
 
-def ask(model, served, question):
-    """Let a file answer a question greedily, as the gates do."""
+def compare_answer(daemon, model, served, question):
+    """Compare a chat with the file's greedy answer, up to the first token that is no sure one."""
     messages = [{"role": "user", "content": question}]
-    prompt = model.tokenize(model.render(served.add_system(messages)))
-    answer = model.continue_prompt(prompt, ANSWER_TOKENS)
-    return GateAnswer(
-        gate="recall",
-        messages=messages,
-        seed=None,
-        answer=answer.text,
-        ended=answer.ended,
-        is_right=True,
-        by_file=True,
-        least_margin_nats=min(answer.margins),
-        baseline=None,
-        baseline_is_right=None,
-    )
+    answer = model.ask(served.add_system(messages), ANSWER_TOKENS)
+    unsure = (at for at, margin in enumerate(answer.margins) if margin < SURE_MARGIN_NATS)
+    sure = model.decode(answer.ids[: next(unsure, len(answer.ids))]).rstrip("\ufffd").strip()
+    told = daemon.chat(served.model, messages, ANSWER_TOKENS).message.content
+    assert told.strip().startswith(sure)
 
 
 @pytest.fixture
@@ -230,7 +219,17 @@ def test_a_family_goes_through_the_whole_chain(chain, tmp_path, trainer, request
         "file": build.measure_file(),
         "fidelity": build.measure_fidelity(),
     }
-    if OLLAMA is not None:
-        request.getfixturevalue("served")
-        cells["ollama"] = build.measure_daemon()
-    print(chain.family, cells)
+    request.getfixturevalue("served")
+    cells["ollama"] = build.measure_daemon()
+
+    if os.environ.get("PERSONA_RECORD"):
+        files.write_json(table.CHECKED, {**table.read_checked(), chain.family: cells})
+    assert table.read_checked()[chain.family] == cells
+
+
+def test_every_family_has_a_chain():
+    """Adding a family is one record, and one line in `CHAINS`."""
+    names = [family.name for family in families.FAMILIES]
+
+    assert [chain.family for chain in CHAINS] == names
+    assert list(table.read_checked()) == names

