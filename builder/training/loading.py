@@ -52,6 +52,7 @@ def load_base(
     key = json.dumps([*source, attention, tokens])
     if key not in _bases:
         forget()  # there is room for one
+        _register_wrapped()
         _bases[key] = FastLanguageModel.from_pretrained(
             str(fetch.find_weights(chosen, training=True)),
             max_seq_length=tokens,
@@ -61,6 +62,21 @@ def load_base(
             attn_implementation=attention,
         )
     return _bases[key]
+
+
+def _register_wrapped() -> None:
+    """Let transformers load Ministral 3 as a causal language model, as it does Gemma 3 and 4.
+
+    On a processor Unsloth loads every base so, and transformers 5.17 lists this one, whose text
+    tower stands beside a vision tower, among models for images and text alone.
+    """
+    from transformers import (  # noqa: PLC0415 — after Unsloth has patched it
+        AutoModelForCausalLM,
+        Mistral3Config,
+        Mistral3ForConditionalGeneration,
+    )
+
+    AutoModelForCausalLM.register(Mistral3Config, Mistral3ForConditionalGeneration, exist_ok=True)
 
 
 def choose_dtype(machine: Machine) -> torch.dtype:

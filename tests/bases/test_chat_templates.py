@@ -201,6 +201,19 @@ def test_a_replacement_begins_with_a_comment_that_keeps_ollama_from_guessing(nam
     assert not re.search("<think>|</think>", jinja)
 
 
+@pytest.mark.parametrize("name", ["phi4-mini", "olmo2", "derived (gemma2)"])
+def test_a_template_of_the_base_is_kept_from_being_guessed_too(name):
+    """One that knows no tools gets a comment of 100 characters or more, which renders nothing."""
+    own = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+    trained = families.find(name).chat_template(own)
+
+    assert trained.removesuffix(own).startswith("{#")
+    assert len(trained) >= len(own) + 100
+    assert render(name, trained, TWO_TURNS) == render(name, own, TWO_TURNS)
+    assert families.find(name).chat_template(f"{own}{{# tools #}}") == f"{own}{{# tools #}}"
+    assert families.SMOLLM2.chat_template(own) == own
+
+
 def test_each_replacement_belongs_to_a_family():
     """No file is without a record and no record without its file; lines are as long as code's."""
     paths = list(TEMPLATES.glob("*.jinja"))

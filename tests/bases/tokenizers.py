@@ -52,7 +52,8 @@ def write_tokenizer(folder: Path, wanted: Tokenizer, jinja: str) -> int:
         tokenizer["post_processor"] = _put_before(wanted.bos, ids[wanted.bos])
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False))
     added = {
-        str(at): {"content": text, "special": True} for text, at in _list_added(tokenizer).items()
+        str(token["id"]): {"content": token["content"], "special": token["special"]}
+        for token in tokenizer["added_tokens"]
     }
     settings = {
         "tokenizer_class": wanted.kind,

@@ -173,7 +173,7 @@ class Chain:
         found = distance.measure(Model(self.build.gguf), recorded)
         kl = np.concatenate([text.kl for text in found]).mean()
         base_kl = np.concatenate([text.base_kl for text in found]).mean()
-        assert kl < FLOAT_ERROR_NATS
+        assert kl < FLOAT_ERROR_NATS, f"{kl} nats"
         assert base_kl > 10 * kl  # else nothing was trained that could be lost
         return f"under {FLOAT_ERROR_NATS} nats"
 
@@ -190,7 +190,7 @@ def compare_answer(daemon, model, served, question):
     unsure = (at for at, margin in enumerate(answer.margins) if margin < SURE_MARGIN_NATS)
     sure = model.decode(answer.ids[: next(unsure, len(answer.ids))]).rstrip("\ufffd").strip()
     told = daemon.chat(served.model, messages, ANSWER_TOKENS).message.content
-    assert told.strip().startswith(sure)
+    assert told.strip().startswith(sure), answer.margins
 
 
 @pytest.fixture
