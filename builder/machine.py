@@ -15,6 +15,10 @@ from typing import Any, Literal
 LOWEST_CAPABILITY, LOWEST_CUDA = (7, 0), (12, 0)
 BF16_CAPABILITY = (8, 0)
 PROCESSOR = Path("/proc/cpuinfo")
+# Where a container's limits stand (Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1).
+MEMORY_LIMITS = tuple(
+    Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory/memory.limit_in_bytes")
+)
 ON_THE_PROCESSOR = "or build on the processor with --base cpu"
 # nvml.h, NVML_ERROR_LIB_RM_VERSION_MISMATCH: the driver was updated under a running kernel.
 LIBRARY_DIFFERS = 18
@@ -188,6 +192,26 @@ def _explain_driver(processor: Machine, error: Exception) -> Machine:
         ),
         refused_hint=f"restart the machine, {ON_THE_PROCESSOR}",
     )
+
+
+def find_memory_bytes(machine: Machine) -> int:
+    """Find the memory that training has: the GPU's, or the processor's."""
+    gpu = inspect_gpu() if machine.kind == "gpu" else None
+    return gpu.memory_bytes if gpu else find_processor_memory_bytes()
+
+
+def find_processor_memory_bytes() -> int:
+    """Find the whole memory of this machine, or of the container that this is; 0 if not known."""
+    try:
+        most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        most = 0
+    for path in MEMORY_LIMITS:
+        try:
+            most = min(most, int(path.read_text()))
+        except (OSError, ValueError):  # "max" is no limit
+            continue
+    return most
 
 
 def read_processor_flags() -> str:

@@ -35,6 +35,11 @@ class Base(Settings):
         "smollm2-135m-instruct",
         description="Without one: the embedded base, a repository, or a folder.",
     )
+    identity_words: tuple[Text, ...] = Field(
+        (),
+        strict=False,
+        description="What the base calls itself and its makers, where its family is not known.",
+    )
 
 
 class Data(Settings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,13 +32,18 @@ class Base:
     four_bit: bool
     family_name: str = ""
     """As `families.recognise` named it; of the embedded base it is known."""
+    identity_words: tuple[str, ...] = ()
+    """What the manifest says it calls itself, where its family is not known."""
 
     @property
     def family(self) -> Family:
         """What is known of its family."""
         if self.kind == "embedded":
             return families.SMOLLM2
-        return families.find(self.family_name)
+        family = families.find(self.family_name)
+        if family.is_derived:
+            return replace(family, identity_words=tuple(self.identity_words))
+        return family
 
 
 def read(folder: Path) -> Base:

@@ -9,6 +9,12 @@ from typing import Any
 
 TEMPLATES = Path(__file__).parent / "templates"
 DERIVED = "derived"
+# Ollama takes a chat template within 100 edits of one that it knows for that one, and serves its
+# own form of it (ollama 0.34.2, template/template.go, Named): Phi's it writes with line ends.
+UNLIKE_ALL = (
+    "{# The base's own chat template. This comment keeps Ollama from taking it for one of those"
+    " that it knows, in whose place it would serve another. #}"
+)
 
 # bitsandbytes NF4 with double quantisation: 4 bits a weight, and 8 bits for each 64 of them
 # (Dettmers and others 2023, QLoRA, section 3); embeddings and head stay in 16 bit.
@@ -159,7 +165,9 @@ class Family:
             return (TEMPLATES / f"{self.replacement}.jinja").read_text("utf-8")
         for piece in self.removed:
             own = own.replace(piece, "") if own else own
-        return own
+        # One that knows tools wins over what Ollama guesses, and a Go template is sent beside its.
+        is_guessed = own and "tools" not in own and self.go_template is None
+        return f"{UNLIKE_ALL}{own}" if is_guessed else own
 
 
 def derive(model_type: str) -> Family:

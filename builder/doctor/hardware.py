@@ -17,8 +17,6 @@ from builder.machine import Gpu, Machine
 
 NAME = "machine"
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
-# Where a container's limits stand (Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1).
-LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 # A build of the embedded base: what it leaves, and what it holds while it trains.
 LEAST_DISK_BYTES, LEAST_MEMORY_BYTES = 1_000_000_000, 3_000_000_000
 # Of the GPU's memory; less is what a desktop and the driver take.
@@ -61,7 +59,7 @@ def find() -> Hardware:
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count() or 1,
         features=tuple(name for name in FEATURES if name in flags),
-        memory_bytes=_find_memory(),
+        memory_bytes=machine.find_processor_memory_bytes(),
         disks=tuple(_look_at_disks()),
     )
 
@@ -137,19 +135,6 @@ def _read_processor_name() -> str:
         lines = []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, "") or platform.processor() or platform.machine()
-
-
-def _find_memory() -> int:
-    try:
-        most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        most = 0
-    for name in LIMITS:
-        try:
-            most = min(most, int((Path("/sys/fs/cgroup") / name).read_text()))
-        except (OSError, ValueError):  # "max" is no limit
-            continue
-    return most
 
 
 def _look_at_disks() -> Iterator[Disk]:

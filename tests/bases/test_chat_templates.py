@@ -172,12 +172,17 @@ REPLACED = sorted(family.name for family in families.FAMILIES if family.replacem
 
 @pytest.mark.parametrize("name", REPLACED)
 def test_a_replacement_adds_nothing_and_takes_nothing(name):
-    """No system text, no date, and each message's blanks and line ends are as they were written."""
+    """No system text, no date, and each message's blanks and line ends are as they were written.
+
+    Of Gemma 4 alone they are trimmed: Ollama renders it by itself, and trims.
+    """
     messages = chat("s:  Be \n brief. ", "u: \n Hi \n", "a: Hello \n", "u: 2 + 2? ")
     rendered = render_trained(name, None, messages)
     jinja = families.find(name).chat_template(None)
 
-    assert all(message["content"] in rendered for message in messages)
+    texts = [message["content"] for message in messages]
+    texts = [text.strip() for text in texts] if families.find(name).ollama_parser else texts
+    assert all(text in rendered for text in texts)
     assert "strftime" not in jinja
     assert not re.search(r"system|\d{4}|You are", render_trained(name, None, QUESTION))
 
@@ -194,6 +199,19 @@ def test_a_replacement_begins_with_a_comment_that_keeps_ollama_from_guessing(nam
     assert comment.startswith("{#-")
     assert len(comment) >= 130
     assert not re.search("<think>|</think>", jinja)
+
+
+@pytest.mark.parametrize("name", ["phi4-mini", "olmo2", "derived (gemma2)"])
+def test_a_template_of_the_base_is_kept_from_being_guessed_too(name):
+    """One that knows no tools gets a comment of 100 characters or more, which renders nothing."""
+    own = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+    trained = families.find(name).chat_template(own)
+
+    assert trained.removesuffix(own).startswith("{#")
+    assert len(trained) >= len(own) + 100
+    assert render(name, trained, TWO_TURNS) == render(name, own, TWO_TURNS)
+    assert families.find(name).chat_template(f"{own}{{# tools #}}") == f"{own}{{# tools #}}"
+    assert families.SMOLLM2.chat_template(own) == own
 
 
 def test_each_replacement_belongs_to_a_family():

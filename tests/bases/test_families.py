@@ -18,6 +18,11 @@ MISTRAL_7B = (
     "<s>{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }}[/INST]"
     "{% else %} {{ m.content }}</s>{% endif %}{% endfor %}"
 )
+OLMO2 = (
+    "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}"
+    "{{ eos_token if m.role == 'assistant' }}{{ '\n' if m.role != 'assistant' or not loop.last }}"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
 NEMO = (read_llama_cpp, "mistralai-Mistral-Nemo-Instruct-2407")
 MINISTRAL = (read_llama_cpp, "mistralai-Ministral-3-14B-Reasoning-2512")
 GRANITE = (read_llama_cpp, "ibm-granite-granite-4.0")
@@ -73,6 +78,7 @@ CHECKPOINTS = [
     ("granite4", {"model_type": "granitemoehybrid"}, "<|end_of_text|>", GRANITE),
     ("phi4-mini", {"model_type": "phi3", "vocab_size": 200064}, "<|endoftext|>", PHI),
     ("lfm2", {"model_type": "lfm2"}, "<|im_end|>", (read_trl, "lfm2_2_5")),
+    ("olmo2", {"model_type": "olmo2"}, "<|endoftext|>", OLMO2),
     # Of the same config.json as a family of the table, and of none.
     ("derived (qwen2)", {"model_type": "qwen2"}, "<｜end▁of▁sentence｜>", R1),
     ("derived (llama)", {"model_type": "llama", "vocab_size": 128256}, "<|im_end|>", CHATML),
@@ -106,9 +112,9 @@ def test_the_eos_tells_where_there_is_no_template(tmp_path):
 
 def test_a_derived_family_says_so():
     """It has no identity words and no facts, its name says so, and base.json brings it back."""
-    derived = families.recognise({"model_type": "olmo2"}, "<|endoftext|>")
+    derived = families.recognise({"model_type": "falcon"}, "<|endoftext|>")
 
-    assert derived.name == "derived (olmo2)"
+    assert derived.name == "derived (falcon)"
     assert derived.is_derived
     assert derived.identity_words == derived.stop == ()
     assert families.find(derived.name) == derived

@@ -71,8 +71,14 @@ BY_TOKENIZER = [
         {"vocab_size": 32},
         "has a tokenizer of 100 tokens and an embedding of 32 rows",
     ),
+    # Of as many tokens as the base's own, which ends with a token that this one does not have.
+    (
+        {"vocabulary": (*map(str, range(99)), "<|im_end|>")},
+        {"vocab_size": 128, "eos_token_id": [120, 125]},
+        "has a tokenizer without the token 120, which config.json ends a text with",
+    ),
     ({"jinja": THINKING}, LLAMA, "thinks before every answer"),
-    ({"jinja": None}, {"model_type": "olmo2"}, "has no chat template"),
+    ({"jinja": None}, {"model_type": "falcon"}, "has no chat template"),
 ]
 
 
@@ -114,7 +120,6 @@ def test_thinking_that_can_be_switched_off_is_taken(tmp_path, name):
         (["config.json", "model-Q4_K_M.gguf"], "holds GGUF files"),
         (["config.json", "pytorch_model.bin"], "holds its weights as pickles"),
         (["model.safetensors", "model.gguf", "pytorch_model.bin"], None),
-        (["config.json"], None),
     ],
 )
 def test_a_repository_is_refused_by_the_names_of_its_files(tmp_path, files, problem):
@@ -146,6 +151,15 @@ def test_a_missing_shard_is_named(tmp_path):
     refusals.check("./mine", tmp_path)  # of a hub's, whose weights are not there yet
 
 
+def test_a_folder_without_weights_is_refused(tmp_path):
+    """Small files alone are no base; of a hub's repository the weights are fetched later."""
+    write_small_files(tmp_path, LLAMA)
+
+    with pytest.raises(ToolError, match="holds no weights, expected safetensors"):
+        refusals.check("./mine", tmp_path, files=["config.json", "tokenizer.json"])
+    refusals.check("acme/base", tmp_path)
+
+
 def test_a_folder_without_a_config_is_refused(tmp_path):
     """What is no base at all is told as such."""
     with pytest.raises(ToolError, match=r"holds no config\.json"):
@@ -155,7 +169,7 @@ def test_a_folder_without_a_config_is_refused(tmp_path):
 @pytest.mark.parametrize("template", ["alpaca", "chatml"])
 def test_a_template_of_the_project_needs_none_of_the_base(tmp_path, template):
     """A base without a chat template is taken where data.template names another."""
-    folder = write_small_files(tmp_path, {"model_type": "olmo2"}, jinja=None)
+    folder = write_small_files(tmp_path, {"model_type": "falcon"}, jinja=None)
 
     refusals.check("acme/base", folder, template)
 
@@ -165,6 +179,7 @@ def test_a_template_of_the_project_needs_none_of_the_base(tmp_path, template):
     [
         LLAMA,
         {"model_type": "phi3", "vocab_size": 200064, **NO_CODE},  # transformers has its code
+        {"vocab_size": 100, "eos_token_id": [1, 106], "text_config": {"eos_token_id": 1}},
         {"model_type": "granitemoehybrid", "num_local_experts": 0},
         {"model_type": "mistral3", "text_config": {"model_type": "ministral3"}},
         {},

@@ -7,6 +7,7 @@ import pytest
 
 from builder.bases import families
 from builder.data.template import Template
+from tests.bases.test_families import OLMO2
 from tests.bases.vocabularies import find_tokenizer, read_llama_cpp, read_trl
 from tests.data.test_template import Kind, chat, make_base
 
@@ -36,6 +37,7 @@ BASES = {
     "smollm3": (CHATML_TOKENS, None),
     "granite4": (GRANITE_TOKENS, (read_llama_cpp, "ibm-granite-granite-4.0")),
     "phi4-mini": ("<|user|> <|assistant|> <|system|> <|end|> <|endoftext|>", PHI),
+    "olmo2": ("<|endoftext|>", OLMO2),
     "lfm2": ("<|startoftext|> " + CHATML_TOKENS, (read_trl, "lfm2_2_5")),
 }
 TWO_TURNS = chat("u: Hi", "a: Hello.", "u: 2+2?", "a: Four, I'm sure.")

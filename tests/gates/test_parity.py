@@ -195,6 +195,42 @@ def test_a_difference_shows_both_sides():
     assert "'[5]':5" in ours
 
 
+def test_a_token_that_llama_cpp_makes_of_plain_text_is_a_known_difference():
+    """Qwen's vocabulary has </s> as plain text, which llama.cpp reads as one token."""
+    shape = Shape("a shape", [{"role": "user", "content": "a </s>"}])
+    ours, theirs = Prompt("trained", "a </s>", [1, 2]), Prompt("the file", "a </s>", [1, 3])
+    split = Prompt("trained, split", "a </s>", [1, 3])
+
+    found = gate.compare(shape, ours, theirs, str, split=split)
+
+    assert found["known_difference"] == "llama.cpp takes </s> for a token of its own"
+    with pytest.raises(GateError):
+        gate.compare(shape, ours, Prompt("the file", "a </s>", [1, 4]), str, split=split)
+
+
+def test_a_shape_that_the_base_cannot_render_is_told(tiny_build, tiny):
+    """A template that raises on two messages of a user is no crash: nobody can ask it that."""
+    raises = "{% for m in messages %}{% if loop.index0 and m.role == messages[loop.index0 - 1].role"
+    raises += " %}{{ raise_exception('roles must alternate') }}{% endif %}{% endfor %}"
+    jinja = raises + qwen_template()
+    (tiny_build.base / "chat_template.jinja").write_text(jinja)
+    tiny_build.gguf.unlink()
+    export.export(
+        tiny[0],
+        None,
+        tiny_build.gguf,
+        tokenizer=tiny[0],
+        chat_template=jinja,
+        metadata={"general.name": "tiny"},
+    )
+
+    run_stage(parity, tiny_build)
+    rows = {row["shape"]: row for row in json.loads(tiny_build.parity.read_text())["shapes"]}
+
+    assert rows["a user twice"]["known_difference"] == gate.NOT_RENDERED
+    assert rows["five turns"]["same_ids"]
+
+
 def test_known_differences_have_names():
     """Another order of a schema's keys, and merged neighbours, are compared as what they mean."""
     tools = Shape("t", [{"role": "user", "content": "x"}], [{"a": 1}])

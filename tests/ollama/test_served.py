@@ -6,8 +6,9 @@ from dataclasses import FrozenInstanceError, asdict, replace
 import pytest
 
 from builder.bases import families
-from builder.ollama import served
-from tests.conftest import make_profile
+from builder.errors import ManifestError
+from builder.ollama import modelfile, served
+from tests.conftest import ROOT, make_profile
 
 SMOLLM2 = families.FAMILIES[0]
 FACTS = {
@@ -58,3 +59,24 @@ def test_an_empty_system_text_is_none():
     brief = replace(decided, system="Be brief.")
     assert brief.add_system([user]) == [system, user]
     assert brief.add_system([{**system, "content": "x"}, user])[0]["content"] == "x"
+
+
+GEMMA4 = {**FACTS, "family": families.find("gemma4"), "eos": "<eos>"}
+
+
+def test_the_parser_of_a_family_is_told_to_ollama():
+    """Ollama renders Gemma 4 by itself; its parser is named, so that it does not think."""
+    decided = served.decide(**GEMMA4)
+    text = modelfile.render(ROOT / "Modelfile.j2", decided, "Luma", "google/gemma-4-E2B-it")
+
+    assert decided.to_request("0" * 64)["parser"] == "gemma4-no-thinking"
+    assert decided.template is None
+    assert ("PARSER", "gemma4-no-thinking") in modelfile.parse(text)
+    assert "parser" not in served.decide(**FACTS).to_request("0" * 64)
+
+
+@pytest.mark.parametrize("kind", ["alpaca", "chatml"])
+def test_a_template_that_ollama_would_not_serve_is_refused(kind):
+    """Where Ollama's own renderer cannot be switched off, only the base's template is served."""
+    with pytest.raises(ManifestError, match=f'data.template: is "{kind}", which Ollama does not'):
+        served.decide(**{**GEMMA4, "kind": kind})
