@@ -1,4 +1,4 @@
-"""The names of personas and builds on the command line: completed by a shell, and read."""
+"""Names on the command line: completed by a shell, and read as personas and builds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from builder import catalogue, persona
-from builder.errors import ManifestError
+from builder.command import command
+from builder.errors import ManifestError, ToolError
+from builder.project import Build, Options, Project
 
 DONE, MENDABLE = 0, 1
 ROOT = Path()
@@ -64,3 +66,39 @@ def read_name(typed: str, known: set[str]) -> str:
         msg = f"{typed!r:.60} is a path, expected the name of a folder in personas/"
         raise ManifestError(msg)
     return persona.check_name(found, known)
+
+
+def read_build(typed: str, **options: Any) -> Build:
+    """Read a persona, and say where its build lies.
+
+    Raises:
+        ManifestError: There is no such persona, or its manifest is wrong.
+
+    """
+    found = read_name(typed, set(persona.find(ROOT / "personas")))
+    check_project()
+    return Project(ROOT).build(found, Options(**options))
+
+
+def check_project() -> None:
+    """Check that this folder holds personas.
+
+    Raises:
+        ManifestError: It does not.
+
+    """
+    if not (ROOT / "personas").is_dir():
+        msg = "personas/: no such folder here, expected one with a folder for each persona"
+        raise ManifestError(msg, hint="go to the folder that holds it, or make personas/NAME/")
+
+
+def check_built(build: Build, *paths: Path) -> None:
+    """Check that a build has left what a command needs.
+
+    Raises:
+        ToolError: It has not.
+
+    """
+    if not all(path.exists() for path in paths):
+        msg = f"{paths[0]}: is not there, expected a finished build"
+        raise ToolError(msg, hint=command(f"build {build.name}"))

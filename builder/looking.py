@@ -26,7 +26,7 @@ def list_(console: Console, /, *, as_json: bool) -> None:
 
     "stale?" is a build of which a file was changed since; `why` knows whether that matters.
     """
-    check_project()
+    arguments.check_project()
     entries = list(catalogue.read(arguments.ROOT))
     if as_json:
         console.result(json.dumps([asdict(entry) for entry in entries], ensure_ascii=False))
@@ -42,21 +42,9 @@ def list_(console: Console, /, *, as_json: bool) -> None:
 
 def list_names(console: Console) -> None:
     """Print the personas' names, one a line."""
-    check_project()
+    arguments.check_project()
     for name in persona.find(arguments.ROOT / "personas"):
         console.result(name)
-
-
-def check_project() -> None:
-    """Check that there is a folder of personas here.
-
-    Raises:
-        ManifestError: There is none.
-
-    """
-    if not (arguments.ROOT / "personas").is_dir():
-        msg = "personas/: no such folder here, expected one with a folder for each persona"
-        raise ManifestError(msg, hint="go to the folder that holds it, or make personas/NAME/")
 
 
 def _as_row(entry: Entry) -> tuple[str, ...]:
@@ -92,7 +80,7 @@ def diff(console: Console, /, name: str, other: str | None, *, as_json: bool) ->
 
     It tells the settings that differ, the gates' figures, and the answers that differ.
     """
-    check_project()
+    arguments.check_project()
     from builder import comparison, history  # noqa: PLC0415 — only here
 
     first_name, second_name = _read_name(name), _read_name(other) if other else None

@@ -208,7 +208,7 @@ def find_processor_memory_bytes() -> int:
         most = 0
     for path in MEMORY_LIMITS:
         try:
-            most = min(most, int(path.read_text()))
+            most = min(most, int(path.read_text("utf-8")))
         except (OSError, ValueError):  # "max" is no limit
             continue
     return most
@@ -226,7 +226,7 @@ def read_processor_flags() -> str:
 def read_processor_name() -> str:
     """Read the processor's name, as Linux gives it; or else its architecture."""
     try:
-        lines = PROCESSOR.read_text().splitlines()
+        lines = PROCESSOR.read_text("utf-8").splitlines()
     except OSError:
         lines = []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

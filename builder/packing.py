@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from builder import arguments, persona, targets
+from builder import arguments, targets
 from builder.archive import placement, writer
 from builder.archive.listing import Listing
 from builder.command import command
 from builder.console import Console
 from builder.engine import pipeline
-from builder.project import Build, Project
+from builder.project import Project
 
 SUFFIX = ".persona"
 
@@ -37,7 +37,7 @@ def pack(console: Console, /, name: str, output: Path | None, *, as_json: bool) 
     what the stages noted. Left out are what only this machine needs: caches, logs, checkpoints,
     the receipt of Ollama.
     """
-    build = _read(name)
+    build = arguments.read_build(name)
     out = output or Path(f"{build.name}{SUFFIX}")
     out = out / f"{build.name}{SUFFIX}" if out.is_dir() else out
     began_s = time.monotonic()
@@ -88,7 +88,7 @@ def merged(console: Console, /, name: str) -> None:
     In it are the trained chat template, and the sampling and stops that Ollama is told. What is
     stale of the training runs first; neither gates nor Ollama are asked.
     """
-    build = _read(name)
+    build = arguments.read_build(name)
     pipeline.run(build, targets.MERGED.stages, console)
     if build.decide_served().system:
         console.notes(["its system text is not in it: begin conversations with [ollama] system"])
@@ -103,9 +103,3 @@ def _list_sizes(listing: Listing) -> list[str]:
         shown = "/".join([top, name, inner[0]]) if top == "build" else member.path
         sizes[shown] = sizes.get(shown, 0) + member.size_bytes
     return [f"  {size_bytes / 1e6:>9,.2f} MB  {path}" for path, size_bytes in sizes.items()]
-
-
-def _read(typed: str) -> Build:
-    project = Project(arguments.ROOT)
-    name = arguments.read_name(typed, set(persona.find(project.root / "personas")))
-    return project.build(name)

@@ -22,7 +22,9 @@ def read(luma, text):
 def list_numbers(found, family=families.SMOLLM2):
     """Give the numbers of a training as a reason shows them."""
     numbers = resolve(found.training, family)
-    inputs = train.Inputs(rows=None, schedule=None, replay=None, base=None, training=numbers)
+    inputs = train.Inputs(
+        rows=None, schedule=None, replay=None, base=None, training=numbers, destination=None
+    )
     return {name: value for name, value in list_settings(inputs).items() if "." in name}
 
 

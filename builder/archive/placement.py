@@ -28,6 +28,7 @@ from builder.manifest import Manifest
 from builder.persona import Persona
 from builder.project import Build, Project
 from builder.stages import smoke
+from builder.tables import read_record
 
 # What a stage raises of a file that it did not write.
 UNREADABLE = (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError)
@@ -231,9 +232,8 @@ def _compare_outputs(staged: Build, digests: dict[str, str]) -> list[str]:
                 problems.append(f"{output.name}: is not in it, expected what {stage.NAME} wrote")
         elif stamp and hashes.of(output) != stamp.output:
             problems.append(f"{output.name}: is not what its stamp says, expected that")
-    facts = base.peek(staged.base) or {}
-    texts = (value for name, value in facts.items() if name != "four_bit")
-    if facts.get("kind") not in ("embedded", "hub") or not all(isinstance(t, str) for t in texts):
+    facts = read_record(files.read_json(staged.base / base.FACTS), base.Base)
+    if facts is None or facts.kind == "folder":
         problems.append("base.json: names no base of the hub or the embedded one, expected one")
     return problems
 

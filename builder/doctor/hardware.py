@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -54,7 +53,7 @@ def find() -> Hardware:
     return Hardware(
         machine=machine.find_machine(),
         gpu=machine.inspect_gpu(),
-        processor=_read_processor_name(),
+        processor=machine.read_processor_name(),
         cores=len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count() or 1,
@@ -126,15 +125,6 @@ def _judge_disk(disk: Disk) -> Finding:
 
 def _write(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
-
-
-def _read_processor_name() -> str:
-    try:
-        lines = machine.PROCESSOR.read_text().splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or platform.machine()
 
 
 def _look_at_disks() -> Iterator[Disk]:

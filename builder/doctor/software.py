@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from builder import machine
-from builder.command import has_recipes
+from builder.command import command, has_recipes
 from builder.doctor.finding import Finding, accept, refuse, warn
 
 NAME = "software"
@@ -75,7 +75,7 @@ def judge(found: Software) -> Iterator[Finding]:
 
 
 def _judge_libraries(found: Software) -> Finding:
-    way = "run `just build` without a name, which sets .venv up" if has_recipes() else ""
+    way = f"run `{command('build')}`, which sets .venv up" if has_recipes() else ""
     way = way or "install this project anew: pip install --force-reinstall persona"
     missing = [name for name in LIBRARIES if name not in found.installed]
     if missing:

@@ -83,7 +83,7 @@ def _check_room(shards: list[Path], folder: Path) -> None:
 
 
 def _write_weights(shards: list[Path], adapter: Path, out: Path) -> str:
-    config = json.loads((out / CONFIG).read_text())
+    config = json.loads((out / CONFIG).read_text("utf-8"))
     is_wide = _read_dtype(config) == "float32"
     changes = merge.read_changes(adapter)
     waiting, size_bytes = set(changes), 0

@@ -65,7 +65,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
         inputs.weights.path.parent,
         work.out,
         tokenizer=inputs.base.path,
-        chat_template=inputs.chat_template.path.read_text(),
+        chat_template=inputs.chat_template.path.read_text("utf-8"),
         generation_config=make_generation_config(
             inputs.parameters,
             Facts(inputs.base.path).vocabulary,

@@ -100,9 +100,9 @@ def test_a_pinned_revision_is_fetched_once_and_then_needs_no_hub(hub, fetch):
 def test_a_fetch_shows_how_far_it_is(hub, fetch):
     """The bar counts megabytes up to the size of the files."""
     hub.files[SHARD] = LONG
-    shown = [line for line in fetch()["said"] if line[0] == "fetch"]
+    shown = [line for line in fetch()["said"] if line[0] == "fetches the base"]
 
-    assert shown[-1] == ["fetch", 24, 24]
+    assert shown[-1] == ["fetches the base", 24, 24]
 
 
 def test_a_connection_that_breaks_off_is_taken_up_where_it_broke(hub, fetch):

@@ -26,7 +26,7 @@ COMMANDS = (
     ["list", "--json"],
     ["report", "luma"],
     ["remove", "luma", "--yes"],
-    ["clean", "luma"],
+    ["clean", "luma", "--yes"],
     ["clean"],
 )
 
@@ -100,7 +100,7 @@ class NoConsole:
     """A console that says nothing."""
 
     def __getattr__(self, _name):
-        return lambda *_, **__: None
+        return lambda *_, **__: contextlib.nullcontext()
 
 
 def test_what_the_machine_refuses_is_told_by_every_command(luma, monkeypatch, capfd):

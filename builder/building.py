@@ -1,0 +1,148 @@
+"""The command that builds: runs what is stale, and tells what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from builder import arguments, events, looking, targets, workload
+from builder.command import command
+from builder.console import Console
+from builder.engine import pipeline
+from builder.engine.lock import locked
+from builder.errors import GateError, PersonaError, ToolError
+from builder.project import Build
+
+# Of a finding, what an event tells.
+GATE_FIELDS = ("gate", "verdict", "mode", "right", "of", "baseline_right", "limit", "told")
+
+
+@click.command()
+@arguments.names
+@click.option(
+    "--base",
+    metavar="gpu|cpu|REPO",
+    callback=arguments.check_text,
+    help="Build from this base, and remember it.",
+)
+@click.option("--allow-remote", is_flag=True, help="Register with a daemon on another machine.")
+@click.option(
+    "--replace", is_flag=True, help="Replace a model of that name that this build did not register."
+)
+@click.option(
+    "--anyway", is_flag=True, help="Register it although a gate fails; the receipt says so."
+)
+@click.option("--discard", is_flag=True, help="Discard outputs edited by hand.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what libraries print as well.")
+@click.option("-q", "--quiet", is_flag=True, help="Show errors and the result alone.")
+@click.option("--json", "as_json", is_flag=True, help="Print an event a line, as JSON.")
+@click.pass_obj
+def build(
+    console: Console,
+    /,
+    names: tuple[str, ...],
+    *,
+    verbose: bool,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Build personas; only what is stale runs."""
+    if verbose and quiet:
+        msg = "--verbose and --quiet are both given, expected one of them"
+        raise click.UsageError(msg)
+    console.detail = "verbose" if verbose else "quiet" if quiet else "normal"
+    if as_json:
+        console.print_events()
+    if not names:
+        console.notes([f"usage: {command('build NAME...')}", "the personas here are:"])
+        looking.list_names(console)
+        return arguments.DONE
+    failed = []
+    for name in names:
+        if len(names) > 1:
+            console.notes([f"── {name}"])
+        console.persona = name
+        try:
+            _build(arguments.read_build(name, **options), console)
+        except PersonaError as error:
+            console.error(error)
+            failed.append(name)
+    if failed and len(names) > 1:
+        console.notes([f"failed: {', '.join(failed)}"])
+    return arguments.MENDABLE if failed else arguments.DONE
+
+
+def _build(build: Build, console: Console) -> None:
+    try:
+        outcome = pipeline.run(
+            build, targets.MODEL.stages, console, lambda: workload.measure(build)
+        )
+    except PersonaError as error:
+        _note_end(build, console)
+        if isinstance(error, GateError):
+            _tell_gates(build.refused, console)
+            _write_report(build, console)
+        raise
+    _note_end(build, console)
+    is_served = targets.MODEL.stages[-1].NAME not in outcome.skipped
+    if outcome.has_run or not is_served:
+        from builder import summary  # noqa: PLC0415 — imports numpy
+
+        if outcome.has_run:
+            model = build.persona.model if is_served else None
+            console.notes(summary.summarize(build.smoke, name=build.name, model=model))
+        if not is_served:
+            console.notes(summary.tell_without_ollama(build.name))
+    _tell_gates(build.smoke, console)
+    _write_report(build, console)
+    if console.prints_events:
+        console.tell(
+            events.BuildFinished(
+                name=build.name,
+                has_run=outcome.has_run,
+                model=build.persona.model if is_served else None,
+                file=str(build.gguf),
+            )
+        )
+    else:
+        console.result(build.persona.model if is_served else str(build.modelfile))
+
+
+def _tell_gates(examination: Path, console: Console) -> None:
+    """Print what each gate found, where events are printed."""
+    if not console.prints_events or not examination.exists():
+        return
+    from builder.evaluation.report import read  # noqa: PLC0415 — imports numpy
+
+    for finding in read(examination).gates:
+        shown = {name: getattr(finding, name) for name in GATE_FIELDS}
+        console.tell(events.GateJudged(name=console.persona, **shown))
+
+
+def _note_end(build: Build, console: Console) -> None:
+    """Add a build that has ended to its history; without one it has ended as well."""
+    if not build.folder.is_dir():
+        return
+    from builder import history  # noqa: PLC0415 — reads what the page tells
+
+    try:
+        with locked(build.folder):
+            history.append(build)
+    except OSError as error:
+        console.notes([f"no history: {error}"])
+    except PersonaError:  # it has ended before there was anything to note, or goes on elsewhere
+        return
+
+
+def _write_report(build: Build, console: Console) -> None:
+    """Write the page of a build that has ended; without a page it has ended as well."""
+    from builder.report import page  # noqa: PLC0415 — imports numpy
+
+    try:
+        with locked(build.folder):
+            console.notes([f"report: {page.write(build)}"])
+    except (OSError, ToolError) as error:
+        console.notes([f"no report: {error}"])
