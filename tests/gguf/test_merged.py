@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from builder.errors import ToolError
 from builder.gguf import merged
-from tests.gguf.test_families import FAMILIES, IDS, add_adapter, make_base
+from tests.bases.architectures import ARCHITECTURES
+from tests.gguf.test_families import IDS, add_adapter, make_base
 
 TEMPLATE = "{% for message in messages %}{{ message.content }}<|im_end|>{% endfor %}"
 GENERATION = {"do_sample": True, "temperature": 0.2, "eos_token_id": [2], "max_new_tokens": 9}
@@ -31,7 +32,7 @@ def write(base, adapter, out):
 
 def load(name, folder):
     """Load a folder's model in float32, as the family's own class."""
-    model_class = getattr(transformers, FAMILIES[name][0])
+    model_class = getattr(transformers, ARCHITECTURES[name][0])
     return model_class.from_pretrained(folder, dtype=torch.float32).eval()
 
 
@@ -48,7 +49,7 @@ def save_as(model, folder, dtype, **options):
     model.float()
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_its_logits_are_those_of_base_and_adapter(name, tmp_path):
     """In every family the folder gives what PEFT's model gives, within 16-bit rounding."""
     base, adapter, out = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"

@@ -11,8 +11,9 @@ import torch
 
 from builder.training.decoder import can_pack, compute_logits, find_decoder
 from builder.training.targets import find_targets
+from tests.bases.architectures import ARCHITECTURES
 from tests.conftest import ROOT, make_tiny_base
-from tests.gguf.test_families import FAMILIES, IDS, make_base
+from tests.gguf.test_families import IDS, make_base
 
 ATTENTION = ["k_proj", "o_proj", "q_proj", "v_proj"]
 TARGETS = {
@@ -23,7 +24,7 @@ TARGETS = {
 }
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_logits_are_those_of_the_model_itself(name, tmp_path):
     """Decoder, head, scale and soft cap give what the model's own forward gives."""
     model = make_base(name, tmp_path)
