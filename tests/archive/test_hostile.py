@@ -248,7 +248,7 @@ CASES = {
     ),
     "a profile of other types": (
         profile_as({"longest_reply_tokens": "x"}),
-        "a stage cannot read what it holds (TypeError)",
+        "luma.persona: build/luma/dataset/profile.json: cannot be read",
     ),
 }
 

@@ -275,7 +275,7 @@ def test_moments_of_8_bit_are_in_a_checkpoint(tmp_path, monkeypatch):
     changes = {"max_steps": 30, "optimizer": "adamw_8bit"}
     whole, expected = train(tmp_path / "whole", model=make_model(**WIDE), **changes)
 
-    def interrupt(_what, done, *_):
+    def interrupt(_what, done=0, *_):
         if done > 25:
             raise KeyboardInterrupt
 

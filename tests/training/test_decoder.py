@@ -84,7 +84,7 @@ base = Base(str(folder), "folder", "1", str(folder), "1", four_bit=False, family
 ids = [[*range(9, 19 + n)] for n in range(4)]
 rows = [Example([], row, [-100] * 4 + row[4:], has_system=False) for row in ids]
 settings = fit.Settings(rank=4, alpha=8, learning_rate=1e-3, learning_rate_ratio=8.0,
-    max_steps=None, four_bit=False, batch_size=2, gradient_accumulation=1, warmup_steps=1,
+    max_steps=None, optimizer="adamw", batch_size=2, gradient_accumulation=1, warmup_steps=1,
     weight_decay=0.01, lora_seed=1, seed=2)
 for number in range(2):
     (out / f"work{number}").mkdir()

@@ -29,6 +29,7 @@ from builder.training.choices import (
 from builder.training.compiling import compile_layers
 from builder.training.loss import TEXTS_AT_ONCE, log_probs, next_token_loss
 from builder.training.settings import resolve
+from builder.training.tracking import Tracker
 from builder.training.trainer import PersonaTrainer, Reporter, name_rows
 
 
@@ -128,7 +129,7 @@ def make_trainer(folder, examples, request):
         name_rows(pad),
         Dataset.from_list(rows),
         processing_class=tokenizer,
-        callbacks=[Reporter(request)],
+        callbacks=[Reporter(8.0, Tracker(None), request)],
         learning_rate_ratio=1.0,
         examples=examples,
     )
