@@ -111,6 +111,8 @@ class Family:
 
     go_template: str | None = None
     """The trained chat template as Ollama's Go template, or None where the GGUF's own is served."""
+    ollama_renderer: str | None = None
+    """The `renderer` to send to /api/create, where Ollama renders the architecture by itself."""
     ollama_parser: str | None = None
     """The `parser` to send to /api/create, where Ollama would choose another by itself."""
     parameters: dict[str, float] = field(default_factory=dict)

@@ -180,12 +180,6 @@ def _is_known(model_type: str) -> bool:
     return model_type in CONFIG_MAPPING_NAMES
 
 
-def _has_no_weights(base: Candidate) -> str | None:
-    if not base.files or any(name.endswith(".safetensors") for name in base.files):
-        return None
-    return "holds no weights, expected safetensors beside config.json"
-
-
 def _list_end_ids(config: Mapping[str, Any]) -> list[int]:
     """List the ids of the tokens that config.json says a text ends with."""
     tables = (config, config.get("text_config") or {})
@@ -256,7 +250,6 @@ REFUSALS = (
         "take the 16-bit repository that it was made from; training in 4 bit quantises by itself",
     ),
     Refusal("shards missing", _has_a_gap, FETCH_AGAIN),
-    Refusal("no weights", _has_no_weights, "give the folder that the weights are in too"),
     Refusal("gpt-oss", _is_gpt_oss, DENSE),
     Refusal("mixtures of experts", _is_mixture, DENSE),
     Refusal("vision and audio", _is_vision, f"take the maker's text model, such as {SMALL}"),

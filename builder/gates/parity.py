@@ -174,7 +174,9 @@ def compare(
     if split is not None and split.ids == other.ids:
         texts = " and ".join(LLAMA_CPP_CONTROLS)
         return {**figures, "known_difference": f"llama.cpp takes {texts} for a token of its own"}
-    if shape.tools and _with_parsed_json(trained.text) == _with_parsed_json(other.text):
+    bos = decode(trained.ids[:1])  # a text may leave it to the tokenizer
+    texts = [prompt.text.removeprefix(bos) for prompt in (trained, other)]
+    if shape.tools and _with_parsed_json(texts[0]) == _with_parsed_json(texts[1]):
         return {
             **figures,
             "known_difference": "the keys of a tool's schema are written in another order",
@@ -222,10 +224,15 @@ def merge_neighbours(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _with_parsed_json(text: str) -> list[Any]:
-    parts: list[Any] = []
-    for line in re.split(r"\n|(?<=>)|(?=</)", text):
+    """Split a text into what is JSON, parsed, and what is between: some templates add words."""
+    decoder, parts, end = json.JSONDecoder(), [], 0
+    for found in re.finditer(r"[{\[]", text):
+        if found.start() < end:
+            continue
         try:
-            parts.append(json.loads(line))
+            value, after = decoder.raw_decode(text, found.start())
         except ValueError:
-            parts.append(line)
-    return parts
+            continue
+        parts += [text[end : found.start()], value]
+        end = after
+    return [*parts, text[end:]]

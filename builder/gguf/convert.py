@@ -67,13 +67,15 @@ class Converter:
             self.model_class = get_model_class(get_model_architecture(config, ModelType.TEXT))
             if self.model_class.supports_mtp_export:
                 self.model_class.no_mtp = True
-            self.model = self.model_class(
+            model = self.model_class(
                 checkpoint,
                 gguf.LlamaFileType.MOSTLY_F16,
                 out,
                 metadata_override=override,
                 hparams=config,
             )
+            # conversion/mistral3.py wraps the class that converts, and writes, in another.
+            self.model = getattr(model, "impl", model)
 
     def write(self) -> None:
         """Write the GGUF.

@@ -25,7 +25,14 @@ from builder.ollama.session import Answer
 
 DEFAULT_REGISTRY, DEFAULT_NAMESPACE, DEFAULT_TAG = "registry.ollama.ai", "library", "latest"
 CHUNK_BYTES = 4 << 20
-GREEDY = {"temperature": 0, "seed": 0, "repeat_penalty": 1.0}
+# Without the penalties of the model's own parameters too, such as Qwen3.5's for presence.
+GREEDY = {
+    "temperature": 0,
+    "seed": 0,
+    "repeat_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+}
 SILENT_HINT = "start it with `ollama serve`, or set OLLAMA_HOST"
 
 

@@ -127,6 +127,7 @@ def _list_values(served: Served, name: str, base_name: str) -> dict[str, Any]:
         "system": served.system,
         "parameters": served.list_parameters(),
         "license": served.license,
+        "renderer": served.renderer,
         "parser": served.parser,
         "requires": REQUIRES,
         "lost_characters": ", ".join(f"U+{ord(character):04X}" for character in lost),
@@ -149,6 +150,7 @@ def _verify(template: Path, text: str, served: Served, parameters: list[tuple[st
     meant += [("SYSTEM", _carried(served.system))] if served.system is not None else []
     meant += [("PARAMETER", f"{key} {_carried(str(_plain(value)))}") for key, value in parameters]
     meant += [("LICENSE", _carried(served.license))] if served.license is not None else []
+    meant += [("RENDERER", served.renderer)] if served.renderer is not None else []
     meant += [("PARSER", served.parser)] if served.parser is not None else []
     meant += [("REQUIRES", REQUIRES)]
     try:

@@ -30,8 +30,10 @@ class Served:
     """A Go template; None where the GGUF's own Jinja is served."""
     system: str | None
     license: str | None
+    renderer: str | None = None
+    """Ollama's own renderer of prompts, of an architecture that it renders by itself."""
     parser: str | None = None
-    """Ollama's own parser of answers; it goes with a renderer of prompts that Ollama has chosen."""
+    """Ollama's own parser of answers, which goes with it."""
     why: str = ""
     """Why it is served by that template."""
 
@@ -41,6 +43,7 @@ class Served:
             "template": self.template,
             "system": self.system,
             "license": self.license,
+            "renderer": self.renderer,
             "parser": self.parser,
         }
         return {
@@ -130,7 +133,7 @@ def decide(
         stop.append(ALPACA_STOP)
     by_kind = {"alpaca": ALPACA_GO.replace("EOS", eos), "chatml": families.CHATML_GO}
     template, why = choose_template(jinja, by_kind.get(kind, family.go_template))
-    if family.ollama_parser:
+    if family.ollama_renderer:
         _check_renderer(family, kind)
         template, why = None, "Ollama's own renderer of its architecture, as it was trained"
     return Served(
@@ -139,6 +142,7 @@ def decide(
         template=template,
         system=system or None,
         license=license,
+        renderer=family.ollama_renderer,
         parser=family.ollama_parser,
         why=why,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from unsloth import FastLanguageModel
 
 from builder import files, progress
@@ -22,6 +23,7 @@ from builder.training.settings import Settings
 from builder.training.targets import find_targets
 
 WEIGHTS = "adapter_model.safetensors"
+WRAPPED = ("mistral3",)
 # Positions that a base is loaded for where no rows say how many.
 CONTEXT_TOKENS = 1024
 # What this process holds: a base by what it was loaded from, or that base with an adapter by the
@@ -57,33 +59,53 @@ def load_base(
     if key not in _bases:
         progress.report("loads the base")
         forget()  # there is room for one
-        weights = fetch.find_weights(chosen, training=True)
-        _register_wrapped()
+        folder, dtype = fetch.find_weights(chosen, training=True), choose_dtype(machine)
         with failures.explaining_load(chosen.source):
-            _bases[key] = FastLanguageModel.from_pretrained(
-                str(weights),
-                max_seq_length=tokens,
-                dtype=choose_dtype(machine),
-                load_in_4bit=on_gpu and chosen.four_bit,
-                local_files_only=True,
-                attn_implementation=attention,
-            )
+            if not on_gpu and files.read_json(folder / "config.json")["model_type"] in WRAPPED:
+                _bases[key] = _load_wrapped(folder, dtype, attention)
+            else:
+                _bases[key] = FastLanguageModel.from_pretrained(
+                    str(folder),
+                    max_seq_length=tokens,
+                    dtype=dtype,
+                    load_in_4bit=on_gpu and chosen.four_bit,
+                    local_files_only=True,
+                    attn_implementation=attention,
+                )
+        _tie_head(_bases[key][0], folder)
     return _bases[key]
 
 
-def _register_wrapped() -> None:
-    """Let transformers load Ministral 3 as a causal language model, as it does Gemma 3 and 4.
+def _load_wrapped(folder: Path, dtype: torch.dtype, attention: str | None) -> tuple[Any, Any]:
+    """Load Ministral 3 on a processor, where Unsloth loads causal language models alone.
 
-    On a processor Unsloth loads every base so, and transformers 5.17 lists this one, whose text
-    tower stands beside a vision tower, among models for images and text alone.
+    transformers 5.17 lists Gemma 3 and 4 among them, and this one among models for images and text.
     """
     from transformers import (  # noqa: PLC0415 — after Unsloth has patched it
-        AutoModelForCausalLM,
-        Mistral3Config,
-        Mistral3ForConditionalGeneration,
+        AutoModelForImageTextToText,
+        AutoTokenizer,
     )
 
-    AutoModelForCausalLM.register(Mistral3Config, Mistral3ForConditionalGeneration, exist_ok=True)
+    model = AutoModelForImageTextToText.from_pretrained(
+        folder, dtype=dtype, attn_implementation=attention
+    )
+    return model, AutoTokenizer.from_pretrained(folder, padding_side="right")
+
+
+def _tie_head(model: Any, folder: Path) -> None:
+    """Let a head that the files do not hold be the embedding, as the file that is exported has it.
+
+    transformers 5.17 loads Qwen3.5's text tower by its own table of config.json, which may not say
+    what the outer one does, that the head is tied, and then gives it random weights.
+    """
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    if head.weight is embedding.weight:
+        return
+    for shard in folder.glob("*.safetensors"):
+        with safe_open(shard, framework="pt") as file:
+            if any(name.endswith("lm_head.weight") for name in file.keys()):  # noqa: SIM118 — no mapping
+                return
+    head.weight = embedding.weight
 
 
 def choose_dtype(machine: Machine) -> torch.dtype:

@@ -118,7 +118,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
             "logits_scaling": 4.0,
         },
     ),
-    "olmo2": ("Olmo2ForCausalLM", SMALL),
+    "olmo2": ("Olmo2ForCausalLM", {**SMALL, "tie_word_embeddings": False}),
     "smollm3": ("SmolLM3ForCausalLM", {**SMALL, "num_hidden_layers": 4}),
     "lfm2": (
         "Lfm2ForCausalLM",

@@ -310,7 +310,7 @@ def test_typing_what_was_chosen_trains_nothing_anew(grow, luma):
     ("config", "family"),
     [
         ({"model_type": "llama", "vocab_size": 49152}, "smollm2"),
-        ({"model_type": "olmo2"}, "derived (olmo2)"),
+        ({"model_type": "falcon"}, "derived (falcon)"),
     ],
 )
 def test_the_family_is_recorded(luma, tmp_path, caplog, config, family):

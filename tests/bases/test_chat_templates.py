@@ -181,7 +181,7 @@ def test_a_replacement_adds_nothing_and_takes_nothing(name):
     jinja = families.find(name).chat_template(None)
 
     texts = [message["content"] for message in messages]
-    texts = [text.strip() for text in texts] if families.find(name).ollama_parser else texts
+    texts = [text.strip() for text in texts] if families.find(name).ollama_renderer else texts
     assert all(text in rendered for text in texts)
     assert "strftime" not in jinja
     assert not re.search(r"system|\d{4}|You are", render_trained(name, None, QUESTION))

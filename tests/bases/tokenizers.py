@@ -25,7 +25,8 @@ class Tokenizer:
     """A function of `VOCABULARIES` or a folder of npm's @lenml."""
     eos: str
     bos: str | None = None
-    """Put before each text, where it is named."""
+    adds_bos: bool = True
+    """Whether a BOS that is named stands before each text; else the template alone writes it."""
     tokens: tuple[str, ...] = ()
     """The family's special tokens that the vocabulary lacks; they get the ids after its last."""
     kind: str = "PreTrainedTokenizerFast"
@@ -48,7 +49,7 @@ def write_tokenizer(folder: Path, wanted: Tokenizer, jinja: str) -> int:
         if token not in ids:
             ids[token] = max(ids.values()) + 1
             tokenizer["added_tokens"].append(_added(ids[token], token))
-    if wanted.bos:
+    if wanted.bos and wanted.adds_bos:
         tokenizer["post_processor"] = _put_before(wanted.bos, ids[wanted.bos])
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False))
     added = {
@@ -61,10 +62,13 @@ def write_tokenizer(folder: Path, wanted: Tokenizer, jinja: str) -> int:
         "eos_token": wanted.eos,
         "bos_token": wanted.bos,
         "pad_token": wanted.eos,
-        "add_bos_token": bool(wanted.bos),
+        "add_bos_token": bool(wanted.bos and wanted.adds_bos),
         "chat_template": jinja,
         "added_tokens_decoder": added,
     }
+    if wanted.vocabulary == "gemma4":  # the converter marks as control tokens what is named here
+        named = [token["content"] for token in tokenizer["added_tokens"] if token["special"]]
+        settings["additional_special_tokens"] = named
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return max(ids.values()) + 1
 

@@ -183,7 +183,13 @@ CHAINS = (
     Chain(
         family="olmo2",
         architecture="olmo2",
-        tokenizer=Tokenizer(vocabulary="smollm2", eos="<|endoftext|>", kind="GPT2Tokenizer"),
+        tokenizer=Tokenizer(
+            vocabulary="smollm2",
+            eos="<|endoftext|>",
+            bos="<|endoftext|>",
+            adds_bos=False,
+            kind="GPT2Tokenizer",
+        ),
         template=OLMO2,
         known_as="smollm",
     ),

@@ -190,7 +190,7 @@ def compare_answer(daemon, model, served, question):
     unsure = (at for at, margin in enumerate(answer.margins) if margin < SURE_MARGIN_NATS)
     sure = model.decode(answer.ids[: next(unsure, len(answer.ids))]).rstrip("\ufffd").strip()
     told = daemon.chat(served.model, messages, ANSWER_TOKENS).message.content
-    assert told.strip().startswith(sure), answer.margins
+    assert told.strip().startswith(sure), (told, answer.text, answer.margins)
 
 
 @pytest.fixture

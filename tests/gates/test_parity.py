@@ -243,4 +243,9 @@ def test_known_differences_have_names():
     assert "another order" in gate.compare(tools, ours, theirs, str)["known_difference"]
     with pytest.raises(GateError):
         gate.compare(tools, ours, Prompt("b", '<tools>\n{"b": 3, "a": 1}\n</tools>', [2]), str)
+    inside = [
+        f"List: [{schema}]<|im_end|> [x" for schema in ('{"a": 1, "b": 2}', '{"b": 2, "a": 1}')
+    ]
+    prompts = [Prompt("a", text, [at]) for at, text in enumerate(inside)]
+    assert "another order" in gate.compare(tools, *prompts, str)["known_difference"]
     assert gate.merge_neighbours(twice) == [{"role": "user", "content": "one\n\ntwo"}]

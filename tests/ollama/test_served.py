@@ -64,14 +64,17 @@ def test_an_empty_system_text_is_none():
 GEMMA4 = {**FACTS, "family": families.find("gemma4"), "eos": "<eos>"}
 
 
-def test_the_parser_of_a_family_is_told_to_ollama():
-    """Ollama renders Gemma 4 by itself; its parser is named, so that it does not think."""
+def test_the_renderer_and_parser_of_a_family_are_told_to_ollama():
+    """Ollama renders Gemma 4 by itself, whatever its name, and does not let it think."""
     decided = served.decide(**GEMMA4)
     text = modelfile.render(ROOT / "Modelfile.j2", decided, "Luma", "google/gemma-4-E2B-it")
 
-    assert decided.to_request("0" * 64)["parser"] == "gemma4-no-thinking"
+    request = decided.to_request("0" * 64)
+    assert (request["renderer"], request["parser"]) == ("gemma4-small", "gemma4-no-thinking")
     assert decided.template is None
-    assert ("PARSER", "gemma4-no-thinking") in modelfile.parse(text)
+    parsed = modelfile.parse(text)
+    assert ("RENDERER", "gemma4-small") in parsed
+    assert ("PARSER", "gemma4-no-thinking") in parsed
     assert "parser" not in served.decide(**FACTS).to_request("0" * 64)
 
 
