@@ -172,8 +172,8 @@ def compare(
     if merged is not None and merged.ids == other.ids:
         return {**figures, "known_difference": "neighbouring messages of one role are merged"}
     if split is not None and split.ids == other.ids:
-        texts = " and ".join(LLAMA_CPP_CONTROLS)
-        return {**figures, "known_difference": f"llama.cpp takes {texts} for a token of its own"}
+        tokens = " and ".join(LLAMA_CPP_CONTROLS)
+        return {**figures, "known_difference": f"llama.cpp takes {tokens} for a token of its own"}
     bos = decode(trained.ids[:1])  # a text may leave it to the tokenizer
     texts = [prompt.text.removeprefix(bos) for prompt in (trained, other)]
     if shape.tools and _with_parsed_json(texts[0]) == _with_parsed_json(texts[1]):
