@@ -26,7 +26,7 @@ class Tokenizer:
     eos: str
     bos: str | None = None
     adds_bos: bool = True
-    """Whether a BOS that is named is put before each text; else only the chat template writes it."""
+    """Whether a named BOS is put before each text; else only the chat template writes it."""
     tokens: tuple[str, ...] = ()
     """The family's special tokens that the vocabulary lacks; they get the ids after its last."""
     kind: str = "PreTrainedTokenizerFast"

@@ -72,7 +72,7 @@ GEMMA4 = Family(
     replacement="gemma4",
     thinking="off: nothing in the prompt asks for it",
     # Ollama sets the parser gemma4, which thinks by default (ollama fb3076099, server/create.go).
-    # Without a renderer's name it takes one by the model's: any with 12b, 26b or 31b in it gets that
+    # Without a renderer's name it takes one by the model's: with 12b, 26b or 31b in it that
     # of the larger ones (ollama 0.34.2, server/renderer_resolution.go).
     ollama_renderer="gemma4-small",
     ollama_parser="gemma4-no-thinking",
