@@ -175,8 +175,8 @@ def compare(
         tokens = " and ".join(LLAMA_CPP_CONTROLS)
         return {**figures, "known_difference": f"llama.cpp takes {tokens} for a token of its own"}
     bos = decode(trained.ids[:1])  # a text may leave it to the tokenizer
-    texts = [prompt.text.removeprefix(bos) for prompt in (trained, other)]
-    if shape.tools and _with_parsed_json(texts[0]) == _with_parsed_json(texts[1]):
+    without_bos = [prompt.text.removeprefix(bos) for prompt in (trained, other)]
+    if shape.tools and _with_parsed_json(without_bos[0]) == _with_parsed_json(without_bos[1]):
         return {
             **figures,
             "known_difference": "the keys of a tool's schema are written in another order",

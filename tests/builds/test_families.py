@@ -232,4 +232,4 @@ def test_every_family_has_a_chain():
     names = [family.name for family in families.FAMILIES]
 
     assert [chain.family for chain in CHAINS] == names
-    assert list(table.read_checked()) == names
+    assert set(table.read_checked()) == set(names)
