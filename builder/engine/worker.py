@@ -141,11 +141,12 @@ class Worker:
         with contextlib.suppress(EOFError, OSError):
             while self._connection.poll(max(0.0, until_s - time.monotonic())):
                 kind, *rest = self._connection.recv()
-                if kind != "log":
-                    self._is_idle = True
-                    if kind == "error":
-                        log.warning("%s", rest[1][0])
-                    return
+                if kind in ("started", "log"):
+                    continue
+                self._is_idle = True
+                if kind == "error":
+                    log.warning("%s", rest[1][0])
+                return
 
     def _end(self) -> None:
         self._connection.close()
