@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -76,7 +77,8 @@ class Worker:
         watched, self._lifeline = context.Pipe(duplex=False)
         arguments = (module, theirs, watched, log_path)
         self._process = context.Process(target=_serve, args=arguments, daemon=False)
-        self._process.start()
+        with _holding_interrupts():
+            self._process.start()
         theirs.close()
         watched.close()
 
@@ -159,6 +161,19 @@ class Worker:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+
+
+@contextlib.contextmanager
+def _holding_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back meanwhile: a child that is just starting would print a traceback of it.
+
+    It inherits that, and the parent answers Ctrl-C for both.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _describe_death(code: int | None) -> str:

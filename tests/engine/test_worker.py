@@ -1,6 +1,7 @@
 """Worker processes: shared, quiet, and never left behind."""
 
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -105,6 +106,16 @@ def test_a_dead_worker_is_one_sentence(tmp_path, what, sentence):
         with pytest.raises(ToolError, match=sentence) as caught:
             run(worker, what, tmp_path)
         assert str(tmp_path / "copy.log") in caught.value.hint
+
+
+def test_a_worker_that_starts_does_not_answer_ctrl_c(tmp_path, capfd):
+    """From its first moment on: the terminal sends it to both, and one sentence is enough."""
+    with Worker(MODULE, tmp_path / "start.log") as worker:
+        for child in multiprocessing.active_children():
+            os.kill(child.pid, signal.SIGINT)
+        assert run(worker, "speak", tmp_path) == "spoke"
+
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_an_idle_worker_tidies_up(tmp_path):
