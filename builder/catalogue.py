@@ -63,15 +63,6 @@ def list_builds(root: Path) -> list[str]:
     return sorted(path.name for path in (root / "build").glob("*") if path.is_dir())
 
 
-def measure_bytes(folder: Path) -> int:
-    """Add up the sizes of the files in a folder; what a link leads to is not in it."""
-    total = 0
-    for at, _, names in os.walk(folder):
-        for name in names:
-            total += _stat(Path(at) / name)[0]
-    return total
-
-
 def _read_entry(folder: Path, build: Path, template: Path) -> Entry:
     receipt = _read_table(build / "registered.json")
     gates = receipt.get("let_through")

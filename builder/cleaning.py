@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from builder import arguments, catalogue, persona
+from builder import arguments, catalogue, disk, persona
 from builder.command import command
 from builder.console import Console
 from builder.engine import lock
@@ -55,7 +55,7 @@ def _foretell(folder: Path) -> Iterator[str]:
 
 
 def _tell_size(folder: Path) -> str:
-    return f"{catalogue.measure_bytes(folder) / 1e9:.2f} GB"
+    return f"{disk.measure_bytes(folder) / 1e9:.2f} GB"
 
 
 def _delete_all(folders: list[Path], console: Console) -> int:

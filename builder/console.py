@@ -17,12 +17,10 @@ from rich.text import Text
 
 from builder import chatter, events
 from builder.bars import Bar
-from builder.durations import duration, roughly
+from builder.durations import duration
 from builder.errors import PersonaError
 from builder.progress import Place, Progress
 from builder.screens import Page, Screen, duplicate, explaining_refusals
-
-__all__ = ["Console", "Detail", "duration", "escape", "roughly"]
 
 NAME_WIDTH = 10
 MIDDLE_WIDTH = 16

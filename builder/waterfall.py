@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from builder.console import Console, duration, escape
+from builder.console import Console, escape
+from builder.durations import duration
 from builder.engine import freshness
 from builder.engine.spans import Span
 from builder.engine.stage import Build, Stage

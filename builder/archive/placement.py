@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from builder import files, persona
+from builder import disk, files, persona
 from builder.archive import listing, reader
 from builder.archive.listing import CARRIED
 from builder.archive.reader import Archive
@@ -87,7 +87,8 @@ def _unpack_into(build: Build, archive: Archive, project: Project, *, is_replaci
         try:
             if not is_replacing:
                 _refuse_taken(build)
-            _check_room(archive, build)
+            need_bytes = archive.listing.size_bytes
+            disk.check_room(build.folder, need_bytes, str(archive.path), hint="free some disk")
             with _staging(build) as staged:
                 digests = archive.extract(lambda path: _find_place(path, staged))
                 with _named(archive, staged):
@@ -149,15 +150,6 @@ def _staging_folders(build: Build) -> tuple[Path, Path]:
     """Name the folders on the file systems of the build and of the persona."""
     beside = build.persona.folder.with_name(f".{build.name}{STAGING}")
     return build.folder / STAGING, beside
-
-
-def _check_room(archive: Archive, build: Build) -> None:
-    need_bytes = archive.listing.size_bytes
-    free_bytes = shutil.disk_usage(build.folder).free
-    if free_bytes < need_bytes:
-        have, need = f"{free_bytes / 1e9:.1f} GB free", f"{need_bytes / 1e9:.1f} GB"
-        msg = f"{build.folder}: {have}, expected {need} for {archive.path}"
-        raise ToolError(msg, hint="free some disk")
 
 
 def _find_place(path: str, build: Build) -> Path:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import zipfile
 from pathlib import Path
 
-from builder import __version__, files, progress
+from builder import __version__, disk, files, progress
 from builder.archive import listing
 from builder.archive.listing import CARRIED, LISTING, SCHEMA, Listing, Member
 from builder.command import command
@@ -74,11 +73,7 @@ def _check(build: Build, found: dict[str, Path], out: Path) -> None:
     if problems := listing.find_problems(list(found), build):
         raise ToolError(*problems, hint="give the file a plain name")
     need_bytes = sum(path.stat().st_size for path in found.values())
-    folder = next(folder for folder in out.absolute().parents if folder.is_dir())
-    free_bytes = shutil.disk_usage(folder).free
-    if free_bytes < need_bytes:
-        have, need = f"{free_bytes / 1e9:.1f} GB free", f"{need_bytes / 1e9:.1f} GB"
-        raise ToolError(f"{folder}: {have}, expected {need} for the archive", hint="free some disk")
+    disk.check_room(out.absolute().parent, need_bytes, "the archive", hint="free some disk")
 
 
 def _write(name: str, found: dict[str, Path], out: Path) -> Listing:

@@ -54,15 +54,21 @@ class Repository:
 
     def memory_bytes(self, *, four_bit: bool) -> int:
         """Estimate the GPU memory that training takes."""
-        return self._add_training(self.four_bit_size_bytes if four_bit else self.size_bytes)
+        weights_bytes = self.four_bit_size_bytes if four_bit else self.size_bytes
+        return weights_bytes + self.training_bytes
 
     def processor_memory_bytes(self, *, has_bf16: bool) -> int:
         """Estimate the memory that training on a processor takes."""
-        return self._add_training(self.size_bytes if has_bf16 else 2 * self.size_bytes)
+        return self.processor_size_bytes(has_bf16=has_bf16) + self.training_bytes
 
-    def _add_training(self, weights_bytes: int) -> int:
-        beside = FIXED_MEMORY_BYTES + round(MEMORY_BYTES_PER_PARAMETER * self.parameters)
-        return weights_bytes + beside
+    def processor_size_bytes(self, *, has_bf16: bool) -> int:
+        """Estimate the size of its weights on a processor: float32 where it lacks bfloat16."""
+        return self.size_bytes if has_bf16 else 2 * self.size_bytes
+
+    @property
+    def training_bytes(self) -> int:
+        """Estimate what training takes beside the weights."""
+        return FIXED_MEMORY_BYTES + round(MEMORY_BYTES_PER_PARAMETER * self.parameters)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder import progress
+from builder import disk, progress
 from builder.bases import embedded, hub, hub_errors, integrity
 from builder.bases.base import Base
 from builder.errors import ToolError
@@ -122,22 +120,14 @@ def _download(repository: str, revision: str, patterns: list[str]) -> Path:
             dry_run=True,
             tqdm_class=_silent_bar(),
         )
-        _check_room(repository, [one.file_size or 0 for one in wanted if one.will_download])
+        need_bytes = sum(one.file_size or 0 for one in wanted if one.will_download)
+        hint = "free some disk, or set HF_HOME to a folder with room"
+        disk.check_room(hub.read_settings().cache, need_bytes, repository, hint=hint)
         return Path(
             snapshot_download(
                 repository, revision=revision, allow_patterns=patterns, tqdm_class=_reporting_bar()
             )
         )
-
-
-def _check_room(repository: str, sizes_bytes: Sequence[int]) -> None:
-    cache, need_bytes = hub.read_settings().cache, sum(sizes_bytes)
-    existing = next(folder for folder in (cache, *cache.absolute().parents) if folder.is_dir())
-    free_bytes = shutil.disk_usage(existing).free
-    if need_bytes > free_bytes:
-        msg = f"{repository}: {need_bytes / 1e9:.1f} GB are to be fetched into {cache}, where "
-        msg += f"{free_bytes / 1e9:.1f} GB are free, expected room"
-        raise ToolError(msg, hint="free some disk, or set HF_HOME to a folder with room")
 
 
 def _silent_bar() -> type:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from builder.bases.base import Base
 from builder.bases.families import FAMILIES
-from builder.bases.family import (
-    FIXED_MEMORY_BYTES,
-    MEMORY_BYTES_PER_PARAMETER,
-    NF4_BYTES_PER_WEIGHT,
-    Repository,
-)
+from builder.bases.family import Repository
+from builder.bases.sizes import Sizes
 from builder.errors import ToolError
 from builder.machine import Machine
 
@@ -38,15 +33,26 @@ class Need:
         return f"about {self.total / 1e9:.1f} GB of memory ({self.weights / 1e9:.1f} GB of weights)"
 
 
-def estimate(chosen: Base, machine: Machine) -> Need | None:
-    """Estimate what training takes; None where the base's size is not known."""
-    known = _find_repository(chosen.source)
-    parameters = known.parameters if known else _count_parameters(chosen)
-    if not parameters:
+def estimate(chosen: Base, machine: Machine, sizes: Sizes | None) -> Need | None:
+    """Estimate what training takes.
+
+    Args:
+        chosen: The base.
+        machine: What trains it.
+        sizes: What its config.json gives, for a base that is not in the table.
+
+    Returns:
+        None where neither tells the size.
+
+    """
+    of = _find_repository(chosen.source) or _make_repository(chosen.source, sizes)
+    if of is None:
         return None
-    embedding = known.embedding_parameters if known else 0
-    beside = FIXED_MEMORY_BYTES + round(MEMORY_BYTES_PER_PARAMETER * parameters)
-    return Need(weights=_measure(parameters, embedding, chosen, machine), beside=beside)
+    if machine.kind == "cpu":
+        weights = of.processor_size_bytes(has_bf16=machine.has_bf16)
+    else:
+        weights = of.four_bit_size_bytes if chosen.four_bit else of.size_bytes
+    return Need(weights=weights, beside=of.training_bytes)
 
 
 def check(source: str, need: Need, has_bytes: int) -> str | None:
@@ -77,17 +83,9 @@ def _find_repository(source: str) -> Repository | None:
     return next(named, None)
 
 
-def _count_parameters(chosen: Base) -> int:
-    """Count the parameters of a folder's weights, as if all were of 16 bit."""
-    if chosen.kind != "folder":
-        return 0
-    folder = Path(chosen.source).expanduser()
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors")) // 2
-
-
-def _measure(parameters: int, embedding: int, chosen: Base, machine: Machine) -> int:
-    if machine.kind == "cpu":  # bfloat16 where the processor computes it, else float32
-        return parameters * (2 if machine.has_bf16 else 4)
-    if not chosen.four_bit:
-        return 2 * parameters
-    return round(NF4_BYTES_PER_WEIGHT * (parameters - embedding)) + 2 * embedding
+def _make_repository(source: str, sizes: Sizes | None) -> Repository | None:
+    if sizes is None:
+        return None
+    return Repository(
+        name=source, parameters=sizes.weights, embedding_parameters=sizes.embedding_weights
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 
@@ -35,19 +35,23 @@ class Sizes:
 
 
 def read(config: dict[str, Any]) -> Sizes | None:
-    """Read the sizes of the text model; None where config.json does not give them."""
+    """Read the sizes of the text model; None where config.json does not give them.
+
+    Some families give a list, a number for each layer: that is no size of a decoder.
+    """
     text = config.get("text_config", config)
     try:
         heads = text["num_attention_heads"]
         head = text.get("head_dim") or text["hidden_size"] // heads
-        return Sizes(
+        found = Sizes(
             layers=text["num_hidden_layers"],
             hidden=text["hidden_size"],
             inner=text["intermediate_size"],
             query=heads * head,
             key=(text.get("num_key_value_heads") or heads) * head,
             vocabulary=text["vocab_size"],
-            is_tied=text.get("tie_word_embeddings", True),
+            is_tied=bool(text.get("tie_word_embeddings", True)),
         )
-    except (KeyError, TypeError, ZeroDivisionError):
+    except (AttributeError, KeyError, TypeError, ZeroDivisionError):
         return None
+    return found if all(isinstance(size, int) and size >= 0 for size in astuple(found)) else None

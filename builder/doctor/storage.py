@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from builder import files
+from builder import disk, files
 from builder.bases import hub
 from builder.command import command
 from builder.doctor.finding import Finding, accept, format_bytes, warn
@@ -44,7 +43,8 @@ def find() -> Storage:
     return Storage(
         hub=settings,
         folders=tuple(
-            Folder(use=use, path=str(path), size_bytes=measure(path)) for use, path in named
+            Folder(use=use, path=str(path), size_bytes=disk.measure_bytes(path))
+            for use, path in named
         ),
     )
 
@@ -57,29 +57,6 @@ def judge(found: Storage) -> Iterator[Finding]:
         if folder.use == "builds" and folder.size_bytes:
             told += f" (`{command('clean')}` says what each takes)"
         yield accept(folder.use, told)
-
-
-def measure(folder: Path) -> int:
-    """Add up the sizes of the files of a folder, each once; what cannot be read counts nothing."""
-    seen: set[tuple[int, int]] = set()
-    total, waiting = 0, [str(folder)]
-    while waiting:
-        try:
-            entries = list(os.scandir(waiting.pop()))
-        except OSError:
-            continue
-        for entry in entries:
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                    continue
-                status = entry.stat(follow_symlinks=False)
-            except OSError:
-                continue
-            if (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                total += status.st_size
-    return total
 
 
 def _judge_hub(settings: hub.Settings) -> Finding:

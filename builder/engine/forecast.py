@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from builder.durations import roughly
-from builder.engine import history
-from builder.engine.history import History
+from builder.engine import times
 from builder.engine.spans import Span
+from builder.engine.times import Times
 from builder.progress import Place
 
 # What takes less of a stage is not worth a series of its own.
@@ -93,7 +93,7 @@ class Forecast:
 
 def foretell(steps: Sequence[Step], workload: Workload) -> Forecast:
     """Foretell the stages that will run, from the record of this machine."""
-    read = history.read()
+    read = times.read()
     return Forecast(
         stages={step.stage: _predict_s(read, step, workload) for step in steps},
         steps_s={step.stage: _list_steps_s(read, step.stage, workload) for step in steps},
@@ -107,10 +107,10 @@ def note(step: Step, workload: Workload, took_s: float, spans: Sequence[Span]) -
     for span in spans:
         if span.took_s >= LEAST_SPAN_S:
             observations[f"{step.stage}: {span.what}"] = (units, span.took_s)
-    history.add(workload.key, observations)
+    times.add(workload.key, observations)
 
 
-def _predict_s(read: History, step: Step, workload: Workload) -> float | None:
+def _predict_s(read: Times, step: Step, workload: Workload) -> float | None:
     units = workload.count_units(step.stage)
     if not units:
         return 0.0
@@ -122,7 +122,7 @@ def _predict_s(read: History, step: Step, workload: Workload) -> float | None:
     return None
 
 
-def _list_steps_s(read: History, stage: str, workload: Workload) -> dict[str, float]:
+def _list_steps_s(read: Times, stage: str, workload: Workload) -> dict[str, float]:
     """Give what each piece of a stage's work took last; most have a fixed part alone."""
     prefix = f"{stage}: "
     return {

@@ -7,6 +7,7 @@ from dataclasses import replace
 from builder.data.questions import Question
 from builder.evaluation.gate import Evidence
 from builder.evaluation.result import Result, count, does_not_apply, judge_count
+from builder.evaluation.statistics import LEAST_ANSWERS
 from builder.evaluation.subject import Subject
 from builder.gates import recall
 
@@ -18,13 +19,15 @@ IS_TOLD = True
 
 
 def questions(subject: Subject, share: float) -> list[Question]:
-    """List each of recall's wordings once, with a seed of its own.
+    """List each of recall's wordings once, with a seed of its own, and enough to judge by.
 
     Several answers to one wording are alike: they tell less than one to each of several.
     """
     seeds = {one: seed for seed, one in enumerate(recall.questions(subject, 1.0))}
+    least = LEAST_ANSWERS / max(1, len(seeds))
     return [
-        replace(question, seed=seeds[question]) for question in recall.questions(subject, share)
+        replace(question, seed=seeds[question])
+        for question in recall.questions(subject, min(1.0, max(share, least)))
     ]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder import progress
+from builder import disk, progress
 from builder.command import command
 from builder.errors import ToolError
 from builder.gguf import quantiser
@@ -58,7 +58,8 @@ def export(
     """
     from builder.gguf import convert, merge  # noqa: PLC0415 — import torch
 
-    _check_room(base, out.parent, quantisation)
+    need_bytes = quantisation.count_room_bytes(_measure(base))
+    disk.check_room(out.parent, need_bytes, "the export", hint=CLEAN)
     merged, converted = out.with_name("merged"), out.with_name("converted.gguf")
     merged.mkdir()
     with explain_full_disk(out.parent):
@@ -92,17 +93,6 @@ def converted_is_final(quantisation: Quantisation) -> bool:
 def _measure(base: Path) -> int:
     """Give the bytes of a base's weights."""
     return sum(file.stat().st_size for file in base.glob("*.safetensors"))
-
-
-def _check_room(base: Path, folder: Path, quantisation: Quantisation) -> None:
-    need_bytes = quantisation.count_room_bytes(_measure(base))
-    free_bytes = shutil.disk_usage(folder).free
-    if free_bytes < need_bytes:
-        raise ToolError(
-            f"{folder}: {free_bytes / 1e9:.1f} GB free, "
-            f"expected {need_bytes / 1e9:.1f} GB for the export",
-            hint=CLEAN,
-        )
 
 
 @contextlib.contextmanager

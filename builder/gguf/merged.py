@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
-from builder import files, progress
-from builder.errors import ToolError
+from builder import disk, files, progress
 from builder.gguf import merge
 from builder.gguf.export import CLEAN, explain_full_disk, write_small_files
 
@@ -55,7 +53,8 @@ def write(
 
     """
     shards = list_shards(base)
-    _check_room(shards, out.parent)
+    need_bytes = sum(shard.stat().st_size for shard in shards)
+    disk.check_room(out.parent, need_bytes, "the merged model", hint=CLEAN)
     out.mkdir()
     with explain_full_disk(out.parent):
         write_small_files(base, tokenizer, chat_template, out)
@@ -72,14 +71,6 @@ def list_shards(base: Path) -> list[Path]:
     if isinstance(index, dict) and isinstance(index.get("weight_map"), dict):
         return [base / name for name in sorted(set(index["weight_map"].values()))]
     return sorted(set(base.glob("*.safetensors")) - set(base.glob(OTHER_FORM[0])))
-
-
-def _check_room(shards: list[Path], folder: Path) -> None:
-    need_bytes = sum(shard.stat().st_size for shard in shards)
-    free_bytes = shutil.disk_usage(folder).free
-    if free_bytes < need_bytes:
-        have, need = f"{free_bytes / 1e9:.1f} GB free", f"{need_bytes / 1e9:.1f} GB"
-        raise ToolError(f"{folder}: {have}, expected {need} for the merged model", hint=CLEAN)
 
 
 def _write_weights(shards: list[Path], adapter: Path, out: Path) -> str:

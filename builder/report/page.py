@@ -18,8 +18,8 @@ from markupsafe import escape as escape_html
 
 from builder import files
 from builder.command import command
-from builder.console import duration
 from builder.data.dataset import Profile
+from builder.durations import duration
 from builder.engine.excerpts import shorten as shorten_value
 from builder.engine.spans import Span
 from builder.gates import fidelity

@@ -12,7 +12,7 @@ from builder import files
 from builder.bases import base, choose, families, fetch, memory, refusals, sizes
 from builder.bases.choose import Pins
 from builder.bases.facts import Facts
-from builder.bases.family import Family
+from builder.bases.sizes import Sizes
 from builder.engine import stage
 from builder.engine.stage import Tree, Work, maybe_file, not_compared, shown_as
 from builder.machine import Machine, find_memory_bytes
@@ -133,9 +133,13 @@ def run(inputs: Inputs, work: Work, /) -> str:
             chosen.source,
             known.end_of_turn,
         )
-    if work.machine.kind == "gpu" and _wants_four_bit(inputs, known, family):
+    found = sizes.read(known.config)
+    four_bit = inputs.four_bit
+    if four_bit is None:
+        four_bit = family.advises_four_bit(found.weights if found else None)
+    if four_bit and work.machine.kind == "gpu":
         chosen = choose.take_four_bit(chosen, inputs.pins)
-    _tell_memory(chosen, work.machine)
+    _tell_memory(chosen, work.machine, found)
     work.out.mkdir()
     for name in SMALL_FILES:
         if (folder / name).is_file():
@@ -145,21 +149,16 @@ def run(inputs: Inputs, work: Work, /) -> str:
     return chosen.source if chosen.kind == "embedded" else f"{chosen.source}, {family.name}"
 
 
-def _wants_four_bit(inputs: Inputs, known: Facts, family: Family) -> bool:
-    if inputs.four_bit is not None:
-        return inputs.four_bit
-    found = sizes.read(known.config)
-    return family.advises_four_bit(found.weights if found else None)
-
-
-def _tell_memory(chosen: base.Base, machine: Machine) -> None:
+def _tell_memory(chosen: base.Base, machine: Machine, found: Sizes | None) -> None:
     """Say what training takes, before the weights are fetched for it.
 
     Raises:
         ToolError: The weights are more than the memory.
 
     """
-    need, has_bytes = memory.estimate(chosen, machine), find_memory_bytes(machine)
+    if chosen.kind == "embedded":  # which fits wherever this project does
+        return
+    need, has_bytes = memory.estimate(chosen, machine, found), find_memory_bytes(machine)
     if need is None or not has_bytes:
         return
     if warning := memory.check(chosen.source, need, has_bytes):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from builder.bases import memory
+from builder.bases import memory, sizes
 from builder.bases.base import Base
 from builder.errors import ToolError
 from builder.machine import Machine
@@ -18,26 +18,37 @@ def make_base(source, kind="hub", *, four_bit=True):
 
 def test_a_processor_in_32_bit_takes_eight_times_what_a_gpu_in_4_bit_does():
     """Weights of 4 bytes, of 2 where bfloat16 is computed, and of half a byte on a GPU."""
-    wide = memory.estimate(make_base(QWEN), CPU).weights
-    half = memory.estimate(make_base(QWEN), Machine("cpu", "", has_bf16=True)).weights
-    quantised = memory.estimate(make_base(QWEN), GPU).weights
+    wide = memory.estimate(make_base(QWEN), CPU, None).weights
+    half = memory.estimate(make_base(QWEN), Machine("cpu", "", has_bf16=True), None).weights
+    quantised = memory.estimate(make_base(QWEN), GPU, None).weights
 
     assert wide == 2 * half == 4 * 14_800_000_000
     assert 0.5 * 14_800_000_000 < quantised < half / 2
-    assert memory.estimate(make_base(QWEN, four_bit=False), GPU).weights == half
+    assert memory.estimate(make_base(QWEN, four_bit=False), GPU, None).weights == half
 
 
-def test_a_folder_is_measured_by_its_files(tmp_path):
-    """16 bits a parameter in its files become 32 on a processor; an unknown name says nothing."""
-    (tmp_path / "model.safetensors").write_bytes(bytes(1000))
+def test_a_base_that_is_not_in_the_table_is_measured_by_its_config():
+    """Its matrices are counted; without sizes nothing is said."""
+    found = sizes.read(
+        {
+            "hidden_size": 64,
+            "intermediate_size": 96,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "vocab_size": 1000,
+        }
+    )
+    base = make_base("acme/base")
 
-    assert memory.estimate(make_base(str(tmp_path), "folder"), CPU).weights == 2000
-    assert memory.estimate(make_base("acme/base"), CPU) is None
+    assert memory.estimate(base, CPU, found).weights == 4 * found.weights
+    in_four_bit = memory.estimate(base, GPU, found).weights
+    assert 2 * found.embedding_weights < in_four_bit < 2 * found.weights
+    assert memory.estimate(base, CPU, None) is None
 
 
 def test_a_base_that_cannot_fit_is_refused():
     """Weights above the memory are refused with a smaller base; a near one is only warned of."""
-    need = memory.estimate(make_base(QWEN), CPU)
+    need = memory.estimate(make_base(QWEN), CPU, None)
 
     with pytest.raises(ToolError, match=r"expected at most the 16\.0 GB that are here") as caught:
         memory.check(QWEN, need, 16_000_000_000)

@@ -34,7 +34,20 @@ def test_the_text_model_of_a_wrapper_is_read():
     assert sizes.read({"text_config": CONFIG}) == sizes.read(CONFIG)
 
 
-@pytest.mark.parametrize("config", [{}, {**CONFIG, "hidden_size": None}, {"text_config": {}}])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"text_config": {}},
+        {"text_config": None},
+        {**CONFIG, "hidden_size": None},
+        {**CONFIG, "hidden_size": "64"},
+        {**CONFIG, "intermediate_size": [96, 96]},
+        {**CONFIG, "num_key_value_heads": [2, 2]},
+        {**CONFIG, "num_attention_heads": 0},
+        {**CONFIG, "vocab_size": -1},
+    ],
+)
 def test_what_is_not_given_is_not_guessed(config):
     """Without every size there is none."""
     assert sizes.read(config) is None

@@ -235,19 +235,6 @@ def test_the_hub_is_judged(settings, changes, verdict, told):
     assert told in finding.told
 
 
-def test_a_folder_is_measured_once(tmp_path):
-    """A hard link takes nothing, a link into the folder neither, and a missing folder is empty."""
-    (tmp_path / "blobs").mkdir()
-    (tmp_path / "blobs" / "a").write_bytes(b"x" * 100_000)
-    os.link(tmp_path / "blobs" / "a", tmp_path / "b")
-    before = storage.measure(tmp_path)
-    (tmp_path / "c").symlink_to(tmp_path / "blobs" / "a")
-
-    assert before == 100_000
-    assert storage.measure(tmp_path) < before + 1000
-    assert storage.measure(tmp_path / "nowhere") == 0
-
-
 @pytest.mark.parametrize(
     "environment",
     [

@@ -5,10 +5,10 @@ import stat
 
 import pytest
 
-from builder.engine import forecast, history
+from builder.engine import forecast, times
 from builder.engine.forecast import Forecast, Step, Workload
-from builder.engine.history import History
 from builder.engine.spans import Span
+from builder.engine.times import Times
 
 KEY = "cpu, made up, 2 cores | a base"
 TRAIN = Step(stage="train", has_new_inputs=True)
@@ -140,7 +140,7 @@ def test_a_stage_knows_its_place_and_what_is_left():
 def test_a_damaged_record_is_not_read(cache, text):
     """Whatever stands in the file, a build goes on without a forecast, and writes a whole one."""
     cache.mkdir()
-    (cache / history.NAME).write_text(text)
+    (cache / times.NAME).write_text(text)
     assert foretell_train_s(20_000) is None
 
     forecast.note(TRAIN, workload_of(20_000), 90.0, ())
@@ -158,17 +158,17 @@ def test_a_cache_that_cannot_be_written_is_no_error(cache):
 
 def test_the_record_is_bounded():
     """Many builds, pieces of work and bases leave a record of a few kilobytes each, the newest."""
-    record = History()
+    record = Times()
     for number in range(200):
         record.add("a", f"train: {number}", 1.0, number)
         record.add("a", "train", number, number)
         record.add(f"base {number}", "train", 1.0, 1.0)
 
-    assert len(record.times) == history.MOST_KEYS
+    assert len(record.times) == times.MOST_KEYS
     assert "base 199" in record.times
-    assert len(record.times["a"]) <= history.MOST_SERIES
+    assert len(record.times["a"]) <= times.MOST_SERIES
     assert record.times["a"]["train"][-1] == (199.0, 199.0)
-    assert len(record.times["a"]["train"]) == history.MOST_OBSERVATIONS
+    assert len(record.times["a"]["train"]) == times.MOST_OBSERVATIONS
 
 
 def test_no_work_takes_no_time():

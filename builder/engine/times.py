@@ -25,7 +25,7 @@ Observation = tuple[Number, Number]
 """Units of work, and seconds."""
 
 
-class History(BaseModel):
+class Times(BaseModel):
     """Observations by machine and base, and there by the stage or a piece of its work."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -86,18 +86,18 @@ def path() -> Path:
     return files.cache_folder() / NAME
 
 
-def read() -> History:
+def read() -> Times:
     """Read the record; an empty one where there is none, or it is damaged or another version's."""
     try:
-        return History.model_validate(files.read_json(path()))
+        return Times.model_validate(files.read_json(path()))
     except ValidationError:
-        return History()
+        return Times()
 
 
 def add(key: str, observations: dict[str, tuple[float, float]]) -> None:
     """Add observations of one machine and base to the record: units and seconds by series."""
-    history = read()
+    record = read()
     for series, (units, took_s) in observations.items():
-        history.add(key, series, units, took_s)
+        record.add(key, series, units, took_s)
     with suppress(OSError):
-        files.write_json(path(), history.model_dump(by_alias=True))
+        files.write_json(path(), record.model_dump(by_alias=True))
