@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,67 +87,53 @@ def merge(base: Path, adapter: Path | None, out: Path) -> None:
         for shard in base.glob("*.safetensors"):
             (out / shard.name).symlink_to(shard.resolve())
         return
-    changes = read_changes(adapter)
-    waiting = set(changes)
-    done, total = 0, _count_tensors(base)
-    for shard in sorted(base.glob("*.safetensors")):
-        weights = add_changes(shard, changes, counted=(done, total))
-        done += len(weights)
-        waiting -= {name_layer(name) for name in weights}
+    for shard, weights in add_adapter(sorted(base.glob("*.safetensors")), adapter, torch.float16):
         save_file(weights, out / shard.name, metadata={"format": "pt"})
-    check_added(waiting, changes, adapter)
 
 
-def add_changes(
-    shard: Path,
-    changes: dict[str, Change],
-    dtype: torch.dtype | None = torch.float16,
-    *,
-    counted: tuple[int, int] = (0, 0),
-) -> dict[str, torch.Tensor]:
-    """Read a shard, with the changes added to the layers that it holds.
+def add_adapter(
+    shards: Sequence[Path], adapter: Path, dtype: torch.dtype | None = None
+) -> Iterator[tuple[Path, dict[str, torch.Tensor]]]:
+    """Read a base's shards one by one, with the adapter added to the layers that they hold.
 
     Args:
-        shard: Of 16-bit or 32-bit weights.
-        changes: What was trained, by layer.
+        shards: Of 16-bit or 32-bit weights.
+        adapter: A folder as PEFT writes one.
         dtype: What the sums are rounded to; None is each weight's own type.
-        counted: Tensors that are done, and those of all shards, for the bar.
+
+    Yields:
+        A shard, and its tensors by name.
 
     Raises:
-        ToolError: The changes are of another base, or the weights are not of 16 or 32 bit.
+        ToolError: The adapter is of another base, or the weights are not of 16 or 32 bit.
 
     """
-    weights: dict[str, torch.Tensor] = {}
-    done, total = counted
-    with safe_open(shard, framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118 — not a mapping
-            progress.report("adds the adapter to the base", done + len(weights), total, "tensors")
-            weight, layer = file.get_tensor(name), name_layer(name)
-            if name.endswith(".weight") and layer in changes:
-                changed = _add(weight, changes[layer], f"{shard}: {name}")
-                weight = changed.to(dtype or weight.dtype)
-            weights[name] = weight.contiguous()
-    return weights
-
-
-def check_added(waiting: set[str], changes: dict[str, Change], adapter: Path) -> None:
-    """Check that no layer still waits for its change.
-
-    Raises:
-        ToolError: One does: the adapter is of another base.
-
-    """
+    changes = read_changes(adapter)
+    waiting, done, total = set(changes), 0, _count_tensors(shards)
+    for shard in shards:
+        weights = {}
+        with safe_open(shard, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 — not a mapping
+                progress.report("adds the adapter to the base", done, total, "tensors")
+                done += 1
+                weight, layer = file.get_tensor(name), name_layer(name)
+                if name.endswith(".weight") and layer in changes:
+                    changed = _add(weight, changes[layer], f"{shard}: {name}")
+                    weight = changed.to(dtype or weight.dtype)
+                    waiting.discard(layer)
+                weights[name] = weight.contiguous()
+        yield shard, weights
     if waiting:
         raise ToolError(
             f"{adapter}: {len(waiting)} of {len(changes)} adapted layers are not in the base "
-            f"({sorted(waiting)[0]}), expected all",
+            f"({min(waiting)}), expected all",
             hint=OTHER_BASE,
         )
 
 
-def _count_tensors(base: Path) -> int:
+def _count_tensors(shards: Sequence[Path]) -> int:
     count = 0
-    for shard in base.glob("*.safetensors"):
+    for shard in shards:
         with safe_open(shard, framework="pt") as file:
             count += len(file.keys())
     return count

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from builder import disk, files, progress
+from builder import disk, files
 from builder.gguf import merge
 from builder.gguf.export import CLEAN, explain_full_disk, write_small_files
 
@@ -76,20 +76,14 @@ def list_shards(base: Path) -> list[Path]:
 def _write_weights(shards: list[Path], adapter: Path, out: Path) -> str:
     config = json.loads((out / CONFIG).read_text("utf-8"))
     is_wide = _read_dtype(config) == "float32"
-    changes = merge.read_changes(adapter)
-    waiting, size_bytes = set(changes), 0
-    for at, shard in enumerate(shards):
-        progress.report("merge", at, len(shards), "files")
-        weights = merge.add_changes(shard, changes, None)
-        waiting -= {merge.name_layer(name) for name in weights}
-        if is_wide:
-            weights = {
-                name: weight.to(NARROW) if weight.dtype == torch.float32 else weight
-                for name, weight in weights.items()
-            }
+    size_bytes = 0
+    for shard, found in merge.add_adapter(shards, adapter):
+        weights = {
+            name: weight.to(NARROW) if is_wide and weight.dtype == torch.float32 else weight
+            for name, weight in found.items()
+        }
         size_bytes += sum(weight.nbytes for weight in weights.values())
         save_file(weights, out / shard.name, metadata={"format": "pt"})
-    merge.check_added(waiting, changes, adapter)
     if is_wide:
         _declare_narrow(config, out, size_bytes)
     return _read_dtype(config)
