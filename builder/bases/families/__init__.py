@@ -6,8 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from builder.bases.facts import read_eos
-from builder.bases.families import gemma, llama, mistral, qwen, small
-from builder.bases.families.small import CHATML_GO, SMOLLM2
+from builder.bases.families import (
+    gemma,
+    granite,
+    lfm,
+    llama,
+    mistral,
+    olmo,
+    phi,
+    qwen,
+    smollm,
+)
+from builder.bases.families.smollm import CHATML_GO, SMOLLM2
 from builder.bases.family import Family, derive
 
 __all__ = [
@@ -35,7 +45,11 @@ FAMILIES: tuple[Family, ...] = (
     *llama.FAMILIES,
     *gemma.FAMILIES,
     *mistral.FAMILIES,
-    *small.FAMILIES,
+    *smollm.FAMILIES,
+    *granite.FAMILIES,
+    *phi.FAMILIES,
+    *lfm.FAMILIES,
+    *olmo.FAMILIES,
 )
 
 
