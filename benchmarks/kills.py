@@ -37,12 +37,11 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from builder.bases import fetch
-from builder.bases.base import EMBEDDED, Base
 from builder.engine import publish
 from builder.project import Project
 from builder.stages import record
 from builder.targets import MODEL
+from tests.conftest import make_tiny_base
 
 NAME = "luma"
 # Four checkpoints of 25 steps.
@@ -113,35 +112,13 @@ class Count:
 
 def write_project(root: Path) -> None:
     """Write a persona and its base of random weights into a new project."""
-    import torch  # noqa: PLC0415 — takes seconds
-    from transformers import LlamaConfig, LlamaForCausalLM  # noqa: PLC0415 — likewise
-
     folder = root / "personas" / NAME
     folder.mkdir(parents=True)
     shutil.copy(ROOT / "Modelfile.j2", root)
     (folder / "persona.toml").write_text(MANIFEST)
     lines = [json.dumps({"prompt": ask, "completion": reply}) for ask, reply in ROWS]
     (folder / "data.jsonl").write_text("\n".join(lines) + "\n")
-    embedded = fetch.find_weights(
-        Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False)
-    )
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=49152,
-        hidden_size=256,
-        intermediate_size=512,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=2,
-        tie_word_embeddings=True,
-    )
-    model = LlamaForCausalLM(config).to(torch.bfloat16)
-    model.save_pretrained(root / "base")
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        shutil.copyfile(embedded / name, root / "base" / name)
+    make_tiny_base(root / "base")
 
 
 def start(root: Path) -> subprocess.Popen[str]:

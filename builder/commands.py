@@ -43,11 +43,17 @@ def commands() -> None:
 
 
 for _command in (
-    *(authoring.new, authoring.keys, authoring.bases),
+    authoring.new,
+    authoring.keys,
+    authoring.bases,
     building.build,
-    *(looking.list_, looking.diff),
-    *(cleaning.clean, cleaning.remove),
-    *(packing.pack, packing.unpack, packing.merged),
+    looking.list_,
+    looking.diff,
+    cleaning.clean,
+    cleaning.remove,
+    packing.pack,
+    packing.unpack,
+    packing.merged,
 ):
     commands.add_command(_command)
 

@@ -49,6 +49,7 @@ Below, `…` stands for a name or a figure.
 | 2 | the command was typed wrongly | type it with `--help` |
 | 3 | a mistake of the program | report it, with the crash log that is named |
 | 130 | stopped by Ctrl-C | build again: it goes on where it stopped |
+| 143 | ended by SIGTERM, as by a time limit | the same |
 
 A build that a gate refused has [a page of its own](refused.md). What cannot be built on, and what
 to take instead, is in [Bases](bases.md#refused).

@@ -90,6 +90,12 @@ def find_problems(paths: list[str], build: Build) -> list[str]:
     return problems
 
 
+def find_place(path: str, build: Build) -> Path:
+    """Say where a member of an archive goes, in a build or beside it."""
+    top, _, *inner = PurePosixPath(path).parts
+    return (build.persona.folder if top == "personas" else build.folder).joinpath(*inner)
+
+
 def shorten(path: str) -> str:
     """Show a path from outside on one line."""
     shown = escape(path, keep="")

@@ -7,31 +7,24 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from builder import disk, files, persona
-from builder.archive import listing, reader
+from builder.archive import contents, listing, reader
 from builder.archive.listing import CARRIED
 from builder.archive.reader import Archive
-from builder.bases import base
 from builder.engine import freshness
 from builder.engine.hashes import Hashes
 from builder.engine.lock import LOCK, locked
 from builder.errors import (
     ManifestError,
-    NotBuiltError,
-    PersonaError,
     ToolError,
     describe_refusal,
 )
 from builder.manifest import Manifest
 from builder.persona import Persona
 from builder.project import Build, Project
-from builder.stages import smoke
-from builder.tables import read_record
 
-# What a stage raises of a file that it did not write.
-UNREADABLE = (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError)
 # In the build's folder and in personas/: what is unpacked, and what it replaces.
 STAGING, NEW, OLD = ".unpacking", "new", "old"
 
@@ -90,9 +83,9 @@ def _unpack_into(build: Build, archive: Archive, project: Project, *, is_replaci
             need_bytes = archive.listing.size_bytes
             disk.check_room(build.folder, need_bytes, str(archive.path), hint="free some disk")
             with _staging(build) as staged:
-                digests = archive.extract(lambda path: _find_place(path, staged))
-                with _named(archive, staged):
-                    _check_staged(archive, staged, digests)
+                digests = archive.extract(lambda path: listing.find_place(path, staged))
+                contents.check(archive, staged, digests)
+                files.write_json(staged.arrival, {"schema": 1})
                 _swap(_list_stamps(staged, build), _list_places(staged, build))
             _remember(build, digests, project)
         except BaseException:
@@ -150,84 +143,6 @@ def _staging_folders(build: Build) -> tuple[Path, Path]:
     """Name the folders on the file systems of the build and of the persona."""
     beside = build.persona.folder.with_name(f".{build.name}{STAGING}")
     return build.folder / STAGING, beside
-
-
-def _find_place(path: str, build: Build) -> Path:
-    """Say where a member of an archive goes, in a build or beside it."""
-    top, _, *inner = PurePosixPath(path).parts
-    return (build.persona.folder if top == "personas" else build.folder).joinpath(*inner)
-
-
-def _check_staged(archive: Archive, staged: Build, digests: dict[str, str]) -> None:
-    """Check what was unpacked by what it says of itself: manifest, base, outputs, stamps.
-
-    Raises:
-        ToolError: A part is missing, is too much, or is not what is said of it.
-        ManifestError: The manifest is wrong.
-
-    """
-    staged = replace(staged, persona=persona.read(staged.persona.folder))
-    if problems := [*_compare_persona(staged), *_compare_outputs(staged, digests)]:
-        raise ToolError(*(f"{archive.path}: {problem}" for problem in problems))
-    try:
-        for stage in CARRIED:
-            stage.inputs(staged)
-    except UNREADABLE as error:
-        what = f"a stage cannot read what it holds ({type(error).__name__})"
-        raise ToolError(f"{archive.path}: {what}, expected what stages wrote") from None
-    files.write_json(staged.arrival, {"schema": 1})
-
-
-@contextmanager
-def _named(archive: Archive, staged: Build) -> Iterator[None]:
-    """Let what is wrong be told by where it is in the archive, not by where it was unpacked."""
-    names = {
-        str(staged.persona.folder): f"{archive.path}: personas/{staged.name}",
-        str(staged.folder): f"{archive.path}: build/{staged.name}",
-    }
-    try:
-        yield
-    except NotBuiltError as error:
-        raise ToolError(f"{archive.path}: {error.path.name}: is not in it, expected it") from None
-    except PersonaError as error:
-        problems = list(error.problems)
-        for folder, name in names.items():
-            problems = [problem.replace(folder, name) for problem in problems]
-        raise type(error)(*problems, hint=error.hint) from None
-
-
-def _compare_persona(staged: Build) -> list[str]:
-    """Compare the persona's files with those that its manifest names."""
-    read = staged.persona
-    named = {read.folder / persona.MANIFEST, *read.data_files}
-    there = {file for file in read.folder.rglob("*") if file.is_file()}
-    too_many = sorted(there - named - {staged.base_lock})
-    problems = [
-        f"{listing.shorten(file.name)}: is no part of the persona, expected persona.toml, "
-        "base.lock and the data files that it names"
-        for file in too_many
-    ]
-    lacking = sorted(named - there)
-    return problems + [f"{listing.shorten(f.name)}: is not in it, expected it" for f in lacking]
-
-
-def _compare_outputs(staged: Build, digests: dict[str, str]) -> list[str]:
-    """Compare what stages left with their stamps; the base is one that this machine can have."""
-    hashes = Hashes(staged.folder)
-    for path, digest in digests.items():
-        hashes.remember(_find_place(path, staged), digest)
-    problems = []
-    for stage in CARRIED:
-        output, stamp = stage.output(staged), freshness.read_stamp(stage, staged)
-        if not output.exists():
-            if stamp or stage.NAME != smoke.NAME:
-                problems.append(f"{output.name}: is not in it, expected what {stage.NAME} wrote")
-        elif stamp and hashes.of(output) != stamp.output:
-            problems.append(f"{output.name}: is not what its stamp says, expected that")
-    facts = read_record(files.read_json(staged.base / base.FACTS), base.Base)
-    if facts is None or facts.kind == "folder":
-        problems.append("base.json: names no base of the hub or the embedded one, expected one")
-    return problems
 
 
 def _list_stamps(staged: Build, build: Build) -> list[Place]:

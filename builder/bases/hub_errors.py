@@ -27,8 +27,12 @@ def explaining(repository: str) -> Iterator[None]:
     # httpx's errors are no OSError, what is no hub's answer is a ValueError of its reader, and a
     # SOCKS proxy without its package an ImportError.
     except (
-        *(httpx.HTTPError, httpx.InvalidURL),
-        *(ImportError, OSError, RuntimeError, ValueError),
+        httpx.HTTPError,
+        httpx.InvalidURL,
+        ImportError,
+        OSError,
+        RuntimeError,
+        ValueError,
     ) as error:
         told = _explain_answer(error, repository) or _explain_failure(error)
         raise ToolError(f"{repository}: {told[0]}", hint=told[1]) from None

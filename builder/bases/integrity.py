@@ -30,14 +30,12 @@ def find_broken(folder: Path) -> list[Path]:
     known = known if isinstance(known, dict) else {}
     marks, broken = {}, []
     links = {path: path.stat().st_size for path in _list_links(folder)}
-    done, total = (
-        0,
-        sum(size for path, size in links.items() if known.get(path.name) != _mark(path)),
-    )
+    done = 0
+    total = sum(size for path, size in links.items() if known.get(path.name) != _mark(path))
     for path, size in links.items():
         mark = _mark(path)
         if known.get(path.name) != mark:
-            progress.report("check", done // 1_000_000, total // 1_000_000, "MB")
+            progress.report("checks what was fetched", done // 1_000_000, total // 1_000_000, "MB")
             done += size
             if files.sha256(path) != _read_name(path):
                 broken.append(path)

@@ -30,7 +30,15 @@ HELP = (
     ("Ctrl-C", "stop an answer"),
 )
 # What a sampler of llama.cpp is made of here.
-PARAMETERS = (*("temperature", "num_predict", "seed", "top_p", "top_k", "min_p", "repeat_penalty"),)
+PARAMETERS = (
+    "temperature",
+    "num_predict",
+    "seed",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repeat_penalty",
+)
 
 
 @dataclass(kw_only=True)

@@ -55,8 +55,8 @@ def _find_base(build: Build, console: Console) -> list[Speaker]:
     path = baseline.find(base)
     if path is None:
         where = baseline.cache_path(base)
-        why = f"{where}: is not there, which a build makes where it asks the base"
-        console.notes([f"{why}; {build.name} answers alone"])
+        why = f"the base's own file is not here ({where}); a build on a processor makes it"
+        console.notes([f"{why}. {build.name} answers alone"])
         return []
     template = (build.dataset / dataset.TEMPLATE).read_text("utf-8")
     return [Speaker(name=base.source, model=Model(path, template))]
