@@ -41,7 +41,7 @@ from builder.engine import publish
 from builder.project import Project
 from builder.stages import record
 from builder.targets import MODEL
-from tests.conftest import make_tiny_base
+from tests.bases.checkpoints import make_tiny_base
 
 NAME = "luma"
 # Four checkpoints of 25 steps.

@@ -226,35 +226,6 @@ def run_persona(
     )
 
 
-def make_tiny_base(folder: Path) -> None:
-    """Write a llama of two small layers with random weights and the embedded base's tokenizer."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    from builder.bases import fetch
-    from builder.bases.base import EMBEDDED, Base
-
-    embedded = fetch.find_weights(
-        Base(EMBEDDED, "embedded", "test", EMBEDDED, "test", four_bit=False)
-    )
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=49152,
-        hidden_size=256,
-        intermediate_size=512,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=2,
-        tie_word_embeddings=True,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        shutil.copyfile(embedded / name, folder / name)
-
-
 def make_profile(**changes) -> Profile:
     """Make what a data stage would write of a small persona, but for the changes."""
     values = {

@@ -10,7 +10,8 @@ from builder.errors import PersonaError, ToolError
 from builder.project import Project
 from builder.stages import smoke
 from tests.archive.builds import HEAVY, LISTING, finish, pretend, read_members, snapshot
-from tests.conftest import build_of, make_tiny_base, run_persona
+from tests.bases.checkpoints import make_tiny_base
+from tests.conftest import build_of, run_persona
 
 
 def why(root):

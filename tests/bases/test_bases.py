@@ -18,8 +18,8 @@ from builder.engine.stage import Tree
 from builder.errors import ToolError
 from builder.machine import Machine
 from builder.stages import base as stage
-from tests.bases.checkpoints import write_small_files
-from tests.conftest import LENIENT, build_of, find_port, make_tiny_base, run_persona, run_stage
+from tests.bases.checkpoints import make_tiny_base, write_small_files
+from tests.conftest import LENIENT, build_of, find_port, run_persona, run_stage
 
 REPOSITORY = "acme/tiny-smollm2"
 COMMIT = "c0ffee" * 6 + "c0ff"

@@ -19,7 +19,8 @@ from builder.llama import Model
 from builder.ollama import client, verification
 from builder.ollama.served import Served
 from builder.stages import parity
-from tests.conftest import build_of, make_profile, make_tiny_base, run_stage
+from tests.bases.checkpoints import make_tiny_base
+from tests.conftest import build_of, make_profile, run_stage
 
 
 def qwen_template() -> str:

@@ -8,7 +8,8 @@ import transformers
 from builder.engine import freshness
 from builder.engine.hashes import Hashes
 from builder.stages import base, data, merged
-from tests.conftest import build_of, make_tiny_base, run_stage
+from tests.bases.checkpoints import make_tiny_base
+from tests.conftest import build_of, run_stage
 from tests.gguf.test_families import add_adapter
 
 

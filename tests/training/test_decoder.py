@@ -12,7 +12,8 @@ import torch
 from builder.training.decoder import can_pack, compute_logits, find_decoder
 from builder.training.targets import find_targets
 from tests.bases.architectures import ARCHITECTURES
-from tests.conftest import ROOT, make_tiny_base
+from tests.bases.checkpoints import make_tiny_base
+from tests.conftest import ROOT
 from tests.gguf.test_families import IDS, make_base
 
 ATTENTION = ["k_proj", "o_proj", "q_proj", "v_proj"]
