@@ -19,6 +19,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
@@ -169,6 +170,9 @@ def _holding_interrupts() -> Iterator[None]:
 
     It inherits that, and the parent answers Ctrl-C for both.
     """
+    # Python's resource tracker starts with the first child, and lets Ctrl-C through again once it
+    # runs (CPython 3.11, multiprocessing/resource_tracker.py): before the child has started.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -118,6 +118,29 @@ def test_a_worker_that_starts_does_not_answer_ctrl_c(tmp_path, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
+FIRST = """
+import multiprocessing
+import sys
+from pathlib import Path
+from builder.engine.worker import Worker
+if __name__ == "__main__":
+    with Worker("tests.engine.tasks", Path(sys.argv[1])):
+        (child,) = multiprocessing.active_children()
+        print(Path(f"/proc/{child.pid}/status").read_text())
+"""
+
+
+def test_the_first_worker_of_a_process_holds_ctrl_c_back_too(tmp_path):
+    """Python's resource tracker starts with the first child, and lets Ctrl-C through again."""
+    (tmp_path / "first.py").write_text(FIRST)
+    command = [sys.executable, str(tmp_path / "first.py"), str(tmp_path / "start.log")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    status = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+
+    (blocked,) = (line for line in status.stdout.splitlines() if line.startswith("SigBlk"))
+    assert int(blocked.split()[1], 16) >> (signal.SIGINT - 1) & 1
+
+
 def test_an_idle_worker_tidies_up(tmp_path):
     """What a library registered for the end of its process runs, where no task is cut short."""
     with Worker(MODULE, tmp_path / "start.log") as worker:
