@@ -37,7 +37,9 @@ def write(folder, files):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_mistake_is_a_sentence(luma, monkeypatch, case):
     """Each hostile input ends in an error a person can mend, of a few lines, or is taken."""
+    # Small enough that a template meets the one limit long before the other.
     monkeypatch.setattr(sandbox, "MOST_CPU_S", 1)
+    monkeypatch.setattr(sandbox, "MOST_MEMORY_BYTES", 256 << 20)
     (luma / "data.jsonl").write_text('{"prompt": "Hi", "completion": "Hello."}\n')
     write(luma, case.files)
 
