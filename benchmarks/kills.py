@@ -83,8 +83,8 @@ ROWS = (
     ("Hi", "Hello!"),
 )
 # What tells of time, or is written by each process.
-UNCOMPARED = (".cache", ".lock", "logs", "report.html")
-TIMES = re.compile(rb'"(took_s|tokens_per_s)": [-+.\de]+')
+UNCOMPARED = (".cache", ".lock", "history", "logs", "report.html")
+TIMES = re.compile(rb'"(took_s|tokens_per_s)": [-+.\de]+|"spans": \[[^]]*\]')
 # The hash of an output that tells of time.
 TIMED_STAMP, OUTPUT = ".stamps/smoke.json", re.compile(rb'"output": "\w+"')
 # A stage of some milliseconds is killed now and then too.
