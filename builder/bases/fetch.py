@@ -24,6 +24,28 @@ def find_small_files(chosen: Base) -> Path:
     return find_weights(chosen)
 
 
+def list_files(chosen: Base) -> list[str]:
+    """Name the files of a base whose small files were found, also those that are not fetched yet.
+
+    Returns:
+        None of the embedded base, which is whole, and where the cache does not have the list.
+
+    """
+    if chosen.kind == "folder":
+        return [path.name for path in find_weights(chosen).glob("*")]
+    if chosen.kind == "embedded":
+        return []
+    # Who fetches the small files leaves the repository's list in the cache.
+    from huggingface_hub import get_cached_repo_tree  # noqa: PLC0415 — takes a second
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError  # noqa: PLC0415
+
+    try:
+        listed = get_cached_repo_tree(chosen.source, revision=chosen.revision)
+    except CachedRepoTreeNotFoundError:
+        return []
+    return [file.path for file in listed]
+
+
 def find_weights(chosen: Base, *, training: bool = False) -> Path:
     """Give a folder with the base's weights, fetched or read from its package once.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,8 @@ EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 # (Gemma 3: 262145 tokens, vocab_size 262144). Beyond this it is another family's.
 MOST_TOKENS_BEYOND, LEAST_SHARE_OF_ROWS = 64, 0.5
 SMALL = "Qwen/Qwen3-4B-Instruct-2507"
-FETCH_AGAIN = "fetch it again: hf download {source}"
+FETCH_AGAIN = "fetch it again: hf download OWNER/NAME --local-dir {source}"
+NOT_WHOLE = "its repository is not whole: take another base"
 # What reading a table of another shape raises.
 MISSHAPEN = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
 
@@ -34,6 +34,8 @@ class Candidate:
     """The names of all its files, of the weights too; empty where they are not known."""
     template: str = "base"
     """`data.template`: base, chatml or alpaca."""
+    is_repository: bool = False
+    """Whether it is the hub's, where nobody can add a file."""
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -50,6 +52,8 @@ class Refusal:
     """Say what the base is and what was expected, where it is of this kind."""
     instead: str
     """What to do or to take instead; with {source} filled in."""
+    of_repository: str = ""
+    """The same of a repository on the hub, where it is another thing."""
 
 
 def check_files(source: str, files: Iterable[str]) -> None:
@@ -59,23 +63,33 @@ def check_files(source: str, files: Iterable[str]) -> None:
         ToolError: It holds no weights in safetensors.
 
     """
-    _check(Candidate(source, Facts(Path()), frozenset(files)), BY_FILES)
+    _check(Candidate(source, Facts(Path()), frozenset(files), is_repository=True), BY_FILES)
 
 
-def check(source: str, folder: Path, template: str = "base", files: Iterable[str] = ()) -> None:
+def check(
+    source: str,
+    folder: Path,
+    template: str = "base",
+    files: Iterable[str] = (),
+    *,
+    is_repository: bool = False,
+) -> None:
     """Refuse a base that cannot be built on, by its config and tokenizer, before it is fetched.
 
     Args:
         source: Its repository or folder, as it was asked for.
         folder: Holds its small files.
         template: `data.template`: only `base` needs a chat template of its own.
-        files: The names of all its files, where the weights are there already.
+        files: The names of all its files, also of weights that are not fetched yet; none where
+            they are not known.
+        is_repository: Whether it is the hub's.
 
     Raises:
         ToolError: It is of a kind that is refused.
 
     """
-    _check(Candidate(source, Facts(folder), frozenset(files), template), REFUSALS)
+    facts, names = Facts(folder), frozenset(files)
+    _check(Candidate(source, facts, names, template, is_repository), REFUSALS)
 
 
 def _check(base: Candidate, refusals: Iterable[Refusal]) -> None:
@@ -84,11 +98,16 @@ def _check(base: Candidate, refusals: Iterable[Refusal]) -> None:
             problem = refusal.find(base)
         except MISSHAPEN:
             what = "its config or tokenizer is not of the form that Hugging Face writes"
-            hint = FETCH_AGAIN.format(source=base.source)
+            hint = _advise(base, FETCH_AGAIN, NOT_WHOLE)
             raise ToolError(f"{base.source}: {what}, expected a whole base", hint=hint) from None
         if problem:
-            hint = refusal.instead.format(source=base.source)
+            hint = _advise(base, refusal.instead, refusal.of_repository)
             raise ToolError(f"{base.source}: {problem}", hint=hint)
+
+
+def _advise(base: Candidate, instead: str, of_repository: str) -> str:
+    chosen = of_repository if base.is_repository and of_repository else instead
+    return chosen.format(source=base.source)
 
 
 def _is_gguf(base: Candidate) -> str | None:
@@ -117,18 +136,6 @@ def _is_pickled(base: Candidate) -> str | None:
     if not weights or any(name.endswith(".safetensors") for name in weights):
         return None
     return "holds its weights as pickles, which can run code, expected safetensors"
-
-
-def _has_a_gap(base: Candidate) -> str | None:
-    index = base.facts.folder / "model.safetensors.index.json"
-    if not base.files or not index.is_file():
-        return None
-    shards = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-    missing = [shard for shard in shards if shard not in base.files]
-    if not missing:
-        return None
-    listed = ", ".join(missing)
-    return f"lacks {listed}, expected all {len(shards)} shards of model.safetensors.index.json"
 
 
 def _is_gpt_oss(base: Candidate) -> str | None:
@@ -230,14 +237,26 @@ DENSE = f"take a dense base of its size, such as {SMALL}"
 BY_FILES = (
     Refusal("GGUF", _is_gguf, "take the repository that it was converted from"),
     Refusal("pickled weights", _is_pickled, f"take a base in safetensors, such as {SMALL}"),
+    Refusal(
+        "no weights",
+        lambda base: wholeness.find_no_weights(base.files),
+        "give the folder that the weights are in",
+        of_repository=f"take a base in safetensors, such as {SMALL}",
+    ),
 )
 REFUSALS = (
     *BY_FILES,
-    Refusal("no config.json", _has_no_config, "give the folder that config.json is in"),
+    Refusal(
+        "no config.json",
+        _has_no_config,
+        "give the folder that config.json is in",
+        of_repository=NOT_WHOLE,
+    ),
     Refusal(
         "broken weights",
         lambda base: wholeness.find_broken_weights(base.facts.folder, base.files),
         FETCH_AGAIN,
+        of_repository=NOT_WHOLE,
     ),
     Refusal(
         "templates without an end",
@@ -249,7 +268,12 @@ REFUSALS = (
         _is_quantised,
         "take the 16-bit repository that it was made from; training in 4 bit quantises by itself",
     ),
-    Refusal("shards missing", _has_a_gap, FETCH_AGAIN),
+    Refusal(
+        "shards missing",
+        lambda base: wholeness.find_gap(base.facts.folder, base.files),
+        FETCH_AGAIN,
+        of_repository=NOT_WHOLE,
+    ),
     Refusal("gpt-oss", _is_gpt_oss, DENSE),
     Refusal("mixtures of experts", _is_mixture, DENSE),
     Refusal("vision and audio", _is_vision, f"take the maker's text model, such as {SMALL}"),
@@ -259,8 +283,14 @@ REFUSALS = (
         "tokenizer of another family",
         _is_of_another_vocabulary,
         "put tokenizer.json and tokenizer_config.json of the base beside its weights",
+        of_repository=f"take a base with its own tokenizer, such as {SMALL}",
     ),
-    Refusal("no EOS", _has_no_eos, "put the base's own tokenizer_config.json beside its weights"),
+    Refusal(
+        "no EOS",
+        _has_no_eos,
+        "put the base's own tokenizer_config.json beside its weights",
+        of_repository=f"take a base that names one, such as {SMALL}",
+    ),
     Refusal(
         "thinking only (R1 distills, Qwen3-Thinking, QwQ)",
         _always_thinks,
@@ -273,5 +303,6 @@ REFUSALS = (
         "broken tokenizers",
         lambda base: wholeness.find_broken_tokenizer(base.facts.folder),
         FETCH_AGAIN,
+        of_repository=NOT_WHOLE,
     ),
 )

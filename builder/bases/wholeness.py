@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from builder import files
-from builder.bases import chat_template
+from builder.bases import chat_template, integrity
 from builder.bases.facts import Facts
 from builder.sandbox import LimitError
 
 SHOWN_CHARACTERS = 120
+# As transformers names the weights that it loads, and the list of their shards.
+WEIGHTS, INDEX = "model.safetensors", integrity.INDEX
 # Conversations that every chat template is rendered with: questions, answers, and a system text.
 PROBES = tuple(
     [{"role": role, "content": f"{role} {at}"} for at, role in enumerate(roles)]
@@ -37,6 +40,37 @@ def find_broken_json(folder: Path, names: Iterable[str]) -> str | None:
         if (folder / name).exists() and not isinstance(files.read_json(folder / name), dict):
             return f"holds a {name} that cannot be read, expected a JSON object"
     return None
+
+
+def find_no_weights(names: Collection[str]) -> str | None:
+    """Say as `find_broken_json` that there are no weights that can be loaded.
+
+    Args:
+        names: All its files; none where they are not known.
+
+    """
+    if not names or WEIGHTS in names or INDEX in names:
+        return None
+    shards = sorted(name for name in names if name.endswith(".safetensors"))
+    found = f"holds {shards[0]} without {INDEX}" if shards else "holds no weights"
+    return f"{found}, expected {WEIGHTS}, or shards with their index"
+
+
+def find_gap(folder: Path, names: Collection[str]) -> str | None:
+    """Say as `find_broken_json` which shards are missing that the index names.
+
+    Args:
+        folder: Holds the index, where there is one.
+        names: All its files; none where they are not known.
+
+    """
+    if not names or not (folder / INDEX).is_file():
+        return None
+    shards = set(json.loads((folder / INDEX).read_text("utf-8"))["weight_map"].values())
+    missing = sorted(shard for shard in shards if shard not in names)
+    if not missing:
+        return None
+    return f"lacks {', '.join(missing)}, expected all {len(shards)} shards of {INDEX}"
 
 
 def find_broken_weights(folder: Path, names: Iterable[str]) -> str | None:

@@ -122,8 +122,13 @@ def run(inputs: Inputs, work: Work, /) -> str:
         )
     chosen = choose.resolve(inputs.source, inputs.pins)
     folder = fetch.find_small_files(chosen)
-    names = [path.name for path in folder.glob("*")] if chosen.kind == "folder" else []
-    refusals.check(chosen.source, folder, inputs.template, names)
+    refusals.check(
+        chosen.source,
+        folder,
+        inputs.template,
+        fetch.list_files(chosen),
+        is_repository=chosen.kind == "hub",
+    )
     known = Facts(folder)
     family = families.recognise(known.config, known.end_of_turn)
     if family.is_derived:

@@ -18,7 +18,7 @@ from builder.engine.stage import Tree
 from builder.errors import ToolError
 from builder.machine import Machine
 from builder.stages import base as stage
-from tests.bases.checkpoints import make_tiny_base, write_small_files
+from tests.bases.checkpoints import make_tiny_base, write_base
 from tests.conftest import LENIENT, build_of, find_port, run_persona, run_stage
 
 REPOSITORY = "acme/tiny-smollm2"
@@ -73,7 +73,8 @@ class FakeHub(BaseHTTPRequestHandler):
                 body=body,
             )
         elif path == "/api/models/gated/tiny":
-            facts = {"id": "gated/tiny", "sha": COMMIT, "siblings": [{"rfilename": "config.json"}]}
+            siblings = [{"rfilename": name} for name in ("config.json", "model.safetensors")]
+            facts = {"id": "gated/tiny", "sha": COMMIT, "siblings": siblings}
             self._send(json.dumps(facts).encode(), "application/json", body=body)
         elif path.startswith("/api/models/gated/tiny/tree/"):
             files = [{"type": "file", "path": "config.json", "size": 2, "oid": "0" * 40}]
@@ -253,9 +254,7 @@ def test_the_choice_is_kept(luma):
 @pytest.fixture
 def grow(luma, tmp_path, monkeypatch):
     """Build the base stage alone, on a made-up machine, as a person would, and tell what from."""
-    bases = {
-        name: str(write_small_files(tmp_path / name, {})) for name in ("gpu", "cpu", "other", "new")
-    }
+    bases = {name: str(write_base(tmp_path / name, {})) for name in ("gpu", "cpu", "other", "new")}
 
     def build(typed=None, *, kind="cpu", four_bit=True, **named):
         gpu, cpu = (bases[named.get(key, key)] for key in ("gpu", "cpu"))
@@ -315,7 +314,7 @@ def test_typing_what_was_chosen_trains_nothing_anew(grow, luma):
 )
 def test_the_family_is_recorded(luma, tmp_path, caplog, config, family):
     """base.json names the family that a base's files tell; one that is derived is told."""
-    build = build_of(luma, base=str(write_small_files(tmp_path / "mine", config)))
+    build = build_of(luma, base=str(write_base(tmp_path / "mine", config)))
     pipeline.run(build, (stage,), Console())
 
     assert json.loads((build.base / base.FACTS).read_text())["family_name"] == family
@@ -330,7 +329,7 @@ def test_a_base_is_refused_before_its_weights_are_fetched(luma, tmp_path, monkey
     with pytest.raises(ToolError, match="acme/thing-GGUF: holds GGUF files"):
         choose.resolve("acme/thing-GGUF", {})
 
-    folder = write_small_files(tmp_path / "mine", {"model_type": "qwen3_moe", "num_experts": 128})
+    folder = write_base(tmp_path / "mine", {"model_type": "qwen3_moe", "num_experts": 128})
     build = build_of(luma, base=str(folder))
     with pytest.raises(ToolError, match="is a mixture of experts"):
         run_stage(stage, build)
@@ -443,6 +442,6 @@ def with_training(luma, tmp_path, monkeypatch):
             file.write(f"\n[training]\n{training}\n")
         machine = Machine(kind, "made up", has_bf16=True)
         monkeypatch.setattr(project, "find_machine", lambda: machine)
-        return build_of(luma, base=str(write_small_files(tmp_path / "mine", config)))
+        return build_of(luma, base=str(write_base(tmp_path / "mine", config)))
 
     return make
