@@ -1,5 +1,6 @@
 """What the docs say can be typed, written and followed."""
 
+import dataclasses
 import json
 import re
 import shlex
@@ -10,11 +11,18 @@ import click
 import pytest
 
 from builder import schema
+from builder.bases.table import Row
+from builder.catalogue import Entry
+from builder.cleaning import Deletion, Removal
 from builder.commands import commands
+from builder.comparison import Comparison
 from builder.data import rows
+from builder.doctor.finding import Finding
 from builder.gates.table import GATES
 from builder.manifest import Manifest
+from builder.schema import Key
 from builder.targets import STAGES
+from builder.views import ShownRow
 from tests.conftest import ROOT
 from tools import errors
 
@@ -135,6 +143,35 @@ def test_every_row_can_be_trained_on(path, tmp_path):
             file = tmp_path / "data.jsonl"
             file.write_text(line + "\n", "utf-8")
             assert rows.read([file], manifest.data, manifest.identity)
+
+
+PRINTED = {
+    "list": Entry,
+    "show NAME": ShownRow,
+    "diff NAME": Comparison,
+    "bases": Row,
+    "keys": Key,
+    "doctor": Finding,
+    "clean": Deletion,
+    "remove NAME": Removal,
+}
+
+
+def test_every_field_of_json_is_told():
+    """docs/files.md has a row for each command with --json, with the fields that it prints."""
+    text = (ROOT / "docs" / "files.md").read_text("utf-8")
+    table = text.partition("| command | value | fields |\n")[2].partition("\n\n")[0]
+    told = dict(re.findall(r"^\| `([^`]+)` \|[^|]*\| (.*?)\|$", table, re.MULTILINE))
+    named = {typed.split()[0] for typed in told}
+
+    assert named == {
+        name
+        for name, command in commands.commands.items()
+        if "--json" in list_options(command) and name != "build"
+    }
+    for typed, kind in PRINTED.items():
+        fields = [field.name for field in dataclasses.fields(kind)]
+        assert sorted(re.findall(r"`([^`]+)`", told[typed])) == sorted(fields), typed
 
 
 def list_anchors(path):
