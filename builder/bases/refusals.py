@@ -56,14 +56,15 @@ class Refusal:
     """The same of a repository on the hub, where it is another thing."""
 
 
-def check_files(source: str, files: Iterable[str]) -> None:
-    """Refuse a repository by the names of its files alone, before any of them is fetched.
+def check_files(source: str, files: Iterable[str], *, is_repository: bool = True) -> None:
+    """Refuse a base by the names of its files alone, before any of them is fetched or read.
 
     Raises:
         ToolError: It holds no weights in safetensors.
 
     """
-    _check(Candidate(source, Facts(Path()), frozenset(files), is_repository=True), BY_FILES)
+    base = Candidate(source, Facts(Path()), frozenset(files), is_repository=is_repository)
+    _check(base, BY_FILES)
 
 
 def check(

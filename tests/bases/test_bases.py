@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -222,9 +223,7 @@ def test_a_name_without_an_owner_says_what_a_base_may_be(source, close):
 
 def test_a_folder_is_a_base(luma, tmp_path):
     """A folder is pinned by its content, and a changed file of it makes the base stale."""
-    folder = tmp_path / "tiny-smollm2"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
+    folder = write_base(tmp_path / "tiny-smollm2", {})
     before = choose.resolve(str(folder), {}).revision
     (folder / "config.json").write_text('{"a": 1}')
 
@@ -234,6 +233,19 @@ def test_a_folder_is_a_base(luma, tmp_path):
         choose.resolve("./nowhere", {})
     with pytest.raises(ToolError, match="holds no config"):
         choose.resolve(str(tmp_path), {})
+
+
+@pytest.mark.parametrize("kind", ["never built", "built"])
+def test_a_folder_that_is_no_base_is_not_read(luma, tmp_path, grow, kind):
+    """A home folder given by mistake is refused by the names in it, with a build or without one."""
+    if kind == "built":
+        assert grow() == "cpu"
+    folder = tmp_path / "home"
+    (folder / "sub").mkdir(parents=True)
+    os.mkfifo(folder / "sub" / "pipe")  # whose reader waits for ever
+
+    with pytest.raises(ToolError, match=r"holds no config\.json"):
+        pipeline.run(build_of(luma, base=str(folder)), (stage,), Console())
 
 
 def test_the_choice_is_kept(luma):
