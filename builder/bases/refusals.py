@@ -14,9 +14,6 @@ from builder.bases.family import look_up
 from builder.errors import ToolError
 
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
-# A vocabulary is padded up to a multiple of some hundred rows, or lacks a token for images
-# (Gemma 3: 262145 tokens, vocab_size 262144). Beyond this it is another family's.
-MOST_TOKENS_BEYOND, LEAST_SHARE_OF_ROWS = 64, 0.5
 SMALL = "Qwen/Qwen3-4B-Instruct-2507"
 FETCH_AGAIN = "fetch it again: hf download OWNER/NAME --local-dir {source}"
 NOT_WHOLE = "its repository is not whole: take another base"
@@ -65,6 +62,21 @@ def check_files(source: str, files: Iterable[str], *, is_repository: bool = True
     """
     base = Candidate(source, Facts(Path()), frozenset(files), is_repository=is_repository)
     _check(base, BY_FILES)
+
+
+def check_shards(source: str, folder: Path, files: Iterable[str]) -> None:
+    """Refuse a repository whose index names shards that it does not have.
+
+    Args:
+        source: The repository.
+        folder: Holds its small files.
+        files: The names of all its files.
+
+    Raises:
+        ToolError: A shard is missing, or the index cannot be read.
+
+    """
+    _check(Candidate(source, Facts(folder), frozenset(files), is_repository=True), (SHARDS,))
 
 
 def check(
@@ -188,39 +200,6 @@ def _is_known(model_type: str) -> bool:
     return model_type in CONFIG_MAPPING_NAMES
 
 
-def _list_end_ids(config: Mapping[str, Any]) -> list[int]:
-    """List the ids of the tokens that config.json says a text ends with."""
-    tables = (config, config.get("text_config") or {})
-    found = [table.get("eos_token_id") for table in tables]
-    every = [entry for value in found for entry in (value if isinstance(value, list) else [value])]
-    return [entry for entry in every if isinstance(entry, int)]
-
-
-def _is_of_another_vocabulary(base: Candidate) -> str | None:
-    ids = set(base.facts.vocabulary.values())
-    ends = _list_end_ids(base.config)
-    if ids and ends and not ids.intersection(ends):
-        found = f"has a tokenizer without the token {ends[0]}, which config.json ends a text with"
-        return f"{found}, expected the tokenizer that it was trained with"
-    rows = base.config.get("vocab_size") or look_up(base.config, "text_config.vocab_size")
-    tokens = len(base.facts.vocabulary)
-    if not isinstance(rows, int) or not tokens:
-        return None
-    if LEAST_SHARE_OF_ROWS * rows <= tokens <= rows + MOST_TOKENS_BEYOND:
-        return None
-    found = f"has a tokenizer of {tokens} tokens and an embedding of {rows} rows"
-    return f"{found}, expected the tokenizer that it was trained with"
-
-
-def _has_no_eos(base: Candidate) -> str | None:
-    eos = base.facts.tokens.get("eos_token")
-    if not eos:
-        return "names no EOS token in tokenizer_config.json, expected one: it would never stop"
-    if base.facts.vocabulary and eos not in base.facts.vocabulary:
-        return f"names the EOS token {eos!r}, which its vocabulary does not have, expected it there"
-    return None
-
-
 def _always_thinks(base: Candidate) -> str | None:
     if not base.facts.always_thinks:
         return None
@@ -244,6 +223,12 @@ BY_FILES = (
         "give the folder that the weights are in",
         of_repository=f"take a base in safetensors, such as {SMALL}",
     ),
+)
+SHARDS = Refusal(
+    "shards missing",
+    lambda base: wholeness.find_gap(base.facts.folder, base.files),
+    FETCH_AGAIN,
+    of_repository=NOT_WHOLE,
 )
 REFUSALS = (
     *BY_FILES,
@@ -269,12 +254,7 @@ REFUSALS = (
         _is_quantised,
         "take the 16-bit repository that it was made from; training in 4 bit quantises by itself",
     ),
-    Refusal(
-        "shards missing",
-        lambda base: wholeness.find_gap(base.facts.folder, base.files),
-        FETCH_AGAIN,
-        of_repository=NOT_WHOLE,
-    ),
+    SHARDS,
     Refusal("gpt-oss", _is_gpt_oss, DENSE),
     Refusal("mixtures of experts", _is_mixture, DENSE),
     Refusal("vision and audio", _is_vision, f"take the maker's text model, such as {SMALL}"),
@@ -282,13 +262,13 @@ REFUSALS = (
     Refusal("code of their own", _needs_remote_code, f"take one without, such as {SMALL}"),
     Refusal(
         "tokenizer of another family",
-        _is_of_another_vocabulary,
+        lambda base: wholeness.find_other_vocabulary(base.facts),
         "put tokenizer.json and tokenizer_config.json of the base beside its weights",
         of_repository=f"take a base with its own tokenizer, such as {SMALL}",
     ),
     Refusal(
         "no EOS",
-        _has_no_eos,
+        lambda base: wholeness.find_no_eos(base.facts),
         "put the base's own tokenizer_config.json beside its weights",
         of_repository=f"take a base that names one, such as {SMALL}",
     ),
