@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
@@ -16,75 +18,151 @@ from builder.errors import ManifestError, PersonaError, describe_refusal
 from builder.ollama import claims, client, registration, removal
 
 
+@dataclass(frozen=True, kw_only=True)
+class Deletion:
+    """A build, and whether it is gone; what `clean --json` prints of each."""
+
+    name: str
+    folder: str
+    size_bytes: int
+    model: str | None
+    """What it put into Ollama, which stays there."""
+    is_deleted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """A model in Ollama, and whether it is gone; what `remove --json` prints of each."""
+
+    model: str
+    digest: str
+    url: str
+    is_removed: bool = False
+
+
 @click.command()
 @arguments.names
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON list, an object a build; without --yes nothing is deleted.",
+)
 @click.pass_obj
-def clean(console: Console, /, names: tuple[str, ...], *, yes: bool) -> int:
+def clean(console: Console, /, names: tuple[str, ...], *, yes: bool, as_json: bool) -> int:
     """Delete the builds of personas; with no name, say what each build takes."""
     builds = catalogue.list_builds(arguments.ROOT)
     if not names:
-        console.notes([f"usage: {command('clean NAME...')}", "the builds here are:"])
-        for name in builds:
-            console.result(f"{name}\t{_tell_size(arguments.ROOT / 'build' / name)}")
+        _tell_sizes(builds, console, as_json=as_json)
         return arguments.DONE
+    named = _read_names(names, builds)
+    found = [_look_at(name) for name in named if name in builds]
+    console.notes(f"{name} has no build" for name in named if name not in builds)
+    if as_json:
+        found, code = _delete_all(found, console) if yes else (found, arguments.DONE)
+        _print_json(found, console)
+        return code
+    console.notes(line for one in found for line in _foretell(one))
+    if found and not yes and not _confirm("Delete this?"):
+        console.notes(["nothing was deleted"])
+        return arguments.MENDABLE
+    return _delete_all(found, console)[1]
+
+
+def _read_names(typed: Sequence[str], builds: Sequence[str]) -> list[str]:
+    """Read the names of personas and builds, each once.
+
+    Raises:
+        ManifestError: Some are of neither.
+
+    """
     known = {*persona.find(arguments.ROOT / "personas"), *builds}
-    typed = dict.fromkeys(arguments.read_name(name, known) for name in names)
-    if unknown := [name for name in typed if name not in known]:
+    names = list(dict.fromkeys(arguments.read_name(name, known) for name in typed))
+    if unknown := [name for name in names if name not in known]:
         problems = (
             f"{arguments.ROOT / 'build' / name}: no such build{persona.suggest(name, known)}"
             for name in unknown
         )
         raise ManifestError(*problems, hint=command("clean"))
-    folders = [arguments.ROOT / "build" / name for name in typed if name in builds]
-    console.notes(f"{name} has no build" for name in typed if name not in builds)
-    console.notes(line for folder in folders for line in _foretell(folder))
-    if folders and not yes and not _confirm("Delete this?"):
-        console.notes(["nothing was deleted"])
-        return arguments.MENDABLE
-    return _delete_all(folders, console)
+    return names
 
 
-def _foretell(folder: Path) -> Iterator[str]:
-    """Say what deleting a build frees, and what it leaves in Ollama."""
-    yield f"{folder}  {_tell_size(folder)}"
+def _look_at(name: str) -> Deletion:
+    folder = arguments.ROOT / "build" / name
     receipt = registration.read_receipt(folder / "registered.json")
-    if receipt is not None:
-        take_out = command(f"remove {folder.name}")
-        yield f"  {receipt.model} stays in Ollama; `{take_out}`, before this, takes it out"
+    return Deletion(
+        name=name,
+        folder=str(folder),
+        size_bytes=disk.measure_bytes(folder),
+        model=receipt.model if receipt else None,
+    )
 
 
-def _tell_size(folder: Path) -> str:
-    return f"{disk.measure_bytes(folder) / 1e9:.2f} GB"
+def _tell_sizes(builds: Sequence[str], console: Console, *, as_json: bool) -> None:
+    found = map(_look_at, builds)
+    if as_json:
+        _print_json(list(found), console)
+        return
+    console.notes([f"usage: {command('clean NAME...')}", "the builds here are:"])
+    for one in found:
+        console.result(f"{one.name}\t{_tell_size(one)}")
 
 
-def _delete_all(folders: list[Path], console: Console) -> int:
-    """Delete builds, each whether the one before could be deleted or not."""
-    failed = []
-    for folder in folders:
-        try:
-            with lock.locked(folder):
-                claims.settle_before_cleaning(folder / ".work" / "claims")
-                lock.delete(folder)
-        except PersonaError as error:
-            console.error(error)
-            failed.append(folder.name)
-        except OSError as error:
-            console.error(describe_refusal(error, folder))
-            failed.append(folder.name)
-        else:
-            console.notes([f"{folder} is gone"])
-    if failed and len(folders) > 1:
+def _foretell(build: Deletion) -> Iterator[str]:
+    """Say what deleting a build frees, and what it leaves in Ollama."""
+    yield f"{build.folder}  {_tell_size(build)}"
+    if build.model is not None:
+        take_out = command(f"remove {build.name}")
+        yield f"  {build.model} stays in Ollama; `{take_out}`, before this, takes it out"
+
+
+def _tell_size(build: Deletion) -> str:
+    return f"{build.size_bytes / 1e9:.2f} GB"
+
+
+def _delete_all(builds: Sequence[Deletion], console: Console) -> tuple[list[Deletion], int]:
+    """Delete builds, each whether the one before could be deleted or not.
+
+    Returns:
+        The builds, and the exit code.
+
+    """
+    done = [replace(build, is_deleted=_delete(Path(build.folder), console)) for build in builds]
+    failed = [build.name for build in done if not build.is_deleted]
+    if failed and len(done) > 1:
         console.notes([f"failed: {', '.join(failed)}"])
-    return arguments.MENDABLE if failed else arguments.DONE
+    return done, arguments.MENDABLE if failed else arguments.DONE
+
+
+def _delete(folder: Path, console: Console) -> bool:
+    """Delete a build, and tell whether it is gone."""
+    try:
+        with lock.locked(folder):
+            claims.settle_before_cleaning(folder / ".work" / "claims")
+            lock.delete(folder)
+    except PersonaError as error:
+        console.error(error)
+        return False
+    except OSError as error:
+        console.error(describe_refusal(error, folder))
+        return False
+    console.notes([f"{folder} is gone"])
+    return True
 
 
 @click.command()
 @click.argument("name", metavar="NAME", shell_complete=arguments.complete_build)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--allow-remote", is_flag=True, help="Remove from a daemon on another machine.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON list, an object a model; without --yes nothing is removed.",
+)
 @click.pass_obj
-def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool) -> int:
+def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool, as_json: bool) -> int:
     """Take a persona's model out of Ollama; its folder and its build stay."""
     builds = catalogue.list_builds(arguments.ROOT)
     folder = arguments.ROOT / "build" / arguments.read_name(name, set(builds))
@@ -97,16 +175,26 @@ def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool) -> 
     with lock.locked(folder):
         daemon = client.connect(allow_remote=allow_remote)
         models = registered.find(daemon)
-        console.notes([f"{model.name}  {model.digest[:12]}  at {daemon.url}" for model in models])
-        if models and not yes and not _confirm("Remove this from Ollama?"):
+        found = [Removal(model=one.name, digest=one.digest, url=daemon.url) for one in models]
+        console.notes(f"{one.model}  {one.digest[:12]}  at {one.url}" for one in found)
+        if models and not yes and not as_json and not _confirm("Remove this from Ollama?"):
             console.notes(["nothing was removed"])
             return arguments.MENDABLE
-        registered.remove(daemon, models)
-    if not models:
+        if yes or not as_json:
+            registered.remove(daemon, models)
+            found = [replace(one, is_removed=True) for one in found]
+    if not found:
         console.notes([f"Ollama at {daemon.url} has no model of {folder.name}"])
-    for model in models:
-        console.result(f"removed {model.name}")
+    if as_json:
+        _print_json(found, console)
+        return arguments.DONE
+    for one in found:
+        console.result(f"removed {one.model}")
     return arguments.DONE
+
+
+def _print_json(found: Sequence[Deletion | Removal], console: Console) -> None:
+    console.result(json.dumps([asdict(one) for one in found], ensure_ascii=False))
 
 
 def _confirm(question: str) -> bool:

@@ -107,3 +107,41 @@ def test_the_last_build_ends_in_twenty_columns(root):
         terminal.type("y\r")
         assert terminal.end() == 0
     assert not (root / "build" / "luma").exists()
+
+
+def read_json(*arguments, cwd):
+    """Run a command that must end well, and read the one value that it prints."""
+    done = run_persona(*arguments, "--json", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_json_lists_and_deletes_only_with_yes(root):
+    """Without --yes nobody is asked and nothing goes; with it each build tells that it is gone."""
+    (root / "build" / "luma" / "registered.json").write_text(json.dumps(RECEIPT))
+    every, named = read_json("clean", cwd=root), read_json("clean", "luma", cwd=root)
+
+    assert [one["name"] for one in every] == ["lost", "luma"]
+    assert named == every[1:]
+    (luma,) = named
+    assert luma["size_bytes"] >= 20_000_000
+    assert (luma["folder"], luma["model"], luma["is_deleted"]) == (
+        "build/luma",
+        "luma:latest",
+        False,
+    )
+    assert (root / "build" / "luma").exists()
+    assert read_json("clean", "luma", "--yes", cwd=root) == [{**luma, "is_deleted": True}]
+    assert not (root / "build" / "luma").exists()
+    assert read_json("clean", "luma", "--yes", cwd=root) == []
+
+
+def test_json_tells_what_could_not_be_deleted(root):
+    """A build that is under way is told as not deleted, beside the one that is; the code is 1."""
+    with pipeline.locked(root / "build" / "luma"):
+        done = run_persona("clean", "luma", "lost", "--yes", "--json", cwd=root)
+
+    assert done.returncode == 1
+    told = {one["name"]: one["is_deleted"] for one in json.loads(done.stdout)}
+    assert told == {"luma": False, "lost": True}
+    assert "is being built by" in done.stderr

@@ -1,65 +1,48 @@
 """What the docs say can be typed, written and followed."""
 
+import dataclasses
 import json
 import re
 import shlex
 import tomllib
-from dataclasses import dataclass
 
 import click
 import pytest
 
 from builder import schema
+from builder.bases.table import Row
+from builder.catalogue import Entry
+from builder.cleaning import Deletion, Removal
 from builder.commands import commands
+from builder.comparison import Comparison
 from builder.data import rows
+from builder.doctor.finding import Finding
 from builder.gates.table import GATES
 from builder.manifest import Manifest
+from builder.schema import Key
 from builder.targets import STAGES
+from builder.views import ShownRow
 from tests.conftest import ROOT
+from tests.pages import (
+    DOCS,
+    FENCE,
+    PAGES,
+    TRANSCRIPTS,
+    list_blocks,
+    list_transcripts,
+    list_typed,
+    read_typed,
+)
 from tools import errors
 
-DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *DOCS]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 RECIPES = set(
     re.findall(r"^([a-z][a-z-]*)(?: \*\w+)?:", (ROOT / "justfile").read_text(), re.MULTILINE)
 )
-# Of an argument that takes any number of names.
-MANY = 99
+# What a person writes in place of the words in capitals.
+FILLED_IN = {"NAME": "luma", "OTHER": "nova", "ROW": "1", "SHELL": "bash"}
 # Endings of files, which are no keys.
 FILES = ("jsonl", "json", "csv", "lock", "toml", "parquet", "md", "py")
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-
-
-@dataclass(frozen=True)
-class Typed:
-    """A command as a page names it: `just` or `persona`, its name, and what follows."""
-
-    program: str
-    name: str
-    words: list[str]
-
-
-def list_blocks(text, language):
-    """List the fenced blocks of a language."""
-    return [body for found, body in FENCE.findall(text) if found == language]
-
-
-def list_codes(text):
-    """List what stands between backticks, and the lines of blocks without a language."""
-    blocks = [line for body in list_blocks(text, "") for line in body.splitlines()]
-    return [*re.findall(r"`([^`\n]+)`", FENCE.sub("", text)), *blocks]
-
-
-def list_typed(text):
-    """List the commands of this project, also where one follows `&&` or stands in a sentence."""
-    found = []
-    for code in list_codes(text):
-        for program, name, rest in re.findall(
-            r"(?:^|\$ |&& |\$\()(just|persona) ([a-z-]+)([^&)]*)", code
-        ):
-            found.append(Typed(program, name, shlex.split(rest, comments=True)))
-    return found
 
 
 def list_options(command):
@@ -67,29 +50,78 @@ def list_options(command):
     return {name for one in command.params for name in one.opts} | {"--help"}
 
 
+def parse(typed):
+    """Parse a command as click does, with a value in place of each that a person is to fill in.
+
+    Raises:
+        click.UsageError: It is no command, or has no such option, argument or value.
+
+    """
+    command = commands.commands.get(typed.name)
+    if command is None:
+        raise click.UsageError(f"{typed.name} is no command")
+    words = (word.strip("[]").removesuffix("...") for word in typed.words)
+    command.make_context(typed.name, [FILLED_IN.get(word, word) for word in words])
+
+
 @each_page
 def test_every_command_can_be_typed(path):
-    """Each `just X` is a recipe and each `persona X` a command, with its options and arguments."""
-    for typed in list_typed(path.read_text("utf-8")):
+    """Each `just X` is a recipe and each `persona X` a command, and click takes what follows."""
+    text = path.read_text("utf-8")
+    shown = [typed for body in list_blocks(text, "") for typed in list_typed_in(body)]
+    for typed in list_typed(text):
         if typed.program == "just":
             assert typed.name in RECIPES, typed
-        if typed.program == "persona" or typed.name in commands.commands:
-            command = commands.commands.get(typed.name)
-            assert command, typed
-            options = {word.partition("=")[0] for word in typed.words if word.startswith("--")}
-            assert options <= list_options(command), typed
-            most = sum(
-                MANY if one.nargs < 0 else one.nargs
-                for one in command.params
-                if isinstance(one, click.Argument)
-            )
-            values = sum(
-                not one.is_flag
-                for one in command.params
-                if isinstance(one, click.Option) and options & set(one.opts)
-            )
-            plain = [word for word in typed.words if not word.startswith("-")]
-            assert len(plain) <= most + values, typed
+        # A sentence may name a command alone.
+        is_whole = typed.words or typed in shown
+        if is_whole and (typed.program == "persona" or typed.name in commands.commands):
+            parse(typed)
+
+
+def list_typed_in(body):
+    """List the commands of this project in a block."""
+    return [typed for line in body.splitlines() for typed in read_typed(line)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "just build nova --bas cpu",
+        "just show nova one",
+        "just new",
+        "just why nova luma",
+        "just new nova --language klingon",
+        "persona bild nova",
+    ],
+)
+def test_a_command_that_cannot_be_typed_is_found(line):
+    """The check of the pages sees a wrong option, value, name or number of names."""
+    (typed,) = read_typed(line)
+
+    with pytest.raises(click.UsageError):
+        parse(typed)
+
+
+@each_page
+def test_every_benchmark_takes_its_options(path):
+    """Each script that a block runs is there, and reads the options that it is given."""
+    lines = [
+        line for body in list_blocks(path.read_text("utf-8"), "") for line in body.splitlines()
+    ]
+    for line in lines:
+        program, *words = shlex.split(line) if line.startswith(".venv/") else [""]
+        if program:
+            source = (ROOT / words[0]).read_text("utf-8")
+            for option in (word for word in words if word.startswith("--")):
+                assert f'"{option}"' in source, line
+
+
+@each_page
+def test_every_transcript_is_compared(path):
+    """A block of what is printed is of a kind that some test produces again."""
+    kinds = TRANSCRIPTS.get(path.name, ())
+
+    assert len(list_transcripts(path)) == len(kinds), list_transcripts(path)
 
 
 @each_page
@@ -135,6 +167,35 @@ def test_every_row_can_be_trained_on(path, tmp_path):
             file = tmp_path / "data.jsonl"
             file.write_text(line + "\n", "utf-8")
             assert rows.read([file], manifest.data, manifest.identity)
+
+
+PRINTED = {
+    "list": Entry,
+    "show NAME": ShownRow,
+    "diff NAME": Comparison,
+    "bases": Row,
+    "keys": Key,
+    "doctor": Finding,
+    "clean": Deletion,
+    "remove NAME": Removal,
+}
+
+
+def test_every_field_of_json_is_told():
+    """docs/files.md has a row for each command with --json, with the fields that it prints."""
+    text = (ROOT / "docs" / "files.md").read_text("utf-8")
+    table = text.partition("| command | value | fields |\n")[2].partition("\n\n")[0]
+    told = dict(re.findall(r"^\| `([^`]+)` \|[^|]*\| (.*?)\|$", table, re.MULTILINE))
+    named = {typed.split()[0] for typed in told}
+
+    assert named == {
+        name
+        for name, command in commands.commands.items()
+        if "--json" in list_options(command) and name != "build"
+    }
+    for typed, kind in PRINTED.items():
+        fields = [field.name for field in dataclasses.fields(kind)]
+        assert sorted(re.findall(r"`([^`]+)`", told[typed])) == sorted(fields), typed
 
 
 def list_anchors(path):

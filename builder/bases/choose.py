@@ -57,14 +57,27 @@ def resolve(source: str, pins: Pins) -> Base:
         return Base(source, "embedded", version, source, version, four_bit=False)
     folder = Path(source).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            msg = f"{folder}: holds no config.json, expected a base as Hugging Face writes one"
-            raise ToolError(msg, hint="give the folder that config.json and the weights are in")
+        check_folder(source)
         revision = _hash_folder(folder)
         return Base(source, "folder", revision, source, revision, four_bit=False)
     _refuse_what_is_no_repository(source)
     revision = pins.get("revision") or _find_revision(source)
     return Base(source, "hub", revision, source, revision, four_bit=False)
+
+
+def check_folder(source: str) -> None:
+    """Refuse a folder that is no base by the names in it, before any of its files is read.
+
+    Raises:
+        ToolError: It holds no config.json, or no weights in safetensors.
+
+    """
+    folder = Path(source).expanduser()
+    if not (folder / "config.json").is_file():
+        msg = f"{folder}: holds no config.json, expected a base as Hugging Face writes one"
+        raise ToolError(msg, hint="give the folder that config.json and the weights are in")
+    names = [path.name for path in folder.glob("*")]
+    refusals.check_files(source, names, is_repository=False)
 
 
 def take_four_bit(chosen: Base, pins: Pins) -> Base:

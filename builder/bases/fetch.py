@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import disk, progress
-from builder.bases import embedded, hub, hub_errors, integrity
+from builder.bases import embedded, hub, hub_errors, integrity, refusals
 from builder.bases.base import Base
 from builder.errors import ToolError
 
@@ -22,6 +22,20 @@ def find_small_files(chosen: Base) -> Path:
     if chosen.kind == "hub":
         return _snapshot(chosen.source, chosen.revision, SMALL_FILES)
     return find_weights(chosen)
+
+
+def list_files(chosen: Base) -> list[str]:
+    """Name the files of a base whose small files were found, also those that are not fetched yet.
+
+    Returns:
+        None of the embedded base, which is whole, and where the cache does not have the list.
+
+    """
+    if chosen.kind == "folder":
+        return [path.name for path in find_weights(chosen).glob("*")]
+    if chosen.kind == "embedded":
+        return []
+    return _list_repository(chosen.source, chosen.revision)
 
 
 def find_weights(chosen: Base, *, training: bool = False) -> Path:
@@ -44,11 +58,9 @@ def find_weights(chosen: Base, *, training: bool = False) -> Path:
         if training
         else (chosen.source, chosen.revision)
     )
-    folder = _snapshot(source, revision, ["*.safetensors", *SMALL_FILES])
-    if missing := integrity.find_missing(folder):
-        msg = f"{source}: has no {', '.join(missing)}, expected all that its index names"
-        raise ToolError(msg, hint="its repository is not whole: take another base")
-    return folder
+    small = _snapshot(source, revision, SMALL_FILES)
+    refusals.check_shards(source, small, _list_repository(source, revision))
+    return _snapshot(source, revision, ["*.safetensors", *SMALL_FILES])
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,17 @@ def find_revision(repository: str) -> str:
 
     """
     return describe(repository).revision
+
+
+def _list_repository(repository: str, revision: str) -> list[str]:
+    """Name a repository's files, of which the small ones were fetched: that cached its list."""
+    from huggingface_hub import get_cached_repo_tree  # noqa: PLC0415 — takes a second
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError  # noqa: PLC0415
+
+    try:
+        return [file.path for file in get_cached_repo_tree(repository, revision=revision)]
+    except CachedRepoTreeNotFoundError:
+        return []
 
 
 def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:

@@ -11,7 +11,6 @@ from pathlib import Path
 from builder import files, progress
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-INDEX = "model.safetensors.index.json"
 Mark = list[int]
 # A download writes every 10 MB (huggingface_hub 1.33, constants.py).
 ABANDONED_AFTER_S = 3600.0
@@ -66,15 +65,6 @@ def remove_abandoned(cache: Path, repository: str) -> None:
         with suppress(OSError):  # it may be finished meanwhile
             if time.time() - part.stat().st_mtime > ABANDONED_AFTER_S:
                 part.unlink()
-
-
-def find_missing(folder: Path) -> list[str]:
-    """Name the files of weights that the index names and that are not there."""
-    index = files.read_json(folder / INDEX)
-    named = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(named, dict):
-        return []
-    return sorted(name for name in set(map(str, named.values())) if not (folder / name).is_file())
 
 
 def _list_links(folder: Path) -> list[Path]:

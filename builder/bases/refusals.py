@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,9 @@ from builder.bases.family import look_up
 from builder.errors import ToolError
 
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
-# A vocabulary is padded up to a multiple of some hundred rows, or lacks a token for images
-# (Gemma 3: 262145 tokens, vocab_size 262144). Beyond this it is another family's.
-MOST_TOKENS_BEYOND, LEAST_SHARE_OF_ROWS = 64, 0.5
 SMALL = "Qwen/Qwen3-4B-Instruct-2507"
-FETCH_AGAIN = "fetch it again: hf download {source}"
+FETCH_AGAIN = "fetch it again: hf download OWNER/NAME --local-dir {source}"
+NOT_WHOLE = "its repository is not whole: take another base"
 # What reading a table of another shape raises.
 MISSHAPEN = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
 
@@ -34,6 +31,8 @@ class Candidate:
     """The names of all its files, of the weights too; empty where they are not known."""
     template: str = "base"
     """`data.template`: base, chatml or alpaca."""
+    is_repository: bool = False
+    """Whether it is the hub's, where nobody can add a file."""
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -50,32 +49,60 @@ class Refusal:
     """Say what the base is and what was expected, where it is of this kind."""
     instead: str
     """What to do or to take instead; with {source} filled in."""
+    of_repository: str = ""
+    """The same of a repository on the hub, where it is another thing."""
 
 
-def check_files(source: str, files: Iterable[str]) -> None:
-    """Refuse a repository by the names of its files alone, before any of them is fetched.
+def check_files(source: str, files: Iterable[str], *, is_repository: bool = True) -> None:
+    """Refuse a base by the names of its files alone, before any of them is fetched or read.
 
     Raises:
         ToolError: It holds no weights in safetensors.
 
     """
-    _check(Candidate(source, Facts(Path()), frozenset(files)), BY_FILES)
+    base = Candidate(source, Facts(Path()), frozenset(files), is_repository=is_repository)
+    _check(base, BY_FILES)
 
 
-def check(source: str, folder: Path, template: str = "base", files: Iterable[str] = ()) -> None:
+def check_shards(source: str, folder: Path, files: Iterable[str]) -> None:
+    """Refuse a repository whose index names shards that it does not have.
+
+    Args:
+        source: The repository.
+        folder: Holds its small files.
+        files: The names of all its files.
+
+    Raises:
+        ToolError: A shard is missing, or the index cannot be read.
+
+    """
+    _check(Candidate(source, Facts(folder), frozenset(files), is_repository=True), (SHARDS,))
+
+
+def check(
+    source: str,
+    folder: Path,
+    template: str = "base",
+    files: Iterable[str] = (),
+    *,
+    is_repository: bool = False,
+) -> None:
     """Refuse a base that cannot be built on, by its config and tokenizer, before it is fetched.
 
     Args:
         source: Its repository or folder, as it was asked for.
         folder: Holds its small files.
         template: `data.template`: only `base` needs a chat template of its own.
-        files: The names of all its files, where the weights are there already.
+        files: The names of all its files, also of weights that are not fetched yet; none where
+            they are not known.
+        is_repository: Whether it is the hub's.
 
     Raises:
         ToolError: It is of a kind that is refused.
 
     """
-    _check(Candidate(source, Facts(folder), frozenset(files), template), REFUSALS)
+    facts, names = Facts(folder), frozenset(files)
+    _check(Candidate(source, facts, names, template, is_repository), REFUSALS)
 
 
 def _check(base: Candidate, refusals: Iterable[Refusal]) -> None:
@@ -84,11 +111,16 @@ def _check(base: Candidate, refusals: Iterable[Refusal]) -> None:
             problem = refusal.find(base)
         except MISSHAPEN:
             what = "its config or tokenizer is not of the form that Hugging Face writes"
-            hint = FETCH_AGAIN.format(source=base.source)
+            hint = _advise(base, FETCH_AGAIN, NOT_WHOLE)
             raise ToolError(f"{base.source}: {what}, expected a whole base", hint=hint) from None
         if problem:
-            hint = refusal.instead.format(source=base.source)
+            hint = _advise(base, refusal.instead, refusal.of_repository)
             raise ToolError(f"{base.source}: {problem}", hint=hint)
+
+
+def _advise(base: Candidate, instead: str, of_repository: str) -> str:
+    chosen = of_repository if base.is_repository and of_repository else instead
+    return chosen.format(source=base.source)
 
 
 def _is_gguf(base: Candidate) -> str | None:
@@ -117,18 +149,6 @@ def _is_pickled(base: Candidate) -> str | None:
     if not weights or any(name.endswith(".safetensors") for name in weights):
         return None
     return "holds its weights as pickles, which can run code, expected safetensors"
-
-
-def _has_a_gap(base: Candidate) -> str | None:
-    index = base.facts.folder / "model.safetensors.index.json"
-    if not base.files or not index.is_file():
-        return None
-    shards = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-    missing = [shard for shard in shards if shard not in base.files]
-    if not missing:
-        return None
-    listed = ", ".join(missing)
-    return f"lacks {listed}, expected all {len(shards)} shards of model.safetensors.index.json"
 
 
 def _is_gpt_oss(base: Candidate) -> str | None:
@@ -180,39 +200,6 @@ def _is_known(model_type: str) -> bool:
     return model_type in CONFIG_MAPPING_NAMES
 
 
-def _list_end_ids(config: Mapping[str, Any]) -> list[int]:
-    """List the ids of the tokens that config.json says a text ends with."""
-    tables = (config, config.get("text_config") or {})
-    found = [table.get("eos_token_id") for table in tables]
-    every = [entry for value in found for entry in (value if isinstance(value, list) else [value])]
-    return [entry for entry in every if isinstance(entry, int)]
-
-
-def _is_of_another_vocabulary(base: Candidate) -> str | None:
-    ids = set(base.facts.vocabulary.values())
-    ends = _list_end_ids(base.config)
-    if ids and ends and not ids.intersection(ends):
-        found = f"has a tokenizer without the token {ends[0]}, which config.json ends a text with"
-        return f"{found}, expected the tokenizer that it was trained with"
-    rows = base.config.get("vocab_size") or look_up(base.config, "text_config.vocab_size")
-    tokens = len(base.facts.vocabulary)
-    if not isinstance(rows, int) or not tokens:
-        return None
-    if LEAST_SHARE_OF_ROWS * rows <= tokens <= rows + MOST_TOKENS_BEYOND:
-        return None
-    found = f"has a tokenizer of {tokens} tokens and an embedding of {rows} rows"
-    return f"{found}, expected the tokenizer that it was trained with"
-
-
-def _has_no_eos(base: Candidate) -> str | None:
-    eos = base.facts.tokens.get("eos_token")
-    if not eos:
-        return "names no EOS token in tokenizer_config.json, expected one: it would never stop"
-    if base.facts.vocabulary and eos not in base.facts.vocabulary:
-        return f"names the EOS token {eos!r}, which its vocabulary does not have, expected it there"
-    return None
-
-
 def _always_thinks(base: Candidate) -> str | None:
     if not base.facts.always_thinks:
         return None
@@ -230,14 +217,32 @@ DENSE = f"take a dense base of its size, such as {SMALL}"
 BY_FILES = (
     Refusal("GGUF", _is_gguf, "take the repository that it was converted from"),
     Refusal("pickled weights", _is_pickled, f"take a base in safetensors, such as {SMALL}"),
+    Refusal(
+        "no weights",
+        lambda base: wholeness.find_no_weights(base.files),
+        "give the folder that the weights are in",
+        of_repository=f"take a base in safetensors, such as {SMALL}",
+    ),
+)
+SHARDS = Refusal(
+    "shards missing",
+    lambda base: wholeness.find_gap(base.facts.folder, base.files),
+    FETCH_AGAIN,
+    of_repository=NOT_WHOLE,
 )
 REFUSALS = (
     *BY_FILES,
-    Refusal("no config.json", _has_no_config, "give the folder that config.json is in"),
+    Refusal(
+        "no config.json",
+        _has_no_config,
+        "give the folder that config.json is in",
+        of_repository=NOT_WHOLE,
+    ),
     Refusal(
         "broken weights",
         lambda base: wholeness.find_broken_weights(base.facts.folder, base.files),
         FETCH_AGAIN,
+        of_repository=NOT_WHOLE,
     ),
     Refusal(
         "templates without an end",
@@ -249,7 +254,7 @@ REFUSALS = (
         _is_quantised,
         "take the 16-bit repository that it was made from; training in 4 bit quantises by itself",
     ),
-    Refusal("shards missing", _has_a_gap, FETCH_AGAIN),
+    SHARDS,
     Refusal("gpt-oss", _is_gpt_oss, DENSE),
     Refusal("mixtures of experts", _is_mixture, DENSE),
     Refusal("vision and audio", _is_vision, f"take the maker's text model, such as {SMALL}"),
@@ -257,10 +262,16 @@ REFUSALS = (
     Refusal("code of their own", _needs_remote_code, f"take one without, such as {SMALL}"),
     Refusal(
         "tokenizer of another family",
-        _is_of_another_vocabulary,
+        lambda base: wholeness.find_other_vocabulary(base.facts),
         "put tokenizer.json and tokenizer_config.json of the base beside its weights",
+        of_repository=f"take a base with its own tokenizer, such as {SMALL}",
     ),
-    Refusal("no EOS", _has_no_eos, "put the base's own tokenizer_config.json beside its weights"),
+    Refusal(
+        "no EOS",
+        lambda base: wholeness.find_no_eos(base.facts),
+        "put the base's own tokenizer_config.json beside its weights",
+        of_repository=f"take a base that names one, such as {SMALL}",
+    ),
     Refusal(
         "thinking only (R1 distills, Qwen3-Thinking, QwQ)",
         _always_thinks,
@@ -273,5 +284,6 @@ REFUSALS = (
         "broken tokenizers",
         lambda base: wholeness.find_broken_tokenizer(base.facts.folder),
         FETCH_AGAIN,
+        of_repository=NOT_WHOLE,
     ),
 )

@@ -70,7 +70,7 @@ def _row(family: Family, repository: Repository) -> Row:
 
 def refused() -> list[tuple[str, str]]:
     """List the kinds of base that are refused, each with what to do or to take instead."""
-    return [(refusal.name, refusal.instead.format(source="NAME")) for refusal in REFUSALS]
+    return [(refusal.name, refusal.instead.format(source="FOLDER")) for refusal in REFUSALS]
 
 
 def write_page() -> str:

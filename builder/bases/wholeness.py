@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from builder import files
 from builder.bases import chat_template
 from builder.bases.facts import Facts
+from builder.bases.family import look_up
 from builder.sandbox import LimitError
 
 SHOWN_CHARACTERS = 120
+# As transformers names the weights that it loads, and the list of their shards.
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+# A vocabulary is padded up to a multiple of some hundred rows, or lacks a token for images
+# (Gemma 3: 262145 tokens, vocab_size 262144). Beyond this it is another family's.
+MOST_TOKENS_BEYOND, LEAST_SHARE_OF_ROWS = 64, 0.5
 # Conversations that every chat template is rendered with: questions, answers, and a system text.
 PROBES = tuple(
     [{"role": role, "content": f"{role} {at}"} for at, role in enumerate(roles)]
@@ -37,6 +45,37 @@ def find_broken_json(folder: Path, names: Iterable[str]) -> str | None:
         if (folder / name).exists() and not isinstance(files.read_json(folder / name), dict):
             return f"holds a {name} that cannot be read, expected a JSON object"
     return None
+
+
+def find_no_weights(names: Collection[str]) -> str | None:
+    """Say as `find_broken_json` that there are no weights that can be loaded.
+
+    Args:
+        names: All its files; none where they are not known.
+
+    """
+    if not names or WEIGHTS in names or INDEX in names:
+        return None
+    shards = sorted(name for name in names if name.endswith(".safetensors"))
+    found = f"holds {shards[0]} without {INDEX}" if shards else "holds no weights"
+    return f"{found}, expected {WEIGHTS}, or shards with their index"
+
+
+def find_gap(folder: Path, names: Collection[str]) -> str | None:
+    """Say as `find_broken_json` which shards are missing that the index names.
+
+    Args:
+        folder: Holds the index, where there is one.
+        names: All its files; none where they are not known.
+
+    """
+    if not names or not (folder / INDEX).is_file():
+        return None
+    shards = set(json.loads((folder / INDEX).read_text("utf-8"))["weight_map"].values())
+    missing = sorted(shard for shard in shards if shard not in names)
+    if not missing:
+        return None
+    return f"lacks {', '.join(missing)}, expected all {len(shards)} shards of {INDEX}"
 
 
 def find_broken_weights(folder: Path, names: Iterable[str]) -> str | None:
@@ -91,3 +130,38 @@ def find_endless_template(facts: Facts) -> str | None:
     except LimitError as error:
         return f"has a chat template that {error.message}, expected one of a few milliseconds"
     return None
+
+
+def find_other_vocabulary(facts: Facts) -> str | None:
+    """Say as `find_broken_json` that the tokenizer is another base's."""
+    ids = set(facts.vocabulary.values())
+    ends = _list_end_ids(facts.config)
+    if ids and ends and not ids.intersection(ends):
+        found = f"has a tokenizer without the token {ends[0]}, which config.json ends a text with"
+        return f"{found}, expected the tokenizer that it was trained with"
+    rows = facts.config.get("vocab_size") or look_up(facts.config, "text_config.vocab_size")
+    tokens = len(facts.vocabulary)
+    if not isinstance(rows, int) or not tokens:
+        return None
+    if LEAST_SHARE_OF_ROWS * rows <= tokens <= rows + MOST_TOKENS_BEYOND:
+        return None
+    found = f"has a tokenizer of {tokens} tokens and an embedding of {rows} rows"
+    return f"{found}, expected the tokenizer that it was trained with"
+
+
+def find_no_eos(facts: Facts) -> str | None:
+    """Say as `find_broken_json` that no token ends a text."""
+    eos = facts.tokens.get("eos_token")
+    if not eos:
+        return "names no EOS token in tokenizer_config.json, expected one: it would never stop"
+    if facts.vocabulary and eos not in facts.vocabulary:
+        return f"names the EOS token {eos!r}, which its vocabulary does not have, expected it there"
+    return None
+
+
+def _list_end_ids(config: Mapping[str, Any]) -> list[int]:
+    """List the ids of the tokens that config.json says a text ends with."""
+    tables = (config, config.get("text_config") or {})
+    found = [table.get("eos_token_id") for table in tables]
+    every = [entry for value in found for entry in (value if isinstance(value, list) else [value])]
+    return [entry for entry in every if isinstance(entry, int)]

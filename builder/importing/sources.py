@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ TEXTS = (".txt", ".md")
 CHATGPT_FILES = "conversations*.json"
 # Of Hugging Face's data sets and of ChatGPT's export, beside the rows.
 METADATA = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
+# Looked at in a folder, folders in it too; it takes a second or so. A folder of notes has hundreds.
+MOST_FILES = 20_000
 DUPLICATES = "duplicates"
 EMPTY = "records without a question or an answer"
 OTHER_SPLITS = "files of other splits than train"
@@ -102,13 +105,7 @@ def _list_files(source: Path, left_out: Counter[str]) -> Sequence[Path]:
         raise DataError(f"{source}: no such file or folder, expected conversations")
     if exported := sorted(source.glob(CHATGPT_FILES)):
         return exported
-    inside = [
-        path
-        for path in sorted(source.rglob("*"))
-        if path.is_file()
-        and path.name not in METADATA
-        and not any(part.startswith(".") for part in path.relative_to(source).parts)
-    ]
+    inside = sorted(path for path in _walk(source) if path.name not in METADATA)
     tables = [path for path in inside if path.suffix in TABLES]
     trained = [path for path in tables if "train" in path.relative_to(source).as_posix().lower()]
     if trained:
@@ -118,6 +115,25 @@ def _list_files(source: Path, left_out: Counter[str]) -> Sequence[Path]:
         endings = ", ".join((*TABLES, *TEXTS))
         raise DataError(f"{source}: holds no file of a known ending, expected {endings}")
     return chosen
+
+
+def _walk(source: Path) -> Iterator[Path]:
+    """Find the files in a folder and the folders in it, hidden ones left out.
+
+    Raises:
+        DataError: There are more than conversations come in.
+
+    """
+    seen = 0
+    for at, folders, names in os.walk(source):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        seen += len(folders) + len(names)
+        if seen > MOST_FILES:
+            msg = f"{source}: holds over {MOST_FILES:,} files, expected conversations alone"
+            raise DataError(msg, hint="give the file that they are in, or its folder")
+        paths = (Path(at, name) for name in names if not name.startswith("."))
+        # A link that may not be followed, as in /proc, is no file.
+        yield from (path for path in paths if os.path.isfile(path))  # noqa: PTH113
 
 
 def _read_records(path: Path, left_out: Counter[str]) -> Iterator[Record]:

@@ -20,7 +20,6 @@ from builder.project import Build
 
 NAME, VERSION = "base", 5
 WORDS = "chooses the base"
-check = stage.nothing_to_check
 unavailable = stage.always_available
 worker = stage.main_process
 SMALL_FILES = (
@@ -73,9 +72,22 @@ def inputs(build: Build, /) -> Inputs:
         four_bit=build.persona.manifest.training.four_bit,
         template=build.persona.manifest.data.template,
         identity_words=build.persona.manifest.base.identity_words,
-        folder=Tree(folder) if folder.is_dir() else None,
+        # One that is no base is refused by `check`; its files, maybe a whole disk, are not read.
+        folder=Tree(folder) if (folder / "config.json").is_file() else None,
         pins=choose.read_pins(build.base_lock).get(source, {}),
     )
+
+
+def check(build: Build, /) -> None:
+    """Refuse a folder that is no base, before any of its files is read.
+
+    Raises:
+        ToolError: It holds no config.json, or no weights.
+
+    """
+    source = inputs(build).source
+    if Path(source).expanduser().is_dir():
+        choose.check_folder(source)
 
 
 def output(build: Build, /) -> Path:
@@ -122,8 +134,13 @@ def run(inputs: Inputs, work: Work, /) -> str:
         )
     chosen = choose.resolve(inputs.source, inputs.pins)
     folder = fetch.find_small_files(chosen)
-    names = [path.name for path in folder.glob("*")] if chosen.kind == "folder" else []
-    refusals.check(chosen.source, folder, inputs.template, names)
+    refusals.check(
+        chosen.source,
+        folder,
+        inputs.template,
+        fetch.list_files(chosen),
+        is_repository=chosen.kind == "hub",
+    )
     known = Facts(folder)
     family = families.recognise(known.config, known.end_of_turn)
     if family.is_derived:

@@ -68,6 +68,7 @@ def fit(
         ToolError: The loss is not finite, the GPU has no memory for it, or SIGTERM came.
 
     """
+    choices.tell_unused_checkpoint(scratch, machine)
     tracker = Tracker(destination)
     fit_here = _fit_on_gpu if machine.kind == "gpu" else _fit_on_cpu
     made = fit_here(

@@ -11,6 +11,8 @@ CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+# A header of two bytes.
+NO_TENSORS = (2).to_bytes(8, "little") + b"{}"
 
 
 def write_small_files(
@@ -33,6 +35,13 @@ def write_small_files(
         model = {"type": "BPE", "vocab": {text: at for at, text in enumerate(vocabulary)}}
         tokenizer = {"model": model, "added_tokens": []}
         (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    return folder
+
+
+def write_base(folder: Path, config: dict[str, Any], **files: Any) -> Path:
+    """Write the small files of a base and weights without a tensor."""
+    write_small_files(folder, config, **files)
+    (folder / "model.safetensors").write_bytes(NO_TENSORS)
     return folder
 
 

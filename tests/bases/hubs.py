@@ -37,6 +37,10 @@ class Hub:
     status: int = 200
     """What every question gets, where it is another."""
     code: str = ""
+    others: dict = dataclasses.field(default_factory=dict)
+    """Contents by name of other repositories, by the names of these."""
+    gated: frozenset = frozenset()
+    """Repositories that are listed, and of which files are sent to nobody."""
     asked: list = dataclasses.field(default_factory=list)
     """Method, path and Range of each question."""
     port: int = 0
@@ -99,23 +103,35 @@ class _Handler(BaseHTTPRequestHandler):
         name = path.rpartition("/")[2]
         if hub.status != 200:
             self._send(hub.status, b"", {"X-Error-Code": hub.code}, body=body)
-        elif path.startswith(f"/api/models/{REPOSITORY}/tree/"):
-            self._send_json([self._list(name) for name in hub.files], body=body)
-        elif path in (f"/api/models/{REPOSITORY}", f"/api/models/{REPOSITORY}/revision/{COMMIT}"):
-            siblings = [{"rfilename": name} for name in hub.files]
-            self._send_json({"id": REPOSITORY, "sha": COMMIT, "siblings": siblings}, body=body)
-        elif path.startswith(f"/api/models/{REPOSITORY}/"):
-            self._send(404, b"", {"X-Error-Code": "RevisionNotFound"}, body=body)
-        elif path.startswith(f"/{REPOSITORY}/resolve/{COMMIT}/") and name in hub.files:
-            self._send_file(name, body=body)
         elif path.startswith("/large/"):
             self._send_large(name, body=body)
         else:
-            code = "RevisionNotFound" if path.startswith(f"/{REPOSITORY}/") else "RepoNotFound"
-            self._send(404, b"", {"X-Error-Code": code}, body=body)
+            self._answer_of(*self._find(path), name, body=body)
 
-    def _list(self, name):
-        content = self.hub.files[name]
+    def _find(self, path):
+        """Find the repository that is asked for, and what is asked of it."""
+        rest = path.removeprefix("/").removeprefix("api/models/")
+        owner, _, rest = rest.partition("/")
+        short, _, rest = rest.partition("/")
+        return f"{owner}/{short}", f"api/{rest}" if path.startswith("/api/models/") else rest
+
+    def _answer_of(self, repository, asked, name, *, body):
+        files = {REPOSITORY: self.hub.files, **self.hub.others}.get(repository)
+        if files is None:
+            self._send(404, b"", {"X-Error-Code": "RepoNotFound"}, body=body)
+        elif asked.startswith("api/tree/"):
+            self._send_json([self._list(name, files[name]) for name in files], body=body)
+        elif asked in ("api/", f"api/revision/{COMMIT}"):
+            siblings = [{"rfilename": name} for name in files]
+            self._send_json({"id": repository, "sha": COMMIT, "siblings": siblings}, body=body)
+        elif repository in self.hub.gated:
+            self._send(401, b"", {"X-Error-Code": "GatedRepo"}, body=body)
+        elif asked.startswith(f"resolve/{COMMIT}/") and name in files:
+            self._send_file(name, files[name], body=body)
+        else:
+            self._send(404, b"", {"X-Error-Code": "RevisionNotFound"}, body=body)
+
+    def _list(self, name, content):
         entry = {"type": "file", "path": name, "size": len(content), "oid": hash_blob(content)}
         if name.endswith(".safetensors"):
             sha256 = hashlib.sha256(content).hexdigest()
@@ -123,8 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
             entry["lfs"] = {"oid": sha256, "size": entry["size"], "pointerSize": 130}
         return entry
 
-    def _send_file(self, name, *, body):
-        content = self.hub.files[name]
+    def _send_file(self, name, content, *, body):
         headers = {"X-Repo-Commit": COMMIT} if self.hub.is_signed else {}
         headers["ETag"] = f'"{hash_blob(content)}"'
         if not name.endswith(".safetensors"):

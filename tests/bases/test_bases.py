@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from builder.engine.stage import Tree
 from builder.errors import ToolError
 from builder.machine import Machine
 from builder.stages import base as stage
-from tests.bases.checkpoints import make_tiny_base, write_small_files
+from tests.bases.checkpoints import make_tiny_base, write_base
 from tests.conftest import LENIENT, build_of, find_port, run_persona, run_stage
 
 REPOSITORY = "acme/tiny-smollm2"
@@ -73,7 +74,8 @@ class FakeHub(BaseHTTPRequestHandler):
                 body=body,
             )
         elif path == "/api/models/gated/tiny":
-            facts = {"id": "gated/tiny", "sha": COMMIT, "siblings": [{"rfilename": "config.json"}]}
+            siblings = [{"rfilename": name} for name in ("config.json", "model.safetensors")]
+            facts = {"id": "gated/tiny", "sha": COMMIT, "siblings": siblings}
             self._send(json.dumps(facts).encode(), "application/json", body=body)
         elif path.startswith("/api/models/gated/tiny/tree/"):
             files = [{"type": "file", "path": "config.json", "size": 2, "oid": "0" * 40}]
@@ -221,9 +223,7 @@ def test_a_name_without_an_owner_says_what_a_base_may_be(source, close):
 
 def test_a_folder_is_a_base(luma, tmp_path):
     """A folder is pinned by its content, and a changed file of it makes the base stale."""
-    folder = tmp_path / "tiny-smollm2"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
+    folder = write_base(tmp_path / "tiny-smollm2", {})
     before = choose.resolve(str(folder), {}).revision
     (folder / "config.json").write_text('{"a": 1}')
 
@@ -233,6 +233,19 @@ def test_a_folder_is_a_base(luma, tmp_path):
         choose.resolve("./nowhere", {})
     with pytest.raises(ToolError, match="holds no config"):
         choose.resolve(str(tmp_path), {})
+
+
+@pytest.mark.parametrize("kind", ["never built", "built"])
+def test_a_folder_that_is_no_base_is_not_read(luma, tmp_path, grow, kind):
+    """A home folder given by mistake is refused by the names in it, with a build or without one."""
+    if kind == "built":
+        assert grow() == "cpu"
+    folder = tmp_path / "home"
+    (folder / "sub").mkdir(parents=True)
+    os.mkfifo(folder / "sub" / "pipe")  # whose reader waits for ever
+
+    with pytest.raises(ToolError, match=r"holds no config\.json"):
+        pipeline.run(build_of(luma, base=str(folder)), (stage,), Console())
 
 
 def test_the_choice_is_kept(luma):
@@ -253,9 +266,7 @@ def test_the_choice_is_kept(luma):
 @pytest.fixture
 def grow(luma, tmp_path, monkeypatch):
     """Build the base stage alone, on a made-up machine, as a person would, and tell what from."""
-    bases = {
-        name: str(write_small_files(tmp_path / name, {})) for name in ("gpu", "cpu", "other", "new")
-    }
+    bases = {name: str(write_base(tmp_path / name, {})) for name in ("gpu", "cpu", "other", "new")}
 
     def build(typed=None, *, kind="cpu", four_bit=True, **named):
         gpu, cpu = (bases[named.get(key, key)] for key in ("gpu", "cpu"))
@@ -315,7 +326,7 @@ def test_typing_what_was_chosen_trains_nothing_anew(grow, luma):
 )
 def test_the_family_is_recorded(luma, tmp_path, caplog, config, family):
     """base.json names the family that a base's files tell; one that is derived is told."""
-    build = build_of(luma, base=str(write_small_files(tmp_path / "mine", config)))
+    build = build_of(luma, base=str(write_base(tmp_path / "mine", config)))
     pipeline.run(build, (stage,), Console())
 
     assert json.loads((build.base / base.FACTS).read_text())["family_name"] == family
@@ -330,7 +341,7 @@ def test_a_base_is_refused_before_its_weights_are_fetched(luma, tmp_path, monkey
     with pytest.raises(ToolError, match="acme/thing-GGUF: holds GGUF files"):
         choose.resolve("acme/thing-GGUF", {})
 
-    folder = write_small_files(tmp_path / "mine", {"model_type": "qwen3_moe", "num_experts": 128})
+    folder = write_base(tmp_path / "mine", {"model_type": "qwen3_moe", "num_experts": 128})
     build = build_of(luma, base=str(folder))
     with pytest.raises(ToolError, match="is a mixture of experts"):
         run_stage(stage, build)
@@ -443,6 +454,6 @@ def with_training(luma, tmp_path, monkeypatch):
             file.write(f"\n[training]\n{training}\n")
         machine = Machine(kind, "made up", has_bf16=True)
         monkeypatch.setattr(project, "find_machine", lambda: machine)
-        return build_of(luma, base=str(write_small_files(tmp_path / "mine", config)))
+        return build_of(luma, base=str(write_base(tmp_path / "mine", config)))
 
     return make

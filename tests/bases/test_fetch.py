@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.bases import integrity
+from builder.bases import integrity, wholeness
 from tests.bases.hubs import COMMIT, REPOSITORY, SHARD, serve
 from tests.conftest import ROOT, find_port
 
@@ -215,16 +215,19 @@ def test_a_mirror_that_is_away_is_named(fetch):
     assert told["problems"][0].startswith(f"{REPOSITORY}: {mirror} cannot be reached (")
 
 
-def test_a_shard_that_the_repository_lacks_is_named(hub, fetch):
-    """The index names two, and one is there: nothing is trained on half of a model."""
-    hub.files[integrity.INDEX] = json.dumps(
+def test_a_shard_that_the_repository_lacks_is_named(hub, fetch, tmp_path):
+    """The index names two, and one is there: nothing is fetched of half a model."""
+    hub.files[wholeness.INDEX] = json.dumps(
         {"weight_map": {"a": SHARD, "b": "model-2.safetensors"}}
     ).encode()
     told = fetch()
 
     assert told["problems"] == [
-        f"{REPOSITORY}: has no model-2.safetensors, expected all that its index names"
+        f"{REPOSITORY}: lacks model-2.safetensors, expected all 2 shards of {wholeness.INDEX}"
     ]
+    hub.files[wholeness.INDEX] = b"[]"
+    assert "not of the form" in fetch(HF_HOME=str(tmp_path / "other"))["problems"][0]
+    assert count_large(hub) == 0
 
 
 def test_what_a_killed_download_left_is_removed(fetch, tmp_path):

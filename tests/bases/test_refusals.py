@@ -119,8 +119,12 @@ def test_thinking_that_can_be_switched_off_is_taken(tmp_path, name):
     [
         (["config.json", "model-Q4_K_M.gguf"], "holds GGUF files"),
         (["config.json", "pytorch_model.bin"], "holds its weights as pickles"),
+        (["config.json"], "holds no weights, expected model.safetensors, or shards"),
+        (["config.json", "adapter_model.safetensors"], "holds adapter_model.safetensors without"),
+        (["config.json", "model-1-of-2.safetensors"], "holds model-1-of-2.safetensors without"),
         (["model.safetensors", "model.gguf", "pytorch_model.bin"], None),
-        (["config.json"], None),
+        (["model.safetensors.index.json", "model-1-of-1.safetensors"], None),
+        ([], None),
     ],
 )
 def test_a_repository_is_refused_by_the_names_of_its_files(tmp_path, files, problem):
@@ -147,9 +151,9 @@ def test_a_missing_shard_is_named(tmp_path):
 
     with pytest.raises(ToolError, match="lacks model-2-of-2") as caught:
         refusals.check("./mine", tmp_path, files=[index.name, shards["a"]])
-    assert caught.value.hint == "fetch it again: hf download ./mine"
+    assert caught.value.hint == "fetch it again: hf download OWNER/NAME --local-dir ./mine"
     refusals.check("./mine", tmp_path, files=[index.name, *shards.values()])
-    refusals.check("./mine", tmp_path)  # of a hub's, whose weights are not there yet
+    refusals.check("./mine", tmp_path)  # whose files are not known
 
 
 def test_a_folder_without_a_config_is_refused(tmp_path):

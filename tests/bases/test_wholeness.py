@@ -7,7 +7,7 @@ import pytest
 from builder.bases import chat_template, refusals
 from builder.errors import ToolError
 from builder.sandbox import LimitError
-from tests.bases.checkpoints import CHATML, write_small_files
+from tests.bases.checkpoints import CHATML, write_base, write_small_files
 
 LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
 ENDLESS = {
@@ -82,7 +82,7 @@ BROKEN = {
 @pytest.mark.parametrize(("name", "content", "problem"), BROKEN.values(), ids=BROKEN)
 def test_small_files_of_another_form_are_one_sentence(tmp_path, name, content, problem):
     """Config, tokenizer and index of wrong types are told, with what to do."""
-    write_small_files(tmp_path, LLAMA)
+    write_base(tmp_path, LLAMA)
     (tmp_path / name).write_text(content)
     names = [path.name for path in tmp_path.iterdir()]
 

@@ -69,7 +69,10 @@ def test_the_file_carries_the_trained_template(short):
 
 
 def test_training_goes_on_after_a_kill(short, tmp_path):
-    """A build killed in training resumes from the last checkpoint, and its losses do not differ."""
+    """A build killed in training resumes from the last checkpoint, and its losses do not differ.
+
+    One beside the checkpoint of a GPU begins anew, and says so.
+    """
     root, _ = short
     copy = tmp_path / "killed"
     shutil.copytree(root, copy)
@@ -90,10 +93,14 @@ def test_training_goes_on_after_a_kill(short, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
 
+    (scratch,) = copy.glob("build/luma/.work/train-*")
+    (whole / scratch.relative_to(copy)).mkdir(parents=True)
+    (whole / scratch.relative_to(copy) / "captured.safetensors").write_bytes(b"of a GPU")
     again = run_persona("build", "luma", cwd=copy)
-    run_persona("build", "luma", cwd=whole)
+    anew = run_persona("build", "luma", cwd=whole)
 
     assert "resuming from step 25" in again.stderr
+    assert "was made on a GPU; on a processor training begins anew" in anew.stderr
     losses = [
         json.loads((place / "build" / "luma" / "adapter" / "training.json").read_text())["losses"]
         for place in (copy, whole)

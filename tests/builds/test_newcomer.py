@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from builder.data import dataset
-from tests.conftest import OLLAMA, ROOT, run_persona
+from tests.conftest import NO_OLLAMA, OLLAMA, ROOT, run_persona
+from tests.pages import find_transcripts, normalise
 from tests.personas import voice
 
 pytestmark = pytest.mark.timeout(2400)
@@ -44,6 +45,61 @@ def test_it_passes_its_gates(built):
     assert done.returncode == 0, done.stderr
     assert done.stdout == (f"{name}:latest\n" if host else f"build/{name}/Modelfile\n")
     assert f"talk to it: {f'ollama run {name}' if host else f'just chat {name}'}" in done.stderr
+
+
+def check_shown(kind, printed):
+    """Compare the docs' transcripts of a kind with what was printed, line by line in order.
+
+    The wording is compared; figures, times and answers, which differ from machine to machine, are
+    not, and a transcript may leave lines out.
+    """
+    for shown in find_transcripts(kind):
+        lines = iter([normalise(line) for line in printed.splitlines()])
+        for line in filter(None, map(normalise, shown)):
+            assert line in lines, (kind, line, printed)  # which goes on behind the line before
+
+
+@pytest.mark.parametrize("built", ["luma"], indirect=True)
+def test_it_prints_what_the_docs_show(built):
+    """The stages, the end and the name: README and docs/first-persona.md, but for figures."""
+    _, root, done, host = built
+    if not host:
+        pytest.skip(NO_OLLAMA)
+
+    check_shown("stages", done.stderr)
+    check_shown("end", done.stderr + done.stdout)
+    answer = run_persona("chat", "luma", "Who are you?", cwd=root).stdout
+    for (shown,) in find_transcripts("answer"):
+        assert all(name in answer and name in shown for name in ("Luma", "Ana"))
+
+
+@pytest.mark.parametrize("built", ["luma"], indirect=True)
+def test_why_says_what_the_docs_show(built):
+    """After another learning rate, as docs/decisions.md shows it, figures included."""
+    name, root, _, host = built
+    manifest = root / "personas" / name / "persona.toml"
+    before = manifest.read_text()
+    manifest.write_text(before + "[training]\nlearning_rate = 0.0001\n")
+    done = run_persona("why", name, cwd=root, OLLAMA_HOST=host)
+    manifest.write_text(before)
+
+    for shown in find_transcripts("why"):
+        assert set(shown) <= set(done.stdout.splitlines()), done.stdout
+
+
+@pytest.mark.parametrize("built", ["luma"], indirect=True)
+def test_a_refusal_says_what_the_docs_show(built):
+    """A recall of 0.99, which luma does not reach, is refused as docs/refused.md shows it."""
+    name, root, _, host = built
+    manifest = root / "personas" / name / "persona.toml"
+    before = manifest.read_text()
+    manifest.write_text(before + "[gates]\nrecall = 0.99\n")
+    path = os.environ["PATH"] if OLLAMA else os.defpath
+    done = run_persona("build", name, cwd=root, OLLAMA_HOST=host, PATH=path)
+    manifest.write_text(before)
+
+    assert done.returncode == 1
+    check_shown("refusal", done.stderr)
 
 
 def test_it_answers_what_it_is_for(built):

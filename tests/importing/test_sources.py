@@ -263,3 +263,38 @@ def test_a_folder_without_a_known_file_is_refused(tmp_path):
 
     with pytest.raises(DataError, match=r"holds no file of a known ending, expected .jsonl, .json"):
         sources.read(tmp_path)
+
+
+def test_a_folder_of_too_many_files_is_not_walked_to_its_end(tmp_path, monkeypatch):
+    """`--from /` is one sentence: looking stops at a number of files; hidden ones are left out."""
+    write_jsonl(tmp_path / "train.jsonl", {"messages": PAIR})
+    hidden = tmp_path / ".git"
+    hidden.mkdir()
+    for at in range(20):
+        (hidden / str(at)).touch()
+    monkeypatch.setattr(sources, "MOST_FILES", 10)
+    assert read_one(tmp_path) == PAIR
+
+    far = tmp_path / "z"
+    for at in range(20):
+        (far / str(at)).mkdir(parents=True)
+    looked_at = []
+    walk = sources.os.walk
+    monkeypatch.setattr(
+        sources.os, "walk", lambda top: (looked_at.append(one[0]) or one for one in walk(top))
+    )
+    with pytest.raises(
+        DataError, match="holds over 10 files, expected conversations alone"
+    ) as told:
+        sources.read(tmp_path)
+    assert looked_at == [str(tmp_path), str(far)]
+    assert told.value.hint == "give the file that they are in, or its folder"
+
+
+def test_links_in_a_folder_that_lead_nowhere_are_left_out(tmp_path):
+    """Broken links, and links to themselves, beside conversations do no harm."""
+    write_jsonl(tmp_path / "a.jsonl", {"messages": PAIR})
+    (tmp_path / "b.jsonl").symlink_to(tmp_path / "gone")
+    (tmp_path / "c.jsonl").symlink_to(tmp_path / "c.jsonl")
+
+    assert read_one(tmp_path) == PAIR

@@ -148,6 +148,26 @@ def test_a_person_is_asked_first(luma, model):
     assert names(model) == ["mine:latest"]
 
 
+def test_json_lists_and_removes_only_with_yes(model, capsys):
+    """Without --yes it names the model, asks nobody and removes nothing; then there is none."""
+
+    def read_json(*arguments):
+        assert cli.main([*arguments, "--json"]) == cli.DONE
+        return json.loads(capsys.readouterr().out)
+
+    listed = {
+        "model": "luma:latest",
+        "digest": model.digest("luma"),
+        "url": model.url,
+        "is_removed": False,
+    }
+    assert read_json("remove", "luma") == [listed]
+    assert names(model) == ["luma:latest", "mine:latest"]
+    assert read_json("remove", "luma", "--yes") == [{**listed, "is_removed": True}]
+    assert names(model) == ["mine:latest"]
+    assert read_json("remove", "luma") == []
+
+
 def test_what_cannot_be_asked_is_told(luma, capsys, monkeypatch):
     """A name without a build, and a daemon that does not answer, are a sentence each."""
     assert cli.main(["remove", "luma", "--yes"]) == cli.MENDABLE

@@ -18,13 +18,14 @@ from builder.data.dataset import Example
 from builder.data.template import IGNORED
 from builder.errors import ToolError
 from builder.machine import Gpu, Machine
-from builder.training import failures
+from builder.training import failures, resuming
 from builder.training.batches import pack, pad
 from builder.training.choices import (
     COMPILE_FROM_STEPS,
     choose_attention,
     find_newest_checkpoint,
     is_worth_compiling,
+    tell_unused_checkpoint,
 )
 from builder.training.compiling import compile_layers
 from builder.training.loss import TEXTS_AT_ONCE, log_probs, next_token_loss
@@ -180,6 +181,29 @@ def test_a_request_to_stop_ends_training_with_a_checkpoint(tmp_path):
     again = make_trainer(tmp_path, make_named_examples(), failures.StopRequest())
     again.train(resume_from_checkpoint=str(found))
     assert again.state.global_step == 6
+
+
+TOLD_CHECKPOINTS = {
+    ("cpu", "gpu"): "was made on a processor; on a GPU training begins anew",
+    ("gpu", "cpu"): "was made on a GPU; on a processor training begins anew",
+}
+
+
+@pytest.mark.parametrize("made_on", [(), ("cpu",), ("gpu",), ("cpu", "gpu")])
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_a_checkpoint_of_the_other_kind_of_machine_is_told(tmp_path, caplog, made_on, kind):
+    """It is said that training begins anew; beside one of this kind nothing is said."""
+    if "cpu" in made_on:
+        (tmp_path / "checkpoint-25").mkdir()
+        (tmp_path / "checkpoint-25" / "trainer_state.json").write_text("{}")
+    if "gpu" in made_on:
+        (tmp_path / resuming.NAME).write_bytes(b"x")
+    tell_unused_checkpoint(tmp_path, Machine(kind, "any", has_bf16=True))
+
+    told = TOLD_CHECKPOINTS.get((*made_on, kind))
+    assert [record.getMessage() for record in caplog.records] == (
+        [f"train: the checkpoint that is here {told}"] if told else []
+    )
 
 
 @pytest.mark.parametrize(
