@@ -16,7 +16,7 @@ from builder.gates.table import GATES
 from builder.manifest import Manifest
 from builder.targets import STAGES
 from tests.conftest import ROOT
-from tools import errors
+from tools import errors, pages
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *DOCS]
@@ -178,9 +178,12 @@ def test_the_site_has_every_page():
     assert site["theme"]["font"] is False
 
 
-def test_the_errors_are_those_of_the_code():
-    """docs/errors.md is what the code says; write it anew with `python3 tools/errors.py`."""
-    assert errors.PAGE.read_text("utf-8") == errors.write_page()
+@pytest.mark.parametrize("name", pages.FILES)
+def test_what_is_written_from_the_code_says_what_the_code_says(name):
+    """Each page and schema that `just pages` writes is as it would write it now."""
+    is_current = (ROOT / name).read_text("utf-8") == pages.FILES[name]()
+
+    assert is_current, f"{name}: the code says otherwise; `just pages` writes it anew"
 
 
 def test_a_known_error_stands_in_its_group():
