@@ -137,6 +137,10 @@ ollama:
 serve:
     python3 tools/ollama.py serve
 
+# write anew what is written from the code: bases.md, errors.md, manifest.md, the JSON schema
+pages: _environment
+    .venv/bin/python -m tools.pages
+
 # build the docs as a site: site/index.html
 docs:
     uvx --quiet --from zensical==0.0.73 zensical build --clean --strict

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, GetCoreSchemaHandler, Tag
+from pydantic_core import core_schema
 
 from builder.tables import show
 
@@ -104,6 +106,19 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 # A path of a data file.
 InnerPath = Annotated[str, AfterValidator(_is_inside_folder)]
 ModelName = Annotated[str, AfterValidator(_is_model_name)]
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A text that is one of some names, told and described as a `Literal` of them is."""
+
+    names: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(
+        self, _source: Any, _handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Take the names alone."""
+        return core_schema.literal_schema(list(self.names))
 
 
 def _tell_text_from_table(value: Any) -> str:

@@ -14,11 +14,13 @@ from builder.fields import (
     InnerPath,
     MaybeText,
     ModelName,
+    OneOf,
     Seed,
     Text,
     Texts,
 )
 from builder.gate_settings import Gates
+from builder.gguf.quantisation import BY_NAME, DEFAULT
 from builder.identity import Identity
 from builder.packaged import check_packs
 from builder.tables import Settings, show
@@ -194,8 +196,9 @@ def _find_recipe(training: Any) -> Any:
 class Export(Settings):
     """How the model is written."""
 
-    quantisation: Literal["q4_k_m", "q5_k_m", "q6_k", "q8_0", "f16"] = Field(
-        "q4_k_m", description="Types of the file's tensors: from smallest to most exact."
+    quantisation: Annotated[str, OneOf(tuple(BY_NAME))] = Field(
+        DEFAULT.name,
+        description="Types of the file's tensors: from smallest to most exact.",
     )
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from builder import files
 from builder.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -69,9 +68,9 @@ def make_schema() -> dict[str, Any]:
     return {"$schema": DIALECT, **_without_titles(made), "title": "persona.toml"}
 
 
-def write() -> None:
+def write_schema() -> str:
     """Write `builder/manifest.schema.json`."""
-    files.write_json(PATH, make_schema())
+    return json.dumps(make_schema(), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def list_keys() -> list[Key]:
@@ -85,10 +84,10 @@ def write_page() -> str:
     lines = [
         "# persona.toml",
         "",
-        "Written from the manifest's model by `builder.schema.write_page`; `persona keys` prints",
-        "the same. A key that is left out has its default; a key without one is not given.",
-        "An editor that knows JSON schema (Even Better TOML, taplo) completes and checks the file",
-        "by its first line, `#:schema`, which `persona new` writes.",
+        "Written from the manifest's model by `just pages`; `persona keys` prints the same. A key",
+        "that is left out has its default; a key without one is not given. An editor that knows",
+        "JSON schema (Even Better TOML, taplo) completes and checks the file by its first line,",
+        "`#:schema`, which `persona new` writes.",
     ]
     schema = make_schema()
     table = None

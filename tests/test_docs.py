@@ -9,14 +9,17 @@ import tomllib
 import click
 import pytest
 
-from builder import schema
+from builder import packaged, schema
 from builder.bases.table import Row
 from builder.catalogue import Entry
 from builder.cleaning import Deletion, Removal
 from builder.commands import commands
 from builder.comparison import Comparison
 from builder.data import rows
+from builder.data.kinds import KINDS
+from builder.data.languages import list_languages
 from builder.doctor.finding import Finding
+from builder.gate_settings import LIMITS, Gates
 from builder.gates.table import GATES
 from builder.manifest import Manifest
 from builder.schema import Key
@@ -33,7 +36,7 @@ from tests.pages import (
     list_typed,
     read_typed,
 )
-from tools import errors
+from tools import errors, pages
 
 RECIPES = set(
     re.findall(r"^([a-z][a-z-]*)(?: \*\w+)?:", (ROOT / "justfile").read_text(), re.MULTILINE)
@@ -239,9 +242,12 @@ def test_the_site_has_every_page():
     assert site["theme"]["font"] is False
 
 
-def test_the_errors_are_those_of_the_code():
-    """docs/errors.md is what the code says; write it anew with `python3 tools/errors.py`."""
-    assert errors.PAGE.read_text("utf-8") == errors.write_page()
+@pytest.mark.parametrize("name", pages.FILES)
+def test_what_is_written_from_the_code_says_what_the_code_says(name):
+    """Each page and schema that `just pages` writes is as it would write it now."""
+    is_current = (ROOT / name).read_text("utf-8") == pages.FILES[name]()
+
+    assert is_current, f"{name}: the code says otherwise; `just pages` writes it anew"
 
 
 def test_a_known_error_stands_in_its_group():
@@ -256,14 +262,54 @@ def test_a_known_error_stands_in_its_group():
     )
 
 
-def test_every_gate_has_its_advice():
-    """docs/refused.md has a row for each gate, with the advice that a build gives."""
-    text = (ROOT / "docs" / "refused.md").read_text("utf-8")
-    told = dict(re.findall(r"^\| (\w+) \|.*\| (.+) \|$", text, re.MULTILINE))
-    told.pop("gate")
+def list_rows(name):
+    """List the rows of a page's tables as their cells, by the first cell."""
+    text = (ROOT / "docs" / name).read_text("utf-8")
+    rows = (line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| "))
+    return {first: cells for first, *cells in rows}
 
-    # Parity is told in prose: it compares prompts, and has no advice of its own.
-    assert told == {gate.NAME: gate.ADVICE for gate in GATES if gate.NAME != "parity"}
+
+@pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.NAME)
+def test_every_gate_has_its_advice(gate):
+    """docs/refused.md has a row for each gate, with the advice that a build gives."""
+    found = list_rows("refused.md").get(gate.NAME, [])
+
+    row = f"docs/refused.md: expected | {gate.NAME} | why it failed | {gate.ADVICE} |"
+    assert found[1:] == [gate.ADVICE], row
+
+
+def test_no_gate_is_told_that_is_gone():
+    """docs/refused.md has no row of another gate."""
+    assert list_rows("refused.md").keys() == {"gate", *(gate.NAME for gate in GATES)}
+
+
+@pytest.mark.parametrize("name", [*filter(Gates.has, Gates.model_fields)])
+def test_every_gate_has_its_default(name):
+    """docs/verification.md has a row for each gate that can be set, with its limit and modes."""
+    modes = {kind.mode(Gates(), name) for kind in KINDS.values()}
+    limit = LIMITS.get(name)
+    told = f"docs/verification.md: expected | {name} | what it asks | limit {limit} | {modes} |"
+    found = list_rows("verification.md").get(name, [])
+
+    assert len(found) == 3, told
+    assert limit is None or limit in map(float, re.findall(r"[\d.]*\d", found[1])), told
+    assert modes == set(re.findall(r"stop|advice|off", found[2])), told
+
+
+@pytest.mark.parametrize("name", ["docs/recipes.md", "docs/verification.md"])
+def test_a_page_names_every_language(name):
+    """The languages of the gates are listed by name where a person asks for them."""
+    text = (ROOT / name).read_text("utf-8")
+
+    assert [one.name for one in list_languages() if one.name not in text] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_readme_names_every_pack(name):
+    """The languages of the packs are listed by their codes."""
+    text = (ROOT / name).read_text("utf-8")
+
+    assert [code for code in packaged.list_languages() if f"`{code}`" not in text] == []
 
 
 def test_every_stage_is_told():

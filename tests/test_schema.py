@@ -28,16 +28,6 @@ def read_at(values, key):
     return values
 
 
-def test_the_shipped_schema_is_the_model():
-    """builder/manifest.schema.json says what the model says; write it anew with `schema.write`."""
-    assert json.loads(schema.PATH.read_text("utf-8")) == schema.make_schema()
-
-
-def test_the_page_is_the_schema():
-    """docs/manifest.md lists the schema's keys; write it anew with `schema.write_page`."""
-    assert (ROOT / "docs" / "manifest.md").read_text("utf-8") == schema.write_page()
-
-
 def test_every_key_says_what_it_is():
     """Each key of each table has a description of its own, or that of the table it holds."""
     made = schema.make_schema()

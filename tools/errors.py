@@ -1,19 +1,17 @@
-"""Writes docs/errors.md: what the code says when something is wrong, and the cure of each.
+"""The page docs/errors.md: what the code says when something is wrong, and the cure of each.
 
-`python3 tools/errors.py` writes it anew. Standard library only; the code is read, not run.
+`just pages` writes it. The code is read, not run.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "errors.md"
 CLASSES = ("ManifestError", "DataError", "ToolError", "GateError")
 # What divides each sentence into what is and what should be.
 EXPECTED = ", expected "
@@ -35,7 +33,7 @@ OTHERS = "Other commands"
 HEAD = """\
 # When it fails
 
-Written from the code by `tools/errors.py`. Sentences that are put together from parts, or that a
+Written from the code by `just pages`. Sentences that are put together from parts, or that a
 library says, are not here.
 
 An error is one line: where, what is, and what was expected. A line `hint:` below it says what to
@@ -63,12 +61,6 @@ class Told:
     found: str
     expected: str
     hint: str
-
-
-def main() -> int:
-    """Write the page."""
-    PAGE.write_text(write_page(), "utf-8")
-    return 0
 
 
 def write_page() -> str:
@@ -174,7 +166,3 @@ def _write_group(title: str, found: set[Told]) -> str:
 def _cell(text: str) -> str:
     """Write a text as a cell of a table, in which a bar or an angle bracket means nothing."""
     return re.sub(r"([|<*_\[\]])", r"\\\1", " ".join(text.split()).replace("`", ""))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -78,7 +78,7 @@ def write_page() -> str:
     lines = [
         "# Bases",
         "",
-        "Written from `builder/bases/families/` by `builder.bases.table.write_page`.",
+        "Written from `builder/bases/families/` by `just pages`.",
         "A base is recognised by its config.json and its end-of-turn token; its name decides",
         "nothing. A base of none of these families is derived from its own files: its own chat",
         "template says which token ends a turn, its model says which layers are adapted, and what",

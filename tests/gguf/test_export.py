@@ -8,6 +8,7 @@ import gguf
 import llama_cpp
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from builder.errors import GateError, ToolError
@@ -46,9 +47,11 @@ def test_every_quantisation_is_written_as_what_it_is(tiny, tmp_path, quantisatio
 
 
 def test_the_manifest_takes_every_quantisation():
-    """What a persona may name is what the table has."""
+    """What a persona may name is what the table has, and nothing else."""
     for quantisation in QUANTISATIONS:
         assert Export(quantisation=quantisation.name).quantisation == quantisation.name
+    with pytest.raises(ValidationError, match=f"'{QUANTISATIONS[-1].name}'"):
+        Export(quantisation="q1")
     assert len(BY_NAME) == len(QUANTISATIONS)
 
 
