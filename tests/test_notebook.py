@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -205,6 +206,7 @@ def make_wheel(folder):
         wheel.writestr(f"{about}/RECORD", "")
 
 
+@pytest.mark.skipif(not shutil.which("uv"), reason="needs uv on PATH")
 def test_a_kept_wheel_is_installed_and_not_made_again(tmp_path, monkeypatch):
     """In the next session `.venv` is a link to a folder that is gone; the wheel is used there."""
     make_wheel(tmp_path / "kept")
