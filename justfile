@@ -145,6 +145,11 @@ pages: _environment
 docs:
     uvx --quiet --from zensical==0.0.73 zensical build --clean --strict
 
+# run a notebook cell by cell: FILE [--output=FILE]; its settings are environment variables
+[no-exit-message]
+notebook *args:
+    uvx --quiet --from nbclient==0.11.0 --with ipykernel==7.4.0 jupyter-execute "$@"
+
 # renew requirements.lock
 lock:
     uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-header --upgrade -q -o requirements.lock

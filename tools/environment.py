@@ -22,7 +22,7 @@ LOWEST_PYTHON = (3, 11)
 
 def main() -> int:
     """Install what the lock says, unless it is there; return an exit code."""
-    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    wanted = hash_lock()
     if is_done(wanted):
         return 0
     problems = find_problems()
@@ -33,6 +33,11 @@ def main() -> int:
     with Path(".venv.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         return 0 if is_done(wanted) else install(wanted)
+
+
+def hash_lock() -> str:
+    """Hash what is to be installed."""
+    return hashlib.sha256(LOCK.read_bytes()).hexdigest()
 
 
 def is_done(wanted: str) -> bool:
@@ -70,37 +75,55 @@ def install(wanted: str) -> int:
         "llama.cpp"
     )
     DONE.unlink(missing_ok=True)
-    # An x86 without AVX2 must compile for itself; elsewhere a portable build can be cached.
-    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else "avx2"
-    native = "OFF" if "avx2" in flags or "asimd" in flags else "ON"
     environment = {
         **os.environ,
-        "UV_PYTHON_DOWNLOADS": "never",
-        "CMAKE_ARGS": os.environ.get("CMAKE_ARGS", f"-DGGML_NATIVE={native} -DLLAVA_BUILD=OFF"),
+        "CMAKE_ARGS": os.environ.get(
+            "CMAKE_ARGS", f"-DGGML_NATIVE={find_native()} -DLLAVA_BUILD=OFF"
+        ),
         "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 1),
     }
-    commands = [
-        ["uv", "venv", "-q", "--allow-existing", "--python", sys.executable, str(VENV)],
-        [
-            "uv",
-            "pip",
-            "sync",
-            "-q",
-            "--require-hashes",
-            "--compile-bytecode",
-            "--python",
-            str(VENV / "bin" / "python"),
-            str(LOCK),
-        ],
+    if code := make_venv():
+        return code
+    command = [
+        "uv",
+        "pip",
+        "sync",
+        "-q",
+        "--require-hashes",
+        "--compile-bytecode",
+        "--python",
+        str(VENV / "bin" / "python"),
+        str(LOCK),
     ]
-    commands[1].remove("-q") if sys.stderr.isatty() else None
-    for command in commands:
-        code = subprocess.run(command, env=environment, stdout=sys.stderr, check=False).returncode
-        if code:
-            say(f"error: {' '.join(command[:3])} ended with {code}; what it said is above")
-            return 1
+    command.remove("-q") if sys.stderr.isatty() else None
+    if code := run(command, environment):
+        return code
     DONE.write_text(wanted)
     return 0
+
+
+def make_venv() -> int:
+    """Make an environment without libraries; return an exit code."""
+    return run(["uv", "venv", "-q", "--allow-existing", "--python", sys.executable, str(VENV)])
+
+
+def find_native() -> str:
+    """Say whether llama.cpp is compiled for this processor alone: OFF, but for an old one.
+
+    An x86 without AVX2 must compile for itself; elsewhere a portable build can be cached.
+    """
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else "avx2"
+    return "OFF" if "avx2" in flags or "asimd" in flags else "ON"
+
+
+def run(command: list[str], environment: dict[str, str] | None = None) -> int:
+    """Run a command of uv; return an exit code."""
+    environment = {**(environment or os.environ), "UV_PYTHON_DOWNLOADS": "never"}
+    code = subprocess.run(command, env=environment, stdout=sys.stderr, check=False).returncode
+    if not code:
+        return 0
+    say(f"error: {' '.join(command[:3])} ended with {code}; what it said is above")
+    return 1
 
 
 def say(text: str) -> None:
