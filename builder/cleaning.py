@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,7 +38,7 @@ def clean(console: Console, /, names: tuple[str, ...], *, yes: bool) -> int:
     folders = [arguments.ROOT / "build" / name for name in typed if name in builds]
     console.notes(f"{name} has no build" for name in typed if name not in builds)
     console.notes(line for folder in folders for line in _foretell(folder))
-    if folders and not yes and not _confirm("Delete this?"):
+    if folders and not yes and not arguments.confirm("Delete this?"):
         console.notes(["nothing was deleted"])
         return arguments.MENDABLE
     return _delete_all(folders, console)
@@ -98,7 +97,7 @@ def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool) -> 
         daemon = client.connect(allow_remote=allow_remote)
         models = registered.find(daemon)
         console.notes([f"{model.name}  {model.digest[:12]}  at {daemon.url}" for model in models])
-        if models and not yes and not _confirm("Remove this from Ollama?"):
+        if models and not yes and not arguments.confirm("Remove this from Ollama?"):
             console.notes(["nothing was removed"])
             return arguments.MENDABLE
         registered.remove(daemon, models)
@@ -107,10 +106,3 @@ def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool) -> 
     for model in models:
         console.result(f"removed {model.name}")
     return arguments.DONE
-
-
-def _confirm(question: str) -> bool:
-    if not sys.stdin.isatty():
-        msg = "standard input is no terminal, where nobody can be asked, expected --yes"
-        raise click.UsageError(msg)
-    return click.confirm(question, err=True)

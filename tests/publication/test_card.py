@@ -17,7 +17,6 @@ from builder.publication import card, licensing
 from builder.publication.card import Place
 from builder.stages import smoke
 from tests.evaluation.samples import BASE
-from tests.publication.builds import make_fresh
 from tests.report.pages import make_contents, make_found, make_refusal, make_stamp
 
 READER = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -205,40 +204,37 @@ def test_a_card_that_was_let_through_says_so():
     assert "let through" not in render()
 
 
-def test_a_build_ends_with_its_card(luma, monkeypatch):
+def test_a_build_ends_with_its_card(fresh, monkeypatch):
     """A build writes its card beside the file; the same build writes the same, whenever."""
-    build = make_fresh(luma)
     monkeypatch.setattr(pipeline, "run", lambda *_: pipeline.Outcome(has_run=True, skipped=()))
 
     assert cli.main(["build", "luma", "--quiet"]) == cli.DONE
-    first = build.card.read_bytes()
+    first = fresh.card.read_bytes()
     assert cli.main(["build", "luma", "--quiet"]) == cli.DONE
-    assert build.card.read_bytes() == first
+    assert fresh.card.read_bytes() == first
     assert b"# Luma" in first
 
 
-def test_a_refused_build_keeps_no_card_of_an_earlier_file(luma, monkeypatch):
+def test_a_refused_build_keeps_no_card_of_an_earlier_file(fresh, monkeypatch):
     """The card is of the file that lies beside it: of one that was refused there is none."""
-    build = make_fresh(luma)
-    card.write(build)
-    assert build.card.exists()
+    card.write(fresh)
+    assert fresh.card.exists()
     found = make_found(gates=[make_refusal()], hello=None)
 
     def run(*_):
-        found.write(build.refused)
-        freshness.note_failure(smoke, build, str(GateError(*found.problems())))
+        found.write(fresh.refused)
+        freshness.note_failure(smoke, fresh, str(GateError(*found.problems())))
         raise GateError(*found.problems())
 
     monkeypatch.setattr(pipeline, "run", run)
     assert cli.main(["build", "luma", "--quiet"]) == cli.MENDABLE
-    assert not build.card.exists()
+    assert not fresh.card.exists()
 
 
-def test_a_card_that_cannot_be_written_is_no_failure(luma, monkeypatch, capsys):
+def test_a_card_that_cannot_be_written_is_no_failure(fresh, monkeypatch, capsys):
     """The build ends as without it, and one line says why there is none."""
-    build = make_fresh(luma)
     monkeypatch.setattr(pipeline, "run", lambda *_: pipeline.Outcome(has_run=False, skipped=()))
-    build.card.mkdir()
+    fresh.card.mkdir()
 
     assert cli.main(["build", "luma"]) == cli.DONE
     assert "no model card: " in capsys.readouterr().err
