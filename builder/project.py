@@ -149,6 +149,11 @@ class Build:
         return self.folder / "pushed.json"
 
     @property
+    def pushing(self) -> Path:
+        """The copy that a push with Ollama makes, so that one that was interrupted is removed."""
+        return self.folder / ".work" / "pushing.json"
+
+    @property
     def arrival(self) -> Path:
         """There from when a build is unpacked until its file was examined on this machine."""
         return self.folder / ".unpacked.json"

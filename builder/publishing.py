@@ -18,8 +18,9 @@ from builder.console import Console
 from builder.engine.lock import locked
 from builder.errors import ToolError
 from builder.evaluation.report import Report
+from builder.ollama import client, registration
 from builder.project import Build
-from builder.publication import bundle, licensing, readiness, receipts, repository
+from builder.publication import bundle, licensing, readiness, receipts, registry, repository
 from builder.publication.licensing import Terms
 from builder.publication.repository import Plan
 from builder.targets import STAGES
@@ -97,8 +98,9 @@ def push(
     """
     build = arguments.read_build(name, allow_remote=allow_remote)
     arguments.check_built(build, build.gguf)
+    push_there = _push_to_hub if destination.kind == "hf" else _push_with_ollama
     with locked(build.folder):
-        pushed = _push_to_hub(build, destination.name, console, Wishes(**typed))
+        pushed = push_there(build, destination.name, console, Wishes(**typed))
     if pushed is None:
         console.notes(["nothing was published"])
         return arguments.MENDABLE
@@ -137,6 +139,38 @@ def _push_to_hub(
         return None
     receipts.note(build.pushed, address, digests)
     return {"to": address, "is_private": plan.remote.is_private, "files": digests}
+
+
+def _push_with_ollama(
+    build: Build, name: str, console: Console, wishes: Wishes
+) -> dict[str, Any] | None:
+    """Push with Ollama; None where the person says no."""
+    found = readiness.check(build, STAGES)
+    terms = licensing.decide(build)
+    licensing.check(terms, name.rpartition("/")[2].partition(":")[0])
+    licensing.check_carried(terms)
+    receipt = registration.read_receipt(build.receipt)
+    if receipt is None:
+        raise ToolError(registration.explain_unread(build.receipt))
+    daemon = client.connect(allow_remote=build.options.allow_remote)
+    registry.settle(daemon, build.pushing)
+    registry.check(daemon, receipt, name)
+    address = client.normalize(name)
+    console.notes(
+        [
+            f"to {address}, public: anybody can pull it",
+            f"under the licence {terms.identifier}",
+            f"  {build.gguf.stat().st_size / 1e6:>9,.2f} MB  {receipt.model}  at {daemon.url}",
+            *_tell_failed(found),
+        ]
+    )
+    if not wishes.yes and not arguments.confirm("Publish this?"):
+        return None
+    began_s = time.monotonic()
+    console.started("push", [address])
+    registry.push(daemon, receipt, name, build.pushing)
+    console.done("push", time.monotonic() - began_s, f"ollama run {name}")
+    return {"to": name, "digest": receipt.digest}
 
 
 def _find_licences(build: Build, terms: Terms) -> list[Path]:
