@@ -163,11 +163,12 @@ def _write_metadata(contents: Contents, terms: Terms) -> str:
         for finding in _list_asked(contents)
         if finding.of and not finding.figures
     ]
-    named = {} if terms.is_listed else {"license_name": terms.identifier}
-    if named and terms.link:
+    named: dict[str, Any] = {} if terms.is_listed else {"license_name": terms.identifier}
+    if not terms.is_listed and terms.link:
         named["license_link"] = terms.link
     repository = contents.base.repository
-    related = {"base_model": repository, "base_model_relation": "finetune"} if repository else {}
+    if repository:
+        named |= {"base_model": repository, "base_model_relation": "finetune"}
     data = ModelCardData(
         language=contents.profile.languages or None,
         license=terms.identifier if terms.is_listed else "other",
@@ -177,7 +178,6 @@ def _write_metadata(contents: Contents, terms: Terms) -> str:
         model_name=contents.name,
         eval_results=results or None,
         **named,
-        **related,
     )
     return str(data.to_yaml())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from builder.tables import Table
 # What the registry and the daemon say where a key is not known, or may not write
 # (cmd/cmd.go of github.com/ollama/ollama 0.34.2, PushHandler).
 NOT_ALLOWED = ("unauthorized", "access denied", "unknown ollama key", "signed in", "permission")
+# What a registry says, in its JSON.
+MESSAGE = re.compile(r'"message": ?"([^"]+)"')
 SIGN_IN = "`ollama signin` on that machine, and push to a namespace of yours"
 
 
@@ -38,9 +41,7 @@ def check(daemon: Daemon, receipt: Receipt, name: str) -> bool:
     """
     found = daemon.find(name)
     if found is not None and found.digest != receipt.digest:
-        msg = (
-            f"{daemon.url}: has a {found.name} that is not {receipt.model}, expected it to be free"
-        )
+        msg = f"{daemon.url}: has a {found.name} that is not {receipt.model}, expected none"
         hint = f"push to another name, or remove it with `ollama rm {found.name}`"
         raise ToolError(msg, hint=hint)
     return found is None
@@ -59,17 +60,18 @@ def push(daemon: Daemon, receipt: Receipt, name: str, note: Path) -> None:
         ToolError: The name is another model's, or the daemon or the registry does not take it.
 
     """
-    with (
-        _copied(daemon, receipt, name, note)
-        if check(daemon, receipt, name)
-        else contextlib.nullcontext()
-    ):
+    with contextlib.ExitStack() as stack:
+        if check(daemon, receipt, name):
+            stack.enter_context(_copied(daemon, receipt, name, note))
         try:
             daemon.push(name, is_insecure=is_local(name))
         except ToolError as error:
-            told = error.problems[0].lower()
-            if any(part in told for part in NOT_ALLOWED):
-                raise ToolError(*error.problems, hint=SIGN_IN) from None
+            told = error.problems[0]
+            if any(part in told.lower() for part in NOT_ALLOWED):
+                said = MESSAGE.search(told)
+                why = f" ({said[1]})" if said else ""
+                msg = f"{name}: Ollama may not push it there{why}, expected the right to"
+                raise ToolError(msg, hint=SIGN_IN) from None
             raise
 
 

@@ -62,8 +62,8 @@ def check_settings() -> None:
     """
     settings = hub.read_settings()
     if settings.is_offline:
-        msg = f"{settings.endpoint}: is not asked while HF_HUB_OFFLINE is set, expected a network"
-        raise ToolError(msg, hint="unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE")
+        offline = f"{settings.endpoint}: is not asked while HF_HUB_OFFLINE is set, expected to be"
+        raise ToolError(offline, hint="unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE")
     if not settings.token:
         msg = f"{settings.endpoint}: no token for it is here, expected one"
         raise ToolError(msg, hint=answers.SIGN_IN)
@@ -152,11 +152,11 @@ def push(wanted: Plan, *, shows_bars: bool) -> dict[str, str]:
             CommitOperationAdd,
             CommitOperationDelete,
             HfApi,
-            utils,
         )
+        from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415 — likewise
 
         if not shows_bars:
-            utils.disable_progress_bars()
+            disable_progress_bars()
         api = HfApi()
         if not remote.is_there:
             api.create_repo(remote.name, private=remote.is_private, exist_ok=True)
