@@ -70,6 +70,11 @@ pack *args: _environment
 unpack *args: _environment
     {{ persona }} unpack "$@"
 
+# give a finished build to others: NAME --to hf:OWNER/REPO or ollama:NAMESPACE/NAME
+[no-exit-message]
+push *args: _environment
+    {{ persona }} push "$@"
+
 # make damaged builds of algieba, and see each caught by its gate
 [no-exit-message]
 sabotage *args: _environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,16 @@ def check_built(build: Build, *paths: Path) -> None:
     if not all(path.exists() for path in paths):
         msg = f"{paths[0]}: is not there, expected a finished build"
         raise ToolError(msg, hint=command(f"build {build.name}"))
+
+
+def confirm(question: str) -> bool:
+    """Ask a person at the terminal.
+
+    Raises:
+        UsageError: Nobody can be asked.
+
+    """
+    if not sys.stdin.isatty():
+        msg = "standard input is no terminal, where nobody can be asked, expected --yes"
+        raise click.UsageError(msg)
+    return click.confirm(question, err=True)

@@ -85,6 +85,7 @@ def _build(build: Build, console: Console) -> None:
         if isinstance(error, GateError):
             _tell_gates(build.refused, console)
             _write_report(build, console)
+            _write_card(build, console)
         raise
     _note_end(build, console)
     is_served = targets.MODEL.stages[-1].NAME not in outcome.skipped
@@ -98,6 +99,7 @@ def _build(build: Build, console: Console) -> None:
             console.notes(summary.tell_without_ollama(build.name))
     _tell_gates(build.smoke, console)
     _write_report(build, console)
+    _write_card(build, console)
     if console.prints_events:
         console.tell(
             events.BuildFinished(
@@ -146,3 +148,14 @@ def _write_report(build: Build, console: Console) -> None:
             console.notes([f"report: {page.write(build)}"])
     except (OSError, ToolError) as error:
         console.notes([f"no report: {error}"])
+
+
+def _write_card(build: Build, console: Console) -> None:
+    """Write the model card of a build that has ended; without a card it has ended as well."""
+    from builder.publication import card  # noqa: PLC0415 — as the page
+
+    try:
+        with locked(build.folder):
+            card.write(build)
+    except (OSError, PersonaError) as error:
+        console.notes([f"no model card: {error}"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -64,7 +63,7 @@ def clean(console: Console, /, names: tuple[str, ...], *, yes: bool, as_json: bo
         _print_json(found, console)
         return code
     console.notes(line for one in found for line in _foretell(one))
-    if found and not yes and not _confirm("Delete this?"):
+    if found and not yes and not arguments.confirm("Delete this?"):
         console.notes(["nothing was deleted"])
         return arguments.MENDABLE
     return _delete_all(found, console)[1]
@@ -177,7 +176,7 @@ def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool, as_
         models = registered.find(daemon)
         found = [Removal(model=one.name, digest=one.digest, url=daemon.url) for one in models]
         console.notes(f"{one.model}  {one.digest[:12]}  at {one.url}" for one in found)
-        if models and not yes and not as_json and not _confirm("Remove this from Ollama?"):
+        if models and not yes and not as_json and not arguments.confirm("Remove this from Ollama?"):
             console.notes(["nothing was removed"])
             return arguments.MENDABLE
         if yes or not as_json:
@@ -195,10 +194,3 @@ def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool, as_
 
 def _print_json(found: Sequence[Deletion | Removal], console: Console) -> None:
     console.result(json.dumps([asdict(one) for one in found], ensure_ascii=False))
-
-
-def _confirm(question: str) -> bool:
-    if not sys.stdin.isatty():
-        msg = "standard input is no terminal, where nobody can be asked, expected --yes"
-        raise click.UsageError(msg)
-    return click.confirm(question, err=True)

@@ -17,6 +17,7 @@ from builder import (
     cleaning,
     looking,
     packing,
+    publishing,
     targets,
     waterfall,
     workload,
@@ -54,6 +55,7 @@ for _command in (
     packing.pack,
     packing.unpack,
     packing.merged,
+    publishing.push,
 ):
     commands.add_command(_command)
 

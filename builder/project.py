@@ -139,6 +139,21 @@ class Build:
         return self.folder / "report.html"
 
     @property
+    def card(self) -> Path:
+        """The model card, for whoever gets the model."""
+        return self.folder / "README.md"
+
+    @property
+    def pushed(self) -> Path:
+        """What `push` put where."""
+        return self.folder / "pushed.json"
+
+    @property
+    def pushing(self) -> Path:
+        """The copy that a push with Ollama makes, so that one that was interrupted is removed."""
+        return self.folder / ".work" / "pushing.json"
+
+    @property
     def arrival(self) -> Path:
         """There from when a build is unpacked until its file was examined on this machine."""
         return self.folder / ".unpacked.json"

@@ -41,9 +41,7 @@ def tell_without_ollama(name: str) -> list[str]:
 
 def _answers(found: Report) -> Iterator[str]:
     """Give its answers to a greeting and to its own questions, and before each the base's."""
-    shown = [found.hello] if found.hello else []
-    shown += [own for own in found.manifest if own.ask not in {hello.ask for hello in shown}]
-    for own in shown[:SHOWN]:
+    for own in found.own[:SHOWN]:
         before = f"   (before: {_one_line(own.baseline)})" if own.baseline else ""
         yield f"{own.ask}  →  {_one_line(own.answer)}{before}"
 

@@ -28,6 +28,7 @@ GROUPS = {
     ),
     "The build and the disk": ("engine", "errors", "cleaning"),
     "Ollama and the Modelfile": ("ollama",),
+    "Publishing": ("publication", "publishing"),
 }
 OTHERS = "Other commands"
 HEAD = """\

@@ -9,11 +9,14 @@ from typing import Any, Literal
 from builder import files
 from builder.bases import families
 from builder.bases.family import Family
+from builder.bases.licences import Licence
 from builder.errors import ToolError
 from builder.tables import read_record
 
 FACTS = "base.json"
 EMBEDDED = "smollm2-135m-instruct"
+# What the embedded base is on the hub.
+EMBEDDED_REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
 KINDS = f"{EMBEDDED}, a Hugging Face repository (owner/name) or a folder"
 WITHOUT_HUB = f"--base {EMBEDDED} needs no network: it is installed"
 
@@ -44,6 +47,18 @@ class Base:
         if family.is_derived:
             return replace(family, identity_words=tuple(self.identity_words))
         return family
+
+    @property
+    def repository(self) -> str | None:
+        """Its repository on the hub; None of a base in a folder."""
+        if self.kind == "embedded":
+            return EMBEDDED_REPOSITORY
+        return self.source if self.kind == "hub" else None
+
+    @property
+    def licence(self) -> Licence | None:
+        """Its licence; None where it is not known, as of what somebody made of a known base."""
+        return families.find_licence(self.repository) if self.repository else None
 
 
 def read(folder: Path) -> Base:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from builder.bases.licences import Licence
+
 TEMPLATES = Path(__file__).parent / "templates"
 DERIVED = "derived"
 # Ollama takes a chat template within 100 edits of one that it knows for that one, and serves its
@@ -40,6 +42,8 @@ class Repository:
     """Those of them in the embedding and the head, which stay in 16 bit."""
     four_bit: str | None = None
     """Where Unsloth has quantised it (unsloth 2026.10.9, models/mapper.py)."""
+    licence: Licence | None = None
+    """Where it has another than its family, or another version of it."""
 
     @property
     def size_bytes(self) -> int:
@@ -124,9 +128,8 @@ class Family:
     parameters: dict[str, float] = field(default_factory=dict)
     """Sampling that its makers advise, by Ollama's names."""
 
-    licence: str = ""
-    licence_asks: str = ""
-    """What the licence asks of a persona that is passed on."""
+    licence: Licence | None = None
+    """Of its repositories, but for those that name another."""
     repositories: tuple[Repository, ...] = ()
     verified: str = "derived from its files alone"
     """How the record was verified."""
@@ -166,6 +169,10 @@ class Family:
         if not self.advises_four_bit(repository.parameters):
             return repository.name
         return repository.four_bit or repository.name
+
+    def find_licence(self, repository: Repository) -> Licence | None:
+        """Find the licence of a repository of the family."""
+        return repository.licence or self.licence
 
     def chat_template(self, own: str | None) -> str | None:
         """Give the Jinja to train with, from the base's own; None where there is none."""

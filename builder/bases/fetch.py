@@ -12,8 +12,10 @@ from builder.bases import embedded, hub, hub_errors, integrity, refusals
 from builder.bases.base import Base
 from builder.errors import ToolError
 
-# tokenizer.model is SentencePiece's, which the converter reads of families that have it.
 log = logging.getLogger("builder")
+# What a licence says, and what it asks to be passed on.
+LICENCE_FILES = ["LICENSE*", "NOTICE*", "USE_POLICY*"]
+# tokenizer.model is SentencePiece's, which the converter reads of families that have it.
 SMALL_FILES = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]
 
 
@@ -61,6 +63,23 @@ def find_weights(chosen: Base, *, training: bool = False) -> Path:
     small = _snapshot(source, revision, SMALL_FILES)
     refusals.check_shards(source, small, _list_repository(source, revision))
     return _snapshot(source, revision, ["*.safetensors", *SMALL_FILES])
+
+
+def find_licences(chosen: Base) -> list[Path]:
+    """Find the files of the base's own licence: at its revision on the hub, or in its folder.
+
+    Raises:
+        ToolError: The hub cannot be reached and the cache does not have them.
+
+    """
+    if chosen.kind == "embedded":
+        return []
+    if chosen.kind == "folder":
+        folder = Path(chosen.source).expanduser()
+    else:
+        folder = _snapshot(chosen.source, chosen.revision, LICENCE_FILES)
+    found = [path for pattern in LICENCE_FILES for path in sorted(folder.glob(pattern))]
+    return [path for path in found if path.is_file()]
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from builder.bases import hub
 from builder.bases.base import KINDS, WITHOUT_HUB
 from builder.errors import ToolError
 
 KEPT = "the files that arrived whole are kept"
+# Of what the hub says, shown on one line.
+MOST_CHARACTERS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purpose:
+    """What the hub was asked for, as the sentences and hints of a failure tell it."""
+
+    expected: str
+    again: str
+    instead: str = ""
+    """What needs no network."""
+
+    def hint(self, advice: str) -> str:
+        """Give a hint, with what needs no network."""
+        return f"{advice}; {self.instead}" if self.instead else advice
+
+
+FETCH = Purpose(
+    expected="it or the base in the cache",
+    again=f"build again: {KEPT}",
+    instead=WITHOUT_HUB,
+)
 
 
 @contextmanager
@@ -34,7 +58,7 @@ def explaining(repository: str) -> Iterator[None]:
         RuntimeError,
         ValueError,
     ) as error:
-        told = _explain_answer(error, repository) or _explain_failure(error)
+        told = _explain_answer(error, repository) or explain_failure(error, FETCH)
         raise ToolError(f"{repository}: {told[0]}", hint=told[1]) from None
 
 
@@ -66,39 +90,37 @@ def _explain_answer(error: Exception, repository: str) -> tuple[str, str] | None
     return None
 
 
-def _explain_failure(error: Exception) -> tuple[str, str]:
-    """Tell what kept the hub's files from arriving, or from being kept, and what to do."""
+def explain_failure(error: Exception, purpose: Purpose) -> tuple[str, str]:
+    """Tell what kept the hub from being reached, or files from arriving whole, and what to do."""
     import httpx  # noqa: PLC0415 — with the hub's client
     from huggingface_hub import constants, errors  # noqa: PLC0415 — takes a second
 
     if constants.HF_HUB_OFFLINE:
         problem = "is not in the cache, expected it there while HF_HUB_OFFLINE is set"
-        return problem, f"unset HF_HUB_OFFLINE; {WITHOUT_HUB}"
+        return problem, purpose.hint("unset HF_HUB_OFFLINE")
     address = hub.read_settings().endpoint
     cause = error.__cause__ or error
     reason = str(cause).strip().partition("\n")[0].partition(". ")[0]
     match error:
         case ImportError():
             problem = f"{address} cannot be asked by the proxy that is set ({reason}), expected to"
-            hint = f"check the network; {WITHOUT_HUB}"
+            hint = purpose.hint("check the network")
         case httpx.TooManyRedirects():
             problem = f"{address} redirects in a circle, expected the repository"
             hint = "check HF_ENDPOINT, and what stands between, such as a proxy"
         case httpx.RequestError() | ConnectionError() | errors.LocalEntryNotFoundError() if (
             not isinstance(cause, errors.FileMetadataError)
         ):
-            problem = (
-                f"{address} cannot be reached ({reason}), expected it or the base in the cache"
-            )
-            hint = f"check the network, then build again: {KEPT}; {WITHOUT_HUB}"
+            problem = f"{address} cannot be reached ({reason}), expected {purpose.expected}"
+            hint = purpose.hint(f"check the network, then {purpose.again}")
         case OSError(errno=int()):
             problem = f"cannot be kept in the cache ({reason}), expected room there"
             hint = "free some disk, or set HF_HOME to a folder with room"
         case OSError() if not isinstance(cause, errors.FileMetadataError):
             # huggingface_hub compares what arrived with the size that the hub named.
             problem = f"arrives cut short from {address} ({reason}), expected the whole of it"
-            hint = f"build again: {KEPT}"
+            hint = purpose.again
         case _:
             problem = f"{address} answers as no hub does ({reason}), expected the repository"
-            hint = f"check the network and HF_ENDPOINT; {WITHOUT_HUB}"
+            hint = purpose.hint("check the network and HF_ENDPOINT")
     return problem, hint

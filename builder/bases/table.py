@@ -53,6 +53,7 @@ def rows() -> list[Row]:
 
 def _row(family: Family, repository: Repository) -> Row:
     is_four_bit = family.advises_four_bit(repository.parameters)
+    licence = family.find_licence(repository)
     return Row(
         family=family.name,
         repository=repository.name,
@@ -60,8 +61,8 @@ def _row(family: Family, repository: Repository) -> Row:
         train_source=family.train_source(repository),
         is_four_bit=is_four_bit,
         memory_bytes=repository.memory_bytes(four_bit=is_four_bit),
-        licence=family.licence,
-        licence_asks=family.licence_asks,
+        licence=licence.name if licence else "",
+        licence_asks=licence.asks if licence else "",
         thinking=family.thinking,
         has_tools=family.tools,
         verified=family.verified,
@@ -106,14 +107,26 @@ def write_page() -> str:
         "|---|---|---|---|---|---|",
     ]
     for family in FAMILIES:
-        licence = "; ".join(filter(None, (family.licence, family.licence_asks)))
         tools = "yes" if family.tools else "no"
+        licence = _tell_licences(family)
         cells = (family.name, _template(family), family.thinking, tools, licence, family.verified)
         lines.append(f"| {' | '.join(cells)} |")
     lines += _list_checked()
     lines += ["", "## Refused", "", "| what | instead |", "|---|---|"]
     lines += [f"| {name} | {instead} |" for name, instead in refused()]
     return "\n".join(lines) + "\n"
+
+
+def _tell_licences(family: Family) -> str:
+    """Tell a family's licence and what it asks, and the repositories that have another."""
+    own = family.licence
+    told = "; ".join(filter(None, (own.name, own.asks))) if own else ""
+    others = {
+        f"{repository.name.partition('/')[2]}: {other.name} ({other.asks})"
+        for repository in family.repositories
+        if (other := repository.licence) and own and other.asks != own.asks
+    }
+    return "; ".join([told, *sorted(others)])
 
 
 def read_checked() -> dict[str, dict[str, str]]:

@@ -145,6 +145,12 @@ class Report:
         unsure = sum(finding.verdict == "not enough evidence" for finding in self.gates)
         return ", ".join([*parts, *([f"{unsure} without enough evidence"] if unsure else [])])
 
+    @property
+    def own(self) -> list[OwnAnswer]:
+        """The answers to a greeting and to the manifest's own questions, each question once."""
+        hello = [self.hello] if self.hello else []
+        return hello + [own for own in self.manifest if own.ask not in {one.ask for one in hello}]
+
     def problems(self) -> list[str]:
         """Say what stops the build: wrong answers to the manifest, and every gate that failed."""
         own = [

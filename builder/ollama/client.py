@@ -124,6 +124,19 @@ class Daemon:
                 if error.status_code != httpx.codes.NOT_FOUND:
                     raise
 
+    def push(self, model: str, *, is_insecure: bool) -> None:
+        """Send a model to the registry that its name says.
+
+        Args:
+            model: Its name, with a namespace.
+            is_insecure: Whether the registry is asked without encryption.
+
+        """
+        with session.open_ollama(self.url, "/api/push") as client:
+            for part in client.push(model, insecure=is_insecure, stream=True):
+                done, total = (part.completed or 0) // 1_000_000, (part.total or 0) // 1_000_000
+                progress.report("sends the model", done, total, "MB" if total else "")
+
     def upload(self, path: Path, sha256: str) -> None:
         """Send a file, unless the daemon has it."""
         route = f"/api/blobs/sha256:{sha256}"

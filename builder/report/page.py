@@ -111,7 +111,7 @@ def _describe_build(contents: Contents) -> dict[str, Any]:
             settings[name or stage] = shorten_value(value)[0]
     spans, total_s = _list_spans(contents)
     return {
-        "rows": _tell_rows(contents.profile),
+        "rows": tell_rows(contents.profile),
         "spans": spans,
         "total": duration(total_s),
         "same_shapes": sum(bool(shape.get("same_ids")) for shape in contents.shapes),
@@ -188,7 +188,8 @@ def _list_commands(contents: Contents) -> list[str]:
     return commands
 
 
-def _tell_rows(profile: Profile) -> str:
+def tell_rows(profile: Profile) -> str:
+    """Tell how many rows were trained on, and how often."""
     schedule = profile.schedule
     repeats = f", each {schedule.repeats} times an epoch" if schedule.repeats > 1 else ""
     beside = f", beside up to {schedule.replayed} of the base's own answers"

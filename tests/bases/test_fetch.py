@@ -36,10 +36,13 @@ class Keep(logging.Handler):
 log = logging.getLogger("builder")
 log.addHandler(Keep())
 log.setLevel(logging.INFO)
-source, revision = sys.argv[1:]
+source, revision = sys.argv[1:3]
 base = Base(source, "hub", revision, source, revision, False)
 try:
-    told = {"folder": str(fetch.find_weights(base))}
+    if "licences" in sys.argv:
+        told = {"names": [path.name for path in fetch.find_licences(base)]}
+    else:
+        told = {"folder": str(fetch.find_weights(base))}
 except ToolError as error:
     told = {"problems": error.problems, "hint": error.hint}
 print(json.dumps({**told, "said": said}))
@@ -57,9 +60,9 @@ def hub():
 def fetch(hub, tmp_path):
     """Fetch the weights in a process of its own, as a build does; the cache stays between calls."""
 
-    def run(source=REPOSITORY, revision=COMMIT, **environment):
+    def run(*arguments, source=REPOSITORY, revision=COMMIT, **environment):
         done = subprocess.run(
-            [sys.executable, "-c", FETCH, source, revision],
+            [sys.executable, "-c", FETCH, source, revision, *arguments],
             env={
                 **os.environ,
                 "PYTHONPATH": str(ROOT),
@@ -255,3 +258,12 @@ def test_what_is_no_large_file_of_the_hub_is_not_read(tmp_path, monkeypatch):
     (snapshot / "other.safetensors").symlink_to(tmp_path / ("0" * 64))
 
     assert integrity.find_broken(snapshot) == [snapshot / "other.safetensors"]
+
+
+def test_the_files_of_a_licence_are_found(fetch, hub):
+    """What a licence asks to be passed on is fetched alone, at the revision of the build."""
+    hub.files |= {"LICENSE.txt": b"text", "USE_POLICY.md": b"policy", "README.md": b"card"}
+
+    assert fetch("licences")["names"] == ["LICENSE.txt", "USE_POLICY.md"]
+    assert hub.count("GET", SHARD) == 0
+    assert hub.count("GET", "README.md") == 0

@@ -19,6 +19,7 @@ from builder.bases.families import (
 )
 from builder.bases.families.smollm import CHATML_GO, SMOLLM2
 from builder.bases.family import Family, derive
+from builder.bases.licences import Licence
 
 __all__ = [
     "CHATML_GO",
@@ -27,9 +28,13 @@ __all__ = [
     "SMOLLM2",
     "Family",
     "find",
+    "find_licence",
     "read_eos",
     "recognise",
 ]
+
+# Who gives other makers' weights under their names and licences.
+COPIER = "unsloth"
 
 COMMON_PARAMETERS: dict[str, Any] = {
     "temperature": 0.7,
@@ -57,6 +62,19 @@ def find(name: str) -> Family:
     """Find a family by its name, as base.json records it; one not in the table is derived."""
     known = (family for family in FAMILIES if family.name == name)
     return next(known, None) or derive(name.partition("(")[2].rstrip(")"))
+
+
+def find_licence(repository: str) -> Licence | None:
+    """Find the licence of a repository of the table, or of Unsloth's copy of one; None of others.
+
+    A model that somebody made of one may have another licence.
+    """
+    for family in FAMILIES:
+        for known in family.repositories:
+            copy = f"{COPIER}/{known.name.partition('/')[2]}"
+            if repository in (known.name, known.four_bit, copy):
+                return family.find_licence(known)
+    return None
 
 
 def recognise(config: Mapping[str, Any], end_of_turn: str) -> Family:

@@ -1,10 +1,9 @@
 """Gemma, of Google: EOS ends the conversation, another token each turn, and content is trimmed."""
 
+from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
 
 IDENTITY_WORDS = ("Gemma", "Google", "DeepMind")
-GEMMA_TERMS = "Gemma terms"
-GEMMA_ASKS = "the terms and their prohibited uses are passed on; files say that they were changed"
 # The generation_config.json of google/gemma-3-4b-it and google/gemma-4-E4B-it.
 PARAMETERS = {"temperature": 1.0, "top_p": 0.95, "top_k": 64}
 
@@ -14,8 +13,7 @@ GEMMA3 = Family(
     identity_words=IDENTITY_WORDS,
     replacement="gemma3",
     parameters=PARAMETERS,
-    licence=GEMMA_TERMS,
-    licence_asks=GEMMA_ASKS,
+    licence=licences.GEMMA,
     repositories=(
         Repository(
             name="google/gemma-3-270m-it",
@@ -40,8 +38,7 @@ GEMMA3_IMAGE_TEXT = Family(
     identity_words=IDENTITY_WORDS,
     replacement="gemma3",
     parameters=PARAMETERS,
-    licence=GEMMA_TERMS,
-    licence_asks=GEMMA_ASKS,
+    licence=licences.GEMMA,
     repositories=(
         Repository(
             name="google/gemma-3-4b-it",
@@ -77,7 +74,7 @@ GEMMA4 = Family(
     ollama_renderer="gemma4-small",
     ollama_parser="gemma4-no-thinking",
     parameters=PARAMETERS,
-    licence="Apache-2.0",
+    licence=licences.APACHE,
     repositories=(
         Repository(
             name="google/gemma-4-E2B-it",

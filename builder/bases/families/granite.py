@@ -1,5 +1,6 @@
 """Granite 4 without a mixture of experts, of IBM."""
 
+from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
 
 GRANITE4 = Family(
@@ -16,7 +17,7 @@ GRANITE4 = Family(
     tools=True,
     # The model cards of ibm-granite advise greedy answers.
     parameters={"temperature": 0.0, "top_p": 1.0},
-    licence="Apache-2.0",
+    licence=licences.APACHE,
     repositories=(
         Repository(
             name="ibm-granite/granite-4.0-350m",

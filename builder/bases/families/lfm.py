@@ -1,5 +1,6 @@
 """LFM2 and LFM2.5, of Liquid AI: short convolutions between layers of attention."""
 
+from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
 
 LFM2 = Family(
@@ -9,8 +10,7 @@ LFM2 = Family(
     tools=True,
     # "Recommended Liquid settings" in Unsloth's notebook for LFM2.5.
     parameters={"temperature": 0.1, "top_p": 0.1, "top_k": 50, "repeat_penalty": 1.05},
-    licence="LFM Open License v1.0",
-    licence_asks="no commercial use above a yearly revenue of 10 million dollars",
+    licence=licences.LFM,
     repositories=(
         Repository(
             name="LiquidAI/LFM2-350M", parameters=354_000_000, embedding_parameters=67_000_000

@@ -1,5 +1,6 @@
 """Llama 3.1, 3.2 and 3.3, of Meta: a date and a system text of its own in every prompt."""
 
+from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
 
 # Llama 3, 3.1, 3.2 and 3.3 have one vocabulary and one format; what differs are dates and tools.
@@ -10,14 +11,14 @@ LLAMA3 = Family(
     replacement="llama3",
     # The model card of meta-llama/Llama-3.1-8B-Instruct.
     parameters={"temperature": 0.6, "top_p": 0.9},
-    licence="Llama Community License",
-    licence_asks='the name begins with "Llama"; "Built with Llama" is shown',
+    licence=licences.LLAMA,
     repositories=tuple(
         Repository(
             name=f"meta-llama/Llama-{name}-Instruct",
             parameters=parameters,
             embedding_parameters=embedding,
             four_bit=f"unsloth/Llama-{name}-Instruct-unsloth-bnb-4bit",
+            licence=licences.make_llama(name.partition("-")[0]),
         )
         for name, parameters, embedding in (
             ("3.2-1B", 1_240_000_000, 263_000_000),

@@ -1,5 +1,6 @@
 """Mistral 7B, Nemo and Ministral 3: a system text in the last user turn, or one of its own."""
 
+from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
 
 IDENTITY_WORDS = ("Mistral", "Ministral", "Mistral AI", "Le Chat")
@@ -12,7 +13,7 @@ MISTRAL_7B = Family(
     identity_words=IDENTITY_WORDS,
     replacement="mistral-7b",
     parameters={"temperature": 0.7, "top_p": 0.95},
-    licence="Apache-2.0",
+    licence=licences.APACHE,
     repositories=(
         Repository(
             name="mistralai/Mistral-7B-Instruct-v0.3",
@@ -31,7 +32,7 @@ MISTRAL_NEMO = Family(
     replacement="mistral-nemo",
     # Unsloth Studio's inference_defaults.json (unslothai/unsloth, 2026-08).
     parameters={"temperature": 0.7, "top_p": 0.95},
-    licence="Apache-2.0",
+    licence=licences.APACHE,
     repositories=(
         Repository(
             name="mistralai/Mistral-Nemo-Instruct-2407",
@@ -55,7 +56,7 @@ MINISTRAL3 = Family(
     replacement="ministral3",
     thinking="never, in the Instruct checkpoints",
     parameters={"temperature": 0.15, "top_p": 0.95},
-    licence="Apache-2.0",
+    licence=licences.APACHE,
     repositories=tuple(
         Repository(
             name=f"unsloth/Ministral-3-{size}-Instruct-2512",

@@ -1,5 +1,6 @@
 """OLMo 2, of Ai2."""
 
+from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
 
 # The format and the licence are those of the model card of allenai/OLMo-2-1124-13B-Instruct: turns
@@ -8,7 +9,7 @@ OLMO2 = Family(
     name="olmo2",
     signs=Signs(model_types=("olmo2",), end_of_turn="<|endoftext|>"),
     identity_words=("OLMo", "Ai2", "Allen Institute"),
-    licence="Apache-2.0",
+    licence=licences.APACHE,
     repositories=tuple(
         Repository(
             name=f"allenai/OLMo-2-{name}-Instruct",

@@ -1,5 +1,6 @@
 """Phi-4-mini, of Microsoft."""
 
+from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
 
 PHI4_MINI = Family(
@@ -7,7 +8,7 @@ PHI4_MINI = Family(
     signs=Signs(model_types=("phi3",), end_of_turn="<|end|>", config={"vocab_size": (200064,)}),
     identity_words=("Phi", "Microsoft"),
     parameters={"temperature": 0.8, "top_p": 0.95},
-    licence="MIT",
+    licence=licences.MIT,
     repositories=(
         Repository(
             name="microsoft/Phi-4-mini-instruct",

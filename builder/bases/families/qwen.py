@@ -1,5 +1,6 @@
 """Qwen, of Alibaba: ChatML, a system text of its own in Qwen2.5, thinking in Qwen3 and 3.5."""
 
+from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
 
 IDENTITY_WORDS = ("Qwen", "Alibaba", "Tongyi", "通义", "千问", "阿里")
@@ -17,7 +18,7 @@ QWEN3_2507 = Family(
     tools=True,
     # The model card of Qwen/Qwen3-4B-Instruct-2507.
     parameters={"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.0},
-    licence="Apache-2.0",
+    licence=licences.APACHE,
     repositories=(
         Repository(
             name="Qwen/Qwen3-4B-Instruct-2507",
@@ -38,7 +39,7 @@ QWEN3 = Family(
     tools=True,
     # The model card of Qwen/Qwen3-8B, for answers without thinking.
     parameters={"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.0},
-    licence="Apache-2.0",
+    licence=licences.APACHE,
     repositories=tuple(
         Repository(
             name=f"Qwen/Qwen3-{size}",
@@ -68,14 +69,14 @@ QWEN2_5 = Family(
     tools=True,
     # generation_config.json of Qwen/Qwen2.5-7B-Instruct, its repetition penalty left out.
     parameters={"temperature": 0.7, "top_p": 0.8, "top_k": 20},
-    licence="Apache-2.0",
-    licence_asks="3B is under the Qwen Research licence: no commercial use",
+    licence=licences.APACHE,
     repositories=tuple(
         Repository(
             name=f"Qwen/Qwen2.5-{size}-Instruct",
             parameters=parameters,
             embedding_parameters=embedding,
             four_bit=f"unsloth/Qwen2.5-{size}-Instruct-unsloth-bnb-4bit",
+            licence=licences.QWEN_RESEARCH if size == "3B" else None,
         )
         for size, parameters, embedding in (
             ("0.5B", 494_000_000, 136_000_000),
@@ -96,7 +97,7 @@ QWEN3_5 = Family(
     thinking="off: an empty thought stands before every answer",
     # Unsloth Studio's inference_defaults.json (unslothai/unsloth, 2026-08).
     parameters={"temperature": 0.7, "top_p": 0.8, "top_k": 20, "presence_penalty": 1.5},
-    licence="Apache-2.0",
+    licence=licences.APACHE,
     repositories=tuple(
         Repository(
             name=f"Qwen/Qwen3.5-{size}",

@@ -1,5 +1,6 @@
 """SmolLM2 and SmolLM3, of Hugging Face; the embedded base is the smallest SmolLM2."""
 
+from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
 
 CHATML_GO = (
@@ -21,7 +22,7 @@ SMOLLM2 = Family(
     go_template=CHATML_GO,
     # The model card of HuggingFaceTB/SmolLM2-135M-Instruct.
     parameters={"temperature": 0.2, "top_p": 0.9},
-    licence="Apache-2.0",
+    licence=licences.APACHE,
     repositories=tuple(
         Repository(
             name=f"HuggingFaceTB/SmolLM2-{size}-Instruct",
@@ -56,7 +57,7 @@ SMOLLM3 = Family(
     thinking="off: an empty thought stands before every answer",
     # The model card of HuggingFaceTB/SmolLM3-3B.
     parameters={"temperature": 0.6, "top_p": 0.95},
-    licence="Apache-2.0",
+    licence=licences.APACHE,
     repositories=(
         Repository(
             name="HuggingFaceTB/SmolLM3-3B",

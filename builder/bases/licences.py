@@ -1,0 +1,112 @@
+"""The licences of bases: what the hub calls them, and what they ask of a model that is passed on.
+
+A word on each, and no advice: whoever passes a model on reads the licence itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Licence:
+    """One licence."""
+
+    name: str
+    identifier: str
+    """Among the hub's licences (huggingface.co/docs/hub/repositories-licenses), or an own one."""
+    link: str
+    is_listed: bool = True
+    """Whether the hub knows the identifier; else a card says `license: other`."""
+    asks: str = ""
+    """What it asks of a persona that is passed on, in words."""
+    prefix: str = ""
+    """What the name of a model that is passed on must begin with."""
+    shown: str = ""
+    """What its card must show."""
+    notice: str = ""
+    """What a file named NOTICE that goes along must say."""
+    needs_copy: bool = False
+    """Whether its text must go along."""
+    stays: bool = False
+    """Whether what is made of the base stays under it."""
+
+
+APACHE = Licence(
+    name="Apache-2.0",
+    identifier="apache-2.0",
+    link="https://www.apache.org/licenses/LICENSE-2.0",
+)
+MIT = Licence(name="MIT", identifier="mit", link="https://opensource.org/license/mit")
+# Section 3.1 of the terms (ai.google.dev/gemma/terms, of April 2026).
+GEMMA = Licence(
+    name="Gemma terms",
+    identifier="gemma",
+    link="https://ai.google.dev/gemma/terms",
+    asks="the terms and their prohibited uses are passed on; files say that they were changed",
+    notice=(
+        "Gemma is provided under and subject to the Gemma Terms of Use found at "
+        "ai.google.dev/gemma/terms"
+    ),
+    stays=True,
+)
+# Of a base whose version is not known; the family's.
+LLAMA = Licence(
+    name="Llama Community License",
+    identifier="llama-community-license",
+    link="https://www.llama.com/license/",
+    is_listed=False,
+    asks='the name begins with "Llama"; "Built with Llama" is shown',
+    prefix="Llama",
+    shown="Built with Llama",
+    needs_copy=True,
+    stays=True,
+)
+# Sections 3 and 4 of the agreement in Qwen/Qwen2.5-3B-Instruct.
+QWEN_RESEARCH = Licence(
+    name="Qwen Research License",
+    identifier="qwen-research",
+    link="https://huggingface.co/Qwen/Qwen2.5-3B-Instruct/blob/main/LICENSE",
+    is_listed=False,
+    asks='no commercial use; "Built with Qwen" is shown; its text and a notice go along',
+    shown="Built with Qwen",
+    notice=(
+        "Qwen is licensed under the Qwen RESEARCH LICENSE AGREEMENT, Copyright (c) Alibaba Cloud. "
+        "All Rights Reserved."
+    ),
+    needs_copy=True,
+    stays=True,
+)
+LFM = Licence(
+    name="LFM Open License v1.0",
+    identifier="lfm1.0",
+    link="https://www.liquid.ai/lfm-license",
+    is_listed=False,
+    asks="no commercial use above a yearly revenue of 10 million dollars",
+    needs_copy=True,
+    stays=True,
+)
+
+
+def make_llama(version: str) -> Licence:
+    """Make the record of a version of the Llama licence, such as 3.2.
+
+    Source:
+        Section 1.b of the community licences of Llama 3.1, 3.2 and 3.3, which differ in the
+        version alone.
+
+    """
+    return Licence(
+        name=f"Llama {version} Community License",
+        identifier=f"llama{version}",
+        link=f"https://www.llama.com/llama{version.replace('.', '_')}/license/",
+        asks=LLAMA.asks,
+        prefix=LLAMA.prefix,
+        shown=LLAMA.shown,
+        notice=(
+            f"Llama {version} is licensed under the Llama {version} Community License, "
+            "Copyright © Meta Platforms, Inc. All Rights Reserved."
+        ),
+        needs_copy=True,
+        stays=True,
+    )

@@ -1,0 +1,138 @@
+"""What a push does, to the hub and with Ollama: check, list, ask, send."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builder.bases import fetch, hub
+from builder.console import Console
+from builder.errors import ToolError
+from builder.evaluation.report import Report
+from builder.ollama import client, registration
+from builder.project import Build
+from builder.publication import bundle, licensing, readiness, receipts, registry, repository
+from builder.publication.licensing import Terms
+from builder.publication.repository import Plan
+from builder.targets import STAGES
+
+# The stages up to the gates.
+EXAMINED = STAGES[:-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What a person typed beside the name and the destination."""
+
+    is_public: bool
+    is_replacing: bool
+    confirm: Callable[[str], bool]
+    """Asks whether to go on."""
+
+
+def push_to_hub(build: Build, name: str, console: Console, wishes: Wishes) -> dict[str, Any] | None:
+    """Push to the hub; the caller has the build's lock.
+
+    Returns:
+        Where to and what; None where the person says no.
+
+    Raises:
+        GateError: A gate refused the build.
+        ToolError: The build is stale, the licence forbids it, or the hub does not take it.
+
+    """
+    found = readiness.check(build, EXAMINED)
+    terms = licensing.decide(build)
+    licensing.check(terms, name.partition("/")[2])
+    repository.check_settings()
+    address = f"{hub.read_settings().endpoint}/{name}"
+    items = bundle.make(build, name, terms, _find_licences(build, terms))
+    pushed = receipts.read(build.pushed).repositories.get(address, {})
+    plan = repository.plan(
+        repository.ask(name, is_public=wishes.is_public),
+        items,
+        pushed,
+        is_replacing=wishes.is_replacing,
+    )
+    console.notes(_list_plan(plan, terms, address))
+    console.notes(_tell_failed(found))
+    digests = {item.path: plan.remote.digests.get(item.path, "") for item in items}
+    if plan.is_empty:
+        console.notes(["nothing is sent: all of it is there"])
+    elif wishes.confirm("Publish this?"):
+        began_s = time.monotonic()
+        console.line("push", address, style="yellow")
+        digests = repository.push(plan, shows_bars=console.can_draw)
+        console.done("push", time.monotonic() - began_s, address)
+    else:
+        return None
+    receipts.note(build.pushed, address, digests)
+    return {"to": address, "is_private": plan.remote.is_private, "files": digests}
+
+
+def push_with_ollama(
+    build: Build, name: str, console: Console, wishes: Wishes
+) -> dict[str, Any] | None:
+    """Push with Ollama, as `push_to_hub` does.
+
+    Raises:
+        GateError: A gate refused the build.
+        ToolError: The build is stale, the licence forbids it, or Ollama does not take it.
+
+    """
+    found = readiness.check(build, STAGES)
+    terms = licensing.decide(build)
+    licensing.check(terms, name.rpartition("/")[2].partition(":")[0])
+    licensing.check_carried(terms)
+    receipt = registration.read_receipt(build.receipt)
+    if receipt is None:
+        raise ToolError(registration.explain_unread(build.receipt))
+    daemon = client.connect(allow_remote=build.options.allow_remote)
+    registry.settle(daemon, build.pushing)
+    registry.check(daemon, receipt, name)
+    address = client.normalize(name)
+    console.notes(
+        [
+            f"to {address}, public: anybody can pull it",
+            f"under the licence {terms.identifier}",
+            f"  {build.gguf.stat().st_size / 1e6:>9,.2f} MB  {receipt.model}  at {daemon.url}",
+            *_tell_failed(found),
+        ]
+    )
+    if not wishes.confirm("Publish this?"):
+        return None
+    began_s = time.monotonic()
+    console.started("push", [address])
+    registry.push(daemon, receipt, name, build.pushing)
+    console.done("push", time.monotonic() - began_s, f"ollama run {name}")
+    return {"to": name, "digest": receipt.digest}
+
+
+def _find_licences(build: Build, terms: Terms) -> list[Path]:
+    """Find the base's own licence files; where none is asked for, they may be missing."""
+    try:
+        return fetch.find_licences(build.read_base())
+    except ToolError:
+        if terms.licence and terms.licence.needs_copy and not terms.text:
+            raise
+        return []
+
+
+def _list_plan(plan: Plan, terms: Terms, address: str) -> Iterator[str]:
+    remote = plan.remote
+    seen = "private" if remote.is_private else "public: anybody can read it"
+    yield f"to {address} ({'there' if remote.is_there else 'new'}, {seen})"
+    yield f"under the licence {terms.identifier}"
+    for item in plan.items:
+        yield f"  {item.size_bytes / 1e6:>9,.2f} MB  {item.path}  {plan.find_state(item)}"
+    for path in plan.removed:
+        yield f"  {'':>12}  {path}  removed"
+
+
+def _tell_failed(found: Report) -> Iterator[str]:
+    if found.failed:
+        failed = ", ".join(name.replace("_", " ") for name in found.failed)
+        yield f"it failed {failed}, and was let through by hand"
