@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
+from builder import grid
 from builder.bases.table import GIGABYTE
 from builder.bases.table import Row as BaseRow
 from builder.console import Console, escape
@@ -185,13 +186,9 @@ def show_gates(report: Report, console: Console) -> None:
 
 def show_bases(rows: Sequence[BaseRow], console: Console) -> None:
     """Print the bases, one a line: sizes of the 16-bit weights, and GPU memory of training."""
-    table = Table(
-        *("base", "family", "weights", "GPU memory", "thinking", "tools", "licence", "verified"),
-        box=None,
-        pad_edge=False,
-    )
-    for row in rows:
-        table.add_row(
+    heads = ("base", "family", "weights", "GPU memory", "thinking", "tools", "licence", "verified")
+    cells = [
+        (
             row.repository,
             row.family,
             f"{row.size_bytes / GIGABYTE:.1f} GB",
@@ -201,7 +198,9 @@ def show_bases(rows: Sequence[BaseRow], console: Console) -> None:
             row.licence,
             row.verified,
         )
-    console.page.print(table)
+        for row in rows
+    ]
+    grid.show(heads, cells, console)
 
 
 def show_keys(keys: Sequence[Key], console: Console) -> None:

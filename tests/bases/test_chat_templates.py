@@ -6,35 +6,12 @@ import pytest
 
 from builder.bases import chat_template, families
 from builder.bases.family import TEMPLATES
-from tests.bases.vocabularies import read_llama_cpp, read_trl
+from tests.bases.originals import BY_FAMILY, ORIGINALS
 
-TOKENS = {
-    "llama3": {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"},
-    "gemma3": {"bos_token": "<bos>", "eos_token": "<eos>"},
-    "gemma4": {"bos_token": "<bos>", "eos_token": "<eos>"},
-    "mistral-7b": {"bos_token": "<s>", "eos_token": "</s>"},
-    "mistral-nemo": {"bos_token": "<s>", "eos_token": "</s>"},
-    "ministral3": {"bos_token": "<s>", "eos_token": "</s>"},
-    "lfm2": {"bos_token": "<|startoftext|>", "eos_token": "<|im_end|>"},
-}
-ORIGINALS = {
-    "qwen3-2507": [(read_trl, "qwen3_instruct_2507")],
-    "qwen3": [(read_trl, "qwen3"), (read_llama_cpp, "Qwen-Qwen3-0.6B")],
-    "qwen2.5": [(read_trl, "qwen2_5")],
-    "qwen3.5": [(read_trl, name) for name in ("qwen3_5_think", "qwen3_5_nothink", "qwen3_6")],
-    "llama3": [(read_trl, name) for name in ("llama3", "llama3_1", "llama3_2")],
-    "gemma3": [(read_trl, "gemma3")],
-    "gemma4": [(read_trl, name) for name in ("gemma4", *(f"gemma4_v{n}" for n in (2, 3, 4, 5)))],
-    "mistral-nemo": [(read_llama_cpp, "mistralai-Mistral-Nemo-Instruct-2407")],
-    "ministral3": [(read_llama_cpp, "mistralai-Ministral-3-14B-Reasoning-2512")],
-    "smollm3": [(read_llama_cpp, "HuggingFaceTB-SmolLM3-3B")],
-    "granite4": [(read_llama_cpp, f"ibm-granite-granite-{version}") for version in ("4.0", "4.1")],
-    "lfm2": [(read_trl, name) for name in ("lfm2", "lfm2_v2", "lfm2_2_5", "lfm2_2_5_v2")],
-}
 PAIRS = [
-    pytest.param(family, *original, id=f"{family}-{original[1]}")
-    for family, originals in ORIGINALS.items()
-    for original in originals
+    pytest.param(one.family, *template, id=f"{one.family}-{template[1]}")
+    for one in ORIGINALS
+    for template in one.templates
 ]
 
 
@@ -76,6 +53,13 @@ CALLED = [
 THOUGHT = re.compile(r"<think>\n\n</think>\n+")
 
 
+def give_tokens(name):
+    """Give the tokens that a template may name; a family that is derived has none."""
+    original = BY_FAMILY.get(name)
+    named = {"bos_token": original.bos, "eos_token": original.eos} if original else {}
+    return {key: token for key, token in named.items() if token}
+
+
 def render_trained(name, original, messages, **options):
     """Render a conversation with the template that the family is trained with."""
     jinja = families.find(name).chat_template(original)
@@ -85,7 +69,7 @@ def render_trained(name, original, messages, **options):
 def render(name, jinja, messages, **options):
     """Render a conversation, as a prompt where the user speaks last."""
     asks = messages[-1]["role"] != "assistant"
-    tokens = TOKENS.get(name, {"eos_token": families.find(name).end_of_turn})
+    tokens = give_tokens(name)
     options = {"add_generation_prompt": asks, "enable_thinking": False, **options}
     return chat_template.render(jinja, messages, tokens, **options)
 
@@ -99,6 +83,7 @@ def strip_additions(name, text):
         "qwen2.5": [r"<\|im_start\|>system\nYou are Qwen.*?<\|im_end\|>\n"],
         "granite4": [r"<\|start_of_role\|>system<\|end_of_role\|>You are a .*?<\|end_of_text\|>\n"],
         "ministral3": [r"\[SYSTEM_PROMPT\]# HOW YOU.*?\[/SYSTEM_PROMPT\]"],
+        "smollm2": [r"<\|im_start\|>system\nYou are a helpful AI.*?<\|im_end\|>\n"],
         "smollm3": [r"^<\|im_start\|>system\n## Metadata.*?<\|im_end\|>\n"],
     }
     for pattern in additions.get(name, []):
@@ -228,7 +213,7 @@ def test_a_template_is_rendered_as_transformers_renders_it(name, read, original)
     """The quick renderer of the base stage and transformers' own give the same text."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    jinja, tokens = read(original), TOKENS.get(name, {})
+    jinja, tokens = read(original), give_tokens(name)
     for messages in CONVERSATIONS.values():
         rendered, _ = render_jinja_template([messages], chat_template=jinja, tools=TOOLS, **tokens)
         assert chat_template.render(jinja, messages, tokens, tools=TOOLS) == rendered[0]

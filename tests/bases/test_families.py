@@ -8,82 +8,28 @@ import pytest
 from builder.bases import families
 from builder.bases.facts import Facts
 from tests.bases.checkpoints import CHATML, write_small_files
-from tests.bases.vocabularies import read_llama_cpp, read_trl
+from tests.bases.originals import BY_FAMILY, ORIGINALS
+from tests.bases.vocabularies import read_trl
 
-PHI = (
-    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% else %}<|endoftext|>{% endif %}"
-)
-MISTRAL_7B = (
-    "<s>{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }}[/INST]"
-    "{% else %} {{ m.content }}</s>{% endif %}{% endfor %}"
-)
-OLMO2 = (
-    "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}"
-    "{{ eos_token if m.role == 'assistant' }}{{ '\n' if m.role != 'assistant' or not loop.last }}"
-    "{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
-)
-NEMO = (read_llama_cpp, "mistralai-Mistral-Nemo-Instruct-2407")
-MINISTRAL = (read_llama_cpp, "mistralai-Ministral-3-14B-Reasoning-2512")
-GRANITE = (read_llama_cpp, "ibm-granite-granite-4.0")
-SMOLLM3 = (read_llama_cpp, "HuggingFaceTB-SmolLM3-3B")
-R1 = (read_trl, "deepseek_r1_distill")
-# By family: config.json as its makers write it (the keys that tell it apart), the tokenizer's EOS,
-# the original chat template, and the added tokens that it ends turns with.
+# By family: config.json, the tokenizer's EOS, and the chat template.
 CHECKPOINTS = [
-    (
-        "qwen3-2507",
-        {"model_type": "qwen3", "max_position_embeddings": 262144},
-        "<|im_end|>",
-        (read_trl, "qwen3_instruct_2507"),
-    ),
-    (
-        "qwen3",
-        {"model_type": "qwen3", "max_position_embeddings": 40960},
-        "<|im_end|>",
-        (read_trl, "qwen3"),
-    ),
-    ("qwen2.5", {"model_type": "qwen2", "vocab_size": 152064}, "<|im_end|>", (read_trl, "qwen2_5")),
-    (
-        "qwen3.5",
-        {"model_type": "qwen3_5", "text_config": {"model_type": "qwen3_5_text"}},
-        "<|im_end|>",
-        (read_trl, "qwen3_5_think"),
-    ),
-    ("llama3", {"model_type": "llama", "vocab_size": 128256}, "<|eot_id|>", (read_trl, "llama3_1")),
-    ("gemma3", {"model_type": "gemma3_text"}, "<eos>", (read_trl, "gemma3")),
-    ("gemma3", {"model_type": "gemma3_text"}, "<end_of_turn>", (read_trl, "gemma3")),
-    (
-        "gemma3-image-text",
-        {"model_type": "gemma3", "vision_config": {}},
-        "<eos>",
-        (read_trl, "gemma3"),
-    ),
-    (
-        "gemma4",
-        {"model_type": "gemma4", "text_config": {"hidden_size_per_layer_input": 256}},
-        "<eos>",
-        (read_trl, "gemma4_v5"),
-    ),
-    ("mistral-7b", {"model_type": "mistral", "vocab_size": 32768}, "</s>", MISTRAL_7B),
-    ("mistral-nemo", {"model_type": "mistral", "vocab_size": 131072}, "</s>", NEMO),
-    (
-        "ministral3",
-        {"model_type": "mistral3", "text_config": {"model_type": "ministral3"}},
-        "</s>",
-        MINISTRAL,
-    ),
-    ("smollm2", {"model_type": "llama", "vocab_size": 49152}, "<|im_end|>", CHATML),
-    ("smollm3", {"model_type": "smollm3"}, "<|im_end|>", SMOLLM3),
-    ("granite4", {"model_type": "granitemoehybrid"}, "<|end_of_text|>", GRANITE),
-    ("phi4-mini", {"model_type": "phi3", "vocab_size": 200064}, "<|endoftext|>", PHI),
-    ("lfm2", {"model_type": "lfm2"}, "<|im_end|>", (read_trl, "lfm2_2_5")),
-    ("olmo2", {"model_type": "olmo2"}, "<|endoftext|>", OLMO2),
+    *((one.family, one.config, one.eos, one.read_template) for one in ORIGINALS),
+    ("gemma3", {"model_type": "gemma3_text"}, "<end_of_turn>", lambda: read_trl("gemma3")),
     # Of the same config.json as a family of the table, and of none.
-    ("derived (qwen2)", {"model_type": "qwen2"}, "<｜end▁of▁sentence｜>", R1),
-    ("derived (llama)", {"model_type": "llama", "vocab_size": 128256}, "<|im_end|>", CHATML),
-    ("derived (gemma4)", {"model_type": "gemma4", "text_config": {}}, "<eos>", ""),
-    ("derived (unknown)", {}, "<|im_end|>", CHATML),
+    (
+        "derived (qwen2)",
+        {"model_type": "qwen2"},
+        "<｜end▁of▁sentence｜>",
+        lambda: read_trl("deepseek_r1_distill"),
+    ),
+    (
+        "derived (llama)",
+        {"model_type": "llama", "vocab_size": 128256},
+        "<|im_end|>",
+        lambda: CHATML,
+    ),
+    ("derived (gemma4)", {"model_type": "gemma4", "text_config": {}}, "<eos>", lambda: ""),
+    ("derived (unknown)", {}, "<|im_end|>", lambda: CHATML),
 ]
 ENDS = tuple({family.end_of_turn for family in families.FAMILIES})
 
@@ -94,12 +40,18 @@ def recognise(folder):
     return families.recognise(facts.config, facts.end_of_turn)
 
 
-@pytest.mark.parametrize(("name", "config", "eos", "jinja"), CHECKPOINTS)
-def test_a_family_is_recognised_by_its_files(tmp_path, name, config, eos, jinja):
+def test_every_family_has_its_original():
+    """What its makers publish is in tests/bases/originals.py, in the order of the families."""
+    names = [family.name for family in families.FAMILIES]
+
+    assert list(BY_FAMILY) == names, "expected a record of tests/bases/originals.py for each"
+
+
+@pytest.mark.parametrize(("name", "config", "eos", "read"), CHECKPOINTS)
+def test_a_family_is_recognised_by_its_files(tmp_path, name, config, eos, read):
     """config.json and the end-of-turn token of its own chat template decide; the path does not."""
-    jinja = jinja if isinstance(jinja, str) else jinja[0](jinja[1])
     for folder in (tmp_path / "mine", tmp_path / "SmolLM2-135M-Instruct"):
-        write_small_files(folder, config, eos=eos, jinja=jinja, added=ENDS)
+        write_small_files(folder, config, eos=eos, jinja=read(), added=ENDS)
         assert recognise(folder).name == name
 
 

@@ -1,7 +1,7 @@
 """The table of bases that a person reads."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from builder import cli
 from builder.bases import families, table
@@ -24,6 +24,15 @@ def test_what_is_refused_names_a_way_out():
     """Each kind that is refused comes with what to do or to take instead."""
     assert all(name and instead for name, instead in table.refused())
     assert len(table.refused()) >= 14
+
+
+def test_a_long_licence_breaks_no_line(capsys, monkeypatch):
+    """However long a cell is, a base is a line where it is not read on a terminal."""
+    long = [replace(row, licence="Some licence " * 20) for row in table.rows()]
+    monkeypatch.setattr(table, "rows", lambda: long)
+    assert cli.main(["bases"]) == cli.DONE
+
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(long)
 
 
 def test_bases_are_printed(capsys):

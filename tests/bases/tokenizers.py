@@ -28,7 +28,7 @@ class Tokenizer:
     adds_bos: bool = True
     """Whether a BOS that is named stands before each text; else the template alone writes it."""
     tokens: tuple[str, ...] = ()
-    """The family's special tokens that the vocabulary lacks; they get the ids after its last."""
+    """The family's special tokens; those that the vocabulary lacks get the ids after its last."""
     kind: str = "PreTrainedTokenizerFast"
     """`tokenizer_class`, by which the converter tells some vocabularies apart."""
 

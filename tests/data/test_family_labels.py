@@ -7,39 +7,11 @@ import pytest
 
 from builder.bases import families
 from builder.data.template import Template
-from tests.bases.test_families import OLMO2
-from tests.bases.vocabularies import find_tokenizer, read_llama_cpp, read_trl
+from tests.bases.originals import BY_FAMILY, CHATML
+from tests.bases.vocabularies import find_tokenizer, read_trl
 from tests.data.test_template import Kind, chat, make_base
 
-# By family: the special tokens of its vocabulary, its EOS last, and the original chat template,
-# where the family is trained with it.
-CHATML_TOKENS = "<|im_start|> <|im_end|>"
-GRANITE_TOKENS = "<|start_of_role|> <|end_of_role|> <|end_of_text|>"
-LLAMA_TOKENS = "<|begin_of_text|> <|start_header_id|> <|end_header_id|> <|eot_id|>"
-GEMMA_TOKENS = "<bos> <start_of_turn> <end_of_turn> <eos>"
-MISTRAL_TOKENS = "<s> [INST] [/INST] [SYSTEM_PROMPT] [/SYSTEM_PROMPT] </s>"
-PHI = (
-    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% else %}<|endoftext|>{% endif %}"
-)
-BASES = {
-    "qwen3-2507": (CHATML_TOKENS, (read_trl, "qwen3_instruct_2507")),
-    "qwen3": (CHATML_TOKENS, None),
-    "qwen2.5": (CHATML_TOKENS, (read_trl, "qwen2_5")),
-    "qwen3.5": (CHATML_TOKENS, None),
-    "llama3": (LLAMA_TOKENS, None),
-    "gemma3": (GEMMA_TOKENS, None),
-    "gemma3-image-text": (GEMMA_TOKENS, None),
-    "gemma4": ("<bos> <|turn> <turn|> <eos>", None),
-    "mistral-7b": (MISTRAL_TOKENS, None),
-    "mistral-nemo": (MISTRAL_TOKENS, None),
-    "ministral3": (MISTRAL_TOKENS, None),
-    "smollm3": (CHATML_TOKENS, None),
-    "granite4": (GRANITE_TOKENS, (read_llama_cpp, "ibm-granite-granite-4.0")),
-    "phi4-mini": ("<|user|> <|assistant|> <|system|> <|end|> <|endoftext|>", PHI),
-    "olmo2": ("<|endoftext|>", OLMO2),
-    "lfm2": ("<|startoftext|> " + CHATML_TOKENS, (read_trl, "lfm2_2_5")),
-}
+CHATML_TOKENS = " ".join(CHATML)
 TWO_TURNS = chat("u: Hi", "a: Hello.", "u: 2+2?", "a: Four, I'm sure.")
 CONVERSATIONS = {
     "two turns": TWO_TURNS,
@@ -79,25 +51,20 @@ def template_of(tmp_path):
     """Make the template of a family on a vocabulary of single bytes and its special tokens."""
 
     def make(name, kind="base", more=""):
-        tokens, jinja = BASES[name]
-        jinja = jinja if jinja is None or isinstance(jinja, str) else jinja[0](jinja[1])
-        written = Kind(jinja, tokens.split()[-1], f"{more} {tokens}")
+        original, is_replaced = BY_FAMILY[name], families.find(name).replacement is not None
+        jinja, tokens = None if is_replaced else original.read_template(), original.special
+        written = Kind(jinja, tokens[-1], f"{more} {' '.join(tokens)}")
         folder = make_base(tmp_path / "base", written)
         path = folder / "tokenizer_config.json"
-        names = {"bos_token": tokens.split()[0]}
+        names = {"bos_token": tokens[0]}
         path.write_text(json.dumps({**json.loads(path.read_text()), **names}))
         return Template(folder, kind, families.find(name))
 
     return make
 
 
-def test_every_family_is_here():
-    """Each record's template is tried; the embedded base's has tests of its own."""
-    assert {*BASES, "smollm2"} == {family.name for family in families.FAMILIES}
-
-
 @pytest.mark.parametrize("shape", CONVERSATIONS)
-@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("name", BY_FAMILY)
 def test_labels_are_each_reply_to_its_end_of_turn(template_of, name, shape):
     """In every turn, with a system text and without: the reply and its end-of-turn token alone."""
     template, messages = template_of(name), CONVERSATIONS[shape]
@@ -107,11 +74,11 @@ def test_labels_are_each_reply_to_its_end_of_turn(template_of, name, shape):
 
 
 @pytest.mark.parametrize("shape", CONVERSATIONS)
-@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("name", BY_FAMILY)
 @pytest.mark.parametrize("kind", ["alpaca", "chatml"])
 def test_labels_under_the_templates_of_the_project(template_of, name, kind, shape):
     """Alpaca ends a reply with the base's EOS, ChatML with its own token; the rest is the same."""
-    has_chatml = "<|im_end|>" in BASES[name][0]
+    has_chatml = "<|im_end|>" in BY_FAMILY[name].special
     template = template_of(name, kind, "" if has_chatml or kind == "alpaca" else CHATML_TOKENS)
     end = "<|im_end|>" if kind == "chatml" else template.eos
 

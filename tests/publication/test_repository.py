@@ -15,7 +15,8 @@ from huggingface_hub.errors import HfHubHTTPError
 from builder.engine import freshness
 from builder.errors import GateError, ToolError
 from builder.ollama import modelfile
-from builder.publication import answers
+from builder.publication import answers, repository
+from builder.publication.bundle import Item
 from builder.stages import smoke
 from tests.conftest import ROOT
 from tests.publication import hubs
@@ -290,3 +291,23 @@ def test_a_hub_that_asks_to_wait_is_one_sentence():
         answers.explaining("ana/luma"),
     ):
         raise HfHubHTTPError("x", response=answer, server_message="Slow\ndown")
+
+
+def make_item(path, digest):
+    return Item(path=path, content=b"", size_bytes=0, sha256=digest, blob="")
+
+
+@pytest.mark.parametrize(("there", "removed"), [("old", ("luma-Q8_0.gguf",)), ("edited", ())])
+def test_a_file_of_an_earlier_push_goes_where_it_is_unchanged(there, removed):
+    """A file that this build names otherwise goes; one that somebody made of it stays."""
+    remote = repository.Remote(
+        name="ana/luma",
+        is_there=True,
+        is_private=True,
+        digests={"luma-Q8_0.gguf": there, "notes.txt": "mine"},
+    )
+    items = [make_item("luma-Q4_K_M.gguf", "new")]
+    found = repository.plan(remote, items, {"luma-Q8_0.gguf": "old"}, is_replacing=False)
+
+    assert found.removed == removed
+    assert [item.path for item in found.changed] == ["luma-Q4_K_M.gguf"]
