@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import click
@@ -85,5 +85,6 @@ def push(
     if pushed is None:
         console.notes(["nothing was published"])
         return arguments.MENDABLE
-    console.result(json.dumps(pushed, ensure_ascii=False) if typed["as_json"] else pushed["to"])
+    as_json = json.dumps(asdict(pushed), ensure_ascii=False)
+    console.result(as_json if typed["as_json"] else pushed.to)
     return arguments.DONE

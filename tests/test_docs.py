@@ -22,6 +22,7 @@ from builder.doctor.finding import Finding
 from builder.gate_settings import LIMITS, Gates
 from builder.gates.table import GATES
 from builder.manifest import Manifest
+from builder.publication.pushing import Pushed
 from builder.schema import Key
 from builder.targets import STAGES
 from builder.views import ShownRow
@@ -181,6 +182,7 @@ PRINTED = {
     "doctor": Finding,
     "clean": Deletion,
     "remove NAME": Removal,
+    "push NAME": Pushed,
 }
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from builder.bases import fetch, hub
 from builder.console import Console
@@ -33,7 +32,20 @@ class Wishes:
     """Asks whether to go on."""
 
 
-def push_to_hub(build: Build, name: str, console: Console, wishes: Wishes) -> dict[str, Any] | None:
+@dataclass(frozen=True, kw_only=True)
+class Pushed:
+    """What was published, and where."""
+
+    to: str
+    """An address on the hub, or a name in Ollama's registry."""
+    is_private: bool
+    files: dict[str, str]
+    """Of each file the hash that the hub knows it by; none where Ollama pushed it."""
+    digest: str | None
+    """The model's, where Ollama pushed it."""
+
+
+def push_to_hub(build: Build, name: str, console: Console, wishes: Wishes) -> Pushed | None:
     """Push to the hub; the caller has the build's lock.
 
     Returns:
@@ -70,12 +82,11 @@ def push_to_hub(build: Build, name: str, console: Console, wishes: Wishes) -> di
     else:
         return None
     receipts.note(build.pushed, address, digests)
-    return {"to": address, "is_private": plan.remote.is_private, "files": digests}
+    is_private = plan.remote.is_private
+    return Pushed(to=address, is_private=is_private, files=digests, digest=None)
 
 
-def push_with_ollama(
-    build: Build, name: str, console: Console, wishes: Wishes
-) -> dict[str, Any] | None:
+def push_with_ollama(build: Build, name: str, console: Console, wishes: Wishes) -> Pushed | None:
     """Push with Ollama, as `push_to_hub` does.
 
     Raises:
@@ -108,7 +119,7 @@ def push_with_ollama(
     console.started("push", [address])
     registry.push(daemon, receipt, name, build.pushing)
     console.done("push", time.monotonic() - began_s, f"ollama run {name}")
-    return {"to": name, "digest": receipt.digest}
+    return Pushed(to=name, is_private=False, files={}, digest=receipt.digest)
 
 
 def _find_licences(build: Build, terms: Terms) -> list[Path]:
