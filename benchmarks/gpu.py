@@ -73,10 +73,10 @@ def encode() -> list[Any]:
 
 def load(folder: Path, *, four_bit: bool, has_bf16: bool) -> tuple[Any, Any, Any]:
     """Load the base in the folder with a new adapter; give also its tokenizer and the machine."""
-    from builder import manifest
     from builder.bases import families
     from builder.bases.base import Base
     from builder.machine import find_machine
+    from builder.manifest import manifest
     from builder.training import loading
     from builder.training.settings import resolve
 

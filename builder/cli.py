@@ -17,11 +17,11 @@ import click
 from click import shell_completion
 
 from builder import __version__
-from builder.arguments import DONE, MENDABLE
 from builder.command import command, program
-from builder.commands import COMPLETION_VARIABLE, commands
-from builder.console import Console
+from builder.commands.arguments import DONE, MENDABLE
+from builder.commands.group import COMPLETION_VARIABLE, commands
 from builder.errors import PersonaError, ToolError, describe_refusal
+from builder.terminal.console import Console
 
 USAGE, BUG, INTERRUPTED, TERMINATED = 2, 3, 130, 143
 CRASH_LOG = Path("build") / "crash.log"

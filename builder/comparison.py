@@ -10,10 +10,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from builder import grid
-from builder.console import Console, escape
 from builder.engine.excerpts import shorten
 from builder.history import Answer, Gate, Record
+from builder.terminal import grid
+from builder.terminal.console import Console, escape
 
 # Answers that differ which are shown, what is shown of each, and how much of that stands before
 # the first difference.

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder import manifest
 from builder.data import languages
 from builder.engine.stage import File, Tree, not_compared, shown_as
 from builder.evaluation import texts
 from builder.evaluation.subject import Source
-from builder.gate_settings import Gates
 from builder.gguf.quantisation import BY_NAME
-from builder.identity import Identity
+from builder.manifest import manifest
+from builder.manifest.gate_settings import Gates
+from builder.manifest.identity import Identity
 from builder.project import Build
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from builder import toml
 from builder.errors import ManifestError
-from builder.manifest import Manifest
+from builder.manifest import toml
+from builder.manifest.manifest import Manifest
 from builder.tables import Table, describe_rule, show, tell_first
 
 MANIFEST = "persona.toml"

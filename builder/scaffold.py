@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder import files, persona, schema
+from builder import files, persona
 from builder.command import command
 from builder.data import languages
 from builder.errors import DataError, ManifestError, describe_refusal
-from builder.fields import LONGEST_NAME, is_visible
+from builder.manifest import schema
+from builder.manifest.fields import LONGEST_NAME, is_visible
 
 DATA = "data.jsonl"
 PACK = "identity/{language}"

@@ -10,16 +10,16 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from builder import grid
 from builder.bases.table import GIGABYTE
 from builder.bases.table import Row as BaseRow
-from builder.console import Console, escape
 from builder.data import dataset
 from builder.data.rows import Row
 from builder.data.template import IGNORED, Message
 from builder.errors import DataError
 from builder.evaluation.report import Report
-from builder.schema import Key
+from builder.manifest.schema import Key
+from builder.terminal import grid
+from builder.terminal.console import Console, escape
 
 VERDICT_STYLES = {
     "pass": "green",

@@ -20,7 +20,7 @@ from builder.data import rows
 from builder.data.dataset import Profile
 from builder.data.schedule import Schedule
 from builder.engine.stage import Work
-from builder.manifest import Manifest
+from builder.manifest.manifest import Manifest
 from builder.ollama import client
 from builder.project import Build, Options, Project
 

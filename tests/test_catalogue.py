@@ -12,7 +12,7 @@ from builder import catalogue, targets
 from builder.engine import freshness
 from builder.stages import smoke
 from tests.conftest import ROOT, build_of, run_persona
-from tests.terminal import opened
+from tests.pseudoterminal import opened
 
 GATES = [
     {"gate": "recall", "verdict": "pass"},

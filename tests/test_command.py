@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from builder import command, summary
+from builder import command
+from builder.views import summary
 from tests.conftest import ROOT, run_persona
 
 RECIPE = re.compile(r"\bjust (build|why|list|show|chat|gates|clean)\b")

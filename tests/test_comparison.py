@@ -9,7 +9,7 @@ import pytest
 from builder import comparison
 from builder.history import Answer, Gate, Record
 from tests.conftest import run_persona
-from tests.terminal import opened
+from tests.pseudoterminal import opened
 
 RECALL = Gate("recall", "pass", "stop", 34, 40, 0, "")
 FIRST = Record(

@@ -9,21 +9,21 @@ import tomllib
 import click
 import pytest
 
-from builder import packaged, schema
 from builder.bases.table import Row
 from builder.catalogue import Entry
-from builder.cleaning import Deletion, Removal
-from builder.commands import commands
+from builder.commands.cleaning import Deletion, Removal
+from builder.commands.group import commands
 from builder.comparison import Comparison
 from builder.data import rows
 from builder.data.kinds import KINDS
 from builder.data.languages import list_languages
 from builder.doctor.finding import Finding
-from builder.gate_settings import LIMITS, Gates
 from builder.gates.table import GATES
-from builder.manifest import Manifest
+from builder.manifest import packaged, schema
+from builder.manifest.gate_settings import LIMITS, Gates
+from builder.manifest.manifest import Manifest
+from builder.manifest.schema import Key
 from builder.publication.pushing import Pushed
-from builder.schema import Key
 from builder.targets import STAGES
 from builder.views import ShownRow
 from tests.conftest import ROOT

@@ -13,7 +13,7 @@ from builder.evaluation.report import Report
 from builder.stages import base, data, export, smoke
 from tests.conftest import build_of
 from tests.report.pages import make_answer, make_findings
-from tests.test_summary import own_answer
+from tests.views.test_summary import own_answer
 
 
 def stamp(stage, build, output):

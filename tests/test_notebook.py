@@ -11,8 +11,9 @@ import zipfile
 
 import pytest
 
-from builder import machine, manifest
+from builder import machine
 from builder.bases import families
+from builder.manifest import manifest
 from builder.targets import STAGES
 from tests.conftest import ROOT
 from tests.test_docs import RECIPES

@@ -9,10 +9,11 @@ import tomllib
 
 import pytest
 
-from builder import cli, packaged, persona, scaffold
+from builder import cli, persona, scaffold
 from builder.data import languages, rows
 from builder.errors import ManifestError
-from builder.fields import is_visible
+from builder.manifest import packaged
+from builder.manifest.fields import is_visible
 from tests.conftest import ROOT, run_persona
 
 INVISIBLE = [

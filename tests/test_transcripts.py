@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT, read_persona, rows_of, run_persona
 from tests.pages import PAGES, find_transcripts, list_blocks
-from tests.test_events import build_light
+from tests.terminal.test_events import build_light
 
 READMES = PAGES[:2]
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.conftest import run_persona
-from tests.terminal import opened
+from tests.pseudoterminal import opened
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from builder import schema
 from builder.bases import table
+from builder.manifest import schema
 from tools import errors
 
 ROOT = Path(__file__).parent.parent

@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, Field
 
 from builder import persona
-from builder.console import escape
 from builder.engine import freshness
 from builder.engine.stage import Stage
 from builder.project import Build
 from builder.stages import register
 from builder.targets import STAGES
+from builder.terminal.console import escape
 
 LISTING = "archive.json"
 SCHEMA = 1

@@ -21,7 +21,7 @@ from builder.errors import (
     ToolError,
     describe_refusal,
 )
-from builder.manifest import Manifest
+from builder.manifest.manifest import Manifest
 from builder.persona import Persona
 from builder.project import Build, Project
 

@@ -9,11 +9,12 @@ from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
-from builder import files, manifest
+from builder import files
 from builder.bases import base, fetch, refusals
 from builder.bases.base import Base
 from builder.errors import ToolError
 from builder.machine import Machine
+from builder.manifest import manifest
 
 Pins = dict[str, str]
 """Of one base: `revision`, `train_source` and `train_revision`."""

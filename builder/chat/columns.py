@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from builder.console import Console, escape
+from builder.terminal.console import Console, escape
 
 # Between two columns, and the least width of one that can be read.
 GAP = "   "

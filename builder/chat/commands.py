@@ -8,12 +8,12 @@ from pathlib import Path
 
 from builder.chat import saving
 from builder.chat.speaker import Settings, Speaker
-from builder.console import Console, escape
 from builder.errors import PersonaError
 from builder.gguf.quantisation import QUANTISATIONS
 from builder.ollama import table
 from builder.ollama.served import Served
 from builder.persona import suggest
+from builder.terminal.console import Console, escape
 
 HELP = (
     ("/set system TEXT", "put another system text before the conversation; none with no TEXT"),

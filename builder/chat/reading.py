@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from builder import files
-from builder.console import DUMB_TERMINALS, Console
+from builder.terminal.console import DUMB_TERMINALS, Console
 
 PROMPT, MORE = ">>> ", "... "
 QUOTES = '"""'

@@ -8,11 +8,11 @@ from builder.bases import baseline
 from builder.chat import columns, commands, reading
 from builder.chat.commands import Conversation
 from builder.chat.speaker import Speaker, begin
-from builder.console import Console, escape
 from builder.data import dataset
 from builder.errors import PersonaError
 from builder.llama import Model
 from builder.project import Build
+from builder.terminal.console import Console, escape
 
 BYE = "/bye"
 

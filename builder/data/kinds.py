@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from builder.data.texts import holds, is_json
-from builder.gate_settings import Gates, Mode
+from builder.manifest.gate_settings import Gates, Mode
 
 # A persona that is about its name speaks of it this often; algieba does in 281 of 622 rows.
 LEAST_IDENTITY_SHARE = 0.25

@@ -6,8 +6,8 @@ import hashlib
 import json
 from collections.abc import Iterator
 
-from builder import packaged
 from builder.data.records import Record
+from builder.manifest import packaged
 
 
 def names() -> list[str]:

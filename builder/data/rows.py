@@ -14,8 +14,8 @@ from builder.data.placeholders import AUTHOR, fill
 from builder.data.template import Message
 from builder.data.texts import normalise
 from builder.errors import DataError
-from builder.identity import Identity
-from builder.manifest import Data
+from builder.manifest.identity import Identity
+from builder.manifest.manifest import Data
 from builder.tables import show, tell_first
 
 # Files in which each row has the same columns.

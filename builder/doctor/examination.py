@@ -7,9 +7,9 @@ from types import ModuleType
 
 from rich.text import Text
 
-from builder.console import Console, escape
 from builder.doctor import daemon, hardware, software, storage, suitability
 from builder.doctor.finding import Finding, Verdict
+from builder.terminal.console import Console, escape
 
 CHECKS: tuple[ModuleType, ...] = (hardware, software, daemon, storage, suitability)
 STYLES: dict[Verdict, str] = {"ok": "green", "warning": "yellow", "problem": "bold red"}

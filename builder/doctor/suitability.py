@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from builder import machine, manifest
+from builder import machine
 from builder.bases import base, families
 from builder.bases.family import Family, Repository
 from builder.doctor import hardware
 from builder.doctor.finding import Finding, accept, format_bytes, refuse, warn
 from builder.gguf import quantisation
 from builder.machine import Machine
+from builder.manifest import manifest
 
 NAME = "bases"
 

@@ -6,11 +6,11 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 
-from builder.console import Console
 from builder.engine import forecast
 from builder.engine.forecast import Forecast, Step, Workload
 from builder.engine.spans import Span, Spans
 from builder.errors import GateError
+from builder.terminal.console import Console
 
 
 class Timing:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import chatter, files
-from builder.console import Console
+from builder import files
 from builder.engine import freshness, publish
 from builder.engine.clock import Clock, Timing
 from builder.engine.forecast import Step, Workload
@@ -18,6 +17,8 @@ from builder.engine.pool import Pool
 from builder.engine.stage import Build, Stage, Work, list_files
 from builder.engine.worker import Task
 from builder.errors import NotBuiltError, PersonaError, describe_refusal
+from builder.terminal import chatter
+from builder.terminal.console import Console
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from builder.evaluation.gate import Evidence, Gate
 from builder.evaluation.report import Example, Finding, GateAnswer, OwnAnswer, Report
 from builder.evaluation.result import Answered, Mark, Result
 from builder.evaluation.subject import Source, Subject
-from builder.gate_settings import Gates
 from builder.gguf.quantisation import Quantisation
 from builder.llama import Answer, Model
-from builder.manifest import Question as ManifestQuestion
+from builder.manifest.gate_settings import Gates
+from builder.manifest.manifest import Question as ManifestQuestion
 
 log = logging.getLogger("builder")
 SPEED_TOKENS = 32

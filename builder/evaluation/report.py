@@ -12,7 +12,7 @@ from typing import Any
 from builder import files
 from builder.errors import ToolError
 from builder.evaluation.statistics import Verdict, wilson
-from builder.gate_settings import Mode
+from builder.manifest.gate_settings import Mode
 from builder.tables import read_record
 
 SCHEMA = 4

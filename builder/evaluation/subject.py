@@ -14,8 +14,8 @@ from builder.data import dataset, languages
 from builder.data.kinds import Kind
 from builder.data.questions import Question
 from builder.data.texts import normalise
-from builder.gate_settings import Gates, Mode
-from builder.identity import Identity
+from builder.manifest.gate_settings import Gates, Mode
+from builder.manifest.identity import Identity
 
 # Within so many tokens an answer must end, or within twice the longest reply of the data.
 LEAST_TOKENS = 192

@@ -11,7 +11,7 @@ from builder.data import languages
 from builder.data.template import Message
 from builder.importing import privacy
 from builder.importing.sources import Import
-from builder.manifest import Training
+from builder.manifest.manifest import Training
 
 MAX_LENGTH = Training().max_length
 # Of English by the tokenizers of the bases; Chinese has about three bytes a token.

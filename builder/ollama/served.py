@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder import manifest
 from builder.bases import base, families
 from builder.data import dataset
 from builder.data.builtin import ALPACA_GO
 from builder.data.dataset import Profile
 from builder.errors import ManifestError
+from builder.manifest import manifest
 from builder.ollama import releases, table
 from builder.parameters import find_parameters
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder import manifest, persona, toml
+from builder import persona
 from builder.bases import families
 from builder.errors import ManifestError
+from builder.manifest import manifest, toml
 from builder.ollama import releases
 from builder.tables import show, tell_first
 

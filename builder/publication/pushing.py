@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.bases import fetch, hub
-from builder.console import Console
 from builder.errors import ToolError
 from builder.evaluation.report import Report
 from builder.ollama import client, registration
@@ -17,6 +16,7 @@ from builder.publication import bundle, licensing, readiness, receipts, registry
 from builder.publication.licensing import Terms
 from builder.publication.repository import Plan
 from builder.targets import STAGES
+from builder.terminal.console import Console
 
 # The stages up to the gates.
 EXAMINED = STAGES[:-1]

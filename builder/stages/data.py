@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from builder import manifest
 from builder.bases import base
 from builder.data import dataset, packs, preparation, rows, schedule
 from builder.data.dataset import Profile
@@ -15,7 +14,8 @@ from builder.data.template import Template
 from builder.engine import stage
 from builder.engine.stage import File, Tree, Work, shown_as
 from builder.errors import DataError
-from builder.identity import Identity
+from builder.manifest import manifest
+from builder.manifest.identity import Identity
 from builder.project import Build
 
 NAME, VERSION = "data", 3

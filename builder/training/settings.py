@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from builder import manifest
 from builder.bases.families import Family
+from builder.manifest import manifest
 
 
 @dataclass(frozen=True, kw_only=True)

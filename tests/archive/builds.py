@@ -8,13 +8,13 @@ import zipfile
 from pathlib import Path
 
 from builder.bases.base import EMBEDDED
-from builder.console import Console
 from builder.engine import freshness, pipeline, publish
 from builder.engine.hashes import Hashes
 from builder.project import Build
 from builder.stages import base as base_stage
 from builder.stages import data, render
 from builder.targets import STAGES
+from builder.terminal.console import Console
 from tests.conftest import build_of
 
 LIGHT = (base_stage, data, render)

@@ -12,13 +12,13 @@ import pytest
 
 from builder import project
 from builder.bases import base, choose, families, fetch
-from builder.console import Console
 from builder.data.template import Template
 from builder.engine import pipeline
 from builder.engine.stage import Tree
 from builder.errors import ToolError
 from builder.machine import Machine
 from builder.stages import base as stage
+from builder.terminal.console import Console
 from tests.bases.checkpoints import make_tiny_base, write_base
 from tests.conftest import LENIENT, build_of, find_port, run_persona, run_stage
 

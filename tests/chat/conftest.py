@@ -8,9 +8,9 @@ from builder.bases import baseline
 from builder.bases.base import EMBEDDED, Base
 from builder.chat.commands import Conversation
 from builder.chat.speaker import Speaker, begin
-from builder.console import Console
 from builder.llama import Model
 from builder.stages import base, data
+from builder.terminal.console import Console
 from tests.conftest import MANIFEST, build_of, run_stage
 
 FILE = Base(EMBEDDED, "embedded", "test", EMBEDDED, "test", four_bit=False)

@@ -3,7 +3,7 @@
 import pytest
 
 from builder.chat import columns
-from builder.console import Console
+from builder.terminal.console import Console
 
 
 def write(answers, width, capsys):

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from builder.chat import commands
-from builder.console import Console
 from builder.data import rows
 from builder.errors import PersonaError
-from builder.manifest import Data
+from builder.manifest.manifest import Data
+from builder.terminal.console import Console
 
 ASKED = {"role": "user", "content": "Name a fruit."}
 ANSWERED = {"role": "assistant", "content": "An apple."}

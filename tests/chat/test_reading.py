@@ -3,7 +3,7 @@
 import pytest
 
 from builder.chat.reading import LEAVE, Typed, listen
-from builder.console import Console
+from builder.terminal.console import Console
 
 
 class Lines:

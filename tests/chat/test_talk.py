@@ -11,9 +11,9 @@ import pytest
 from builder import cli
 from builder.bases import baseline
 from builder.chat import talk
-from builder.console import Console
+from builder.terminal.console import Console
 from tests.conftest import ROOT, run_persona
-from tests.terminal import opened
+from tests.pseudoterminal import opened
 
 LONG = "Write a long story about the sea, the wind and a ship that never came home."
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from builder import packaged, persona
+from builder import persona
 from builder.bases import fetch
 from builder.bases.base import EMBEDDED, Base
 from builder.data import (
@@ -21,6 +21,7 @@ from builder.data.template import IGNORED, Template
 from builder.data.texts import normalise
 from builder.engine.stage import list_settings
 from builder.errors import ManifestError
+from builder.manifest import packaged
 from builder.stages import base, data
 from tests.conftest import MANIFEST, build_of, rows_of, run_stage
 from tests.data.asked import list_asked_texts, list_gate_questions

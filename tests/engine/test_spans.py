@@ -7,11 +7,11 @@ import types
 import pytest
 
 from builder import progress
-from builder.console import Console
 from builder.engine import freshness, pipeline
 from builder.engine.forecast import Workload
 from builder.engine.spans import MOST_SPANS, Spans, read_spans
 from builder.errors import GateError, ToolError
+from builder.terminal.console import Console
 from tests.conftest import build_of
 from tests.engine.test_freshness import stage_of
 

@@ -13,9 +13,9 @@ from builder.evaluation.reference import Reference
 from builder.evaluation.result import Answered
 from builder.evaluation.subject import Subject
 from builder.evaluation.texts import Text
-from builder.gate_settings import Gates, GateSetting
 from builder.gguf.quantisation import DEFAULT
 from builder.llama import Answer
+from builder.manifest.gate_settings import Gates, GateSetting
 
 SUBJECT = Subject(
     kind=KINDS["identity"],

@@ -8,7 +8,7 @@ from builder.evaluation import examination
 from builder.evaluation.report import Example
 from builder.gates import fidelity, leak_in, recall
 from builder.gates.table import GATES
-from builder.manifest import Question as ManifestQuestion
+from builder.manifest.manifest import Question as ManifestQuestion
 from tests.evaluation.samples import SUBJECT, File, answer, answered, evidence, with_setting
 
 

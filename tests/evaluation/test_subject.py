@@ -8,8 +8,8 @@ from builder.data import dataset
 from builder.data.dataset import Example
 from builder.evaluation import subject
 from builder.evaluation.subject import Source
-from builder.gate_settings import Gates
-from builder.identity import Identity
+from builder.manifest.gate_settings import Gates
+from builder.manifest.identity import Identity
 from tests.conftest import make_profile
 
 

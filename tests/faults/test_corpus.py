@@ -5,10 +5,10 @@ import os
 import pytest
 
 from builder import persona, sandbox
-from builder.console import DETAIL, SHOWN_PROBLEMS
 from builder.data import rows
 from builder.errors import PersonaError
 from builder.ollama import modelfile
+from builder.terminal.console import DETAIL, SHOWN_PROBLEMS
 from tests.faults.corpus import CASES
 
 LONGEST_SENTENCE = 800

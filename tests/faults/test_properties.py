@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from builder import persona, toml
+from builder import persona
 from builder.data import rows
 from builder.errors import DataError, ManifestError, ToolError
-from builder.manifest import Data, Identity, Manifest
+from builder.manifest import toml
+from builder.manifest.manifest import Data, Identity, Manifest
 from builder.ollama import address, modelfile, table
 from builder.ollama.served import Served
 from builder.tables import Table

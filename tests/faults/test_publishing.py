@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from builder.console import Console
 from builder.engine import pipeline
 from builder.engine import stage as stages
 from builder.engine.stage import File, Tree
 from builder.errors import PersonaError
+from builder.terminal.console import Console
 from tests.conftest import build_of
 
 OPERATIONS = ("rename", "replace", "unlink", "mkdir", "rmdir", "fsync", "open")

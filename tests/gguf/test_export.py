@@ -16,7 +16,7 @@ from builder.gguf import merge
 from builder.gguf.merge import Change, name_layer
 from builder.gguf.quantisation import BY_NAME, QUANTISATIONS
 from builder.llama import Model
-from builder.manifest import Export
+from builder.manifest.manifest import Export
 from tests.bases.checkpoints import make_tiny_base
 from tests.gguf.test_families import IDS, add_adapter, export_as, make_base
 

@@ -6,13 +6,13 @@ import pytest
 
 from builder import persona
 from builder.bases import families
-from builder.console import Console
 from builder.engine import pipeline
 from builder.errors import ManifestError, ToolError
 from builder.ollama import modelfile
 from builder.ollama import served as serving
 from builder.ollama.served import Served
 from builder.stages import base, data, render
+from builder.terminal.console import Console
 from tests.conftest import ROOT, build_of, make_profile, run_persona
 
 TEMPLATE = ROOT / "Modelfile.j2"

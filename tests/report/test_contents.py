@@ -37,7 +37,7 @@ def built(luma):
 
 
 def make_console():
-    from builder.console import Console
+    from builder.terminal.console import Console
 
     return Console()
 

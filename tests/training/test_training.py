@@ -12,12 +12,12 @@ from tokenizers.models import WordLevel
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import SFTConfig
 
-from builder import manifest
 from builder.bases import families
 from builder.data.dataset import Example
 from builder.data.template import IGNORED
 from builder.errors import ToolError
 from builder.machine import Gpu, Machine
+from builder.manifest import manifest
 from builder.training import failures, resuming
 from builder.training.batches import pack, pad
 from builder.training.choices import (

@@ -4,10 +4,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from builder import manifest
 from builder.bases import families
 from builder.data.dataset import Example
 from builder.data.template import IGNORED
+from builder.manifest import manifest
 from builder.training.settings import resolve
 
 

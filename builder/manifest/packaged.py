@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "data" / "packs"
+FOLDER = Path(__file__).parent.parent / "data" / "packs"
 IDENTITY = "identity/"
 
 

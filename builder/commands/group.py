@@ -9,26 +9,16 @@ from typing import Any
 import click
 from click import shell_completion
 
-from builder import (
-    __version__,
-    arguments,
-    authoring,
-    building,
-    cleaning,
-    looking,
-    packing,
-    publishing,
-    targets,
-    waterfall,
-    workload,
-)
-from builder.arguments import DONE, MENDABLE
-from builder.arguments import name as name_argument
-from builder.console import Console
+from builder import __version__, targets, workload
+from builder.commands import arguments, authoring, building, cleaning, looking, packing, publishing
+from builder.commands.arguments import DONE, MENDABLE
+from builder.commands.arguments import name as name_argument
 from builder.data import rows
 from builder.engine import pipeline
 from builder.engine.lock import locked
 from builder.errors import describe_refusal
+from builder.terminal.console import Console
+from builder.views import waterfall
 
 # The shells' scripts set it when they ask for completions.
 COMPLETION_VARIABLE = "_PERSONA_COMPLETE"

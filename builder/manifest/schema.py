@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from builder.manifest import Manifest
+from builder.manifest.manifest import Manifest
 
 if TYPE_CHECKING:
     from pydantic_core import core_schema
 
-PATH = Path(__file__).with_name("manifest.schema.json")
+# Beside the package: manifests of users name it as their schema.
+PATH = Path(__file__).parent.with_name("manifest.schema.json")
 DIALECT = "http://json-schema.org/draft-07/schema#"  # the one that taplo, the TOML server, takes
 TYPES = {"string": "text", "integer": "whole number", "boolean": "true or false"}
 BOUNDS = {

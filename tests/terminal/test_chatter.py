@@ -9,8 +9,8 @@ from tests.conftest import ROOT
 CODE = """
 import logging, os, sys, warnings
 from pathlib import Path
-from builder import chatter
-from builder.console import Console
+from builder.terminal import chatter
+from builder.terminal.console import Console
 
 console = Console()
 with chatter.divert(Path("log")):

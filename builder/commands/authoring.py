@@ -12,12 +12,13 @@ from typing import Any
 
 import click
 
-from builder import packaged, scaffold, schema
+from builder import scaffold
 from builder.command import command
-from builder.console import Console
 from builder.data.languages import DEFAULT
 from builder.errors import PersonaError
 from builder.importing import report, sources
+from builder.manifest import packaged, schema
+from builder.terminal.console import Console
 
 PERSONAS = Path("personas")
 LANGUAGES = packaged.list_languages()

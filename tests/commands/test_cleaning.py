@@ -8,7 +8,7 @@ import pytest
 from builder import cli
 from builder.engine import pipeline
 from tests.conftest import run_persona
-from tests.terminal import opened
+from tests.pseudoterminal import opened
 
 RECEIPT = {
     "schema": 5,

@@ -2,12 +2,13 @@
 
 import pytest
 
-from builder import cli, manifest, persona, recipes
+from builder import cli, persona
 from builder.bases import families
 from builder.data import kinds, schedule
 from builder.engine.freshness import Description, compare
 from builder.engine.stage import list_settings
 from builder.errors import ManifestError
+from builder.manifest import manifest, recipes
 from builder.stages import train
 from builder.training.settings import Settings, resolve
 from tests.conftest import MANIFEST

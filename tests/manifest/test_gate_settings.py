@@ -5,7 +5,7 @@ import pytest
 from builder import persona
 from builder.data.kinds import KINDS
 from builder.errors import ManifestError
-from builder.gate_settings import Gates
+from builder.manifest.gate_settings import Gates
 
 
 def test_contradicting_limits_are_refused(project):

@@ -6,15 +6,15 @@ import re
 import pytest
 from rich.console import Console as Rich
 
-from builder import bars
-from builder.bars import Bar
 from builder.progress import Place, Progress, Training
-from tests.test_console import draw, frames_of
+from builder.terminal import bars
+from builder.terminal.bars import Bar
+from tests.terminal.test_console import draw, frames_of
 
 STAGE = """
 import logging, math, time
 from builder import progress
-from builder.console import Console
+from builder.terminal.console import Console
 from builder.progress import Place, Training
 
 console = Console(line_every_s=0.3)

@@ -7,11 +7,12 @@ from dataclasses import asdict
 
 import click
 
-from builder import arguments, catalogue, persona
+from builder import catalogue, persona
 from builder.catalogue import Entry
 from builder.command import command
-from builder.console import Console
+from builder.commands import arguments
 from builder.errors import ManifestError, ToolError
+from builder.terminal.console import Console
 
 HEADS = ("persona", "state", "base", "size", "gates", "in Ollama")
 STYLES = {"built": "green", "refused": "bold red", "stopped": "bold red", "stale?": "yellow"}
@@ -34,7 +35,7 @@ def list_(console: Console, /, *, as_json: bool) -> None:
     if not entries:
         console.notes([NONE_YET.format(command("new NAME"))])
         return
-    from builder import grid  # noqa: PLC0415 — only here
+    from builder.terminal import grid  # noqa: PLC0415 — only here
 
     styles = [["bold", STYLES.get(entry.state, "dim"), "", "", "", ""] for entry in entries]
     grid.show(HEADS, [_as_row(entry) for entry in entries], console, styles)

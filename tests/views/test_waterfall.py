@@ -6,14 +6,14 @@ import pytest
 
 from builder import cli
 from tests.conftest import run_persona
-from tests.test_console import draw, frames_of
-from tests.test_events import build_light
+from tests.terminal.test_console import draw, frames_of
+from tests.terminal.test_events import build_light
 
 DRAWN = """
-from builder import waterfall
-from builder.console import Console
+from builder.views import waterfall
+from builder.terminal.console import Console
 from builder.engine.spans import Span
-from builder.waterfall import StageTime
+from builder.views.waterfall import StageTime
 
 spans = (Span(what="loads libraries", took_s=20.0), Span(what="trains", took_s=70.0),
          Span(what="blinks", took_s=0.01))

@@ -5,9 +5,10 @@ import tomllib
 
 import pytest
 
-from builder import cli, persona, schema
-from builder.gate_settings import LIMITS
-from builder.manifest import Manifest
+from builder import cli, persona
+from builder.manifest import schema
+from builder.manifest.gate_settings import LIMITS
+from builder.manifest.manifest import Manifest
 from tests.conftest import ROOT
 
 

@@ -7,13 +7,15 @@ from typing import Any
 
 import click
 
-from builder import arguments, events, looking, targets, workload
+from builder import targets, workload
 from builder.command import command
-from builder.console import Console
+from builder.commands import arguments, looking
 from builder.engine import pipeline
 from builder.engine.lock import locked
 from builder.errors import GateError, PersonaError, ToolError
 from builder.project import Build
+from builder.terminal import events
+from builder.terminal.console import Console
 
 # Of a finding, what an event tells.
 GATE_FIELDS = ("gate", "verdict", "mode", "right", "of", "baseline_right", "limit", "told")
@@ -90,7 +92,7 @@ def _build(build: Build, console: Console) -> None:
     _note_end(build, console)
     is_served = targets.MODEL.stages[-1].NAME not in outcome.skipped
     if outcome.has_run or not is_served:
-        from builder import summary  # noqa: PLC0415 — imports numpy
+        from builder.views import summary  # noqa: PLC0415 — imports numpy
 
         if outcome.has_run:
             model = build.persona.model if is_served else None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
-from builder.console import Console, escape
+from builder.terminal.console import Console, escape
 
 GAP = "  "
 

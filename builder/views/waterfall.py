@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from builder.console import Console, escape
 from builder.durations import duration
 from builder.engine import freshness
 from builder.engine.spans import Span
 from builder.engine.stage import Build, Stage
+from builder.terminal.console import Console, escape
 
 # Below this many columns no bars are drawn.
 NARROW_WIDTH = 60

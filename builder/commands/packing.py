@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
-from builder import arguments, targets
+from builder import targets
 from builder.archive import placement, writer
 from builder.archive.listing import Listing
 from builder.command import command
-from builder.console import Console
+from builder.commands import arguments
 from builder.engine import pipeline
 from builder.project import Project
+from builder.terminal.console import Console
 
 SUFFIX = ".persona"
 

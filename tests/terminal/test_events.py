@@ -11,10 +11,11 @@ import sys
 import pytest
 from pydantic import TypeAdapter
 
-from builder import cli, events, progress
-from builder.console import Console
-from builder.events import EVENTS, Stream, name_event
+from builder import cli, progress
 from builder.progress import Training
+from builder.terminal import events
+from builder.terminal.console import Console
+from builder.terminal.events import EVENTS, Stream, name_event
 from tests.conftest import ROOT, run_persona
 
 KINDS = {name_event(kind): kind for kind in EVENTS}
@@ -136,7 +137,7 @@ def test_verbose_and_quiet_exclude_each_other(luma):
 
 def test_losses_are_told_once_each(capsys, monkeypatch):
     """Of progress that comes too fast for its events no loss is lost, and none comes twice."""
-    monkeypatch.setattr("builder.console.EVENT_EVERY_S", 3600.0)
+    monkeypatch.setattr("builder.terminal.console.EVENT_EVERY_S", 3600.0)
     console = Console()
     console.print_events()
     console.started("train", ["never built"])

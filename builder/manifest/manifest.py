@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from builder import recipes
-from builder.fields import (
+from builder.gguf.quantisation import BY_NAME, DEFAULT
+from builder.manifest import recipes
+from builder.manifest.fields import (
     Count,
     InnerPath,
     MaybeText,
@@ -19,10 +20,9 @@ from builder.fields import (
     Text,
     Texts,
 )
-from builder.gate_settings import Gates
-from builder.gguf.quantisation import BY_NAME, DEFAULT
-from builder.identity import Identity
-from builder.packaged import check_packs
+from builder.manifest.gate_settings import Gates
+from builder.manifest.identity import Identity
+from builder.manifest.packaged import check_packs
 from builder.tables import Settings, show
 
 

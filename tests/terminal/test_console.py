@@ -13,15 +13,15 @@ import termios
 import pytest
 
 from builder import progress
-from builder.console import Console, escape
 from builder.errors import PersonaError
+from builder.terminal.console import Console, escape
 from tests.conftest import ROOT
 
 ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 STAGE = """
 import logging, time
 from builder import progress
-from builder.console import Console
+from builder.terminal.console import Console
 
 console = Console(line_every_s=0.5)
 log = logging.getLogger("builder")

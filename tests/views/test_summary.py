@@ -1,8 +1,8 @@
 """What a person reads at the end of a build."""
 
-from builder import summary
 from builder.evaluation.report import Finding, GateAnswer, OwnAnswer, Report
 from builder.gates import neutral as gate
+from builder.views import summary
 from tests.conftest import build_of
 
 RECALL = {"gate": "recall", "of": 40, "advice": "add rows"}

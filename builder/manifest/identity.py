@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from builder.fields import TextByLanguage
+from builder.manifest.fields import TextByLanguage
 from builder.tables import Settings, show
 
 LANGUAGE_PATTERN = re.compile(r"[a-z]{2,3}")

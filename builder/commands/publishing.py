@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import click
 
-from builder import arguments
-from builder.console import Console
+from builder.commands import arguments
 from builder.engine.lock import locked
+from builder.terminal.console import Console
 
 # What huggingface_hub 1.33 takes for the name of a repository (utils/_validators.py), and Ollama
 # 0.34.2 for a model's (types/model/name.go), where a part may be left out here but the namespace.

@@ -15,12 +15,12 @@ from typing import Literal, TextIO
 
 from rich.text import Text
 
-from builder import chatter, events
-from builder.bars import Bar
 from builder.durations import duration
 from builder.errors import PersonaError
 from builder.progress import Place, Progress
-from builder.screens import Page, Screen, duplicate, explaining_refusals
+from builder.terminal import chatter, events
+from builder.terminal.bars import Bar
+from builder.terminal.screens import Page, Screen, duplicate, explaining_refusals
 
 NAME_WIDTH = 10
 MIDDLE_WIDTH = 16

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import click
 
-from builder import arguments, catalogue, disk, persona
+from builder import catalogue, disk, persona
 from builder.command import command
-from builder.console import Console
+from builder.commands import arguments
 from builder.engine import lock
 from builder.errors import ManifestError, PersonaError, describe_refusal
 from builder.ollama import claims, client, registration, removal
+from builder.terminal.console import Console
 
 
 @dataclass(frozen=True, kw_only=True)

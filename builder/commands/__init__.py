@@ -1,0 +1,1 @@
+"""The commands of the command line: each module parses what is typed, and calls."""

@@ -1,0 +1,1 @@
+"""The tables of persona.toml, and how their mistakes are told."""

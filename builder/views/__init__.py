@@ -1,0 +1,1 @@
+"""What a command shows of a build, one module a view."""
