@@ -8,6 +8,7 @@ import pytest
 
 from builder import comparison
 from builder.history import Answer, Gate, Record
+from builder.views import comparison as view
 from tests.conftest import run_persona
 from tests.pseudoterminal import opened
 
@@ -98,7 +99,7 @@ def test_a_setting_of_several_stages_is_told_once():
 
 def test_the_words_that_differ_are_highlighted():
     """Only they have a style; control characters are escapes."""
-    first, second = comparison.mark("I am SmolLM, made\nby Ana.\x1b[2J", "I am Luma, made by Ana.")
+    first, second = view.mark("I am SmolLM, made\nby Ana.\x1b[2J", "I am Luma, made by Ana.")
 
     assert first.plain == "I am SmolLM, made by Ana.\\x1b[2J"
     assert "SmolLM" in [first.plain[span.start : span.end] for span in first.spans]
@@ -108,7 +109,7 @@ def test_the_words_that_differ_are_highlighted():
 def test_long_answers_are_shortened_to_where_they_differ():
     """Of 100 kB the part is shown in which they begin to differ, by dots that it is one."""
     same = "The sea is wide. " * 3000
-    first, second = comparison.mark(f"{same}A gull. {same}", f"{same}A tern. {same}")
+    first, second = view.mark(f"{same}A gull. {same}", f"{same}A tern. {same}")
 
     assert first.plain.startswith("…")
     assert first.plain.endswith("…")

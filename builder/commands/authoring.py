@@ -152,9 +152,9 @@ def keys(console: Console, /, *, as_json: bool) -> None:
     if as_json:
         console.result(json.dumps([asdict(key) for key in found], ensure_ascii=False))
         return
-    from builder import views  # noqa: PLC0415 — imports numpy
+    from builder.views import keys as view  # noqa: PLC0415 — only here
 
-    views.show_keys(found, console)
+    view.show(found, console)
 
 
 @click.command()
@@ -168,6 +168,6 @@ def bases(console: Console, /, *, as_json: bool) -> None:
     if as_json:
         console.result(json.dumps([asdict(row) for row in found], ensure_ascii=False))
         return
-    from builder import views  # noqa: PLC0415 — imports numpy
+    from builder.views import bases as view  # noqa: PLC0415 — rich's tables
 
-    views.show_bases(found, console)
+    view.show(found, console)

@@ -96,18 +96,18 @@ def show(console: Console, /, name: str, row: int | None, *, as_json: bool) -> N
 
     Each is told with its file and line. Rows that are held out stand apart, at the end.
     """
-    from builder import views  # noqa: PLC0415 — rich's tables
+    from builder.views import rows as view  # noqa: PLC0415 — imports numpy
 
     build = arguments.read_build(name)
     if any(one.is_stale for one in pipeline.plan(build, targets.ROWS.stages)):
         pipeline.run(build, targets.ROWS.stages, console)
     read = build.persona.manifest
     found = rows.read(build.persona.data_files, read.data, read.identity)
-    shown = views.list_rows(build.dataset, found, row)
+    shown = view.list_rows(build.dataset, found, row)
     if as_json:
         _print_json([asdict(one) for one in shown], console)
     else:
-        views.show(build.dataset, build.base / "tokenizer.json", shown, console)
+        view.show(build.dataset, build.base / "tokenizer.json", shown, console)
 
 
 @commands.command()
@@ -130,8 +130,8 @@ def chat(console: Console, /, name: str, question: str | None, *, beside: bool) 
 @click.pass_obj
 def gates(console: Console, /, name: str, *, as_json: bool) -> int:
     """Ask the built file all questions of the gates."""
-    from builder import views  # noqa: PLC0415 — rich's tables
     from builder.evaluation.report import read  # noqa: PLC0415 — imports numpy
+    from builder.views import gates as view  # noqa: PLC0415 — rich's tables
 
     build = arguments.read_build(name)
     arguments.check_built(build, build.gguf, build.reference)
@@ -140,7 +140,7 @@ def gates(console: Console, /, name: str, *, as_json: bool) -> int:
     if as_json:
         _print_json(found.as_json(), console)
     else:
-        views.show_gates(found, console)
+        view.show(found, console)
     return MENDABLE if found.failed else DONE
 
 

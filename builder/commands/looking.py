@@ -83,6 +83,7 @@ def diff(console: Console, /, name: str, other: str | None, *, as_json: bool) ->
     """
     arguments.check_project()
     from builder import comparison, history  # noqa: PLC0415 — only here
+    from builder.views import comparison as view  # noqa: PLC0415 — rich's tables
 
     first_name, second_name = _read_name(name), _read_name(other) if other else None
     first = history.read(arguments.ROOT / "build" / first_name)
@@ -97,7 +98,7 @@ def diff(console: Console, /, name: str, other: str | None, *, as_json: bool) ->
     if as_json:
         console.result(json.dumps(asdict(found), ensure_ascii=False))
     else:
-        comparison.show(found, console)
+        view.show(found, console)
 
 
 def _read_name(typed: str) -> str:

@@ -1,4 +1,4 @@
-"""Shows a build's training rows and gates, the bases, and the keys of persona.toml."""
+"""The rows that a persona is trained on, as `show` prints them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.table import Table
 from rich.text import Text
 
-from builder.bases.table import GIGABYTE
-from builder.bases.table import Row as BaseRow
 from builder.data import dataset
 from builder.data.rows import Row
 from builder.data.template import IGNORED, Message
 from builder.errors import DataError
-from builder.evaluation.report import Report
-from builder.manifest.schema import Key
-from builder.terminal import grid
 from builder.terminal.console import Console, escape
-
-VERDICT_STYLES = {
-    "pass": "green",
-    "fail": "bold red",
-    "not enough evidence": "yellow",
-    "does not apply": "dim",
-    "off": "dim",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,51 +149,3 @@ def _runs(ids: list[int], labels: list[int]) -> Iterator[tuple[bool, list[int]]]
             run = []
         run.append(token)
     yield labels[-1] != IGNORED, run
-
-
-def show_gates(report: Report, console: Console) -> None:
-    """Print the gates' table, the base's figures beside the persona's."""
-    table = Table(
-        "gate", "verdict", "right", "95 % interval", "base", "note", box=None, pad_edge=False
-    )
-    for finding in report.gates:
-        low, high = finding.interval
-        is_counted, base = bool(finding.of), finding.baseline_right
-        table.add_row(
-            finding.gate.replace("_", " "),
-            Text(finding.verdict, VERDICT_STYLES[finding.verdict]),
-            f"{finding.right} of {finding.of}" if is_counted else "",
-            f"{low:.0%} to {high:.0%}" if is_counted else "",
-            "" if base is None else f"{base} of {finding.of}",
-            Text(escape(finding.note)),
-        )
-    console.page.print(table)
-
-
-def show_bases(rows: Sequence[BaseRow], console: Console) -> None:
-    """Print the bases, one a line: sizes of the 16-bit weights, and GPU memory of training."""
-    heads = ("base", "family", "weights", "GPU memory", "thinking", "tools", "licence", "verified")
-    cells = [
-        (
-            row.repository,
-            row.family,
-            f"{row.size_bytes / GIGABYTE:.1f} GB",
-            f"{row.memory_bytes / GIGABYTE:.1f} GB",
-            row.thinking,
-            "yes" if row.has_tools else "no",
-            row.licence,
-            row.verified,
-        )
-        for row in rows
-    ]
-    grid.show(heads, cells, console)
-
-
-def show_keys(keys: Sequence[Key], console: Console) -> None:
-    """Print the keys of persona.toml, a line of its type and default below each."""
-    for key in keys:
-        default = f" = {key.shown_default}" if key.default is not None else ""
-        required = ", required" if key.is_required else ""
-        console.page.print(Text.assemble((key.name, "bold"), escape(default)))
-        console.page.print(Text(f"    {escape(key.type)}{required}", "dim"))
-        console.page.print(Text(f"    {escape(key.description)}"))

@@ -1,0 +1,20 @@
+"""The keys of persona.toml, as `keys` prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from builder.manifest.schema import Key
+from builder.terminal.console import Console, escape
+
+
+def show(keys: Sequence[Key], console: Console) -> None:
+    """Print the keys of persona.toml, a line of its type and default below each."""
+    for key in keys:
+        default = f" = {key.shown_default}" if key.default is not None else ""
+        required = ", required" if key.is_required else ""
+        console.page.print(Text.assemble((key.name, "bold"), escape(default)))
+        console.page.print(Text(f"    {escape(key.type)}{required}", "dim"))
+        console.page.print(Text(f"    {escape(key.description)}"))
