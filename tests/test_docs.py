@@ -25,7 +25,7 @@ from builder.manifest.manifest import Manifest
 from builder.manifest.schema import Key
 from builder.publication.pushing import Pushed
 from builder.targets import STAGES
-from builder.views import ShownRow
+from builder.views.rows import ShownRow
 from tests.conftest import ROOT
 from tests.pages import (
     DOCS,

@@ -18,17 +18,16 @@ EXPECTED = ", expected "
 # The packages whose errors a person meets together, in the order of a build.
 GROUPS = {
     "The manifest and the persona's folder": (
-        *("arguments", "fields", "gate_settings", "identity", "manifest", "parameters", "persona"),
-        *("scaffold", "tables", "toml"),
+        *("manifest", "parameters", "persona", "scaffold", "tables"),
     ),
     "The data": ("data", "importing", "files"),
     "The base": ("bases",),
     "Training, export and the gates": (
         *("machine", "training", "gguf", "llama", "evaluation", "gates", "stages", "project"),
     ),
-    "The build and the disk": ("engine", "errors", "cleaning"),
+    "The build and the disk": ("engine", "errors"),
     "Ollama and the Modelfile": ("ollama",),
-    "Publishing": ("publication", "publishing"),
+    "Publishing": ("publication",),
 }
 OTHERS = "Other commands"
 HEAD = """\
