@@ -18,7 +18,7 @@ from builder.gate_settings import LIMITS, Gates
 from builder.gates.table import GATES
 from builder.manifest import Manifest
 from builder.targets import STAGES
-from tests.conftest import ROOT
+from tests.conftest import ROOT, build_of
 from tools import errors, pages
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -254,8 +254,18 @@ def test_the_readme_names_every_pack(name):
 def test_every_stage_is_told():
     """docs/decisions.md has a row for each stage, in the order of a build."""
     text = (ROOT / "docs" / "decisions.md").read_text("utf-8")
+    told = re.findall(r"^\| (\w+) \| [`t]", text, re.MULTILINE)
 
-    assert re.findall(r"^\| (\w+) \| [`t]", text, re.MULTILINE) == [one.NAME for one in STAGES]
+    assert told == [one.NAME for one in STAGES], "docs/decisions.md: expected a row of each stage"
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.NAME)
+def test_every_output_is_told(luma, stage):
+    """docs/files.md names what each stage leaves in build/NAME/, in its first paragraph."""
+    output = stage.output(build_of(luma)).name
+    told = (ROOT / "docs" / "files.md").read_text("utf-8").split("\n\n")[1]
+
+    assert re.search(rf"`{re.escape(output)}/?`", told), f"docs/files.md: expected `{output}`"
 
 
 def test_the_chinese_readme_has_the_same_commands():
