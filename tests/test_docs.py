@@ -219,7 +219,7 @@ def test_every_gate_has_its_advice(gate):
 
 def test_no_gate_is_told_that_is_gone():
     """docs/refused.md has no row of another gate."""
-    assert list_rows("refused.md").keys() == {"gate", *(gate.NAME for gate in GATES)}
+    assert list_rows("refused.md").keys() <= {"gate", *(gate.NAME for gate in GATES)}
 
 
 @pytest.mark.parametrize("name", [*filter(Gates.has, Gates.model_fields)])
