@@ -38,6 +38,28 @@ def test_the_readme_tree_is_there():
         assert name == "build/NAME/" or (ROOT / name).exists(), name
 
 
+def test_the_map_is_whole():
+    """CONTRIBUTING's map has each module and package of builder/ once, and none that is gone."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (`[^|]+) \|", text, re.MULTILINE)
+    named = [name.rstrip("/") for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    there = {path.stem for path in (ROOT / "builder").glob("*.py")}
+    there |= {path.parent.name for path in (ROOT / "builder").glob("*/__init__.py")}
+
+    assert sorted(named) == sorted(there - {"__init__", "__main__"})
+
+
+def test_the_walks_name_what_is_there():
+    """Each path that CONTRIBUTING names exists, but for what a walk adds."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    paths = re.findall(r"`?\b((?:builder|tests|benchmarks|docs|tools)/[\w./-]+\w/?)", text)
+    added = [path for path in paths if re.search(r"\b(NAME|CODE|KIND)\b|NAME", path)]
+    gone = [path for path in paths if path not in added and not (ROOT / path).exists()]
+
+    assert len(paths) > 30
+    assert gone == []
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_modules_are_small_and_say_what_they_are(path):
     """Each module opens with a sentence and can be held in one's head."""

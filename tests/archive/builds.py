@@ -10,15 +10,15 @@ from pathlib import Path
 from builder.bases.base import EMBEDDED
 from builder.engine import freshness, pipeline, publish
 from builder.engine.hashes import Hashes
+from builder.engine.stage import main_process
 from builder.project import Build
-from builder.stages import base as base_stage
-from builder.stages import data, render
 from builder.targets import STAGES
 from builder.terminal.console import Console
 from tests.conftest import build_of
 
-LIGHT = (base_stage, data, render)
-HEAVY = tuple(stage for stage in STAGES if stage not in LIGHT and stage.NAME != "register")
+# Of the main process: they take a second together.
+LIGHT = tuple(one for one in STAGES if one.worker is main_process)
+HEAVY = tuple(one for one in STAGES if one not in LIGHT and one.NAME != "register")
 LISTING = "archive.json"
 
 

@@ -9,11 +9,10 @@ from builder.bases.base import EMBEDDED
 from builder.engine import freshness, stage
 from builder.engine.hashes import Hashes
 from builder.engine.stage import File, Tree, Work
-from builder.stages import base, data, render
 from builder.targets import STAGES
+from tests.archive.builds import LIGHT, finish
 from tests.conftest import build_of, run_stage
 
-LIGHT = (base, data, render)
 SYSTEM = '[ollama]\nsystem = "You are kind."\n'
 
 
@@ -87,12 +86,15 @@ def another(value):
     return value.model_copy(update={first: "x"})
 
 
-@pytest.mark.parametrize("light", LIGHT, ids=lambda light: light.NAME)
-def test_each_declared_value_makes_a_stage_stale_by_its_name(built, light):
+@pytest.mark.parametrize("declaring", STAGES, ids=lambda declaring: declaring.NAME)
+def test_each_declared_value_makes_a_stage_stale_by_its_name(luma, declaring):
     """Whichever field that is compared changes, the stage is stale, and the reason names it."""
+    path = luma / "persona.toml"
+    path.write_text(path.read_text() + SYSTEM)
+    built = finish(luma)
     hashes = Hashes(built.folder)
-    declared = light.inputs(built)
-    before = freshness.describe(light, built, declared, hashes)
+    declared = declaring.inputs(built)
+    before = freshness.describe(declaring, built, declared, hashes)
     fields = [item for item in dataclasses.fields(declared) if item.compare]
 
     assert fields
@@ -105,7 +107,7 @@ def test_each_declared_value_makes_a_stage_stale_by_its_name(built, light):
         if dataclasses.is_dataclass(value):
             continue
         changed = dataclasses.replace(declared, **{item.name: another(value)})
-        after = freshness.describe(light, built, changed, hashes)
+        after = freshness.describe(declaring, built, changed, hashes)
         reasons = freshness.compare(before, after)
         name = item.metadata.get("name", item.name)
         assert [reason for reason in reasons if reason.startswith(name)], (item.name, reasons)
