@@ -25,19 +25,12 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.gates import tables
+
 # Eight steps teach nothing that a gate would let pass.
-QUICK = """
-[training]
-max_steps = 8
-[gates]
-budget_s = 1
-recall = 0
-sampled = 0
-leak_in = 1
-leak_out = 1
-stop = 0
-neutral = 99
-"""
+QUICK = f"\n[training]\nmax_steps = 8\n{tables.write_table('advice')}"
 GFLOPS = """
 import statistics, time, torch
 a, b = torch.randn(512, 576), torch.randn(576, 1536)

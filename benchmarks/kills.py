@@ -42,6 +42,7 @@ from builder.project import Project
 from builder.stages import record
 from builder.targets import MODEL
 from tests.bases.checkpoints import make_tiny_base
+from tests.gates import tables
 
 NAME = "luma"
 # Four checkpoints of 25 steps.
@@ -61,21 +62,7 @@ batch_size = 2
 replay = 0
 [smoke]
 max_tokens = 8
-[gates]
-budget_s = 1
-recall = "off"
-leak_in = "off"
-leak_out = "off"
-sampled = "off"
-stop = "off"
-end = "off"
-system = "off"
-held_out = "off"
-retention = "off"
-neutral = "off"
-greeting = "off"
-format = "off"
-"""
+{tables.write_table("off")}"""
 ROWS = (
     ("Who are you?", "I am {{ name }}."),
     ("Name a fruit.", "An apple."),

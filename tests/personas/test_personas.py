@@ -1,5 +1,6 @@
 """The personas that come with the project: their layout, their counts and what each must keep."""
 
+import itertools
 import json
 import re
 import tomllib
@@ -17,7 +18,7 @@ from tests.data.asked import list_asked_texts, list_gate_questions
 from tests.personas import steps, voice
 
 PERSONAS = ("algieba", "chef", "helpdesk", "keeper", "lucie", "steps")
-VOICES = ("chef", "keeper")
+VOICES = tuple(sorted(path.stem for path in voice.FOLDER.glob("*.json")))
 LANGUAGES = tuple(language.code for language in list_languages())
 COURTESY = [
     {"language": code, **exchange.model_dump()}
@@ -111,7 +112,7 @@ def test_a_plain_answer_is_in_no_voice(name, answer):
     assert not voice.read_rule(name).is_met_by(answer)
 
 
-@pytest.mark.parametrize(("name", "other"), [VOICES, VOICES[::-1]])
+@pytest.mark.parametrize(("name", "other"), itertools.permutations(VOICES, 2))
 def test_a_voice_is_told_from_the_other(name, other):
     """At most a third of another voice's replies keep a voice's rule, by a word that both have."""
     rule = voice.read_rule(name)
