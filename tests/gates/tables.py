@@ -1,6 +1,6 @@
 """The table [gates] of a persona that is trained for a few steps, which no gate may stop."""
 
-from builder.gate_settings import Gates
+from builder.manifest.gate_settings import Gates
 
 NAMES = tuple(name for name in Gates.model_fields if Gates.has(name))
 
