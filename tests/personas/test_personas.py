@@ -112,7 +112,7 @@ def test_a_plain_answer_is_in_no_voice(name, answer):
     assert not voice.read_rule(name).is_met_by(answer)
 
 
-@pytest.mark.parametrize(("name", "other"), itertools.permutations(VOICES, 2))
+@pytest.mark.parametrize(("name", "other"), list(itertools.permutations(VOICES, 2)))
 def test_a_voice_is_told_from_the_other(name, other):
     """At most a third of another voice's replies keep a voice's rule, by a word that both have."""
     rule = voice.read_rule(name)
