@@ -29,7 +29,7 @@ class Chain:
     vocabulary: str
     """Of `tests.bases.tokenizers`, which stands in where the family's own cannot be fetched."""
     known_as: str | None = None
-    """The pre-tokenizer, where the converter cannot know the vocabulary, which stands in."""
+    """The stand-in's name among llama.cpp's pre-tokenizers, where the converter cannot tell it."""
     tokenizer_class: str = "PreTrainedTokenizerFast"
     """By which the converter tells some vocabularies apart."""
     adds_bos: bool = True
