@@ -23,7 +23,7 @@ from builder.manifest import packaged, schema
 from builder.manifest.gate_settings import LIMITS, Gates
 from builder.manifest.manifest import Manifest
 from builder.manifest.schema import Key
-from builder.publication.pushing import Pushed
+from builder.publication.pushing import Publication
 from builder.targets import STAGES
 from builder.views.rows import ShownRow
 from tests.conftest import ROOT, build_of
@@ -182,7 +182,7 @@ PRINTED = {
     "doctor": Finding,
     "clean": Deletion,
     "remove NAME": Removal,
-    "push NAME": Pushed,
+    "push NAME": Publication,
 }
 
 

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     link_environment(scratch / "venv")
     wheels = list(list_locked(kept.glob("*.whl"), environment.LOCK.read_text("utf-8")))
     if wheels:
-        install(wheels, kept)
+        install(wheels)
     if code := environment.main():
         return code
     if environment.find_native() == "OFF":  # else the wheels are for this processor alone
@@ -68,15 +68,14 @@ def list_locked(wheels: Iterator[Path], lock: str) -> Iterator[Path]:
             yield wheel
 
 
-def install(wheels: list[Path], kept: Path) -> None:
+def install(wheels: list[Path]) -> None:
     """Install wheels into `.venv`, where what the lock says is then found; else it is compiled."""
     names = ["==".join(wheel.name.split("-")[:2]) for wheel in wheels]
     environment.say(f"from the last run: {', '.join(names)}")
-    made = environment.make_venv()
-    installing = ["uv", "pip", "install", "-q", "--no-index", "--no-deps", "--find-links"]
+    code = environment.make_venv()
     python = str(environment.VENV / "bin" / "python")
-    command = [*installing, str(kept), "--python", python, *names]
-    if made or subprocess.run(command, stdout=sys.stderr, check=False).returncode:
+    command = ["uv", "pip", "install", "-q", "--no-deps", "--python", python, *map(str, wheels)]
+    if code or subprocess.run(command, stdout=sys.stderr, check=False).returncode:
         environment.say("they do not fit this machine, and are made anew")
 
 

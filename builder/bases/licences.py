@@ -5,7 +5,7 @@ A word on each, and no advice: whoever passes a model on reads the licence itsel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ GEMMA = Licence(
     ),
     stays=True,
 )
-# Of a base whose version is not known; the family's.
+# Of a base whose version is not known.
 LLAMA = Licence(
     name="Llama Community License",
     identifier="llama-community-license",
@@ -96,17 +96,14 @@ def make_llama(version: str) -> Licence:
         version alone.
 
     """
-    return Licence(
+    return replace(
+        LLAMA,
         name=f"Llama {version} Community License",
         identifier=f"llama{version}",
         link=f"https://www.llama.com/llama{version.replace('.', '_')}/license/",
-        asks=LLAMA.asks,
-        prefix=LLAMA.prefix,
-        shown=LLAMA.shown,
+        is_listed=True,
         notice=(
             f"Llama {version} is licensed under the Llama {version} Community License, "
             "Copyright © Meta Platforms, Inc. All Rights Reserved."
         ),
-        needs_copy=True,
-        stays=True,
     )

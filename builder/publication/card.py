@@ -21,7 +21,7 @@ from builder.project import Build
 from builder.publication import licensing, markdown
 from builder.publication.licensing import Terms
 from builder.publication.markdown import Markdown
-from builder.report import gates
+from builder.report import gates, verdict
 from builder.report.contents import Contents, gather
 from builder.report.page import tell_rows
 
@@ -125,7 +125,7 @@ def _describe(contents: Contents, served: Served, terms: Terms) -> dict[str, Any
         "sampling": ", ".join(
             f"{name} {value}" for name, value in served.list_parameters() if name != "stop"
         ),
-        "failed": " and ".join(name.replace("_", " ") for name in contents.found.failed),
+        "failed": verdict.name_failed(contents.found),
         "gates": [gates.show(finding) for finding in _list_asked(contents)],
         "rows": tell_rows(contents.profile),
         "settings": sorted(settings.items()),

@@ -14,17 +14,29 @@ from builder.project import Build
 # (huggingface.co/docs/hub/repositories-licenses).
 LISTED = frozenset(
     (
-        *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0"),
-        *(
-            "cc-by-sa-4.0",
-            "cc-by-nc-4.0",
-            "cc-by-nd-4.0",
-            "cc-by-nc-sa-4.0",
-            "cc-by-nc-nd-4.0",
-            "gpl-2.0",
-        ),
-        *("gpl-3.0", "agpl-3.0", "lgpl-3.0", "mpl-2.0", "epl-2.0", "eupl-1.2"),
-        *("openrail", "isc", "unlicense", "zlib", "artistic-2.0"),
+        "apache-2.0",
+        "mit",
+        "bsd-2-clause",
+        "bsd-3-clause",
+        "isc",
+        "zlib",
+        "unlicense",
+        "artistic-2.0",
+        "openrail",
+        "cc0-1.0",
+        "cc-by-4.0",
+        "cc-by-sa-4.0",
+        "cc-by-nc-4.0",
+        "cc-by-nd-4.0",
+        "cc-by-nc-sa-4.0",
+        "cc-by-nc-nd-4.0",
+        "gpl-2.0",
+        "gpl-3.0",
+        "agpl-3.0",
+        "lgpl-3.0",
+        "mpl-2.0",
+        "epl-2.0",
+        "eupl-1.2",
     )
 )
 KEY = "`license` in [ollama] of persona.toml"

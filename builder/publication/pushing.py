@@ -15,6 +15,7 @@ from builder.project import Build
 from builder.publication import bundle, licensing, readiness, receipts, registry, repository
 from builder.publication.licensing import Terms
 from builder.publication.repository import Plan
+from builder.report import verdict
 from builder.targets import STAGES
 from builder.terminal.console import Console
 
@@ -33,7 +34,7 @@ class Wishes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pushed:
+class Publication:
     """What was published, and where."""
 
     to: str
@@ -45,7 +46,7 @@ class Pushed:
     """The model's, where Ollama pushed it."""
 
 
-def push_to_hub(build: Build, name: str, console: Console, wishes: Wishes) -> Pushed | None:
+def push_to_hub(build: Build, name: str, console: Console, wishes: Wishes) -> Publication | None:
     """Push to the hub; the caller has the build's lock.
 
     Returns:
@@ -83,10 +84,12 @@ def push_to_hub(build: Build, name: str, console: Console, wishes: Wishes) -> Pu
         return None
     receipts.note(build.pushed, address, digests)
     is_private = plan.remote.is_private
-    return Pushed(to=address, is_private=is_private, files=digests, digest=None)
+    return Publication(to=address, is_private=is_private, files=digests, digest=None)
 
 
-def push_with_ollama(build: Build, name: str, console: Console, wishes: Wishes) -> Pushed | None:
+def push_with_ollama(
+    build: Build, name: str, console: Console, wishes: Wishes
+) -> Publication | None:
     """Push with Ollama, as `push_to_hub` does.
 
     Raises:
@@ -119,7 +122,7 @@ def push_with_ollama(build: Build, name: str, console: Console, wishes: Wishes) 
     console.started("push", [address])
     registry.push(daemon, receipt, name, build.pushing)
     console.done("push", time.monotonic() - began_s, f"ollama run {name}")
-    return Pushed(to=name, is_private=False, files={}, digest=receipt.digest)
+    return Publication(to=name, is_private=False, files={}, digest=receipt.digest)
 
 
 def _find_licences(build: Build, terms: Terms) -> list[Path]:
@@ -145,5 +148,4 @@ def _list_plan(plan: Plan, terms: Terms, address: str) -> Iterator[str]:
 
 def _tell_failed(found: Report) -> Iterator[str]:
     if found.failed:
-        failed = ", ".join(name.replace("_", " ") for name in found.failed)
-        yield f"it failed {failed}, and was let through by hand"
+        yield f"let through by hand although {verdict.name_failed(found)} failed"

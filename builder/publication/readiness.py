@@ -12,7 +12,7 @@ from builder.errors import GateError, NotBuiltError, ToolError
 from builder.evaluation import report
 from builder.evaluation.report import Report
 from builder.project import Build
-from builder.report import contents
+from builder.report import contents, verdict
 from builder.stages import smoke
 
 
@@ -45,7 +45,7 @@ def _refuse(build: Build, stage: Stage, reason: str) -> None:
     if stage.NAME == smoke.NAME:
         gathered = contents.gather(build)
         if gathered.found and gathered.is_refused:
-            failed = ", ".join(name.replace("_", " ") for name in gathered.found.failed)
+            failed = verdict.name_failed(gathered.found)
             msg = f"{build.folder}: was refused by its gates ({failed}), expected a build that "
             msg += "passed, or was let through by hand"
             raise GateError(msg, hint=command(f"build {build.name} --anyway"))

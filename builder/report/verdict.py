@@ -26,7 +26,7 @@ def judge(contents: Contents) -> Verdict:
     """Say what came of a build, and whether its model was registered."""
     found, stop = contents.found, contents.stop
     if found and contents.is_refused:
-        failed = _join(_name_failed(found))
+        failed = name_failed(found)
         what = f"{failed[0].upper()}{failed[1:]} failed. {_tell_registered(contents)}."
         return Verdict("bad", "Refused", what)
     if stop:
@@ -36,7 +36,7 @@ def judge(contents: Contents) -> Verdict:
     if found is None:
         return Verdict("weak", "Not examined", "The file that is there was asked nothing yet.")
     if found.failed:
-        failed = f"Although {_join(_name_failed(found))} failed"
+        failed = f"Although {name_failed(found)} failed"
         return Verdict(
             "weak", "Let through by --anyway", f"{failed}. {_tell_registered(contents)}."
         )
@@ -62,10 +62,10 @@ def _tell_registered(contents: Contents) -> str:
     return "Nothing was registered in Ollama"
 
 
-def _name_failed(found: Report) -> list[str]:
-    """Name what stops the build in words."""
+def name_failed(found: Report) -> str:
+    """Name what stops the build, in words."""
     names = {"smoke": "an answer to the manifest's own questions"}
-    return [names.get(gate, gate.replace("_", " ")) for gate in found.failed]
+    return _join([names.get(gate, gate.replace("_", " ")) for gate in found.failed])
 
 
 def _join(names: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from builder.data.dataset import Example
 from builder.data.template import IGNORED
 from builder.errors import DataError, ToolError
 from builder.machine import Machine
-from builder.training import captured, choices, failures, loading, memory, shapes
+from builder.training import captured, checkpoints, choices, failures, loading, memory, shapes
 from builder.training.batches import pack, pad
 from builder.training.compiling import compile_layers
 from builder.training.decoder import can_pack
@@ -68,7 +68,7 @@ def fit(
         ToolError: The loss is not finite, the GPU has no memory for it, or SIGTERM came.
 
     """
-    choices.tell_unused_checkpoint(scratch, machine)
+    checkpoints.tell_unused_checkpoint(scratch, machine)
     tracker = Tracker(destination)
     fit_here = _fit_on_gpu if machine.kind == "gpu" else _fit_on_cpu
     made = fit_here(
@@ -130,7 +130,7 @@ def _fit_on_cpu(
     scratch: Path,
     tracker: Tracker,
 ) -> tuple[Any, list[float]]:
-    if checkpoint := choices.find_newest_checkpoint(scratch):
+    if checkpoint := checkpoints.find_newest_checkpoint(scratch):
         log.info("resuming from step %s", checkpoint.name.removeprefix("checkpoint-"))
     with failures.awaiting_stop() as request:
         trainer = _make_trainer(

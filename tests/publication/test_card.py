@@ -198,9 +198,9 @@ def test_a_card_that_was_let_through_says_so():
     """Whoever gets the model reads which gate it failed."""
     wrong = OwnAnswer("Who?", "Nobody.", ended=True, baseline=None, problem="lacks 'Luma'")
 
-    assert "**It failed smoke, and was let through by hand.**" in render(
-        make_contents(found=make_found(manifest=[wrong]))
-    )
+    assert (
+        "**Let through by hand although an answer to the manifest's own questions failed.**"
+    ) in render(make_contents(found=make_found(manifest=[wrong])))
     assert "let through" not in render()
 
 

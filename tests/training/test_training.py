@@ -20,12 +20,11 @@ from builder.machine import Gpu, Machine
 from builder.manifest import manifest
 from builder.training import failures, resuming
 from builder.training.batches import pack, pad
+from builder.training.checkpoints import find_newest_checkpoint, tell_unused_checkpoint
 from builder.training.choices import (
     COMPILE_FROM_STEPS,
     choose_attention,
-    find_newest_checkpoint,
     is_worth_compiling,
-    tell_unused_checkpoint,
 )
 from builder.training.compiling import compile_layers
 from builder.training.loss import TEXTS_AT_ONCE, log_probs, next_token_loss
