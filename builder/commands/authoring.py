@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -150,7 +149,7 @@ def keys(console: Console, /, *, as_json: bool) -> None:
     """List the keys of persona.toml, with type, default and description."""
     found = schema.list_keys()
     if as_json:
-        console.result(json.dumps([asdict(key) for key in found], ensure_ascii=False))
+        console.print_json([asdict(key) for key in found])
         return
     from builder.views import keys as view  # noqa: PLC0415 — only here
 
@@ -166,7 +165,7 @@ def bases(console: Console, /, *, as_json: bool) -> None:
 
     found = table.rows()
     if as_json:
-        console.result(json.dumps([asdict(row) for row in found], ensure_ascii=False))
+        console.print_json([asdict(row) for row in found])
         return
     from builder.views import bases as view  # noqa: PLC0415 — rich's tables
 

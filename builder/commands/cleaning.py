@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -61,7 +60,7 @@ def clean(console: Console, /, names: tuple[str, ...], *, yes: bool, as_json: bo
     console.notes(f"{name} has no build" for name in named if name not in builds)
     if as_json:
         found, code = _delete_all(found, console) if yes else (found, arguments.DONE)
-        _print_json(found, console)
+        console.print_json([asdict(one) for one in found])
         return code
     console.notes(line for one in found for line in _foretell(one))
     if found and not yes and not arguments.confirm("Delete this?"):
@@ -102,7 +101,7 @@ def _look_at(name: str) -> Deletion:
 def _tell_sizes(builds: Sequence[str], console: Console, *, as_json: bool) -> None:
     found = map(_look_at, builds)
     if as_json:
-        _print_json(list(found), console)
+        console.print_json([asdict(one) for one in found])
         return
     console.notes([f"usage: {command('clean NAME...')}", "the builds here are:"])
     for one in found:
@@ -186,12 +185,8 @@ def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool, as_
     if not found:
         console.notes([f"Ollama at {daemon.url} has no model of {folder.name}"])
     if as_json:
-        _print_json(found, console)
+        console.print_json([asdict(one) for one in found])
         return arguments.DONE
     for one in found:
         console.result(f"removed {one.model}")
     return arguments.DONE
-
-
-def _print_json(found: Sequence[Deletion | Removal], console: Console) -> None:
-    console.result(json.dumps([asdict(one) for one in found], ensure_ascii=False))

@@ -1,18 +1,21 @@
-"""The commands that look at what was built: list tells of all, diff compares two builds."""
+"""The commands that look at personas, builds and the machine, and change no model."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
 
-from builder import catalogue, persona
+from builder import catalogue, persona, targets
 from builder.catalogue import Entry
 from builder.command import command
 from builder.commands import arguments
-from builder.errors import ManifestError, ToolError
+from builder.data import rows
+from builder.engine import pipeline
+from builder.engine.lock import locked
+from builder.errors import ManifestError, ToolError, describe_refusal
 from builder.terminal.console import Console
+from builder.views import waterfall
 
 HEADS = ("persona", "state", "base", "size", "gates", "in Ollama")
 STYLES = {"built": "green", "refused": "bold red", "stopped": "bold red", "stale?": "yellow"}
@@ -30,7 +33,7 @@ def list_(console: Console, /, *, as_json: bool) -> None:
     arguments.check_project()
     entries = list(catalogue.read(arguments.ROOT))
     if as_json:
-        console.result(json.dumps([asdict(entry) for entry in entries], ensure_ascii=False))
+        console.print_json([asdict(entry) for entry in entries])
         return
     if not entries:
         console.notes([NONE_YET.format(command("new NAME"))])
@@ -72,6 +75,84 @@ def _tell_model(entry: Entry) -> str:
 
 
 @click.command()
+@arguments.name
+@click.option("--times", is_flag=True, help="Show where the time of the last build went.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def why(console: Console, /, name: str, *, times: bool, as_json: bool) -> None:
+    """Say which stages would run, and why."""
+    build = arguments.read_build(name)
+    if times:
+        arguments.check_built(build, build.dataset)
+        waterfall.show(waterfall.read(build, targets.MODEL.stages), console, as_json=as_json)
+        return
+    judgements = pipeline.plan(build, targets.MODEL.stages)
+    if as_json:
+        console.print_json({one.stage: one.reasons for one in judgements})
+        return
+    for one in judgements:
+        console.verdict(one.stage, one.reasons, one.summary)
+
+
+@click.command()
+@arguments.name
+@click.argument("row", type=int, required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a row.")
+@click.pass_obj
+def show(console: Console, /, name: str, row: int | None, *, as_json: bool) -> None:
+    """Show what is trained on, in colour: all rows, or one, counted from 1.
+
+    Each is told with its file and line. Rows that are held out stand apart, at the end.
+    """
+    from builder.views import rows as view  # noqa: PLC0415 — imports numpy
+
+    build = arguments.read_build(name)
+    if any(one.is_stale for one in pipeline.plan(build, targets.ROWS.stages)):
+        pipeline.run(build, targets.ROWS.stages, console)
+    read = build.persona.manifest
+    found = rows.read(build.persona.data_files, read.data, read.identity)
+    shown = view.list_rows(build.dataset, found, row)
+    if as_json:
+        console.print_json([asdict(one) for one in shown])
+    else:
+        view.show(build.dataset, build.base / "tokenizer.json", shown, console)
+
+
+@click.command()
+@arguments.name
+@click.pass_obj
+def report(console: Console, /, name: str) -> None:
+    """Write the page of a build, and print its path."""
+    from builder.report import page  # noqa: PLC0415 — imports numpy
+
+    build = arguments.read_build(name)
+    arguments.check_built(build, build.dataset)
+    try:
+        with locked(build.folder):
+            console.result(str(page.write(build)))
+    except OSError as error:
+        raise describe_refusal(error, build.report) from error
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a finding.")
+@click.pass_obj
+def doctor(console: Console, /, *, as_json: bool) -> int:
+    """Say what this machine has for a build, what will be used, and what is missing."""
+    from builder.doctor import examination  # noqa: PLC0415 — only here
+
+    findings = []
+    for finding in examination.examine():
+        findings.append(finding)
+        if not as_json:
+            examination.show(finding, console)
+    if as_json:
+        console.print_json([asdict(finding) for finding in findings])
+    has_problem = any(one.verdict == "problem" for one in findings)
+    return arguments.MENDABLE if has_problem else arguments.DONE
+
+
+@click.command()
 @click.argument("name", metavar="NAME", shell_complete=arguments.complete_build)
 @click.argument("other", metavar="[OTHER]", required=False, shell_complete=arguments.complete_build)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every answer.")
@@ -96,7 +177,7 @@ def diff(console: Console, /, name: str, other: str | None, *, as_json: bool) ->
     else:
         found = comparison.compare(first[-2], first[-1], ("before", "last"))
     if as_json:
-        console.result(json.dumps(asdict(found), ensure_ascii=False))
+        console.print_json(asdict(found))
     else:
         view.show(found, console)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def pack(console: Console, /, name: str, output: Path | None, *, as_json: bool) 
     console.done("pack", time.monotonic() - began_s, f"{size_bytes / 1e6:,.1f} MB")
     if as_json:
         values = {"file": str(out), "size_bytes": size_bytes, **listing.model_dump(by_alias=True)}
-        console.result(json.dumps(values, ensure_ascii=False))
+        console.print_json(values)
         return
     console.notes(_list_sizes(listing))
     if not any(member.path.endswith("/smoke.json") for member in listing.members):
@@ -71,7 +70,7 @@ def unpack(console: Console, /, source: Path, *, replace: bool, as_json: bool) -
     judgements = pipeline.plan(build, targets.MODEL.stages)
     if as_json:
         stale = {one.stage: one.reasons for one in judgements if one.is_stale}
-        console.result(json.dumps({"persona": build.name, "stale": stale}, ensure_ascii=False))
+        console.print_json({"persona": build.name, "stale": stale})
         return
     for one in judgements:
         if one.is_stale:

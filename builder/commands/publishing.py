@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -85,6 +84,8 @@ def push(
     if pushed is None:
         console.notes(["nothing was published"])
         return arguments.MENDABLE
-    as_json = json.dumps(asdict(pushed), ensure_ascii=False)
-    console.result(as_json if typed["as_json"] else pushed.to)
+    if typed["as_json"]:
+        console.print_json(asdict(pushed))
+    else:
+        console.result(pushed.to)
     return arguments.DONE

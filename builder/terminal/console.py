@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -11,7 +12,7 @@ import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 from rich.text import Text
 
@@ -123,6 +124,10 @@ class Console(logging.Handler):
         self.pause()
         with explaining_refusals():
             print(text, end=end, file=self.page.file, flush=True)
+
+    def print_json(self, value: Any) -> None:
+        """Print a result as one line of JSON, as `result` does."""
+        self.result(json.dumps(value, ensure_ascii=False))
 
     def line(self, name: str, middle: str = "", end: str = "", style: str = "") -> None:
         """Print one line of the build."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -63,7 +62,7 @@ def show(times: Sequence[StageTime], console: Console, *, as_json: bool) -> None
             }
             for time in times
         ]
-        console.result(json.dumps({"total_s": round(total_s, 2), "stages": stages}))
+        console.print_json({"total_s": round(total_s, 2), "stages": stages})
         return
     _draw(times, total_s, console)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -14,12 +15,24 @@ from builder.engine.stage import main_process
 from builder.project import Build
 from builder.targets import STAGES
 from builder.terminal.console import Console
-from tests.conftest import build_of
+from tests.conftest import MANIFEST, ROOT, build_of
 
 # Of the main process: they take a second together.
 LIGHT = tuple(one for one in STAGES if one.worker is main_process)
 HEAVY = tuple(one for one in STAGES if one not in LIGHT and one.NAME != "register")
 LISTING = "archive.json"
+ROWS = (("Who are you?", "I am {{ name }}."), ("Hello!", "Hi!"), ("2+2?", "4."))
+
+
+def write_persona(root: Path) -> Path:
+    """Write a project with the persona luma, and give its folder."""
+    shutil.copy(ROOT / "Modelfile.j2", root)
+    folder = root / "personas" / "luma"
+    folder.mkdir(parents=True)
+    (folder / "persona.toml").write_text(MANIFEST)
+    rows = [json.dumps({"prompt": ask, "completion": reply}) for ask, reply in ROWS]
+    (folder / "data.jsonl").write_text("\n".join(rows) + "\n")
+    return folder
 
 
 def finish(folder: Path, stages=HEAVY, base=EMBEDDED) -> Build:

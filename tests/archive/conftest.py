@@ -1,29 +1,20 @@
 """A finished build, packed; it is made once, and each test gets copies."""
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from builder.archive import writer
-from tests.archive.builds import finish
-from tests.conftest import MANIFEST, ROOT, build_of
-
-ROWS = [("Who are you?", "I am {{ name }}."), ("Hello!", "Hi!"), ("2+2?", "4.")]
+from tests.archive.builds import finish, write_persona
+from tests.conftest import build_of
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """Make a project with a build whose stages are fresh."""
     root = tmp_path_factory.mktemp("finished")
-    shutil.copy(ROOT / "Modelfile.j2", root)
-    folder = root / "personas" / "luma"
-    folder.mkdir(parents=True)
-    (folder / "persona.toml").write_text(MANIFEST)
-    rows = [json.dumps({"prompt": q, "completion": a}) for q, a in ROWS]
-    (folder / "data.jsonl").write_text("\n".join(rows) + "\n")
-    finish(folder)
+    finish(write_persona(root))
     return root
 
 

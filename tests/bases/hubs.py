@@ -4,9 +4,10 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
+
+from tests import loopback
 
 REPOSITORY = "acme/tiny"
 COMMIT = "c0ffee" * 6 + "c0ff"
@@ -74,14 +75,8 @@ class Hub:
 def serve(files):
     """Serve a repository on a free port."""
     hub = Hub(files=dict(files))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    hub.port = server.server_port
-    try:
+    with loopback.serving(_Handler, hub=hub) as hub.port:
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -3,10 +3,9 @@
 import hashlib
 import json
 import os
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -19,6 +18,7 @@ from builder.errors import ToolError
 from builder.machine import Machine
 from builder.stages import base as stage
 from builder.terminal.console import Console
+from tests import loopback
 from tests.bases.checkpoints import make_tiny_base, write_base
 from tests.conftest import LENIENT, build_of, find_port, run_persona, run_stage
 
@@ -121,13 +121,8 @@ def hub(tmp_path_factory):
     folder = tmp_path_factory.mktemp("repository")
     make_tiny_base(folder)
     asked: list[str] = []
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), type("Hub", (FakeHub,), {"folder": folder, "asked": asked})
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield reaching(f"http://127.0.0.1:{server.server_port}", tmp_path_factory.mktemp("hub")), asked
-    server.shutdown()
-    server.server_close()
+    with loopback.serving(FakeHub, folder=folder, asked=asked) as port:
+        yield reaching(f"http://127.0.0.1:{port}", tmp_path_factory.mktemp("hub")), asked
 
 
 @pytest.mark.slow

@@ -5,12 +5,12 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
 import yaml
 
+from tests import loopback
 from tests.bases.hubs import hash_blob
 
 OWNER = "ana"
@@ -73,14 +73,8 @@ class Hub:
 def serve():
     """Serve a hub without a repository on a free port."""
     hub = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    hub.port = server.server_port
-    try:
+    with loopback.serving(_Handler, hub=hub) as hub.port:
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -5,9 +5,10 @@ import dataclasses
 import hashlib
 import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
+
+from tests import loopback
 
 
 @dataclasses.dataclass
@@ -32,15 +33,8 @@ class Registry:
 def serve():
     """Serve an empty registry on a free port."""
     registry = Registry()
-    handler = type("Handler", (_Handler,), {"registry": registry})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    registry.port = server.server_port
-    try:
+    with loopback.serving(_Handler, registry=registry) as registry.port:
         yield registry
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
