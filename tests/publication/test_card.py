@@ -162,7 +162,7 @@ def test_a_licence_that_asks_for_something_is_on_the_card():
     assert data["base_model"] == "meta-llama/Llama-3.2-1B-Instruct"
     assert "**Built with Llama**" in text
     assert "Llama 3.2 is licensed under the Llama 3.2 Community License, Copyright ©" in text
-    assert "So is this model." in text
+    assert "This model is under the same." in text
 
 
 @pytest.mark.parametrize(
