@@ -70,15 +70,19 @@ def check_folder(source: str) -> None:
     """Refuse a folder that is no base by the names in it, before any of its files is read.
 
     Raises:
-        ToolError: It holds no config.json, or no weights in safetensors.
+        ToolError: It holds no config.json, no weights in safetensors, or what is no file.
 
     """
     folder = Path(source).expanduser()
     if not (folder / "config.json").is_file():
         msg = f"{folder}: holds no config.json, expected a base as Hugging Face writes one"
         raise ToolError(msg, hint="give the folder that config.json and the weights are in")
-    names = [path.name for path in folder.glob("*")]
-    refusals.check_files(source, names, is_repository=False)
+    paths = sorted(folder.glob("*"))
+    for path in paths:
+        if not path.is_file() and not path.is_dir():  # a pipe would be waited for without an end
+            msg = f"{path}: is a pipe, a device or a link to nothing, expected a file"
+            raise ToolError(msg, hint="take it out of the folder, or give another one")
+    refusals.check_files(source, [path.name for path in paths], is_repository=False)
 
 
 def take_four_bit(chosen: Base, pins: Pins) -> Base:

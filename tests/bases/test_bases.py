@@ -125,6 +125,17 @@ def hub(tmp_path_factory):
         yield reaching(f"http://127.0.0.1:{port}", tmp_path_factory.mktemp("hub")), asked
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("nowhere")])
+def test_what_is_no_file_in_a_folder_base_is_refused(tmp_path, make):
+    """A pipe would be waited for without an end, and a link to nothing ends a build late."""
+    folder = write_base(tmp_path / "base", {"model_type": "llama"})
+    choose.check_folder(str(folder))
+    make(folder / "generation_config.json")
+
+    with pytest.raises(ToolError, match=r"generation_config\.json: is a pipe, a device or a link"):
+        choose.check_folder(str(folder))
+
+
 @pytest.mark.slow
 def test_a_hub_base_is_pinned_fetched_once_and_kept(luma, hub):
     """The first build pins the commit and fetches; the next, offline and anew, uses the cache."""
