@@ -13,7 +13,8 @@ losses: those of the captured loop that are the eager loop's to the digit; loss_
 largest difference. peak_bytes, estimated_bytes: memory. flops: counted in one eager step;
 share: of what products of 8192 x 8192 bfloat16 reach in the same run. padding: share of the tokens.
 ladder: under a memory limit that 8 rows do not fit, what was said, and the difference of losses.
-build: algieba on the embedded base, whole, with the seconds of every stage.
+build: algieba on the embedded base, whole, with the seconds of every stage, and the waterfall.
+second: luma and then keeper on it in one command; second_s: from keeper's rows to its adapter.
 article: the article's recipe, Unsloth and SFTTrainer with 1 row x 8 and checkpointing; article_ms.
 half: the captured loop in float16 with a scaler, 15 GB at most; losses_equal as above.
 ratio: article_ms / captured_ms.
@@ -48,7 +49,9 @@ sys.path.insert(0, str(ROOT))
 from tests.gates import tables
 
 ROWS, STEPS, QUICK_STEPS = 480, 60, 12
-PARTS = ("base", "step", "build", "article", "half")
+PARTS = ("base", "step", "build", "second", "article", "half")
+BUILDS = {"build": ("algieba",), "second": ("luma", "keeper")}
+TO_ADAPTER = ("base", "data", "render", "replay", "train")
 LENIENT = f"\n[training]\nmax_steps = 8\n{tables.write_table('advice')}"
 HALF_BYTES = 15e9
 
@@ -480,24 +483,22 @@ def measure_article(folder: Path, *, quick: bool) -> None:
         attempt("train", found, lambda: {"steps": trainer.train().global_step})
 
 
-def build(*, quick: bool, limit_s: float, log: Path) -> dict[str, Any]:
-    """Build algieba on the embedded base, and give the seconds of every stage."""
+def build(names: tuple[str, ...], *, quick: bool, limit_s: float, log: Path) -> dict[str, Any]:
+    """Build personas on the embedded base by one command; give the seconds of every stage."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        shutil.copytree(ROOT / "personas" / "algieba", folder / "personas" / "algieba")
         shutil.copy(ROOT / "Modelfile.j2", folder)
-        if quick:
-            manifest = folder / "personas" / "algieba" / "persona.toml"
-            text = re.sub(
-                r"\[\[?(smoke|gates).*?(?=\n\[|\Z)", "", manifest.read_text(), flags=re.DOTALL
-            )
-            manifest.write_text(text + LENIENT)
+        for name in names:
+            shutil.copytree(ROOT / "personas" / name, folder / "personas" / name)
+            if quick:
+                make_lenient(folder / "personas" / name / "persona.toml")
         began_s = time.perf_counter()
-        command = [sys.executable, "-m", "builder", "build", "algieba"]
+        environment = {**os.environ, "PYTHONPATH": search_path(), "COLUMNS": "200", "NO_COLOR": "1"}
+        command = [sys.executable, "-m", "builder"]
         process = subprocess.Popen(
-            [*command, "--base", "smollm2-135m-instruct"],
+            [*command, "build", *names, "--base", "smollm2-135m-instruct"],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": search_path(), "COLUMNS": "200", "NO_COLOR": "1"},
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -514,14 +515,44 @@ def build(*, quick: bool, limit_s: float, log: Path) -> dict[str, Any]:
         timer.cancel()
         code = process.wait()
         took_s = time.perf_counter() - began_s
-        for path in sorted((folder / "build" / "algieba" / "logs").glob("*.log")):
+        for path in sorted(folder.glob("build/*/logs/*.log")):
             text = path.read_text(errors="replace")
             if code:
                 print(f"--- {path.name}", *text.splitlines()[-25:], sep="\n")
             with log.open("a") as file:
                 file.write(f"--- {path.name}\n{text}\n")
-    stages = dict(re.findall(r"^(\w+) +done in (\S+)", "\n".join(lines), re.MULTILINE))
-    return {"exit_code": code, "build_s": took_s, "stages": stages}
+        found: dict[str, Any] = {"exit_code": code, "build_s": took_s, "stages": read_times(folder)}
+        last = found["stages"].get(names[-1], {})
+        if len(names) > 1:
+            found["second_s"] = sum(last.get(stage, 0.0) for stage in TO_ADAPTER)
+        else:
+            times = subprocess.run(
+                [*command, "why", "--times", *names],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            print(times.stdout, flush=True)
+    return found
+
+
+def make_lenient(manifest: Path) -> None:
+    """Let a persona train for a few steps and pass."""
+    text = re.sub(r"\[\[?(smoke|gates).*?(?=\n\[|\Z)", "", manifest.read_text(), flags=re.DOTALL)
+    manifest.write_text(text + LENIENT)
+
+
+def read_times(folder: Path) -> dict[str, dict[str, float]]:
+    """Read the seconds of every stage of every build in a project."""
+    return {
+        build.name: {
+            stamp.stem: json.loads(stamp.read_text())["took_s"]
+            for stamp in sorted(build.glob(".stamps/*.json"))
+        }
+        for build in sorted(folder.glob("build/*"))
+    }
 
 
 def search_path() -> str:
@@ -534,8 +565,8 @@ def run_part(
 ) -> dict[str, Any]:
     """Run a part in a process of its own; give what it found, however it ended."""
     log, result = work / f"{name}.log", work / f"{name}.json"
-    if name == "build":
-        return build(quick=options.quick, limit_s=limit_s, log=log)
+    if name in BUILDS:
+        return build(BUILDS[name], quick=options.quick, limit_s=limit_s, log=log)
     command = [sys.executable, __file__, "--part", name, "--base", str(options.base)]
     if name == "base":
         script = str(ROOT / "benchmarks" / "random_base.py")

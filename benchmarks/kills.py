@@ -112,7 +112,7 @@ def start(root: Path) -> subprocess.Popen[str]:
     """Start a build without Ollama, with a cache of its own, in a process group of its own."""
     environment = {
         **os.environ,
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "XDG_CACHE_HOME": str(root / "cache"),
         "OLLAMA_HOST": "",
         "PATH": os.defpath,

@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
-from builder import targets, workload
+from builder import targets, workers, workload
 from builder.command import command
 from builder.commands import arguments, looking
 from builder.engine import pipeline
 from builder.engine.lock import locked
+from builder.engine.pool import Pool
 from builder.errors import GateError, PersonaError, ToolError
+from builder.machine import find_machine
 from builder.project import Build
 from builder.terminal import events
 from builder.terminal.console import Console
@@ -63,24 +65,34 @@ def build(
         looking.list_names(console)
         return arguments.DONE
     failed = []
-    for name in names:
-        if len(names) > 1:
-            console.notes([f"── {name}"])
-        console.persona = name
-        try:
-            _build(arguments.read_build(name, **options), console)
-        except PersonaError as error:
-            console.error(error)
-            failed.append(name)
+    with Pool(keeps=_choose_kept(names)) as pool:
+        for name in names:
+            if len(names) > 1:
+                console.notes([f"── {name}"])
+            console.persona = name
+            try:
+                _build(arguments.read_build(name, **options), console, pool)
+            except PersonaError as error:
+                console.error(error)
+                failed.append(name)
     if failed and len(names) > 1:
         console.notes([f"failed: {', '.join(failed)}"])
     return arguments.MENDABLE if failed else arguments.DONE
 
 
-def _build(build: Build, console: Console) -> None:
+def _choose_kept(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Choose the workers that stay for a further persona.
+
+    Unsloth takes longer to import on a machine with a GPU than many a persona to train, and holds
+    the base in the GPU's memory alone.
+    """
+    return (workers.UNSLOTH,) if len(names) > 1 and find_machine().kind == "gpu" else ()
+
+
+def _build(build: Build, console: Console, pool: Pool) -> None:
     try:
         outcome = pipeline.run(
-            build, targets.MODEL.stages, console, lambda: workload.measure(build)
+            build, targets.MODEL.stages, console, lambda: workload.measure(build), pool
         )
     except PersonaError as error:
         _note_end(build, console)

@@ -79,6 +79,7 @@ def run(
     stages: Sequence[Stage],
     console: Console,
     measure: Callable[[], Workload] | None = None,
+    pool: Pool | None = None,
 ) -> Outcome:
     """Run the stages that are stale, in order.
 
@@ -87,6 +88,7 @@ def run(
         stages: Its stages.
         console: What a person sees.
         measure: Says what decides how long the stages take; None foretells and notes nothing.
+        pool: The worker processes, where another build follows that may use them again.
 
     Raises:
         PersonaError: A stage failed; what was good before it is still there.
@@ -95,7 +97,7 @@ def run(
     with (
         _explaining_refusals(build),
         locked(build.folder),
-        Pool(build.folder / "logs") as workers,
+        contextlib.nullcontext(pool) if pool else Pool() as workers,
     ):
         publish.clear(build, stages)
         hashes = Hashes(build.folder)
@@ -192,10 +194,18 @@ class _Runner:
         self.build, self.console, self.hashes = build, console, hashes
         self.workers, self.modules, self.clock = workers, modules, clock
         self.has_run = False
-        workers.prepare(self._find_next_module())
+        workers.prepare(self._find_next_module(None), build.folder / "logs")
 
-    def _find_next_module(self) -> str | None:
-        return next(filter(None, self.modules.values()), None)
+    def _find_next_module(self, current: str | None) -> str | None:
+        """Find the module whose worker is to start now, while the current one's runs.
+
+        Beside a GPU that is the next other one. What it imports would take the memory of a model
+        that trains on the processor: there it starts with the last stage of the current worker.
+        """
+        modules = filter(None, self.modules.values())
+        if self.build.machine.kind == "gpu":
+            return next((module for module in modules if module != current), None)
+        return next(modules, None)
 
     def advance(self, stage: Stage) -> bool:
         """Run a stage if it is stale; say whether it can run here at all."""
@@ -270,4 +280,6 @@ class _Runner:
                 return stage.run(inputs, work)
         module = str(getattr(stage, "__name__", ""))
         task = Task(module=module, name=stage.NAME, inputs=inputs, work=work, log_path=log_path)
-        return self.workers.run(task, first_module, next_module=self._find_next_module())
+        return self.workers.run(
+            task, first_module, next_module=self._find_next_module(first_module)
+        )

@@ -129,6 +129,10 @@ class Worker:
                 raise errors.rebuild(*rest)
             raise RuntimeError(f"{task.name}: {rest[0]}")
 
+    def is_alive(self) -> bool:
+        """Say whether the process still runs."""
+        return self._process.is_alive()
+
     def close(self) -> None:
         """End the process, and wait until it has gone; a training makes a checkpoint first."""
         try:

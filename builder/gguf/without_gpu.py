@@ -1,4 +1,7 @@
-"""Imports torch without a GPU, whose memory an export does not need: the export worker's module."""
+"""Imports torch without a GPU, whose memory an export does not need, and the tokenizers.
+
+It is the module of the export worker, which starts while other stages run.
+"""
 
 from __future__ import annotations
 
@@ -7,3 +10,4 @@ import os
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import torch  # noqa: F401 — after what it reads from the environment
+from transformers import AutoTokenizer  # noqa: F401 — takes seconds

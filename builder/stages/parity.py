@@ -51,8 +51,8 @@ def output(build: Build, /) -> Path:
 
 
 def worker(_build: Build, /) -> str:
-    """llama.cpp is loaded once for all stages that use it."""
-    return workers.LLAMA
+    """The process that exported has imported the tokenizers, which takes seconds."""
+    return workers.EXPORT
 
 
 def run(inputs: Inputs, work: Work, /) -> str:

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from builder import progress
 from builder.data.dataset import Example
 from builder.errors import PersonaError, ToolError
 from builder.progress import Training
-from builder.training import failures, functions, rates, resuming, shapes
+from builder.training import capturable, failures, functions, rates, resuming, shapes
 from builder.training.batches import Row
 from builder.training.failures import StopRequest
 from builder.training.graphs import Eager, Function, Graphs
@@ -141,9 +142,10 @@ class Loop:
         if self.done:
             log.info("resuming from step %d", self.done)
             self._report(self.losses)
+        longest = max(batch.length for step in self.planned for batch in step)
         while self.done < len(self.planned):
             try:
-                with self.graphs.running():
+                with capturable.avoiding_waits(self.step.model, longest), self.graphs.running():
                     self._run_steps(checkpoint, request)
             except PersonaError:
                 raise
@@ -154,6 +156,7 @@ class Loop:
                 elif isinstance(self.graphs, Eager):
                     raise
                 else:
+                    traceback.print_exception(error)  # into the stage's log
                     self._give_up_capture(cause)
             self._clear()
         return self.losses

@@ -35,7 +35,9 @@ def compute_logits(causal: Any, hidden: Tensor) -> Tensor:
 
     """
     config = causal.config.get_text_config()
-    logits: Tensor = causal.get_output_embeddings()(hidden)
+    head = causal.get_output_embeddings()
+    # Granite 4's multipliers leave states of 32 bit, and its own forward runs under autocast.
+    logits: Tensor = head(hidden.to(head.weight.dtype))
     if (divisor := getattr(config, "logits_scaling", None)) is not None:
         logits = logits / divisor
     if (factor := getattr(config, "logit_scale", None)) is not None:

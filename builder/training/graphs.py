@@ -50,11 +50,15 @@ class CudaGraphs:
     def make(self, function: Function) -> Function:
         """Capture a function that was called before, so that nothing is compiled meanwhile."""
         graph = torch.cuda.CUDAGraph()
-        # Other threads of this process may call CUDA meanwhile.
-        with torch.cuda.graph(
-            graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"
-        ):
-            function()
+        try:
+            # Other threads of this process may call CUDA meanwhile.
+            with torch.cuda.graph(
+                graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"
+            ):
+                function()
+        except BaseException:
+            _end_capture_of_random_numbers()
+            raise
         return graph.replay
 
     @contextmanager
@@ -66,3 +70,13 @@ class CudaGraphs:
                 yield
         finally:
             torch.cuda.current_stream().wait_stream(self.stream)
+
+
+def _end_capture_of_random_numbers() -> None:
+    """Let the generator go on after a capture that failed, which leaves it in that capture.
+
+    torch 2.11 (aten/src/ATen/cuda/CUDAGeneratorImpl.cpp) ends it in a capture that succeeds alone;
+    whatever draws from it later in this process, such as the weights of the next base, would fail.
+    """
+    generator = torch.cuda.default_generators[torch.cuda.current_device()]
+    generator.graphsafe_set_state(generator.clone_state())

@@ -42,7 +42,9 @@ def load_base(
         machine: Decides the precision: bfloat16 where it is computed, else float16 on a GPU and
             float32 on a processor; 4 bit on a GPU alone.
         tokens: Length of the longest row.
-        attention: The attention as transformers calls it; None is Unsloth's choice.
+        attention: The attention as transformers calls it; None is Unsloth's choice on a processor,
+            and SDPA on a GPU: Unsloth takes FlexAttention for some families there, whose masks
+            cannot be made while a CUDA graph is captured.
 
     Returns:
         The model and its tokenizer.
@@ -52,6 +54,7 @@ def load_base(
 
     """
     on_gpu = machine.kind == "gpu"
+    attention = attention or ("sdpa" if on_gpu else None)
     # Unsloth cuts longer rows off without a word.
     tokens = max(tokens, CONTEXT_TOKENS) if on_gpu else tokens
     source = [chosen.train_source, chosen.train_revision, chosen.four_bit]

@@ -126,20 +126,22 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 
-# What the hub's config.json says where transformers 5.17 writes it in other words.
-HUB_CONFIG = {
-    "gemma4": {"text_config": {"global_head_dim": 32}},
-    "granite 4": {"layer_types": ["attention", "attention"]},
-    "granite 4 hybrid": {"layer_types": ["mamba", "attention"]},
+# A key of the text model's that config.json on the hub has, where transformers 5.17 writes other
+# words for it.
+HUB_KEYS = {
+    "gemma4": "global_head_dim",
+    "granite 4": "layer_types",
+    "granite 4 hybrid": "layer_types",
 }
 
 
-def write_weights(name: str, folder: Path, **changes: Any) -> None:
+def write_weights(name: str, folder: Path, *, device: str = "cpu", **changes: Any) -> None:
     """Write config.json and random weights in 16 bit of an architecture into a folder.
 
     Args:
         name: Of `ARCHITECTURES`.
         folder: Is there already.
+        device: Where torch makes them; on a GPU in bfloat16, as repositories have them.
         changes: Further keys of the text model's config.json.
 
     """
@@ -153,21 +155,26 @@ def write_weights(name: str, folder: Path, **changes: Any) -> None:
         values = {**values, "text_config": {**values["text_config"], **changes}}
     else:
         values |= changes
+    if "out_hidden_size" in values.get("vision_config", {}):
+        width = values["text_config"]["hidden_size"]
+        values["vision_config"] = {**values["vision_config"], "out_hidden_size": width}
     model_class = getattr(transformers, architecture)
-    model = model_class(model_class.config_class(**values))
+    with torch.device(device):
+        model = model_class(model_class.config_class(**values))
     for weight in model.parameters():
         if weight.dim() == 1:  # norms of ones would not show a norm that is left out
             weight.data += 0.2 * torch.randn_like(weight)
-    model.half().save_pretrained(folder)
-    _write_as_on_the_hub(name, folder)
+    model = model.half() if device == "cpu" else model.bfloat16()
+    model.save_pretrained(folder)
+    if key := HUB_KEYS.get(name):
+        _write_as_on_the_hub(folder, key, values.get("text_config", values)[key])
 
 
-def _write_as_on_the_hub(name: str, folder: Path) -> None:
+def _write_as_on_the_hub(folder: Path, key: str, value: Any) -> None:
     """Let config.json say what the family's own repositories say."""
     path = folder / "config.json"
     config = json.loads(path.read_text())
-    for key, value in HUB_CONFIG.get(name, {}).items():
-        config[key] = {**config[key], **value} if isinstance(value, dict) else value
-        if isinstance(value, dict):
-            config[key].pop("per_layer_config", None)
+    text = config.get("text_config", config)
+    text[key] = value
+    text.pop("per_layer_config", None)
     path.write_text(json.dumps(config))

@@ -54,8 +54,15 @@ class Chain:
             kind=self.tokenizer_class,
         )
 
-    def write(self, folder: Path) -> None:
-        """Write the base into a folder."""
+    def write(self, folder: Path, *, device: str = "cpu", **changes: Any) -> None:
+        """Write the base into a new folder.
+
+        Args:
+            folder: Is made.
+            device: Where torch makes the weights.
+            changes: Further keys of config.json, before all others.
+
+        """
         folder.mkdir()
         tokens = write_tokenizer(folder, self.tokenizer, self.original.read_template())
         rows = -(-tokens // ROW_STEP) * ROW_STEP
@@ -66,8 +73,8 @@ class Chain:
             for key, value in self.original.config.items()
             if key != "model_type" and not isinstance(value, dict)
         }
-        config = {**sizes, **self._find_ids(folder), **signs, **self.config}
-        write_weights(self.architecture, folder, **config)
+        config = {**sizes, **self._find_ids(folder), **signs, **self.config, **changes}
+        write_weights(self.architecture, folder, device=device, **config)
 
     def _find_ids(self, folder: Path) -> dict[str, int | None]:
         added = json.loads((folder / "tokenizer.json").read_text())["added_tokens"]

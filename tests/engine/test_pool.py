@@ -1,6 +1,8 @@
 """Workers of a build: one at a time runs tasks, and the next is ready when it is needed."""
 
 import multiprocessing
+import os
+import signal
 
 import pytest
 
@@ -9,14 +11,14 @@ from builder.engine.stage import Work
 from builder.engine.worker import Task
 from builder.machine import Machine
 
-# Two modules that are quick to import.
-FIRST, SECOND = "json", "csv"
+# Modules that are quick to import.
+FIRST, SECOND, THIRD = "json", "csv", "wave"
 
 
 @pytest.fixture
-def pool(tmp_path):
-    """Give a pool whose logs are in a folder of this test."""
-    with Pool(tmp_path) as workers:
+def pool():
+    """Give a pool that keeps no worker."""
+    with Pool() as workers:
         yield workers
 
 
@@ -63,7 +65,7 @@ def test_the_current_worker_is_not_started_twice(pool, tmp_path):
 
 def test_a_worker_that_was_not_needed_after_all_ends(pool, tmp_path):
     """What was to be next may turn out fresh; another worker takes its place."""
-    pool.prepare(FIRST)
+    pool.prepare(FIRST, tmp_path)
     (unused,) = children()
 
     used = run(pool, tmp_path, SECOND)
@@ -73,8 +75,40 @@ def test_a_worker_that_was_not_needed_after_all_ends(pool, tmp_path):
 
 
 def test_no_worker_outlives_the_pool(tmp_path):
-    """Neither the current one nor the waiting one."""
-    with Pool(tmp_path) as pool:
-        run(pool, tmp_path, FIRST, next_module=SECOND)
-        assert len(children()) == 2
+    """Neither the current one, nor the waiting one, nor one that is kept."""
+    with Pool(keeps=(FIRST,)) as pool:
+        run(pool, tmp_path, FIRST)
+        run(pool, tmp_path, SECOND, next_module=THIRD)
+        assert len(children()) == 3
     assert not children()
+
+
+def test_a_kept_worker_is_used_again(tmp_path):
+    """A further persona finds what the first one's training has loaded."""
+    with Pool(keeps=(FIRST,)) as pool:
+        first = run(pool, tmp_path, FIRST)
+        second = run(pool, tmp_path, SECOND, next_module=FIRST)
+        assert children() == {first, second}
+
+        assert run(pool, tmp_path, FIRST) == first
+        assert children() == {first}
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_worker_that_has_died_is_replaced(is_kept, tmp_path):
+    """A training that ran out of memory ends its process, not the next persona's build."""
+    with Pool(keeps=(FIRST,)) as pool:
+        first = run(pool, tmp_path, FIRST)
+        if is_kept:
+            run(pool, tmp_path, SECOND)
+        os.kill(first, signal.SIGKILL)
+        wait_for_end(first)
+
+        assert run(pool, tmp_path, FIRST) != first
+
+
+def wait_for_end(pid):
+    """Wait until a worker has ended."""
+    for process in multiprocessing.active_children():
+        if process.pid == pid:
+            process.join()
