@@ -19,7 +19,7 @@ from builder.manifest.manifest import Data
 from builder.tables import show, tell_first
 
 # Files in which each row has the same columns.
-TABLES = (".csv", ".parquet")
+TABLES = (".csv", ".tsv", ".parquet")
 log = logging.getLogger("builder")
 
 

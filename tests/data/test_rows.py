@@ -43,6 +43,16 @@ def test_formats_are_told_apart(luma, name):
     ]
 
 
+@pytest.mark.parametrize(("ending", "delimiter"), [("csv", ";"), ("tsv", "\t")])
+def test_a_column_that_no_format_knows_is_left_out_and_named(luma, caplog, ending, delimiter):
+    """A spreadsheet has columns of its own, whichever ending it is saved with."""
+    lines = (["prompt", "completion", "checked by"], ["Hi", "Hello.", "Ana"])
+    (row,) = read(luma, f"d.{ending}", "\n".join(map(delimiter.join, lines)))
+
+    assert [message["content"] for message in row.messages] == ["Hi", "Hello."]
+    assert "'checked by'" in caplog.text or '"checked by"' in caplog.text
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet", "json"])
 def test_tables_are_read_too(luma, ending):
     """csv, parquet and json give the same row."""
