@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -210,18 +210,41 @@ def _find_repeated(where: str, header: list[str]) -> list[str]:
     return [f"{where}: the column {column} stands twice, expected once" for column in repeated]
 
 
+def read_arrow(path: Path) -> Iterator[Record]:
+    """Read a table as the `datasets` library saves one to disk: a stream in Arrow's format.
+
+    Raises:
+        DataError: It is none.
+
+    """
+    from pyarrow import ipc  # noqa: PLC0415 — takes half a second
+
+    def load() -> Any:
+        with path.open("rb") as file, ipc.open_stream(file) as stream:
+            return stream.read_all()
+
+    yield from _table(path, load)
+
+
 def _parquet(path: Path) -> Iterator[Record]:
     from pyarrow import parquet  # noqa: PLC0415 — takes half a second
 
+    def load() -> Any:
+        with parquet.ParquetFile(path) as file:
+            return file.read()
+
+    yield from _table(path, load)
+
+
+def _table(path: Path, load: Callable[[], Any]) -> Iterator[Record]:
     try:
         # Read whole at once: text that is not UTF-8 is found when its row is.
-        with parquet.ParquetFile(path) as file:
-            table = file.read()
-            repeated = _find_repeated(str(path), table.column_names)
-            values = [] if repeated else table.to_pylist()
+        table = load()
+        repeated = _find_repeated(str(path), table.column_names)
+        values = [] if repeated else table.to_pylist()
     except Exception as error:  # noqa: BLE001 — pyarrow raises dozens of kinds for a broken file
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        msg = f"{path}: cannot be read ({reason[:SHOWN_REASON]}), expected a parquet table"
+        msg = f"{path}: cannot be read ({reason[:SHOWN_REASON]}), expected a parquet or Arrow table"
         raise DataError(msg) from None
     if repeated:
         raise DataError(*repeated)
