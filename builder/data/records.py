@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import csv
+import functools
 import io
 import json
 import logging
@@ -199,9 +200,15 @@ def _find_delimiter(path: Path, text: str, headers: Sequence[Collection[str]]) -
         columns = {field.strip() for field in fields}
         if any(columns.issuperset(header) for header in headers):
             if delimiter != ",":
-                log.info("%s: %s stands between its fields", path, name)
+                _tell_delimiter(path, name)
             return delimiter
     return ","
+
+
+@functools.cache
+def _tell_delimiter(path: Path, name: str) -> None:
+    """Say once what stands between the fields; a build reads its rows several times."""
+    log.info("%s: %s stands between its fields", path, name)
 
 
 def _find_repeated(where: str, header: list[str]) -> list[str]:
