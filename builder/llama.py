@@ -1,17 +1,17 @@
-"""The client of llama-cpp-python: quantising a file, and asking one questions."""
+"""The client of llama-cpp-python: loads a GGUF, and asks it questions."""
 
 from __future__ import annotations
 
 import codecs
 import contextlib
 import importlib.metadata
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder import files
 from builder.errors import ToolError
+from builder.machine import count_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def identify(path: Path) -> str:
 
 def _threads(path: Path) -> int:
     """Give a small file few threads: more of them wait for each other longer than they compute."""
-    return min(os.cpu_count() or 1, max(2, path.stat().st_size // BYTES_A_THREAD))
+    return min(count_cores(), max(2, path.stat().st_size // BYTES_A_THREAD))
 
 
 class Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +16,9 @@ from typing import Any, Literal
 LOWEST_CAPABILITY, LOWEST_CUDA = (7, 0), (12, 0)
 BF16_CAPABILITY = (8, 0)
 PROCESSOR = Path("/proc/cpuinfo")
-# Where a container's limits stand (Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1).
-MEMORY_LIMITS = tuple(
-    Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory/memory.limit_in_bytes")
-)
+# The groups of this process, and where their limits stand; a container's, or a batch system's
+# (Linux, man 7 cgroups; Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst).
+GROUPS, GROUP_LIMITS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 ON_THE_PROCESSOR = "or build on the processor with --base cpu"
 # nvml.h, NVML_ERROR_LIB_RM_VERSION_MISMATCH: the driver was updated under a running kernel.
 LIBRARY_DIFFERS = 18
@@ -206,12 +206,39 @@ def find_processor_memory_bytes() -> int:
         most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
         most = 0
-    for path in MEMORY_LIMITS:
+    for path in _list_memory_limits():
         try:
             most = min(most, int(path.read_text("utf-8")))
         except (OSError, ValueError):  # "max" is no limit
             continue
     return most
+
+
+def _list_memory_limits() -> Iterator[Path]:
+    """List the files that may limit this process's memory: its group's and those around it.
+
+    In a container the group may be named as outside of it; then only the outermost file is there.
+    """
+    try:
+        lines = GROUPS.read_text("utf-8").splitlines()
+    except (OSError, ValueError):
+        lines = []
+    for kind, root, name in (
+        ("", GROUP_LIMITS, "memory.max"),
+        ("memory", GROUP_LIMITS / "memory", "memory.limit_in_bytes"),
+    ):
+        named = (line.split(":", 2) for line in lines if line.count(":") >= 2)
+        groups = [group for _, kinds, group in named if kind in kinds.split(",")]
+        for group in groups or [""]:
+            parts = Path(group.lstrip("/")).parts
+            yield from (root.joinpath(*parts[:size], name) for size in range(len(parts) + 1))
+
+
+def count_cores() -> int:
+    """Count the cores that this process may use: `taskset`, a container or a job may have fewer."""
+    if hasattr(os, "sched_getaffinity"):  # macOS has none
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def read_processor_flags() -> str:

@@ -19,6 +19,8 @@ from builder.manifest.manifest import Manifest
 from builder.tables import Table, describe_rule, show, tell_first
 
 MANIFEST = "persona.toml"
+# Of the data file, where the manifest names none and there is no data.jsonl.
+ENDINGS = (".csv", ".tsv", ".json", ".parquet")
 # Characters of a misspelt name that are compared with those that may have been meant.
 MOST_COMPARED = 80
 # A persona's name is a folder, a file name and an Ollama model at once: the narrowest of the three
@@ -46,8 +48,14 @@ class Persona(Table):
 
     @property
     def data_files(self) -> list[Path]:
-        """The data files' paths."""
-        return [self.folder / file for file in self.manifest.data.files]
+        """The data files' paths; where none is named, `data.jsonl`, or else the one table there."""
+        data = self.manifest.data
+        named = [self.folder / file for file in data.files]
+        if "files" in data.model_fields_set or os.path.lexists(named[0]):
+            return named
+        others = [named[0].with_suffix(ending) for ending in ENDINGS]
+        found = [path for path in others if os.path.lexists(path)]
+        return found if len(found) == 1 else named
 
 
 def read(folder: Path) -> Persona:

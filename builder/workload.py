@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,7 +11,7 @@ from builder.data.rows import Row
 from builder.data.schedule import Schedule
 from builder.engine.forecast import Workload
 from builder.errors import PersonaError
-from builder.machine import read_processor_name
+from builder.machine import count_cores, read_processor_name
 from builder.project import Build
 from builder.stages import base, data, replay, train
 
@@ -55,14 +54,7 @@ def _name_machine(build: Build) -> str:
     """Name what decides the speed of this machine."""
     machine = build.machine
     name = machine.name if machine.kind == "gpu" else read_processor_name()
-    return f"{machine.kind}, {name}, {len(_list_cores())} cores"
-
-
-def _list_cores() -> set[int]:
-    """List the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # macOS has none
-        return os.sched_getaffinity(0)
-    return set(range(os.cpu_count() or 1))
+    return f"{machine.kind}, {name}, {count_cores()} cores"
 
 
 def _plan(build: Build, found: Sequence[Row]) -> Schedule:

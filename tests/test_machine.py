@@ -177,6 +177,47 @@ def test_what_changes_of_a_gpu_is_asked_of_the_driver(driver):
     )
 
 
+def test_cores_are_those_that_this_process_may_use(monkeypatch):
+    """Of a large host `taskset` or a job may give a few: more threads than those wait in turn."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 128)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5, 7, 9})
+    assert machine.count_cores() == 4
+
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert machine.count_cores() == 128
+
+
+WITHIN = "0::/slurm/job_7/step_0\n"
+OLDER = "12:cpu,memory:/docker/ab\n0::/\n"
+
+
+@pytest.mark.parametrize(
+    ("groups", "limits", "found"),
+    [
+        (WITHIN, {"slurm/job_7/memory.max": "3000", "memory.max": "max"}, 3000),
+        (WITHIN, {"slurm/job_7/memory.max": "3000", "slurm/job_7/step_0/memory.max": "2000"}, 2000),
+        ("0::/\n", {"memory.max": "5000"}, 5000),
+        (OLDER, {"memory/docker/ab/memory.limit_in_bytes": "4000"}, 4000),
+        (OLDER, {"memory/memory.limit_in_bytes": "4000"}, 4000),
+        (None, {"memory.max": "5000"}, 5000),
+    ],
+)
+def test_a_limit_of_any_group_around_this_process_is_its_memory(
+    tmp_path, monkeypatch, groups, limits, found
+):
+    """A container limits the outermost group, and a batch system one of those inside."""
+    monkeypatch.setattr(machine, "GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(machine, "GROUP_LIMITS", tmp_path / "limits")
+    if groups is not None:
+        (tmp_path / "cgroup").write_text(groups)
+    for name, text in limits.items():
+        path = tmp_path / "limits" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+
+    assert machine.find_processor_memory_bytes() == found
+
+
 @pytest.mark.parametrize(("typed", "is_told"), [("cpu", True), (base.EMBEDDED, False)])
 def test_a_base_for_processors_beside_a_gpu_says_what_trains(driver, luma, caplog, typed, is_told):
     """`--base cpu` names a base, which the GPU trains; how to train it on the processor is said."""

@@ -22,6 +22,27 @@ def test_three_lines_are_enough(luma):
     assert read.manifest.data.files == ("data.jsonl",)
 
 
+@pytest.mark.parametrize(
+    ("there", "data", "read_from"),
+    [
+        (["data.csv"], "", ["data.csv"]),
+        (["data.parquet"], "", ["data.parquet"]),
+        (["data.csv", "data.jsonl"], "", ["data.jsonl"]),
+        (["data.csv", "data.tsv"], "", ["data.jsonl"]),
+        ([], "", ["data.jsonl"]),
+        (["data.csv"], '[data]\nfiles = ["data.jsonl"]\n', ["data.jsonl"]),
+        (["data.csv"], '[data]\ntemplate = "chatml"\n', ["data.csv"]),
+    ],
+)
+def test_the_one_data_file_need_not_be_named(project, there, data, read_from):
+    """Without data.jsonl the one table that is there is read, unless the manifest names files."""
+    folder = write(project / "personas" / "p", IDENTITY + data)
+    for name in there:
+        (folder / name).touch()
+
+    assert persona.read(folder).data_files == [folder / name for name in read_from]
+
+
 def test_all_mistakes_at_once_with_their_lines(project):
     """Every mistake of a manifest is told, with its line and the likely word."""
     folder = write(

@@ -37,7 +37,8 @@ def write(build: Build, out: Path) -> Listing:
         ToolError: The build is not finished, is of a base in a folder, or there is no room.
 
     """
-    if out.exists() and not zipfile.is_zipfile(out):
+    # A pipe would be read for ever, and /dev/full until the memory is.
+    if out.exists() and not (out.is_file() and zipfile.is_zipfile(out)):
         msg = f"{out}: is there and is no archive, expected a new file"
         raise ToolError(msg, hint="give another name with --output")
     with locked(build.folder):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from builder import disk, progress
-from builder.bases import embedded, hub, hub_errors, integrity, refusals
+from builder.bases import download, embedded, hub_errors, integrity, refusals
 from builder.bases.base import Base
 from builder.errors import ToolError
 
@@ -134,12 +132,12 @@ def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
         ToolError: They cannot be had, there is no room, or they arrive broken.
 
     """
-    folder = _download(repository, revision, patterns)
+    folder = download.download(repository, revision, patterns)
     if broken := integrity.find_broken(folder):
         for path in broken:
             log.warning("%s: %s is broken in the cache; it is fetched again", repository, path.name)
             integrity.remove(path)
-        folder = _download(repository, revision, patterns)
+        folder = download.download(repository, revision, patterns)
         broken = integrity.find_broken(folder)
     if broken:
         for path in broken:
@@ -148,60 +146,3 @@ def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
         msg = f"{repository}: {names} arrives with other content, expected that of its hash"
         raise ToolError(msg, hint="build again later, or set HF_ENDPOINT to another mirror")
     return folder
-
-
-def _download(repository: str, revision: str, patterns: list[str]) -> Path:
-    integrity.remove_abandoned(hub.read_settings().cache, repository)
-    with hub_errors.explaining(repository):
-        from huggingface_hub import snapshot_download  # noqa: PLC0415 — takes a second
-
-        wanted = snapshot_download(
-            repository,
-            revision=revision,
-            allow_patterns=patterns,
-            dry_run=True,
-            tqdm_class=_silent_bar(),
-        )
-        need_bytes = sum(one.file_size or 0 for one in wanted if one.will_download)
-        hint = "free some disk, or set HF_HOME to a folder with room"
-        disk.check_room(hub.read_settings().cache, need_bytes, repository, hint=hint)
-        return Path(
-            snapshot_download(
-                repository, revision=revision, allow_patterns=patterns, tqdm_class=_reporting_bar()
-            )
-        )
-
-
-def _silent_bar() -> type:
-    """Make a bar that draws nothing."""
-    from tqdm import tqdm  # noqa: PLC0415 — with the hub's client
-
-    class Silent(tqdm):  # type: ignore[misc]
-        def __init__(self, *arguments: Any, name: str | None = None, **options: Any) -> None:
-            del name
-            super().__init__(*arguments, **options)
-
-        def display(self, *_arguments: Any, **_options: Any) -> bool:
-            return True
-
-    return Silent
-
-
-def _reporting_bar() -> type:
-    """Make a bar that draws nothing and reports the bytes huggingface_hub has fetched."""
-    silent: Any = _silent_bar()
-
-    class Reporting(silent):  # type: ignore[misc]
-        def display(self, *_arguments: Any, **_options: Any) -> bool:
-            # Of two bars of bytes the other counts what compressed transfers saved
-            # (huggingface_hub 1.33).
-            if self.unit == "B" and self.total and not str(self.desc).startswith("Downloading"):
-                progress.report(
-                    "fetches the base",
-                    int(self.n) // 1_000_000,
-                    int(self.total) // 1_000_000,
-                    "MB",
-                )
-            return True
-
-    return Reporting

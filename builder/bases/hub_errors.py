@@ -23,6 +23,16 @@ class Purpose:
     again: str
     instead: str = ""
     """What needs no network."""
+    noun: str = "base"
+    """What is asked for."""
+    kinds: str = KINDS
+    """What may be asked for."""
+    retry: str = "build"
+    """What a person does again."""
+    folder: str = ""
+    """What stands before a repository's name in its address."""
+    words: str = "fetches the base"
+    """What a person reads meanwhile."""
 
     def hint(self, advice: str) -> str:
         """Give a hint, with what needs no network."""
@@ -37,7 +47,7 @@ FETCH = Purpose(
 
 
 @contextmanager
-def explaining(repository: str) -> Iterator[None]:
+def explaining(repository: str, purpose: Purpose = FETCH) -> Iterator[None]:
     """Say in one sentence why the hub does not give a repository.
 
     Raises:
@@ -58,11 +68,13 @@ def explaining(repository: str) -> Iterator[None]:
         RuntimeError,
         ValueError,
     ) as error:
-        told = _explain_answer(error, repository) or explain_failure(error, FETCH)
+        told = _explain_answer(error, repository, purpose) or explain_failure(error, purpose)
         raise ToolError(f"{repository}: {told[0]}", hint=told[1]) from None
 
 
-def _explain_answer(error: Exception, repository: str) -> tuple[str, str] | None:
+def _explain_answer(
+    error: Exception, repository: str, purpose: Purpose
+) -> tuple[str, str | None] | None:
     """Tell what the hub says of a repository, and what to do; None where it says nothing of it.
 
     Source:
@@ -73,19 +85,20 @@ def _explain_answer(error: Exception, repository: str) -> tuple[str, str] | None
     address = hub.read_settings().endpoint
     match error:
         case errors.HFValidationError():
-            return f"is no base, expected {KINDS}", WITHOUT_HUB
+            return f"is no {purpose.noun}, expected {purpose.kinds}", purpose.instead or None
         case errors.GatedRepoError():
-            hint = f"ask for it at {address}/{repository}, then build with your HF_TOKEN set"
+            where = f"{address}/{purpose.folder}{repository}"
+            hint = f"ask for it at {where}, then {purpose.retry} with your HF_TOKEN set"
             return "is gated, expected that its owner gave you access", hint
         case errors.RepositoryNotFoundError():
-            problem = f"is not on {address}, or is private, expected {KINDS}"
+            problem = f"is not on {address}, or is private, expected {purpose.kinds}"
             return problem, "check the name; a private one needs your HF_TOKEN"
-        case errors.RevisionNotFoundError():
+        case errors.RevisionNotFoundError() if purpose is FETCH:
             problem = f"is on {address} without the revision that base.lock names, expected it"
             return problem, "delete its entry in base.lock to pin today's revision"
         case errors.HfHubHTTPError():
             status = error.response.status_code
-            hint = "check HF_TOKEN" if status in (401, 403) else f"build later: {KEPT}"
+            hint = "check HF_TOKEN" if status in (401, 403) else f"{purpose.retry} later: {KEPT}"
             return f"{address} answers {status}, expected the repository", hint
     return None
 

@@ -52,15 +52,16 @@ def remove(path: Path) -> None:
         one.unlink(missing_ok=True)
 
 
-def remove_abandoned(cache: Path, repository: str) -> None:
+def remove_abandoned(cache: Path, repository: str, kind: str = "model") -> None:
     """Remove the parts of files that a killed download left; huggingface_hub goes on from none.
 
     Args:
         cache: The hub's cache.
         repository: Whose files.
+        kind: What it holds: `model` or `dataset`.
 
     """
-    folder = cache / f"models--{repository.replace('/', '--')}" / "blobs"
+    folder = cache / f"{kind}s--{repository.replace('/', '--')}" / "blobs"
     for part in folder.glob("*.incomplete"):
         with suppress(OSError):  # it may be finished meanwhile
             if time.time() - part.stat().st_mtime > ABANDONED_AFTER_S:

@@ -47,11 +47,16 @@ def name(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_text(_context: click.Context, _parameter: click.Parameter, typed: str | None) -> Any:
-    """Refuse bytes that are no text: what is typed is written down, and sent to the hub."""
+    """Refuse what is no text: what is typed is written down, and sent to the hub.
+
+    A blank is most often a shell's variable that is not set.
+    """
     try:
         (typed or "").encode()
     except UnicodeEncodeError:
         raise click.BadParameter("is no UTF-8, expected text") from None
+    if typed is not None and not typed.strip():
+        raise click.BadParameter("is blank, expected text")
     return typed
 
 

@@ -37,7 +37,7 @@ LANGUAGES = packaged.list_languages()
 @click.option(
     "--from",
     "source",
-    metavar="FILE|FOLDER",
+    metavar="FILE|FOLDER|hf:OWNER/NAME",
     type=click.Path(path_type=Path),
     help="Conversations to begin with, in place of two examples.",
 )
@@ -59,12 +59,14 @@ def new(
 
     --from takes ChatGPT's conversations.json; jsonl or json of messages, ShareGPT, Alpaca or
     ChatML; a csv with columns such as question and answer; a data set's folder of parquet or
-    jsonl; and .txt or .md with lines that begin with Q: and A:.
+    jsonl, or hf:OWNER/NAME of one on the Hugging Face hub; and .txt or .md with lines that begin
+    with Q: and A:.
     """
     folder = scaffold.check_folder(PERSONAS, name)
     title = None if title is None else scaffold.check_text("--name", title)
     author = None if author is None else scaffold.check_text("--author", author)
     imported = sources.read(source) if source else None
+    console.pause()
     default = "" if imported else scaffold.title_of(name)
     if sys.stdin.isatty():
         title = title or _ask("What does it call itself?", default)

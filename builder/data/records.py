@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import collections
 import csv
+import functools
 import io
 import json
 import logging
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -199,9 +200,15 @@ def _find_delimiter(path: Path, text: str, headers: Sequence[Collection[str]]) -
         columns = {field.strip() for field in fields}
         if any(columns.issuperset(header) for header in headers):
             if delimiter != ",":
-                log.info("%s: %s stands between its fields", path, name)
+                _tell_delimiter(path, name)
             return delimiter
     return ","
+
+
+@functools.cache
+def _tell_delimiter(path: Path, name: str) -> None:
+    """Say once what stands between the fields; a build reads its rows several times."""
+    log.info("%s: %s stands between its fields", path, name)
 
 
 def _find_repeated(where: str, header: list[str]) -> list[str]:
@@ -210,18 +217,41 @@ def _find_repeated(where: str, header: list[str]) -> list[str]:
     return [f"{where}: the column {column} stands twice, expected once" for column in repeated]
 
 
+def read_arrow(path: Path) -> Iterator[Record]:
+    """Read a table as the `datasets` library saves one to disk: a stream in Arrow's format.
+
+    Raises:
+        DataError: It is none.
+
+    """
+    from pyarrow import ipc  # noqa: PLC0415 — takes half a second
+
+    def load() -> Any:
+        with path.open("rb") as file, ipc.open_stream(file) as stream:
+            return stream.read_all()
+
+    yield from _table(path, load)
+
+
 def _parquet(path: Path) -> Iterator[Record]:
     from pyarrow import parquet  # noqa: PLC0415 — takes half a second
 
+    def load() -> Any:
+        with parquet.ParquetFile(path) as file:
+            return file.read()
+
+    yield from _table(path, load)
+
+
+def _table(path: Path, load: Callable[[], Any]) -> Iterator[Record]:
     try:
         # Read whole at once: text that is not UTF-8 is found when its row is.
-        with parquet.ParquetFile(path) as file:
-            table = file.read()
-            repeated = _find_repeated(str(path), table.column_names)
-            values = [] if repeated else table.to_pylist()
+        table = load()
+        repeated = _find_repeated(str(path), table.column_names)
+        values = [] if repeated else table.to_pylist()
     except Exception as error:  # noqa: BLE001 — pyarrow raises dozens of kinds for a broken file
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        msg = f"{path}: cannot be read ({reason[:SHOWN_REASON]}), expected a parquet table"
+        msg = f"{path}: cannot be read ({reason[:SHOWN_REASON]}), expected a parquet or Arrow table"
         raise DataError(msg) from None
     if repeated:
         raise DataError(*repeated)

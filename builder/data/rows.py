@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from builder.manifest.manifest import Data
 from builder.tables import show, tell_first
 
 # Files in which each row has the same columns.
-TABLES = (".csv", ".parquet")
+TABLES = (".csv", ".tsv", ".parquet")
 log = logging.getLogger("builder")
 
 
@@ -123,11 +124,17 @@ def _leave_columns_out(path: Path, found: list[records.Record], data: Data) -> l
         named = ", ".join(map(show, extra[: layouts.SHOWN_KEYS])) + (
             ", …" if extra[layouts.SHOWN_KEYS :] else ""
         )
-        log.warning("%s: columns that no format knows are left out: %s", path, named)
+        _tell_columns(path, named)
     return [
         (where, {column: text for column, text in value.items() if column in kept})
         for where, value in found
     ]
+
+
+@functools.cache
+def _tell_columns(path: Path, named: str) -> None:
+    """Say once which columns are left out; a build reads its rows several times."""
+    log.warning("%s: columns that no format knows are left out: %s", path, named)
 
 
 def _conversation(value: Any, data: Data, identity: Identity | None) -> list[Message]:

@@ -54,9 +54,7 @@ def find() -> Hardware:
         machine=machine.find_machine(),
         gpu=machine.inspect_gpu(),
         processor=machine.read_processor_name(),
-        cores=len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1,
+        cores=machine.count_cores(),
         features=tuple(name for name in FEATURES if name in flags),
         memory_bytes=machine.find_processor_memory_bytes(),
         disks=tuple(_look_at_disks()),

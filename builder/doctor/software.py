@@ -75,8 +75,9 @@ def judge(found: Software) -> Iterator[Finding]:
 
 
 def _judge_libraries(found: Software) -> Finding:
-    way = f"run `{command('build')}`, which sets .venv up" if has_recipes() else ""
-    way = way or "install this project anew: pip install --force-reinstall persona"
+    # Not by its name, which may be another project's on a package index.
+    again = "install this project anew from where you had it: pip install --force-reinstall SOURCE"
+    way = f"run `{command('build')}`, which sets .venv up" if has_recipes() else again
     missing = [name for name in LIBRARIES if name not in found.installed]
     if missing:
         return refuse("libraries", f"not installed: {', '.join(missing)}", way)

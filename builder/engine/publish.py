@@ -15,6 +15,7 @@ from builder.engine.stage import Build, Stage
 
 # Under a build's folder: where a stage writes, what it keeps between tries, and what is not shown.
 NEW, WORK = ".new", ".work"
+OLD = ".old"
 HIDDEN = (".stamps", ".cache", ".work/claims")
 TOOLS = (
     "unsloth",
@@ -77,6 +78,9 @@ def clear(build: Build, stages: Sequence[Stage]) -> None:
             files.remove(aside)
         else:
             aside.rename(output)
+    for aside in build.folder.glob(f".*{OLD}"):  # of another target's stage
+        if aside.with_name(aside.name[1:].removesuffix(OLD)).exists():
+            files.remove(aside)
     files.remove(build.folder / NEW)
     for folder in (build.folder, *(build.folder / name for name in HIDDEN)):
         for temporary in folder.glob(f".*{files.TEMPORARY}"):
@@ -97,7 +101,7 @@ def remove_scratch(stage: Stage, build: Build, *, other_than: Path | None = None
 
 
 def _aside(output: Path) -> Path:
-    return output.with_name(f".{output.name}.old")
+    return output.with_name(f".{output.name}{OLD}")
 
 
 def _sync_all(path: Path) -> None:

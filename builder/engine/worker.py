@@ -40,7 +40,9 @@ REFUSED_WRITE = re.compile(
 )
 
 # How torch says that there is no memory, of the machine and of a GPU.
-NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|CUDA out of memory")
+NO_MEMORY = re.compile(
+    r"can't allocate memory|not enough memory|CUDA out of memory|CUDA error: out of memory"
+)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from builder.gguf.convert import Converter
 
 CLEAN = f"free some disk, or run `{command('clean')}` on personas you no longer build"
+# Of weights, for each thread that torch computes their layers in.
+BYTES_A_THREAD = 1_000_000_000
 # SentencePiece models (Gemma, Mistral) and the vocabularies of older tokenizers.
 TOKENIZER_FILES = ("*.json", "*.txt", "tokenizer.model")
 
@@ -62,18 +64,20 @@ def export(
     disk.check_room(out.parent, need_bytes, "the export", hint=CLEAN)
     merged, converted = out.with_name("merged"), out.with_name("converted.gguf")
     merged.mkdir()
-    with explain_full_disk(out.parent):
-        merge.merge(base, adapter, merged)
-        write_small_files(base, tokenizer, chat_template, merged)
-        progress.report("reads the tokenizer")
-        converter = convert.Converter(
-            merged, converted, base_name=base_name or str(base), metadata=metadata
-        )
-        with progress.watching("writes the GGUF in 16 bit", converted, _measure(base)):
-            converter.write()
-    shutil.rmtree(merged)
-    if adapter is not None:
-        _verify(base, adapter, converted, converter)
+    with using_threads_for(_measure(base)):
+        with explain_full_disk(out.parent):
+            merge.merge(base, adapter, merged)
+            write_small_files(base, tokenizer, chat_template, merged)
+            progress.report("reads the tokenizer")
+            converter = convert.Converter(
+                merged, converted, base_name=base_name or str(base), metadata=metadata
+            )
+            with progress.watching("writes the GGUF in 16 bit", converted, _measure(base)):
+                converter.write()
+        shutil.rmtree(merged)
+        if adapter is not None:
+            progress.report("looks for each adapted layer in it")
+            _verify(base, adapter, converted, converter)
     with explain_full_disk(out.parent):
         if converted_is_final(quantisation):
             converted.rename(out)
@@ -88,6 +92,23 @@ def export(
 def converted_is_final(quantisation: Quantisation) -> bool:
     """Say whether a quantisation is the 16 bit that the converter writes."""
     return quantisation.name == "f16"
+
+
+@contextlib.contextmanager
+def using_threads_for(size_bytes: int) -> Iterator[None]:
+    """Let torch use as many threads as weights of a size are worth.
+
+    On layers as small as the embedded base's, two threads wait for each other longer than one
+    computes, on a busy machine forty times as long.
+    """
+    import torch  # noqa: PLC0415 — takes seconds
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, max(1, size_bytes // BYTES_A_THREAD)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _measure(base: Path) -> int:

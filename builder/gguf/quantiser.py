@@ -7,6 +7,7 @@ from pathlib import Path
 
 from builder.errors import ToolError
 from builder.gguf.quantisation import Quantisation
+from builder.machine import count_cores
 
 
 def quantize(source: Path, out: Path, quantisation: Quantisation) -> None:
@@ -20,6 +21,7 @@ def quantize(source: Path, out: Path, quantisation: Quantisation) -> None:
 
     parameters = llama_cpp.llama_model_quantize_default_params()
     parameters.ftype = quantisation.file_type
+    parameters.nthread = count_cores()  # on which the bytes do not depend
     code = llama_cpp.llama_model_quantize(str(source).encode(), str(out).encode(), parameters)
     if code:
         free_bytes = shutil.disk_usage(out.parent).free

@@ -7,17 +7,19 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from builder.data import records
 from builder.data.records import Record
 from builder.data.template import Message
 from builder.errors import DataError
-from builder.importing import chatgpt, chatml, pairs, questions, turns
+from builder.importing import chatgpt, chatml, pairs, questions, repository, turns
 from builder.importing.conversation import Conversation
 
-TABLES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+# Of a data set that the `datasets` library saved to disk.
+ARROW = ".arrow"
+TABLES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ARROW)
 TEXTS = (".txt", ".md")
 CHATGPT_FILES = "conversations*.json"
 # Of Hugging Face's data sets and of ChatGPT's export, beside the rows.
@@ -59,10 +61,14 @@ class Import:
 
 
 def read(source: Path) -> Import:
-    """Read a file, or every file of a folder that holds conversations.
+    """Read a file, or every file of a folder or a data set that holds conversations.
+
+    Args:
+        source: A file, a folder, or `hf:OWNER/NAME` of a data set on the Hugging Face hub.
 
     Raises:
         DataError: Something is not as its format says, or there is no conversation; all at once.
+        ToolError: The hub does not give the data set.
 
     """
     left_out, formats = Counter[str](), Counter[str]()
@@ -101,20 +107,32 @@ def _list_files(source: Path, left_out: Counter[str]) -> Sequence[Path]:
     """
     if source.is_file():
         return [source]
+    if str(source).startswith(repository.PREFIX):
+        return repository.fetch(str(source), lambda names: _choose_tables(names, left_out))
     if not source.is_dir():
-        raise DataError(f"{source}: no such file or folder, expected conversations")
+        hint = f"{repository.PREFIX}{source} is the data set of that name on the Hugging Face hub"
+        is_like_one = len(source.parts) == 2 and not source.is_absolute()
+        msg = f"{source}: no such file or folder, expected conversations"
+        raise DataError(msg, hint=hint if is_like_one else None)
     if exported := sorted(source.glob(CHATGPT_FILES)):
         return exported
-    inside = sorted(path for path in _walk(source) if path.name not in METADATA)
-    tables = [path for path in inside if path.suffix in TABLES]
-    trained = [path for path in tables if "train" in path.relative_to(source).as_posix().lower()]
-    if trained:
-        left_out[OTHER_SPLITS] += len(tables) - len(trained)
-    chosen = trained or tables or [path for path in inside if path.suffix in TEXTS]
+    inside = sorted(path.relative_to(source).as_posix() for path in _walk(source))
+    texts = [name for name in inside if PurePosixPath(name).suffix in TEXTS]
+    chosen = _choose_tables(inside, left_out) or texts
     if not chosen:
         endings = ", ".join((*TABLES, *TEXTS))
         raise DataError(f"{source}: holds no file of a known ending, expected {endings}")
-    return chosen
+    return [source / name for name in chosen]
+
+
+def _choose_tables(names: Sequence[str], left_out: Counter[str]) -> list[str]:
+    """Choose the tables among a folder's files: of a data set's splits the training one."""
+    paths = [(name, PurePosixPath(name)) for name in sorted(names)]
+    tables = [name for name, path in paths if path.suffix in TABLES and path.name not in METADATA]
+    trained = [name for name in tables if "train" in name.lower()]
+    if trained:
+        left_out[OTHER_SPLITS] += len(tables) - len(trained)
+    return trained or tables
 
 
 def _walk(source: Path) -> Iterator[Path]:
@@ -142,8 +160,8 @@ def _read_records(path: Path, left_out: Counter[str]) -> Iterator[Record]:
         left_out[OTHER_TEXTS] += not found
         yield from found
         return
-    found = list(records.read(path))
-    if path.suffix == ".parquet":
+    found = list(records.read_arrow(path) if path.suffix == ARROW else records.read(path))
+    if path.suffix in (".parquet", ARROW):
         # A null is not among a record's keys, and is an empty field here as in a csv.
         columns = {key for _, value in found for key in value}
         found = [(where, {**dict.fromkeys(columns), **value}) for where, value in found]

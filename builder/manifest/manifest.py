@@ -50,7 +50,10 @@ class Data(Settings):
     files: tuple[InnerPath, ...] = Field(
         ("data.jsonl",),
         strict=False,
-        description="Files inside the folder: .jsonl, .json, .csv, .tsv, .parquet; or packs.",
+        description=(
+            "Files inside the folder: .jsonl, .json, .csv, .tsv, .parquet. Without it "
+            "`data.jsonl`, or else the one `data.csv`, `.tsv`, `.json` or `.parquet` that is there."
+        ),
     )
     packs: Annotated[tuple[str, ...], AfterValidator(check_packs)] = Field(
         (),

@@ -19,6 +19,7 @@ from builder.ollama import registration
 from builder.ollama.registration import Receipt
 from builder.project import Build
 from builder.stages import export, register, smoke, train
+from builder.training import rates
 
 # Of adapter/training.json, which the train stage writes.
 TRAINING_SCHEMA = 1
@@ -106,18 +107,8 @@ def gather(build: Build) -> Contents:
 
 
 def plan_learning_rates(steps: int, peak: float, warmup_steps: int) -> list[float]:
-    """Give the learning rate of each step: linear up to its peak, then linear down.
-
-    Source:
-        transformers 5.17.0, optimization.py, get_linear_schedule_with_warmup; what
-        `builder.training.fit` asks for.
-
-    """
-    down = max(1, steps - warmup_steps)
-    return [
-        peak * (step / max(1, warmup_steps) if step < warmup_steps else (steps - step) / down)
-        for step in range(steps)
-    ]
+    """Give the learning rate of each step: linear up to its peak, then linear down."""
+    return [peak * rates.find_factor(step, warmup_steps, steps) for step in range(steps)]
 
 
 def _plan_learning_rates(stamps: dict[str, Stamp], steps: int) -> list[float]:

@@ -1,1 +1,1 @@
-"""The training step and what it needs; only a worker process imports it."""
+"""The training step and what it needs; what imports torch is for a worker process alone."""

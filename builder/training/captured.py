@@ -74,7 +74,7 @@ def train(
         The loss of each step.
 
     Raises:
-        ToolError: The loss is not finite, there is no memory for one row, or SIGTERM came: then
+        ToolError: The loss is not finite, there is no memory for a step, or SIGTERM came: then
             there is a checkpoint of the step that it came in.
 
     """
@@ -150,16 +150,24 @@ class Loop:
             except PersonaError:
                 raise
             except Exception as error:  # whatever keeps torch or Unsloth from being captured
-                cause = _find_cause(error)
-                if isinstance(cause, torch.OutOfMemoryError):
-                    self._take_less_memory()
-                elif isinstance(self.graphs, Eager):
+                if not self._can_go_on_after(_find_cause(error)):
                     raise
-                else:
-                    traceback.print_exception(error)  # into the stage's log
-                    self._give_up_capture(cause)
             self._clear()
         return self.losses
+
+    def _can_go_on_after(self, cause: BaseException) -> bool:
+        """Take less memory, or capture no more, and say whether that may help.
+
+        Only this function's frame names the error: its traceback holds the activations of the step
+        that failed, which must be free for the next try.
+        """
+        if failures.is_out_of_memory(cause):
+            self._take_less_memory()
+        elif isinstance(self.graphs, Eager):
+            return False
+        else:
+            self._give_up_capture(cause)
+        return True
 
     def _run_steps(self, checkpoint: Path, request: StopRequest) -> None:
         accumulate, update = self._make_functions()
@@ -265,11 +273,12 @@ class Loop:
             self.graphs = Eager()  # it moves activations to the processor's memory and back
             what = "with activations computed twice"
         else:
-            msg = "train: the GPU has no memory for one row, expected room"
-            raise ToolError(msg, hint="end what else uses the GPU, or take a smaller base: --base")
+            is_four_bit = getattr(self.step.model, "is_loaded_in_4bit", False)
+            raise failures.describe_no_room(self.done, is_four_bit=is_four_bit)
         log.warning("train: out of GPU memory; going on from step %d %s", self.done, what)
 
     def _give_up_capture(self, cause: BaseException) -> None:
+        traceback.print_exception(cause)  # into the stage's log
         reason = str(cause).strip().partition("\n")[0] or type(cause).__name__
         log.warning(
             "train: a step cannot be captured as a CUDA graph (%s); training goes on without, "

@@ -114,8 +114,9 @@ def _say_memory(chosen: Base, rows: list[Example], settings: Settings, longest: 
     )
     if found is None:
         return
-    # What this process holds already is given back, or is the base.
-    free = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
+    with failures.explaining_load(chosen.source, is_four_bit=chosen.four_bit):
+        # What this process holds already is given back, or is the base.
+        free = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
     level = logging.WARNING if found.total > free else logging.INFO
     log.log(level, "train: %s", found.describe(free))
 

@@ -63,7 +63,7 @@ def load_base(
         progress.report("loads the base")
         forget()  # there is room for one
         folder, dtype = fetch.find_weights(chosen, training=True), choose_dtype(machine)
-        with failures.explaining_load(chosen.source):
+        with failures.explaining_load(chosen.source, is_four_bit=chosen.four_bit):
             if not on_gpu and files.read_json(folder / "config.json")["model_type"] in WRAPPED:
                 _bases[key] = _load_wrapped(folder, dtype, attention)
             else:

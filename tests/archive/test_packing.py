@@ -1,6 +1,7 @@
 """What is packed on one machine goes on, on another."""
 
 import json
+import os
 import zipfile
 
 import pytest
@@ -126,6 +127,17 @@ def test_a_base_in_a_folder_does_not_travel(luma, tmp_path):
 
     with pytest.raises(ToolError, match=f"is built on the folder {tiny}"):
         writer.write(build, tmp_path / "out")
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_or_a_device_is_not_read_to_its_end(built, tmp_path):
+    """--output into what is no file is one sentence: reading it would wait, or fill the memory."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    with pytest.raises(ToolError, match="is there and is no archive, expected a new file"):
+        writer.write(built, pipe)
+    assert pipe.is_fifo()
 
 
 def test_a_file_that_is_no_archive_is_not_overwritten(built):

@@ -39,7 +39,8 @@ class Hub:
     """What every question gets, where it is another."""
     code: str = ""
     others: dict = dataclasses.field(default_factory=dict)
-    """Contents by name of other repositories, by the names of these."""
+    """Contents by name of other repositories, by the names of these; `datasets/acme/rows` is one
+    too."""
     gated: frozenset = frozenset()
     """Repositories that are listed, and of which files are sent to nobody."""
     asked: list = dataclasses.field(default_factory=list)
@@ -105,19 +106,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _find(self, path):
         """Find the repository that is asked for, and what is asked of it."""
-        rest = path.removeprefix("/").removeprefix("api/models/")
-        owner, _, rest = rest.partition("/")
+        is_api, path = path.startswith("/api/"), path.removeprefix("/").removeprefix("api/")
+        kind, path = "datasets/" * path.startswith("datasets/"), path.removeprefix("models/")
+        owner, _, rest = path.removeprefix(kind).partition("/")
         short, _, rest = rest.partition("/")
-        return f"{owner}/{short}", f"api/{rest}" if path.startswith("/api/models/") else rest
+        return f"{kind}{owner}/{short}", f"api/{rest}" if is_api else rest
 
     def _answer_of(self, repository, asked, name, *, body):
         files = {REPOSITORY: self.hub.files, **self.hub.others}.get(repository)
+        name = asked.removeprefix(f"resolve/{COMMIT}/") if asked.startswith("resolve/") else name
         if files is None:
             self._send(404, b"", {"X-Error-Code": "RepoNotFound"}, body=body)
         elif asked.startswith("api/tree/"):
             self._send_json([self._list(name, files[name]) for name in files], body=body)
         elif asked in ("api/", f"api/revision/{COMMIT}"):
-            siblings = [{"rfilename": name} for name in files]
+            siblings = [{"rfilename": name, "size": len(files[name])} for name in files]
             self._send_json({"id": repository, "sha": COMMIT, "siblings": siblings}, body=body)
         elif repository in self.hub.gated:
             self._send(401, b"", {"X-Error-Code": "GatedRepo"}, body=body)

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from builder import project
-from builder.bases import base, choose, families, fetch
+from builder.bases import base, choose, download, families, fetch
 from builder.data.template import Template
 from builder.engine import pipeline
 from builder.engine.stage import Tree
@@ -377,7 +377,7 @@ def test_a_template_that_is_advised_can_be_trained(tmp_path, eos, advised):
 def test_a_fetch_says_how_far_it_is(caplog):
     """The bytes huggingface_hub fetches are reported as progress, by the name of its bar."""
     caplog.set_level("INFO", logger="builder")
-    bar = fetch._reporting_bar()(
+    bar = download.make_bar("fetches the base")(
         desc="Reconstructing", total=30_000_000, unit="B", name="huggingface_hub.snapshot_download"
     )
     bar.update(20_000_000)

@@ -82,7 +82,7 @@ def test_a_parquets_records_are_counted(tmp_path):
 
 def test_what_is_no_parquet_is_refused(tmp_path):
     """A file of another kind under that name is one sentence."""
-    with pytest.raises(DataError, match=r"cannot be read .*, expected a parquet table"):
+    with pytest.raises(DataError, match=r"cannot be read .*, expected a parquet or Arrow table"):
         read(tmp_path / "d.parquet", "prompt,completion\n")
 
 
@@ -153,5 +153,7 @@ def test_a_parquets_text_is_utf8(tmp_path):
     column = pa.array([b"Hi", b"\xed\xa0\x80"], pa.binary()).view(pa.string())
     parquet.write_table(pa.table({"prompt": column}), tmp_path / "d.parquet")
 
-    with pytest.raises(DataError, match=r"cannot be read \('utf-8' .*, expected a parquet table"):
+    with pytest.raises(
+        DataError, match=r"cannot be read \('utf-8' .*, expected a parquet or Arrow table"
+    ):
         list(records.read(tmp_path / "d.parquet"))

@@ -43,6 +43,19 @@ def test_formats_are_told_apart(luma, name):
     ]
 
 
+@pytest.mark.parametrize(("ending", "delimiter"), [("csv", ";"), ("tsv", "\t")])
+def test_a_column_that_no_format_knows_is_left_out_and_named(luma, caplog, ending, delimiter):
+    """A spreadsheet has columns of its own, whichever ending it is saved with; it is told once."""
+    caplog.set_level("INFO", "builder")
+    lines = (["prompt", "completion", "checked by"], ["Hi", "Hello.", "Ana"])
+    (row,) = read(luma, f"d.{ending}", "\n".join(map(delimiter.join, lines)))
+
+    assert [message["content"] for message in row.messages] == ["Hi", "Hello."]
+    rows_of(persona.read(luma))
+    assert caplog.text.count("stands between its fields") == 1
+    assert caplog.text.count("are left out: 'checked by'") == 1
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet", "json"])
 def test_tables_are_read_too(luma, ending):
     """csv, parquet and json give the same row."""

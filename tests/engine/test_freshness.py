@@ -166,6 +166,19 @@ def test_a_crash_between_two_renames_puts_the_old_output_back(luma):
     assert reasons_of(stage, build) == ["never built"]
 
 
+def test_what_a_kill_left_of_another_target_is_removed(luma):
+    """An old output beside its new one is nobody's, whichever target's stage was killed."""
+    build = build_of(luma)
+    for name in ("merged", ".merged.old", ".gates.json.old"):
+        (build.folder / name).mkdir(parents=True)
+
+    clear(build, (stage_of(),))
+
+    assert (build.folder / "merged").is_dir()
+    assert not (build.folder / ".merged.old").exists()
+    assert (build.folder / ".gates.json.old").exists()  # which its own target puts back
+
+
 def test_an_output_that_was_removed_on_purpose_does_not_come_back(luma):
     """What a crash left beside a published output is litter, whatever became of that output."""
     build, stage = build_of(luma), stage_of()

@@ -326,12 +326,15 @@ def test_a_full_place_for_results_is_named(built, command):
     assert "error: standard output: No space left on device" in done.stderr
 
 
-def test_a_base_that_is_no_text_is_a_mistake_of_use(luma, capfd):
-    """Bytes that are no UTF-8 are refused before anything of the build is begun."""
-    code, said = ask(["build", luma.name, "--base", "\udcff/x"], capfd)
+@pytest.mark.parametrize(
+    ("typed", "told"), [("\udcff/x", "is no UTF-8"), ("", "is blank"), (" ", "is blank")]
+)
+def test_a_base_that_is_no_text_is_a_mistake_of_use(luma, capfd, typed, told):
+    """Bytes that are no UTF-8, and an unset variable's blank, are refused before a build begins."""
+    code, said = ask(["build", luma.name, "--base", typed], capfd)
 
     assert code == 2
-    assert "is no UTF-8" in said
+    assert told in said
     assert not (luma.parent.parent / "build").exists()
 
 

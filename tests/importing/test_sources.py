@@ -201,6 +201,26 @@ def test_a_data_sets_folder_is_read_by_its_training_split(project):
     check_that_it_trains(project, imported)
 
 
+def test_a_data_set_that_was_saved_to_disk_is_read(project):
+    """`datasets` writes Arrow files, a folder a split; a broken one is a sentence."""
+    from datasets import Dataset, DatasetDict
+
+    folder = project / "set"
+    rows = Dataset.from_list([{"question": "Who pays?", "answer": "The customer pays.", "n": 1}])
+    test = Dataset.from_list([{"question": "secret?", "answer": "of the test", "n": 1}])
+    DatasetDict({"train": rows, "test": test}).save_to_disk(str(folder))
+    imported = sources.read(folder)
+
+    assert [[turn["content"] for turn in one] for one in imported.conversations] == [
+        ["Who pays?", "The customer pays."]
+    ]
+    assert imported.left_out["files of other splits than train"] == 1
+    (path,) = (folder / "train").glob("*.arrow")
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(DataError, match=r"cannot be read .+ expected a parquet or Arrow table"):
+        sources.read(folder)
+
+
 def test_every_mistake_is_told_by_file_and_line(tmp_path):
     """Of several files each mistake is a sentence that begins with its place."""
     write_jsonl(

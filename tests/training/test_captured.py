@@ -1,10 +1,12 @@
 """The captured loop, its graphs replaced by calls: what it trains, saves, says and gives up."""
 
 import contextlib
+import gc
 import logging
 import math
 import os
 import signal
+import weakref
 
 import pytest
 import torch
@@ -317,14 +319,19 @@ class OutOfMemory(Replays):
     def __init__(self, model, most_rows, from_call=0):
         super().__init__()
         self.calls, self.from_call, self.most_rows = 0, from_call, most_rows
+        self.error, self.activations = torch.OutOfMemoryError("CUDA out of memory."), []
+        self.held = []
         decoder = model.get_base_model().model
         decoder.register_forward_pre_hook(self.check, with_kwargs=True)
 
     def check(self, _module, _arguments, options):
         """Raise what torch raises where there are more rows than fit."""
         self.calls += 1
+        self.held.append([one for one in self.activations if one() is not None])
         if self.calls > self.from_call and len(options["input_ids"]) > self.most_rows:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+            activation = torch.zeros(8)
+            self.activations.append(weakref.ref(activation))
+            raise type(self.error)(*self.error.args)
 
 
 def test_out_of_memory_takes_fewer_rows_at_once(tmp_path, caplog):
@@ -371,8 +378,56 @@ def test_with_one_row_at_once_activations_are_computed_twice(tmp_path, caplog):
     assert "activations computed twice" in caplog.text
     assert losses == pytest.approx(train(tmp_path / "whole")[1], abs=2e-5)
 
-    with pytest.raises(ToolError, match="no memory for one row"):
+    with pytest.raises(ToolError) as told:
         train(tmp_path / "none", OutOfMemory(model, most_rows=0), model)
+    assert str(told.value) == (
+        "train: the GPU has no memory for step 1 with one row at once and activations computed "
+        "twice, expected room for it"
+    )
+    assert "training.four_bit = true" in told.value.hint
+
+
+def test_out_of_memory_in_4_bit_proposes_a_smaller_base(tmp_path):
+    """Weights that are in 4 bit already are not proposed to be."""
+    model = make_model()
+    model.get_base_model().is_loaded_in_4bit = True
+
+    with pytest.raises(ToolError) as told:
+        train(tmp_path, OutOfMemory(model, most_rows=0), model)
+
+    assert "--base" in told.value.hint
+
+
+def test_a_step_without_memory_leaves_none_of_its_activations(tmp_path):
+    """What the failed step held is free before the next try, which has room for half of it."""
+    model = make_model()
+    graphs = OutOfMemory(model, most_rows=1, from_call=12)
+    gc.disable()
+    try:
+        train(tmp_path, graphs, model)
+    finally:
+        gc.enable()
+
+    assert len(graphs.activations) == 2
+    assert not any(graphs.held)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronous"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_memory_that_cuda_itself_lacks_is_out_of_memory_too(tmp_path, caplog, error):
+    """A context, a graph or cuBLAS takes memory beside torch's own; without it fewer rows go."""
+    model = make_model()
+    graphs = OutOfMemory(model, most_rows=2)
+    graphs.error = error
+    train(tmp_path, graphs, model)
+
+    assert "with 2 rows at once, was 4" in caplog.text
+    assert "cannot be captured" not in caplog.text
 
 
 def test_a_loss_that_is_no_number_stops_with_its_rows(tmp_path):

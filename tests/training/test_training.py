@@ -211,6 +211,7 @@ def test_a_checkpoint_of_the_other_kind_of_machine_is_told(tmp_path, caplog, mad
         torch.OutOfMemoryError("CUDA out of memory."),
         ValueError("Some modules are dispatched on the CPU or the disk."),
         RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable"),
+        RuntimeError("CUDA error: out of memory"),
     ],
 )
 def test_a_gpu_without_room_for_a_base_is_one_sentence(monkeypatch, error):
@@ -230,8 +231,12 @@ def test_a_gpu_without_room_for_a_base_is_one_sentence(monkeypatch, error):
         raise error
     assert str(told.value) == (
         "acme/base: the GPU has no memory for its weights (1.0 of 15.0 GB free), expected room; "
-        "process 41, 42 uses it"
+        "processes 41, 42 use it"
     )
+    assert "--base" in told.value.hint
+    with pytest.raises(ToolError) as told, failures.explaining_load("acme", is_four_bit=False):
+        raise error
+    assert "training.four_bit = true" in told.value.hint
     with pytest.raises(ValueError, match="other"), failures.explaining_load("acme/base"):
         raise ValueError("other")
 
