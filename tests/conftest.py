@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import tomllib
 import urllib.request
@@ -23,6 +22,7 @@ from builder.engine.stage import Work
 from builder.manifest.manifest import Manifest
 from builder.ollama import client
 from builder.project import Build, Options, Project
+from tests.forks import begin_session, run_python
 from tests.gates import tables
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +73,7 @@ def _private_world(tmp_path_factory):
         "PERSONA_COMMAND": "just",
     }.items():
         os.environ[name] = value
+    begin_session()
     return home
 
 
@@ -212,16 +213,7 @@ def run_persona(
     *arguments: str, cwd: Path, typed: str | None = None, **environment: str
 ) -> subprocess.CompletedProcess:
     """Run the command as a person would, with *typed* on its standard input."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run(
-        [sys.executable, "-m", "builder", *arguments],
-        cwd=cwd,
-        env=env,
-        input=typed,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    return run_python("-m", "builder", *arguments, cwd=cwd, typed=typed, **environment)
 
 
 def make_profile(**changes) -> Profile:
