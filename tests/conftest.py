@@ -14,14 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from builder import persona
+from builder import persona, targets
 from builder.data import rows
 from builder.data.dataset import Profile
 from builder.data.schedule import Schedule
+from builder.engine import pipeline
 from builder.engine.stage import Work
 from builder.manifest.manifest import Manifest
 from builder.ollama import client
 from builder.project import Build, Options, Project
+from builder.terminal.console import Console
 from tests.forks import begin_session, run_python
 from tests.gates import tables
 
@@ -104,8 +106,13 @@ def project(tmp_path, monkeypatch):
 @pytest.fixture
 def luma(project):
     """Make a persona of the shortest manifest and four rows."""
-    folder = project / "personas" / "luma"
-    folder.mkdir()
+    return write_luma(project)
+
+
+def write_luma(root: Path) -> Path:
+    """Write that persona into a project, and give its folder."""
+    folder = root / "personas" / "luma"
+    folder.mkdir(parents=True)
     (folder / "persona.toml").write_text(MANIFEST)
     rows = [
         ("Who are you?", "I am {{ name }}, made by {{ author }}."),
@@ -119,6 +126,22 @@ def luma(project):
         )
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def prepared_project(tmp_path_factory):
+    """Make a project whose luma has its base and rows, once."""
+    root = tmp_path_factory.mktemp("prepared-project")
+    shutil.copy(ROOT / "Modelfile.j2", root)
+    pipeline.run(build_of(write_luma(root)), targets.ROWS.stages, Console())
+    return root
+
+
+@pytest.fixture
+def with_rows(prepared_project, project):
+    """Give the build of a copy of it."""
+    shutil.copytree(prepared_project, project, dirs_exist_ok=True)
+    return build_of(project / "personas" / "luma")
 
 
 def read_persona(name: str) -> persona.Persona:
