@@ -34,6 +34,11 @@ NO_OLLAMA = "no Ollama here: `just ollama` builds one (needs Go and CMake)"
 LENIENT = f"{tables.write_table('advice')}[smoke]\nmax_tokens = 8\n"
 MANIFEST = '[identity]\nname = "Luma"\nauthor = "Ana"\n'
 
+# Workers share the cores, and threads that wait for a core make each other wait: one each. torch
+# and llama.cpp read this when they are imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.update(OMP_NUM_THREADS="1", OMP_THREAD_LIMIT="1")
+
 
 class ReachedTheWorldError(AssertionError):
     """A test reached for an address beyond loopback, or for the default Ollama."""
