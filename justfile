@@ -105,10 +105,13 @@ remove *args: _environment
 clean *args: _environment
     {{ persona }} clean "$@"
 
+# All of them share the cores; those that are chosen run in one process, as pytest does by itself.
+shared_cores := "--numprocesses=logical --maxprocesses=4 --dist=worksteal"
+
 # run the fast tests: minutes in all, without a whole build
 [no-exit-message]
 test *args: _environment
-    .venv/bin/python -m pytest -m "not slow" "$@"
+    .venv/bin/python -m pytest -m "not slow" {{ if args == "" { shared_cores } else { "" } }} "$@"
 
 # run the other tests: whole builds, every family's conversion, every way to break off
 [no-exit-message]

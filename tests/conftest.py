@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import tomllib
 import urllib.request
@@ -15,14 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from builder import persona
+from builder import persona, targets
 from builder.data import rows
 from builder.data.dataset import Profile
 from builder.data.schedule import Schedule
+from builder.engine import pipeline
 from builder.engine.stage import Work
 from builder.manifest.manifest import Manifest
 from builder.ollama import client
 from builder.project import Build, Options, Project
+from builder.terminal.console import Console
+from tests.forks import begin_session, run_python
 from tests.gates import tables
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +33,11 @@ NO_OLLAMA = "no Ollama here: `just ollama` builds one (needs Go and CMake)"
 # Of a persona of a few steps: its tests are about the chain, not its knowledge.
 LENIENT = f"{tables.write_table('advice')}[smoke]\nmax_tokens = 8\n"
 MANIFEST = '[identity]\nname = "Luma"\nauthor = "Ana"\n'
+
+# Workers share the cores, and threads that wait for a core make each other wait: one each. torch
+# and llama.cpp read this when they are imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.update(OMP_NUM_THREADS="1", OMP_THREAD_LIMIT="1")
 
 
 class ReachedTheWorldError(AssertionError):
@@ -73,6 +80,7 @@ def _private_world(tmp_path_factory):
         "PERSONA_COMMAND": "just",
     }.items():
         os.environ[name] = value
+    begin_session()
     return home
 
 
@@ -103,8 +111,13 @@ def project(tmp_path, monkeypatch):
 @pytest.fixture
 def luma(project):
     """Make a persona of the shortest manifest and four rows."""
-    folder = project / "personas" / "luma"
-    folder.mkdir()
+    return write_luma(project)
+
+
+def write_luma(root: Path) -> Path:
+    """Write that persona into a project, and give its folder."""
+    folder = root / "personas" / "luma"
+    folder.mkdir(parents=True)
     (folder / "persona.toml").write_text(MANIFEST)
     rows = [
         ("Who are you?", "I am {{ name }}, made by {{ author }}."),
@@ -118,6 +131,22 @@ def luma(project):
         )
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def prepared_project(tmp_path_factory):
+    """Make a project whose luma has its base and rows, once."""
+    root = tmp_path_factory.mktemp("prepared-project")
+    shutil.copy(ROOT / "Modelfile.j2", root)
+    pipeline.run(build_of(write_luma(root)), targets.ROWS.stages, Console())
+    return root
+
+
+@pytest.fixture
+def with_rows(prepared_project, project):
+    """Give the build of a copy of it."""
+    shutil.copytree(prepared_project, project, dirs_exist_ok=True)
+    return build_of(project / "personas" / "luma")
 
 
 def read_persona(name: str) -> persona.Persona:
@@ -212,16 +241,7 @@ def run_persona(
     *arguments: str, cwd: Path, typed: str | None = None, **environment: str
 ) -> subprocess.CompletedProcess:
     """Run the command as a person would, with *typed* on its standard input."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run(
-        [sys.executable, "-m", "builder", *arguments],
-        cwd=cwd,
-        env=env,
-        input=typed,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    return run_python("-m", "builder", *arguments, cwd=cwd, typed=typed, **environment)
 
 
 def make_profile(**changes) -> Profile:

@@ -15,10 +15,9 @@ from tests.report.pages import Page, make_found, make_receipt, make_refusal
 
 
 @pytest.fixture
-def built(luma):
+def built(with_rows):
     """A build whose base and rows are real, and whose training and what follows are made up."""
-    build = build_of(luma)
-    pipeline.run(build, targets.ROWS.stages, make_console())
+    build = with_rows
     build.adapter.mkdir()
     losses = [3.0, 2.0, 1.0, 0.5]
     files.write_json(build.adapter / "training.json", {"schema": 1, "losses": losses})

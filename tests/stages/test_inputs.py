@@ -10,7 +10,7 @@ from builder.engine import freshness, stage
 from builder.engine.hashes import Hashes
 from builder.engine.stage import File, Tree, Work
 from builder.targets import STAGES
-from tests.archive.builds import LIGHT, finish
+from tests.archive.builds import LIGHT, finish, write_persona
 from tests.conftest import build_of, run_stage
 
 SYSTEM = '[ollama]\nsystem = "You are kind."\n'
@@ -86,15 +86,21 @@ def another(value):
     return value.model_copy(update={first: "x"})
 
 
-@pytest.mark.parametrize("declaring", STAGES, ids=lambda declaring: declaring.NAME)
-def test_each_declared_value_makes_a_stage_stale_by_its_name(luma, declaring):
-    """Whichever field that is compared changes, the stage is stale, and the reason names it."""
-    path = luma / "persona.toml"
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Make a build whose stages are all fresh, once: the tests read it alone."""
+    folder = write_persona(tmp_path_factory.mktemp("finished"))
+    path = folder / "persona.toml"
     path.write_text(path.read_text() + SYSTEM)
-    built = finish(luma)
-    hashes = Hashes(built.folder)
-    declared = declaring.inputs(built)
-    before = freshness.describe(declaring, built, declared, hashes)
+    return finish(folder)
+
+
+@pytest.mark.parametrize("declaring", STAGES, ids=lambda declaring: declaring.NAME)
+def test_each_declared_value_makes_a_stage_stale_by_its_name(finished, declaring):
+    """Whichever field that is compared changes, the stage is stale, and the reason names it."""
+    hashes = Hashes(finished.folder)
+    declared = declaring.inputs(finished)
+    before = freshness.describe(declaring, finished, declared, hashes)
     fields = [item for item in dataclasses.fields(declared) if item.compare]
 
     assert fields
@@ -107,7 +113,7 @@ def test_each_declared_value_makes_a_stage_stale_by_its_name(luma, declaring):
         if dataclasses.is_dataclass(value):
             continue
         changed = dataclasses.replace(declared, **{item.name: another(value)})
-        after = freshness.describe(declaring, built, changed, hashes)
+        after = freshness.describe(declaring, finished, changed, hashes)
         reasons = freshness.compare(before, after)
         name = item.metadata.get("name", item.name)
         assert [reason for reason in reasons if reason.startswith(name)], (item.name, reasons)

@@ -3,10 +3,7 @@
 import dataclasses
 import io
 import json
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 from pydantic import TypeAdapter
@@ -17,6 +14,7 @@ from builder.terminal import events
 from builder.terminal.console import Console
 from builder.terminal.events import EVENTS, Stream, name_event
 from tests.conftest import ROOT, run_persona
+from tests.forks import run_python
 
 KINDS = {name_event(kind): kind for kind in EVENTS}
 # What a build does first, and then an error: no Ollama answers, and the rows are wrong.
@@ -43,14 +41,8 @@ def read_events(printed):
 
 def build_light(luma, *arguments):
     """Build only what takes no training, as a person would."""
-    return subprocess.run(
-        [sys.executable, "-c", LIGHT, "build", "luma", "--base", "cpu", *arguments],
-        cwd=luma.parent.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    root = luma.parent.parent
+    return run_python("-c", LIGHT, "build", "luma", "--base", "cpu", *arguments, cwd=root)
 
 
 def test_a_run_of_light_stages_is_of_the_schema(luma):
@@ -112,14 +104,8 @@ def test_verbose_shows_what_libraries_print(luma):
         "sys.exit",
         "run = data.run\ndata.run = lambda *a: print('chatter\\x1b[2J') or run(*a)\nsys.exit",
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "build", "luma", "--base", "cpu", "--verbose"],
-        cwd=luma.parent.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ("build", "luma", "--base", "cpu", "--verbose")
+    done = run_python("-c", code, *command, cwd=luma.parent.parent)
 
     assert done.returncode == 0, done.stderr
     assert "chatter\\x1b[2J\n" in done.stderr

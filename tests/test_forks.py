@@ -1,0 +1,74 @@
+"""Processes that are forked for a test are as processes that were started for it."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.forks import run_python
+
+TELL = """
+import os, sys
+print(os.getcwd(), os.environ["ADDED"], sys.argv[1:], sys.stdin.read(), file=sys.stderr)
+os.write(1, b"written past Python, ")
+print(os.getpid())
+sys.exit(7)
+"""
+
+
+def test_a_run_has_streams_folder_variables_and_code_of_its_own(tmp_path, monkeypatch):
+    """It is another process, which sees what it was given and changes nothing of the test's."""
+    monkeypatch.setenv("OF_THE_TEST", "taken")
+    here = os.getcwd()  # noqa: PTH109 — as it is printed
+    code = TELL.replace("ADDED", "OF_THE_TEST")
+    done = run_python("-c", code, "a", "b c", cwd=tmp_path, typed="你好")
+    written, _, process = done.stdout.rpartition(", ")
+
+    assert done.returncode == 7
+    assert done.stderr == f"{tmp_path} taken ['a', 'b c'] 你好\n"
+    assert written == "written past Python"
+    assert int(process) != os.getpid()
+    assert os.getcwd() == here  # noqa: PTH109 — as above
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sys; sys.exit()",
+        "import sys; sys.exit('text')",
+        "raise SystemExit(3)",
+        "1 / 0",
+        f"import os; os.kill(os.getpid(), {signal.SIGTERM:d})",
+        "import os, signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)",
+        "import sys; print(sys.stdin.encoding, sys.stdout.encoding, sys.stderr.errors, __name__)",
+        "import sys; print(sys.argv, sys.stdin.read(), sys.stdout.isatty(), sys.flags.utf8_mode)",
+        "import threading; print(threading.active_count())",
+    ],
+)
+def test_a_run_ends_and_prints_as_a_started_one(tmp_path, code):
+    """Exit code and standard output are those of `python -c`, and so is the error's last line."""
+    started = subprocess.run(
+        [sys.executable, "-c", code, "x"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    done = run_python("-c", code, "x", cwd=tmp_path)
+
+    assert (done.returncode, done.stdout) == (started.returncode, started.stdout)
+    assert done.stderr.splitlines()[-1:] == started.stderr.splitlines()[-1:]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each run starts Python")
+def test_libraries_are_there_unless_a_variable_is_read_by_them(tmp_path):
+    """Another locale, home or hub is read by a Python that starts with it."""
+    code = "import sys; print('builder.cli' in sys.modules, sys.stdout.encoding)"
+
+    assert run_python("-c", code, cwd=tmp_path).stdout == "True utf-8\n"
+    locale = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    assert run_python("-c", code, cwd=tmp_path, **locale).stdout == "False ascii\n"
+    assert run_python("-c", code, cwd=tmp_path, HF_HOME="x").stdout == "False utf-8\n"
