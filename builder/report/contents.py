@@ -110,7 +110,7 @@ def plan_learning_rates(steps: int, peak: float, warmup_steps: int) -> list[floa
 
     Source:
         transformers 5.17.0, optimization.py, get_linear_schedule_with_warmup; what
-        `builder.training.fit` asks for.
+        `builder.training.processor` asks for.
 
     """
     down = max(1, steps - warmup_steps)

@@ -69,18 +69,19 @@ def run(inputs: Inputs, work: Work, /) -> str:
     """Train, and write the adapter and the loss of each step."""
     progress.report("loads libraries")
     from builder.training import fit, loading  # noqa: PLC0415 — imports torch
+    from builder.training.job import Job  # noqa: PLC0415 — with it
 
     rows = dataset.repeat(dataset.read_examples(inputs.rows.path))
     rows += dataset.read_examples(inputs.replay.path)
-    model, losses = fit.fit(
-        base.read(inputs.base.path),
-        rows,
-        inputs.training,
-        dataset.read_schedule(inputs.schedule.path.parent).epochs,
+    job = Job(
+        base=base.read(inputs.base.path),
+        rows=rows,
+        settings=inputs.training,
+        epochs=dataset.read_schedule(inputs.schedule.path.parent).epochs,
         machine=work.machine,
         scratch=work.scratch,
-        destination=inputs.destination,
     )
+    model, losses = fit.fit(job, destination=inputs.destination)
     loading.save_adapter(model, work.out)
     files.write_json(work.out / "training.json", {"schema": 1, "losses": losses})
     return f"loss {losses[-1]:.2f}"

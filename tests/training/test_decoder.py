@@ -80,19 +80,20 @@ from builder.bases.base import Base
 from builder.data.dataset import Example
 from builder.machine import Machine
 from builder.training import fit, loading
+from builder.training.job import Job
+from builder.training.settings import Settings
 folder, out = map(Path, sys.argv[1:])
 base = Base(str(folder), "folder", "1", str(folder), "1", four_bit=False, family_name="qwen2")
 ids = [[*range(9, 19 + n)] for n in range(4)]
 rows = [Example([], row, [-100] * 4 + row[4:], has_system=False) for row in ids]
-settings = fit.Settings(rank=4, alpha=8, learning_rate=1e-3, learning_rate_ratio=8.0,
+settings = Settings(rank=4, alpha=8, learning_rate=1e-3, learning_rate_ratio=8.0,
     max_steps=None, optimizer="adamw", batch_size=2, gradient_accumulation=1, warmup_steps=1,
     weight_decay=0.01, lora_seed=1, seed=2)
 for number in range(2):
-    (out / f"work{number}").mkdir()
-    cpu = Machine("cpu", "any", False)
-    model, _ = fit.fit(
-        base, rows, settings, 1.0, machine=cpu, scratch=out / f"work{number}"
-    )
+    scratch = out / f"work{number}"
+    scratch.mkdir()
+    model, _ = fit.fit(Job(base=base, rows=rows, settings=settings, epochs=1.0,
+        machine=Machine("cpu", "any", False), scratch=scratch))
     loading.save_adapter(model, out / f"adapter{number}")
 """
 
