@@ -9,15 +9,19 @@ from typing import Any
 
 from builder.training import checkpoints, gpu, processor
 from builder.training.job import Job
+from builder.training.samples import Samples
 from builder.training.tracking import Destination, Tracker
 
 
-def fit(job: Job, *, destination: Destination | None = None) -> tuple[Any, list[float]]:
+def fit(
+    job: Job, *, destination: Destination | None = None, samples: Samples | None = None
+) -> tuple[Any, list[float]]:
     """Train an adapter.
 
     Args:
         job: What is trained.
         destination: Where losses are sent.
+        samples: Asks the model now and then.
 
     Returns:
         The model with its adapter, and the loss of each step.
@@ -29,6 +33,6 @@ def fit(job: Job, *, destination: Destination | None = None) -> tuple[Any, list[
     checkpoints.tell_unused_checkpoint(job.scratch, job.machine)
     tracker = Tracker(destination)
     train = gpu.train if job.machine.kind == "gpu" else processor.train
-    made = train(job, tracker)
+    made = train(job, tracker, samples)
     tracker.finish()
     return made

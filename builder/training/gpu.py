@@ -16,13 +16,14 @@ from builder.data.template import IGNORED
 from builder.training import captured, loading, memory, shapes
 from builder.training.graphs import CudaGraphs
 from builder.training.job import Job
+from builder.training.samples import Samples
 from builder.training.shapes import Shape
 from builder.training.tracking import Tracker
 
 log = logging.getLogger("builder")
 
 
-def train(job: Job, tracker: Tracker) -> tuple[Any, list[float]]:
+def train(job: Job, tracker: Tracker, samples: Samples | None = None) -> tuple[Any, list[float]]:
     """Train an adapter, and say before what memory that takes.
 
     Returns:
@@ -49,6 +50,7 @@ def train(job: Job, tracker: Tracker) -> tuple[Any, list[float]]:
         means=means,
         scratch=job.scratch,
         tracker=tracker,
+        samples=samples,
     )
     return model, losses
 

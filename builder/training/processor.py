@@ -19,6 +19,7 @@ from builder.training.batches import pack, pad
 from builder.training.compiling import compile_layers
 from builder.training.decoder import can_pack
 from builder.training.job import Job
+from builder.training.samples import Samples
 from builder.training.tracking import Tracker
 from builder.training.trainer import PersonaTrainer, Reporter, name_rows
 
@@ -28,7 +29,7 @@ OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit"}
 log = logging.getLogger("builder")
 
 
-def train(job: Job, tracker: Tracker) -> tuple[Any, list[float]]:
+def train(job: Job, tracker: Tracker, samples: Samples | None = None) -> tuple[Any, list[float]]:
     """Train an adapter.
 
     Returns:
@@ -42,7 +43,7 @@ def train(job: Job, tracker: Tracker) -> tuple[Any, list[float]]:
         log.info("resuming from step %s", checkpoint.name.removeprefix("checkpoint-"))
     with failures.awaiting_stop() as request:
         model, tokenizer = _load(job)
-        reporter = Reporter(_count_tokens_a_step(job), tracker, request)
+        reporter = Reporter(_count_tokens_a_step(job), tracker, request, samples)
         trainer = _make_trainer(job, model, tokenizer, reporter)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     done, steps = trainer.state.global_step, trainer.state.max_steps
