@@ -245,6 +245,14 @@ def test_each_language_has_a_greeting(code, greeting):
     assert find_greeting(code) == greeting
 
 
+@pytest.mark.parametrize("code", CODES)
+def test_the_question_of_who_it_is_is_trained(code):
+    """What a persona is asked while it trains is a row of its language's pack."""
+    rows = records.read(languages.FOLDER.parent / "packs" / "identity" / f"{code}.jsonl")
+
+    assert find_identity_question(code) in [row.get("prompt") for _, row in rows]
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
