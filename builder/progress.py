@@ -13,6 +13,16 @@ log = logging.getLogger("builder")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What the model answers while it trains."""
+
+    question: str
+    answer: str
+    ended: bool
+    """Whether the model ended it; else it was cut."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Training:
     """How a training goes, beside its steps."""
 
@@ -22,6 +32,8 @@ class Training:
     epochs: int
     tokens_per_s: float | None = None
     """None until two steps are done."""
+    sample: Sample | None = None
+    """Where one was taken after the last of these steps."""
 
 
 @dataclass(frozen=True)

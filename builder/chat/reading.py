@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from builder import files
-from builder.terminal.console import DUMB_TERMINALS, Console
+from builder.terminal.console import Console
+from builder.terminal.screens import DUMB_TERMINALS
 
 PROMPT, MORE = ">>> ", "... "
 QUOTES = '"""'

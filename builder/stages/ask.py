@@ -10,7 +10,6 @@ from pathlib import Path
 
 from builder import examined, workers
 from builder.bases import base
-from builder.data.template import Template
 from builder.engine import stage
 from builder.engine.stage import Tree, Work, shown_as
 from builder.examined import Examined
@@ -63,7 +62,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     from builder.training import loading, recording  # noqa: PLC0415 — imports torch
 
     chosen = base.read(inputs.base.path)
-    template = Template(inputs.base.path, inputs.template, chosen.family)
+    template = loading.load_template(inputs.base.path, inputs.template, chosen)
     questions = budget.list_greedy(GATES, about)
     model = loading.load_adapted(chosen, inputs.adapter.path, work.machine)
     recording.record_answers(model, template, questions, about.max_tokens, work.out)

@@ -8,7 +8,6 @@ from pathlib import Path
 from builder import workers
 from builder.bases import base
 from builder.data import dataset
-from builder.data.template import Template
 from builder.engine import stage
 from builder.engine.stage import File, Tree, Work, shown_as
 from builder.evaluation import texts
@@ -64,7 +63,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     from builder.training import loading, recording  # noqa: PLC0415 — imports torch
 
     chosen = base.read(inputs.base.path)
-    template = Template(inputs.base.path, inputs.template, chosen.family)
+    template = loading.load_template(inputs.base.path, inputs.template, chosen)
     wanted = texts.choose_texts(inputs.rows.path.parent, template)
     model = loading.load_adapted(chosen, inputs.adapter.path, work.machine)
     recording.record_reference(model, wanted, work.out)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from builder import files, progress, workers
 from builder.bases import base
 from builder.data import dataset
 from builder.engine import stage
 from builder.engine.stage import File, Tree, Work, not_compared
+from builder.llama import Answer
 from builder.project import Build
+from builder.training.samples import MOST_TOKENS, Asked, Samples
 from builder.training.settings import Settings, resolve
 from builder.training.tracking import Destination, describe_missing
 
@@ -34,6 +37,8 @@ class Inputs:
     training: Settings
     destination: Destination | None = not_compared()
     """Where losses are sent."""
+    asked: Asked = not_compared()
+    """What the model is asked while it trains."""
 
 
 def inputs(build: Build, /) -> Inputs:
@@ -45,6 +50,7 @@ def inputs(build: Build, /) -> Inputs:
         base=Tree(build.base),
         training=resolve(build.persona.manifest.training, build.read_base().family),
         destination=_find_destination(build),
+        asked=_find_asked(build),
     )
 
 
@@ -68,22 +74,44 @@ def worker(_build: Build, /) -> str:
 def run(inputs: Inputs, work: Work, /) -> str:
     """Train, and write the adapter and the loss of each step."""
     progress.report("loads libraries")
-    from builder.training import fit, loading  # noqa: PLC0415 — imports torch
+    from builder.training import fit, generate, loading  # noqa: PLC0415 — imports torch
+    from builder.training.job import Job  # noqa: PLC0415 — with it
 
+    chosen = base.read(inputs.base.path)
     rows = dataset.repeat(dataset.read_examples(inputs.rows.path))
     rows += dataset.read_examples(inputs.replay.path)
-    model, losses = fit.fit(
-        base.read(inputs.base.path),
-        rows,
-        inputs.training,
-        dataset.read_schedule(inputs.schedule.path.parent).epochs,
+    job = Job(
+        base=chosen,
+        rows=rows,
+        settings=inputs.training,
+        epochs=dataset.read_schedule(inputs.schedule.path.parent).epochs,
         machine=work.machine,
         scratch=work.scratch,
-        destination=inputs.destination,
     )
+    template = loading.load_template(inputs.base.path, inputs.asked.template, chosen)
+    messages = inputs.asked.as_messages()
+
+    def ask(model: Any, most_s: float) -> Answer | None:
+        return generate.answer_in_training(
+            model, template, messages, max_tokens=MOST_TOKENS, most_s=most_s
+        )
+
+    samples = Samples(messages[-1]["content"], ask)
+    model, losses = fit.fit(job, destination=inputs.destination, samples=samples)
     loading.save_adapter(model, work.out)
     files.write_json(work.out / "training.json", {"schema": 1, "losses": losses})
     return f"loss {losses[-1]:.2f}"
+
+
+def _find_asked(build: Build) -> Asked:
+    manifest = build.persona.manifest
+    own = manifest.smoke.questions
+    return Asked(
+        dataset=build.dataset,
+        question=own[0].ask if own else None,
+        system=manifest.ollama.system or None,
+        template=manifest.data.template,
+    )
 
 
 def _find_destination(build: Build) -> Destination | None:

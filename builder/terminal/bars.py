@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich import progress as rich_progress
 from rich.cells import cell_len
@@ -123,6 +123,25 @@ class Bar:
         if training.tokens_per_s:
             told.append(f"{training.tokens_per_s:,.0f} tokens/s")
         return told
+
+    def draw_sample(self, question: str, answer: str) -> Text:
+        """Draw what a model answers while it trains, on one line that fits the terminal.
+
+        Args:
+            question: Without control characters.
+            answer: Likewise.
+
+        """
+        cut: Literal["ellipsis", "crop"] = "ellipsis" if self.can_write_symbols else "crop"
+        arrow = "→" if self.can_write_symbols else "->"
+        width, asked = self.screen.width - 1, Text(question)
+        if self.screen.is_terminal:
+            asked.truncate(width // 3, overflow=cut)  # which leaves room for the answer
+        step = f"at step {self.progress.done} of {self.progress.total}"
+        line = Text(f'  {step}: "{asked}" {arrow} "{answer}"', "dim")
+        if self.screen.is_terminal:
+            line.truncate(width, overflow=cut)
+        return line
 
     @property
     def can_write_symbols(self) -> bool:

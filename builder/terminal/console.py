@@ -5,32 +5,26 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
-import shutil
 import sys
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 from rich.text import Text
 
 from builder.durations import duration
 from builder.errors import PersonaError
-from builder.progress import Place, Progress
+from builder.progress import Place, Progress, Sample
 from builder.terminal import chatter, events
 from builder.terminal.bars import Bar
-from builder.terminal.screens import Page, Screen, duplicate, explaining_refusals
+from builder.terminal.screens import Page, Screen, duplicate, explaining_refusals, find_size
 
 NAME_WIDTH = 10
 MIDDLE_WIDTH = 16
-# Where a table is not on a screen, its notes stay on one line.
-PIPED_WIDTH = 240
 # Where no bar can be drawn, a line is printed at most so often.
 LINE_EVERY_S = 10.0
-# What TERM is where nothing can be drawn.
-DUMB_TERMINALS = ("", "dumb", "unknown")
 # An event of progress is written at most so often.
 EVENT_EVERY_S = 0.2
 SHOWN_PROBLEMS = 20
@@ -79,7 +73,7 @@ class Console(logging.Handler):
         out, err = duplicate(sys.stdout, 1), duplicate(sys.stderr, 2)
         self._own = [file for file in (out, err) if file not in (sys.stdout, sys.stderr)]
         self.screen = Screen(file=err, highlight=False, soft_wrap=True)
-        width, height = _find_size(out)
+        width, height = find_size(out)
         self.page = Page(file=out, highlight=False, soft_wrap=True, width=width, height=height)
         # FORCE_COLOR makes rich take a file for a terminal; a bar in a file is no use to anybody.
         self.can_draw = self.screen.is_interactive and err.isatty()
@@ -249,6 +243,8 @@ class Console(logging.Handler):
             self._bar = self._make_bar(Place())
         self._advance(self._bar, progress)
         self._tell_progress(progress, is_new=progress.done == 0 or self._bar.is_over)
+        if progress.training and progress.training.sample:
+            self._tell_sample(self._bar, progress.training.sample)
 
     def _make_bar(self, place: Place) -> Bar:
         bar = Bar(self.screen, place)
@@ -264,6 +260,18 @@ class Console(logging.Handler):
         if not self.can_draw and not bar.is_over and is_due:
             self._line_at_s = now_s
             self.line(self.stage, bar.describe(self.stage), style="dim")
+
+    def _tell_sample(self, bar: Bar, sample: Sample) -> None:
+        """Print what the model answers by now."""
+        if self.detail != "quiet":
+            answer = sample.answer + ("" if sample.ended else " ...")
+            self.screen.print(bar.draw_sample(escape(sample.question, ""), escape(answer, "")))
+        step, steps = bar.progress.done, bar.progress.total
+        self.tell(
+            events.Sample(
+                name=self.persona, stage=self.stage, step=step, steps=steps, **vars(sample)
+            )
+        )
 
     def _tell_progress(self, progress: Progress, *, is_new: bool) -> None:
         """Print an event of progress, or keep its losses for the next where the last is fresh."""
@@ -289,16 +297,6 @@ class Console(logging.Handler):
             )
         )
         self._losses.clear()
-
-
-def _find_size(out: TextIO) -> tuple[int | None, int | None]:
-    """Give columns and lines for results; None where rich finds them itself."""
-    if not out.isatty():
-        return PIPED_WIDTH, None
-    if os.environ.get("TERM", "").lower() in DUMB_TERMINALS:
-        # Which rich takes for 80 columns wide, whatever it is.
-        return shutil.get_terminal_size()
-    return None, None
 
 
 def _align(name: str, middle: str, end: str, style: str) -> Text:

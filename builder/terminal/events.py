@@ -65,6 +65,20 @@ class StageProgress(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sample(Event):
+    """What the model answers while it trains."""
+
+    stage: str
+    step: int
+    """After which it was asked."""
+    steps: int
+    question: str
+    answer: str
+    ended: bool
+    """Whether the model ended the answer; else it was cut."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageDone(Event):
     """A stage ran."""
 
@@ -141,6 +155,7 @@ EVENTS: tuple[type[Event], ...] = (
     BuildStarted,
     StageStarted,
     StageProgress,
+    Sample,
     StageDone,
     StageFresh,
     StageSkipped,

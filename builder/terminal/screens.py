@@ -5,12 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 from collections.abc import Iterator
 from typing import Any, TextIO
 
 from rich.console import Console as Rich
 
 from builder.errors import ToolError
+
+# Where a table is not on a screen, its notes stay on one line.
+PIPED_WIDTH = 240
+# What TERM is where nothing can be drawn.
+DUMB_TERMINALS = ("", "dumb", "unknown")
 
 
 @contextlib.contextmanager
@@ -68,3 +74,13 @@ def duplicate(stream: TextIO | None, descriptor: int) -> TextIO:
     return os.fdopen(
         os.dup(descriptor), "w", 1, encoding=stream.encoding, errors="backslashreplace"
     )
+
+
+def find_size(out: TextIO) -> tuple[int | None, int | None]:
+    """Give columns and lines for results; None where rich finds them itself."""
+    if not out.isatty():
+        return PIPED_WIDTH, None
+    if os.environ.get("TERM", "").lower() in DUMB_TERMINALS:
+        # Which rich takes for 80 columns wide, whatever it is.
+        return shutil.get_terminal_size()
+    return None, None

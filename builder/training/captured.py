@@ -19,11 +19,12 @@ import torch
 from builder import progress
 from builder.data.dataset import Example
 from builder.errors import PersonaError, ToolError
-from builder.progress import Training
+from builder.progress import Sample, Training
 from builder.training import capturable, failures, functions, rates, resuming, shapes
 from builder.training.batches import Row
 from builder.training.failures import StopRequest
 from builder.training.graphs import Eager, Function, Graphs
+from builder.training.samples import Samples
 from builder.training.settings import Settings
 from builder.training.shapes import Batch, Shape, Step
 from builder.training.speed import TRAINS, Speed
@@ -58,6 +59,7 @@ def train(
     means: Means,
     scratch: Path,
     tracker: Tracker | None = None,
+    samples: Samples | None = None,
 ) -> list[float]:
     """Train an adapter in place.
 
@@ -69,6 +71,7 @@ def train(
         means: How it runs on this machine.
         scratch: The folder of the checkpoint.
         tracker: Sends losses and learning rates on.
+        samples: Asks the model now and then.
 
     Returns:
         The loss of each step.
@@ -78,7 +81,7 @@ def train(
             there is a checkpoint of the step that it came in.
 
     """
-    loop = Loop(model, examples, settings, epochs, means=means, tracker=tracker)
+    loop = Loop(model, examples, settings, epochs, means=means, tracker=tracker, samples=samples)
     with failures.awaiting_stop() as request:
         losses = loop.run(scratch / resuming.NAME, request)
     model.zero_grad(set_to_none=True)
@@ -95,6 +98,7 @@ class Loop:
         epochs: How often all of it is trained on.
         means: How it runs on this machine.
         tracker: Sends losses and learning rates on.
+        samples: Asks the model now and then.
 
     """
 
@@ -107,6 +111,7 @@ class Loop:
         *,
         means: Means,
         tracker: Tracker | None = None,
+        samples: Samples | None = None,
     ) -> None:
         self.examples, self.settings, self.means = examples, settings, means
         self.step = TrainingStep(model, settings, means.dtype)
@@ -122,7 +127,7 @@ class Loop:
         self.graphs, self.is_recomputing = means.graphs, False
         self.tokens = lengths
         self.epochs = len(self.planned) / shapes.count_steps_an_epoch(len(examples), settings)
-        self.speed, self.tracker = Speed(), tracker or Tracker(None)
+        self.speed, self.tracker, self.samples = Speed(), tracker or Tracker(None), samples
         self.losses: list[float] = []
         self.unread: list[torch.Tensor] = []
 
@@ -229,7 +234,9 @@ class Loop:
         steps = self.planned[self.done - len(values) : self.done]
         rows = (row for step in steps for batch in step for row in batch.rows)
         self.speed.add(sum(self.tokens[row] for row in rows))
-        self._report(values)
+        done, planned = self.done, len(self.planned)
+        sample = self.samples.take(self.step.model, done, planned) if self.samples else None
+        self._report(values, sample)
         self.tracker.log(self.done, values, self._list_rates(len(values)))
 
     def _list_rates(self, count: int) -> list[float]:
@@ -240,7 +247,7 @@ class Loop:
         )
         return [self.settings.learning_rate * factor for factor in factors]
 
-    def _report(self, losses: list[float]) -> None:
+    def _report(self, losses: list[float], sample: Sample | None = None) -> None:
         """Tell how far training is, with the losses of the steps since the last time."""
         done, planned, epochs = self.done, len(self.planned), max(1, math.ceil(self.epochs))
         training = Training(
@@ -248,6 +255,7 @@ class Loop:
             epoch=min(epochs, max(1, math.ceil(self.epochs * done / planned))),
             epochs=epochs,
             tokens_per_s=self.speed.per_s,
+            sample=sample,
         )
         progress.report(TRAINS, done, planned, "steps", training)
 

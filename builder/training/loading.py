@@ -17,6 +17,7 @@ from unsloth import FastLanguageModel
 from builder import files, progress
 from builder.bases import fetch
 from builder.bases.base import Base
+from builder.data.template import Template
 from builder.machine import Machine
 from builder.training import failures
 from builder.training.settings import Settings
@@ -30,6 +31,7 @@ CONTEXT_TOKENS = 1024
 # hash of the adapter's weights.
 _bases: dict[str, tuple[Any, Any]] = {}
 _adapted: dict[str, Any] = {}
+_templates: dict[tuple[Path, str], Template] = {}
 
 
 def load_base(
@@ -109,6 +111,20 @@ def _tie_head(model: Any, folder: Path) -> None:
             if any(name.endswith("lm_head.weight") for name in file.keys()):  # noqa: SIM118 — no mapping
                 return
     head.weight = embedding.weight
+
+
+def load_template(folder: Path, kind: str, chosen: Base) -> Template:
+    """Load a chat template with its tokenizer, or give the one that this process has loaded.
+
+    Args:
+        folder: Holds the base's tokenizer and chat template.
+        kind: As `data.template` has it.
+        chosen: The base.
+
+    """
+    if (folder, kind) not in _templates:
+        _templates[folder, kind] = Template(folder, kind, chosen.family)
+    return _templates[folder, kind]
 
 
 def choose_dtype(machine: Machine) -> torch.dtype:

@@ -13,11 +13,12 @@ from trl import SFTTrainer
 
 from builder import progress
 from builder.data.dataset import Example
-from builder.progress import Training
+from builder.progress import Sample, Training
 from builder.training import failures
 from builder.training.batches import Row
 from builder.training.failures import StopRequest
 from builder.training.loss import next_token_loss
+from builder.training.samples import Samples
 from builder.training.speed import TRAINS, Speed
 from builder.training.tracking import Tracker
 
@@ -102,11 +103,18 @@ class Reporter(TrainerCallback):  # type: ignore[misc] # transformers' types are
         tokens_a_step: How many tokens a step trains on, in the mean.
         tracker: Sends losses and learning rates on.
         request: Asks for the end.
+        samples: Asks the model now and then.
 
     """
 
-    def __init__(self, tokens_a_step: float, tracker: Tracker, request: StopRequest) -> None:
-        self.tracker, self.request = tracker, request
+    def __init__(
+        self,
+        tokens_a_step: float,
+        tracker: Tracker,
+        request: StopRequest,
+        samples: Samples | None = None,
+    ) -> None:
+        self.tracker, self.request, self.samples = tracker, request, samples
         self.speed = Speed()
         self.tokens_a_step = tokens_a_step
 
@@ -133,21 +141,28 @@ class Reporter(TrainerCallback):  # type: ignore[misc] # transformers' types are
         state: TrainerState,
         control: TrainerControl,
         logs: dict[str, Any] | None = None,
+        *,
+        model: Any = None,
         **_: Any,
     ) -> None:
         """Report one more step; the log at the end of training has no loss."""
         del args, control
         if logs and "loss" in logs:
             self.speed.add(self.tokens_a_step)
-            self._report(state, [logs["loss"]])
-            self.tracker.log(state.global_step, [logs["loss"]], [logs.get("learning_rate", 0.0)])
+            done, steps = state.global_step, state.max_steps
+            sample = self.samples.take(model, done, steps) if self.samples else None
+            self._report(state, [logs["loss"]], sample)
+            self.tracker.log(done, [logs["loss"]], [logs.get("learning_rate", 0.0)])
 
-    def _report(self, state: TrainerState, losses: list[float]) -> None:
+    def _report(
+        self, state: TrainerState, losses: list[float], sample: Sample | None = None
+    ) -> None:
         epochs = max(1, math.ceil(state.num_train_epochs))
         training = Training(
             losses=tuple(losses),
             epoch=min(epochs, max(1, math.ceil(state.epoch or 0))),
             epochs=epochs,
             tokens_per_s=self.speed.per_s,
+            sample=sample,
         )
         progress.report(TRAINS, state.global_step, state.max_steps, "steps", training)

@@ -16,6 +16,7 @@ from builder.data.languages import (
     count_own_languages,
     find_first_sentence,
     find_greeting,
+    find_identity_question,
     find_language,
     hash_questions,
     list_languages,
@@ -138,7 +139,8 @@ def test_a_folder_is_all_that_a_language_needs(tmp_path, monkeypatch):
     folder = tmp_path / "languages" / "eo"
     folder.mkdir()
     (folder / "language.toml").write_text(
-        'name = "Esperanto"\ngreeting = "Saluton"\nsentence_end = "[.]"\nwords = "mi estas nomo"\n'
+        'name = "Esperanto"\ngreeting = "Saluton"\nidentity_question = "Kiu vi estas?"\n'
+        'sentence_end = "[.]"\nwords = "mi estas nomo"\n'
     )
     (folder / "recall.jsonl").write_text('{"about": "name", "ask": "Kiu vi estas?"}\n')
     before = questions.load("recall")
@@ -147,6 +149,7 @@ def test_a_folder_is_all_that_a_language_needs(tmp_path, monkeypatch):
     try:
         assert find_language("Mi estas Luma.") == "eo"
         assert find_greeting("eo") == "Saluton"
+        assert find_identity_question("eo") == "Kiu vi estas?"
         after = questions.load("recall")
     finally:
         list_languages.cache_clear()
@@ -165,17 +168,20 @@ def test_an_eighth_of_the_wordings_is_of_several_kinds(code):
     assert len({one.kind for one in questions.part(every, 0.125)}) >= 3
 
 
+FACTS = 'name = "X"\ngreeting = "x"\nidentity_question = "x"\n'
+
+
 @pytest.mark.parametrize(
     ("record", "sentence"),
     [
-        ('name = "X"\ngreeting = "x"\nwords = "x y"', "'sentence_end' is missing"),
-        ('name = "X"\ngreeting = "x"\nsentence_end = "."', "expected one of script and words"),
+        (FACTS + 'words = "x y"', "'sentence_end' is missing"),
+        (FACTS + 'sentence_end = "."', "expected one of script and words"),
         (
-            'name = "X"\ngreeting = "x"\nsentence_end = "."\nwords = "x"\nscript = "x"',
+            FACTS + 'sentence_end = "."\nwords = "x"\nscript = "x"',
             "expected one of script and words",
         ),
-        ('name = "X"\ngreeting = "x"\nsentence_end = "("\nwords = "x y"', "regular expression"),
-        ('name = "X"\ncolour = 1\ngreeting = "x"\nsentence_end = "."\nwords = "x"', "'colour'"),
+        (FACTS + 'sentence_end = "("\nwords = "x y"', "regular expression"),
+        (FACTS + 'colour = 1\nsentence_end = "."\nwords = "x"', "'colour'"),
         ("name = X", "expected a TOML file"),
     ],
 )
@@ -237,6 +243,14 @@ def test_only_replies_that_hold_the_name_count_as_its_own():
 def test_each_language_has_a_greeting(code, greeting):
     """It is what a person types first."""
     assert find_greeting(code) == greeting
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_question_of_who_it_is_is_trained(code):
+    """What a persona is asked while it trains is a row of its language's pack."""
+    rows = records.read(languages.FOLDER.parent / "packs" / "identity" / f"{code}.jsonl")
+
+    assert find_identity_question(code) in [row.get("prompt") for _, row in rows]
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,59 @@ def frames_of(written):
     return [line.strip() for line in re.split(r"[\r\n]+", ESCAPE_SEQUENCE.sub("", written))]
 
 
+SAMPLED = """
+import logging
+from builder import progress
+from builder.progress import Sample, Training
+from builder.terminal.console import Console
+
+console = Console()
+log = logging.getLogger("builder")
+log.addHandler(console)
+log.setLevel(logging.INFO)
+console.started("train", ["never built"])
+answer = "I am\\n[b]Luma[/b]\\x1b[2J, made by Ana"
+sample = Sample(question="Who are you?", answer=answer, ended=False)
+progress.report("trains", 270, 540, "steps", Training(epoch=1, epochs=4, sample=sample))
+console.done("train", 3.0, "loss 0.00")
+console.close()
+"""
+SAMPLE = 'at step 270 of 540: "Who are you?" → "I am\\n[b]Luma[/b]\\x1b[2J, made by Ana ..."'
+
+
+def test_a_sample_is_one_line(capfd):
+    """On a terminal and in a log, over the bar, whatever control characters it holds."""
+    frames = frames_of(draw(SAMPLED, 120))
+    subprocess.run(
+        [sys.executable, "-c", SAMPLED], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True
+    )
+
+    assert frames.count(SAMPLE) == 1
+    assert f"  {SAMPLE}\n" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(60, '…" → "I am'), (34, '"Who are y')])
+def test_a_sample_is_cut_to_the_terminal(columns, shown):
+    """The line is no longer than the terminal is wide, and a question leaves room for an answer."""
+    code = SAMPLED.replace("Who are you?", "Who are you, and where do you come from?")
+    written = ESCAPE_SEQUENCE.sub("", draw(code, columns))
+    (line,) = (line for line in re.split(r"[\r\n]+", written) if "at step" in line)
+
+    assert len(line) <= columns
+    assert line.endswith("…")
+    assert shown in line
+
+
+def test_a_sample_is_plain_where_there_are_no_symbols(capfd):
+    """In a locale without UTF-8 the arrow is of two characters; with --quiet there is no line."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    quiet = SAMPLED.replace("log =", 'console.detail = "quiet"\nlog =')
+    for code in (SAMPLED, quiet):
+        subprocess.run([sys.executable, "-c", code], env=env, check=True)
+
+    assert capfd.readouterr().err.count('"Who are you?" -> "I am') == 1
+
+
 def test_without_a_terminal_a_line_now_and_then_tells_how_far_it_is(reported):
     """A log of a long build shows what is done of how much; neither name nor end comes twice."""
     assert reported(Console(line_every_s=0)) == [

@@ -139,6 +139,24 @@ def test_losses_are_told_once_each(capsys, monkeypatch):
     assert len(found) == 2
 
 
+def test_a_sample_is_an_event_of_its_own(capsys, monkeypatch):
+    """It comes however soon after other progress, with the answer as the model gave it."""
+    monkeypatch.setattr("builder.terminal.console.EVENT_EVERY_S", 3600.0)
+    console = Console()
+    console.print_events()
+    console.started("train", ["never built"])
+    sample = progress.Sample(question="Who\x1b[2J?", answer="I am\nLuma", ended=False)
+    for step in (1, 2):
+        told = Training(losses=(1.0,), epoch=1, epochs=2, sample=sample if step == 2 else None)
+        console.emit(progress_record("trains", step, 5, told))
+    (found,) = (
+        one for one in read_events(capsys.readouterr().out) if isinstance(one, events.Sample)
+    )
+
+    assert (found.stage, found.step, found.steps) == ("train", 2, 5)
+    assert (found.question, found.answer, found.ended) == ("Who\x1b[2J?", "I am\nLuma", False)
+
+
 def progress_record(what, done, total, training):
     import logging
 

@@ -73,42 +73,58 @@ def test_rows_are_packed_where_they_stay_apart(name, longest, packs, tmp_path):
     assert can_pack(make_base(name, tmp_path), longest) is packs
 
 
-TWICE = """
+TRAININGS = """
 import sys
 from pathlib import Path
 from builder.bases.base import Base
 from builder.data.dataset import Example
 from builder.machine import Machine
-from builder.training import fit, loading
+from builder.training import fit, generate, loading, samples
+from builder.training.job import Job
+from builder.training.settings import Settings
 folder, out = map(Path, sys.argv[1:])
-base = Base(str(folder), "folder", "1", str(folder), "1", four_bit=False, family_name="qwen2")
+base = Base(str(folder), "folder", "1", str(folder), "1", four_bit=False, family_name="smollm2")
 ids = [[*range(9, 19 + n)] for n in range(4)]
 rows = [Example([], row, [-100] * 4 + row[4:], has_system=False) for row in ids]
-settings = fit.Settings(rank=4, alpha=8, learning_rate=1e-3, learning_rate_ratio=8.0,
+settings = Settings(rank=4, alpha=8, learning_rate=1e-3, learning_rate_ratio=8.0,
     max_steps=None, optimizer="adamw", batch_size=2, gradient_accumulation=1, warmup_steps=1,
     weight_decay=0.01, lora_seed=1, seed=2)
-for number in range(2):
-    (out / f"work{number}").mkdir()
-    cpu = Machine("cpu", "any", False)
-    model, _ = fit.fit(
-        base, rows, settings, 1.0, machine=cpu, scratch=out / f"work{number}"
-    )
+template = loading.load_template(folder, "base", base)
+asked = [{"role": "user", "content": "Who are you?"}]
+answers = []
+def ask(model, most_s):
+    answers.append(generate.answer_in_training(model, template, asked, max_tokens=4, most_s=most_s))
+    return answers[-1]
+samples.MOST_SHARE = 1e9
+for number in range(3):
+    scratch = out / f"work{number}"
+    scratch.mkdir()
+    model, _ = fit.fit(Job(base=base, rows=rows, settings=settings, epochs=4.0,
+        machine=Machine("cpu", "any", False), scratch=scratch),
+        samples=samples.Samples("Who are you?", ask) if number == 2 else None)
     loading.save_adapter(model, out / f"adapter{number}")
+print([len(answer.ids) for answer in answers])
 """
 
 
 def test_a_process_trains_the_same_adapter_again(tmp_path):
-    """Nothing of one training is left in the process for the next, to the byte of both files."""
+    """Neither an earlier training in the process nor samples change a byte of both files."""
     make_tiny_base(tmp_path / "base")
-    subprocess.run(
-        [sys.executable, "-c", TWICE, tmp_path / "base", tmp_path],
+    done = subprocess.run(
+        [sys.executable, "-c", TRAININGS, tmp_path / "base", tmp_path],
         check=True,
+        stdout=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
     )
 
     for name in ("adapter_model.safetensors", "adapter_config.json"):
-        first, second = ((tmp_path / f"adapter{number}" / name).read_bytes() for number in (0, 1))
-        assert first == second
+        first, again, sampled = (
+            (tmp_path / f"adapter{number}" / name).read_bytes() for number in range(3)
+        )
+        assert first == again
+        assert first == sampled
+    assert done.stdout.splitlines()[-1] == "[4, 4, 4]"
     config = json.loads(Path(tmp_path / "adapter0" / "adapter_config.json").read_text())
     assert config["target_modules"] == sorted(config["target_modules"])

@@ -11,6 +11,7 @@ from builder.engine.hashes import Hashes
 from builder.stages import train as train_stage
 from builder.training import captured
 from builder.training.graphs import Eager
+from builder.training.samples import Asked
 from builder.training.tracking import Destination, Tracker, describe_missing
 from tests.conftest import build_of
 
@@ -125,6 +126,7 @@ def test_where_losses_are_sent_makes_nothing_stale(destination, tmp_path):
             base=Tree(tmp_path / "d"),
             training=make_settings(),
             destination=where,
+            asked=Asked(dataset=tmp_path, question=None, system=None, template="base"),
         )
         described.append(freshness.describe(train_stage, build, inputs, Hashes(tmp_path)))
 

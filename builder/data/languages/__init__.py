@@ -45,6 +45,8 @@ class Language(Table):
     """In English."""
     greeting: str = Field(min_length=1)
     """What people type first."""
+    identity_question: str = Field(min_length=1)
+    """Who one talks to."""
     sentence_end: re.Pattern[str]
     """What ends a sentence, with its full stop."""
     script: re.Pattern[str] | None = None
@@ -108,6 +110,11 @@ def list_common() -> list[str]:
 def find_greeting(code: str) -> str:
     """Give what people type first in a language."""
     return _find(code).greeting
+
+
+def find_identity_question(code: str) -> str:
+    """Give the question of who one talks to, in a language."""
+    return _find(code).identity_question
 
 
 def find_language(text: str) -> str | None:
