@@ -97,12 +97,15 @@ class Clock:
     """Notes when losses were read, in place of `progress.report`."""
 
     def __init__(self) -> None:
+        from builder.training.speed import TRAINS
+
+        self.what = TRAINS
         self.began_s = time.perf_counter()
         self.marks: list[tuple[int, float]] = []
 
-    def __call__(self, what: str, done: int, _total: int, _unit: str) -> None:
+    def __call__(self, what: str, done: int = 0, *_more: Any) -> None:
         """Note one report of the loop."""
-        if what == "train":
+        if what == self.what and done:
             self.marks.append((done, time.perf_counter()))
 
     def step_ms(self) -> float:

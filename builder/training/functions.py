@@ -47,7 +47,7 @@ def make_accumulate(step: TrainingStep, graphs: Graphs, shape: Shape, rows: list
 
 def make_update(step: TrainingStep, graphs: Graphs) -> Function:
     """Make the function that changes the weights; `prepare` has called it once."""
-    return graphs.make(step.update) if step.is_capturable else step.update
+    return graphs.make(step.update) if step.is_capturable else graphs.keep(step.update)
 
 
 def prepare(step: TrainingStep) -> None:

@@ -90,8 +90,8 @@ def answer_in_training(
         most_s: Seconds after which it is.
 
     Returns:
-        Text, ids and whether it ended, no margins; None where, as the second token shows, not half
-        of the tokens would come in time.
+        Text, ids and whether it ended, no margins; None where not half of the tokens come in time,
+        which the second token mostly shows.
 
     """
     began_s = time.monotonic()
@@ -107,7 +107,11 @@ def answer_in_training(
                 return None
             ended = token == template.end_of_turn_id
             made += [] if ended else [token]
-    return Answer(str(template.tokenizer.decode(made)), made, [], ended=ended)
+    if not ended and len(made) < max_tokens // 2:
+        return None
+    text = str(template.tokenizer.decode(made))
+    # A character of several tokens may be cut off.
+    return Answer(text.rstrip("\ufffd"), made, [], ended=ended)
 
 
 def _predict(model: Any, ids: list[int]) -> int:

@@ -18,6 +18,10 @@ class Graphs(Protocol):
         """Give what does the same as a function that was called before."""
         ...
 
+    def keep(self, function: Function) -> Function:
+        """Give what calls a function that cannot be captured, between those that were."""
+        ...
+
     def running(self) -> AbstractContextManager[None]:
         """Open the context in which all of its functions are made and called."""
         ...
@@ -29,6 +33,8 @@ class Eager:
     def make(self, function: Function) -> Function:
         """Give the function itself."""
         return function
+
+    keep = make
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -60,6 +66,22 @@ class CudaGraphs:
             _end_capture_of_random_numbers()
             raise
         return graph.replay
+
+    def keep(self, function: Function) -> Function:
+        """Call a function on the default stream, after what was captured and before what follows.
+
+        bitsandbytes starts the kernels of its 8-bit optimisers there, whatever stream is in use
+        (0.50.2, backends/cuda/ops.py), which would change the weights while a graph reads them.
+        """
+
+        def call() -> None:
+            default = torch.cuda.default_stream()
+            default.wait_stream(self.stream)
+            with torch.cuda.stream(default):
+                function()
+            self.stream.wait_stream(default)
+
+        return call
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -24,7 +24,13 @@ def list_numbers(found, family=families.SMOLLM2):
     """Give the numbers of a training as a reason shows them."""
     numbers = resolve(found.training, family)
     inputs = train.Inputs(
-        rows=None, schedule=None, replay=None, base=None, training=numbers, destination=None
+        rows=None,
+        schedule=None,
+        replay=None,
+        base=None,
+        training=numbers,
+        destination=None,
+        asked=None,
     )
     return {name: value for name, value in list_settings(inputs).items() if "." in name}
 

@@ -17,7 +17,7 @@ from builder.errors import ToolError
 from builder.training import captured, rates, shapes
 from builder.training import step as training_step
 from builder.training.batches import pad
-from builder.training.graphs import Eager
+from builder.training.graphs import CudaGraphs, Eager
 from builder.training.loss import next_token_loss
 from tests.training.tiny import make_examples, make_model, make_settings
 
@@ -37,7 +37,7 @@ class Replays:
     """Stands where CUDA graphs do: calls what it was given, and counts."""
 
     def __init__(self):
-        self.made, self.called = [], 0
+        self.made, self.called, self.kept = [], 0, 0
 
     def make(self, function):
         """Give a function that calls the other."""
@@ -48,6 +48,15 @@ class Replays:
 
         self.made.append(function)
         return replay
+
+    def keep(self, function):
+        """Give a function that calls the other, and counts apart."""
+
+        def call():
+            self.kept += 1
+            function()
+
+        return call
 
     def running(self):
         """Open nothing."""
@@ -269,6 +278,38 @@ def test_moments_of_8_bit_train_nearly_as_those_of_32_do(tmp_path):
     assert losses != expected
     assert losses == pytest.approx(expected, rel=0.05)
     assert graphs.called == len(graphs.made) + len(losses)
+    assert graphs.kept == len(losses)
+
+
+class Stream:
+    """Stands where a stream of CUDA does, and notes what waits for what."""
+
+    def __init__(self, name, noted):
+        self.name, self.noted = name, noted
+
+    def wait_stream(self, other):
+        """Note it."""
+        self.noted.append(f"{self.name} waits for {other.name}")
+
+
+def test_what_cannot_be_captured_runs_between_graphs(monkeypatch):
+    """An 8-bit optimiser that did not wait changed the weights that a step was still reading."""
+    noted = []
+    default, own = Stream("default", noted), Stream("own", noted)
+
+    @contextlib.contextmanager
+    def use(stream):
+        noted.append(f"on {stream.name}")
+        yield
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: own)
+    monkeypatch.setattr(torch.cuda, "default_stream", lambda: default)
+    monkeypatch.setattr(torch.cuda, "stream", use)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+
+    CudaGraphs().keep(lambda: noted.append("update"))()
+
+    assert noted == ["default waits for own", "on default", "update", "own waits for default"]
 
 
 def test_moments_of_8_bit_are_in_a_checkpoint(tmp_path, monkeypatch):
