@@ -4,7 +4,7 @@ PersonaError
 ├── ManifestError   persona.toml says something that cannot be built: edit it
 ├── DataError       a data file holds rows that cannot be trained on: edit them
 ├── ToolError       something outside is missing, full, too old or in the way
-│   └── NotBuiltError   an earlier stage has not run yet
+│   └── NotBuiltError   an earlier stage has not run yet, or is of another version
 └── GateError       the model was built but did not pass: read its answers
 """
 
@@ -46,15 +46,21 @@ class ToolError(PersonaError):
 
 
 class NotBuiltError(ToolError):
-    """An output of an earlier stage is not there yet.
+    """An output of an earlier stage is not there yet, or is none that this version reads.
 
     Args:
         path: The output, or a file in it.
+        is_there: Whether there is one that this version cannot read.
 
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{path}: is not there, expected a build", hint="build the persona first")
+    def __init__(self, path: Path, *, is_there: bool = False) -> None:
+        if is_there:
+            problem = f"{path}: cannot be read, expected what this version writes"
+            super().__init__(problem, hint="build the persona again")
+        else:
+            problem = f"{path}: is not there, expected a build"
+            super().__init__(problem, hint="build the persona first")
         self.path = path
 
 

@@ -10,7 +10,7 @@ from builder import files
 from builder.bases import families
 from builder.bases.family import Family
 from builder.bases.licences import Licence
-from builder.errors import ToolError
+from builder.errors import NotBuiltError
 from builder.tables import read_record
 
 FACTS = "base.json"
@@ -65,13 +65,12 @@ def read(folder: Path) -> Base:
     """Read the base a build grew from.
 
     Raises:
-        ToolError: There is none yet, or it was cut short.
+        NotBuiltError: There is none yet, or it is none that this version reads.
 
     """
     found = read_record(files.read_json(folder / FACTS), Base)
     if found is None:
-        msg = f"{folder / 'base.json'}: cannot be read, expected what the base stage wrote"
-        raise ToolError(msg, hint="build the persona first")
+        raise NotBuiltError(folder / FACTS, is_there=True)
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from builder import files
 from builder.data.kinds import KINDS, Kind
 from builder.data.schedule import Schedule
-from builder.errors import ToolError
+from builder.errors import NotBuiltError
 from builder.tables import read_record
 
 TRAIN, HELD_OUT, PROFILE, SCHEDULE = (
@@ -76,7 +76,7 @@ def read_profile(folder: Path) -> Profile:
     """Read what `Profile.write` wrote.
 
     Raises:
-        ToolError: There is none, or it is another version's.
+        NotBuiltError: There is none, or it is another version's.
 
     """
     values, schedule = files.read_json(folder / PROFILE), read_schedule(folder)
@@ -91,7 +91,7 @@ def read_schedule(folder: Path) -> Schedule:
     """Read how often rows are trained on.
 
     Raises:
-        ToolError: There is none, or it is another version's.
+        NotBuiltError: There is none, or it is another version's.
 
     """
     schedule = read_record(files.read_json(folder / SCHEDULE), Schedule)
@@ -104,7 +104,7 @@ def read_template(folder: Path) -> str:
     """Read the chat template that rows were encoded with.
 
     Raises:
-        ToolError: There is none, or it is damaged.
+        NotBuiltError: There is none, or it is damaged.
 
     """
     try:
@@ -113,11 +113,8 @@ def read_template(folder: Path) -> str:
         raise _unreadable(folder / TEMPLATE) from None
 
 
-def _unreadable(path: Path) -> ToolError:
-    return ToolError(
-        f"{path}: cannot be read, expected what the data stage writes",
-        hint="build the persona again",
-    )
+def _unreadable(path: Path) -> NotBuiltError:
+    return NotBuiltError(path, is_there=True)
 
 
 def list_messages(examples: Iterable[Example], role: str) -> list[str]:

@@ -220,7 +220,14 @@ def _serve(module: str, connection: Connection, watched: Connection, log_path: P
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C for both
     threading.Thread(target=_end_with_parent, args=(watched,), daemon=True).start()
     _redirect(log_path)
-    importlib.import_module(module)
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # noqa: BLE001 — the parent reports what is a bug
+        traceback.print_exc()
+        connection.send(_explain(error, Path(f"the import of {module}")))
+        with contextlib.suppress(EOFError, OSError):
+            connection.recv()  # the task that it answers
+        return
     log.addHandler(_Forward(connection))
     log.setLevel(logging.INFO)
     log.propagate = False

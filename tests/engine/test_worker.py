@@ -42,6 +42,26 @@ def test_tasks_share_a_process_that_imported_its_module_once(worker, tmp_path):
     assert len(set(first.split())) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "error", "told"),
+    [
+        ("", RuntimeError, "ImportError: no such driver"),
+        ("memory", ToolError, "the import of tests.engine.broken: this machine has no memory"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_told_by_its_error(
+    kind, error, told, tmp_path, monkeypatch
+):
+    """It was told as a process that ended and said nothing."""
+    monkeypatch.setenv("BROKEN_IMPORT", kind)
+    with (
+        Worker("tests.engine.broken", tmp_path / "start.log") as started,
+        pytest.raises(error, match=told),
+    ):
+        run(started, "pid", tmp_path)
+    assert "Traceback" in (tmp_path / "start.log").read_text()
+
+
 class Kept(logging.Handler):
     """Keeps the records it is given."""
 
