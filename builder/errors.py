@@ -61,7 +61,7 @@ class NotBuiltError(ToolError):
         else:
             problem = f"{path}: is not there, expected a build"
             super().__init__(problem, hint="build the persona first")
-        self.path = path
+        self.path, self.is_there = path, is_there
 
 
 class GateError(PersonaError):

@@ -57,7 +57,11 @@ def _named(archive: Archive, staged: Build) -> Iterator[None]:
     try:
         yield
     except NotBuiltError as error:
-        raise ToolError(f"{archive.path}: {error.path.name}: is not in it, expected it") from None
+        problem = f"{archive.path}: {error.path.name}: is not in it, expected it"
+        if error.is_there:
+            where = f"build/{staged.name}/{error.path.relative_to(staged.folder)}"
+            problem = f"{archive.path}: {where}: cannot be read, expected what this version writes"
+        raise ToolError(problem) from None
     except PersonaError as error:
         problems = list(error.problems)
         for folder, name in names.items():
