@@ -54,8 +54,10 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
+        # As spreadsheets call it.
+        kind = ' ("CSV UTF-8" in a spreadsheet)' if path.suffix.lower() in (".csv", ".tsv") else ""
         raise ValueError(
-            f"{path}:{line}: byte {raw[error.start]:#x} is not UTF-8, expected UTF-8"
+            f"{path}:{line}: byte {raw[error.start]:#x} is not UTF-8, expected UTF-8{kind}"
         ) from None
 
 

@@ -94,7 +94,10 @@ def _read_document(path: Path) -> toml.Document:
             else "add personas/NAME/persona.toml",
         ) from None
     except ValueError as error:
-        raise ManifestError(str(error), hint="save it as a TOML file in UTF-8") from None
+        hint = "save it as a TOML file in UTF-8"
+        if "Invalid value" in str(error):  # tomllib's words
+            hint = 'put text in quotes, such as name = "Luma"'
+        raise ManifestError(str(error), hint=hint) from None
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -223,3 +223,13 @@ def test_a_models_name_is_one_that_ollama_takes(project, name, said):
     with pytest.raises(ManifestError, match=said) as caught:
         persona.read(folder)
     assert "persona.toml:5: ollama.model" in str(caught.value)
+
+
+def test_text_without_quotes_is_told_how_to_be_written(luma):
+    """A first manifest often has `name = Luma`; that it is no UTF-8 would mislead."""
+    (luma / "persona.toml").write_text("[identity]\nname = Luma\n")
+
+    with pytest.raises(ManifestError, match=r"persona\.toml:2: Invalid value") as told:
+        persona.read(luma)
+
+    assert told.value.hint == 'put text in quotes, such as name = "Luma"'

@@ -203,4 +203,5 @@ def _check_count(name: str, count: int, needed: int) -> None:
         plural = "" if count == 1 else "s"
         expected = "one at least" if needed == 1 else "two that differ"
         msg = f"{folder}: holds {count} build{plural} that came to the gates, expected {expected}"
-        raise ToolError(msg, hint=command(f"build {name}"))
+        build = command(f"build {name}")
+        raise ToolError(msg, hint=f"change something, then {build}" if count else build)

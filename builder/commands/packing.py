@@ -13,6 +13,7 @@ from builder.archive.listing import Listing
 from builder.command import command
 from builder.commands import arguments
 from builder.engine import pipeline
+from builder.errors import PersonaError
 from builder.project import Project
 from builder.terminal.console import Console
 
@@ -67,15 +68,27 @@ def unpack(console: Console, /, source: Path, *, replace: bool, as_json: bool) -
     console.started("unpack", [str(source)])
     build = placement.unpack(source, Project(arguments.ROOT), is_replacing=replace)
     console.done("unpack", time.monotonic() - began_s, f"{build.persona.folder}, {build.folder}")
-    judgements = pipeline.plan(build, targets.MODEL.stages)
-    if as_json:
+    problems: tuple[str, ...] = ()
+    hint: str | None = None
+    stale: dict[str, list[str]] = {}
+    try:
+        judgements = pipeline.plan(build, targets.MODEL.stages)
         stale = {one.stage: one.reasons for one in judgements if one.is_stale}
-        console.print_json({"persona": build.name, "stale": stale})
+    except PersonaError as error:  # of this machine, such as a model of that name in Ollama
+        problems, hint = error.problems, error.hint
+    if as_json:
+        values = {"persona": build.name, "stale": stale, "problems": list(problems)}
+        console.print_json(values)
         return
-    for one in judgements:
-        if one.is_stale:
-            console.line(one.stage, "; ".join(one.reasons), style="yellow")
-    console.notes([f"these run on this machine: {command(f'build {build.name}')}"])
+    for name, reasons in stale.items():
+        console.line(name, "; ".join(reasons), style="yellow")
+    run = command(f"build {build.name}")
+    if problems:
+        told = [f"  {problem}" for problem in problems]
+        told += [f"hint: {hint}"] if hint else []
+        console.notes([f"it is in place, and this would stop `{run}` here:", *told])
+    else:
+        console.notes([f"these run on this machine: {run}"])
     console.result(build.name)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from builder import files, llama, progress
 from builder.bases import base, baseline
 from builder.bases.base import Base
+from builder.command import command
 from builder.data import dataset, languages
 from builder.data.questions import Question
 from builder.evaluation import answers, asker, budget, distance, reference, subject
@@ -79,7 +80,10 @@ def examine(material: Material, gates: Sequence[Gate], share: float | None) -> R
     tokens_per_s = _measure_speed(model)
     in_memory = answers.read(material.answers, about.max_tokens)
     share = share or budget.choose_share(gates, about, tokens_per_s, in_memory)
-    rest = ", the rest was asked of the in-memory model" if in_memory.persona and share < 1 else ""
+    rest = ""
+    if share < 1:
+        was_asked = ", the rest was asked of the in-memory model"
+        rest = was_asked if in_memory.persona else f"; `{command('gates')}` asks all of it"
     predicted_s = budget.predict_s(gates, about, share, tokens_per_s)
     asking = "asking %.0f %% of the gates' table, about %.0f s%s"
     log.info(asking, share * 100, predicted_s, rest)

@@ -21,7 +21,10 @@ from builder.llama import Answer
 NAME = "retention"
 TOLD = "solves {right} of {of} small tasks"
 FAILED = TOLD
-ADVICE = "raise training.replay, or lower training.epochs"
+ADVICE = (
+    "raise training.replay, or lower training.epochs; a voice or a format may answer them in its "
+    "own way"
+)
 IS_TOLD = True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ MAX_LENGTH = Training().max_length
 BYTES_PER_TOKEN = 4
 SHOWN_LINES = 20
 OTHER = "unclear"
+# The ending of a plural, of which the first is that of what is counted.
+PLURAL = re.compile(r"(?<=\w)s\b")
 
 
 def count_languages(conversations: Sequence[list[Message]]) -> Counter[str]:
@@ -83,4 +86,7 @@ def _join(messages: list[Message]) -> str:
 
 
 def _list_counts(counts: Counter[str]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
+    return ", ".join(
+        f"{count:,} {PLURAL.sub('', name, 1) if count == 1 else name}"
+        for name, count in counts.most_common()
+    )

@@ -285,7 +285,7 @@ class Manifest(Settings):
     @model_validator(mode="after")
     def _packs_have_a_name_to_teach(self) -> Manifest:
         if self.data.packs and self.identity is None:
-            msg = "data.packs teach a name and there is no [identity], expected one with a name"
+            msg = "data.packs teach a name and there is no [identity], expected one, or no packs"
             raise ValueError(msg)
         return self
 

@@ -263,7 +263,7 @@ def refuse_foreign(
     problems = [f"{what}, expected {model} to be free{why}"]
     if receipt.exists() and last is None:
         problems.append(f"{explain_unread(receipt)}; it may have been of that model")
-    hint = "type --replace to replace it, or set ollama.model to another name"
+    hint = "build with --replace to replace it, or set ollama.model to another name"
     raise ToolError(*problems, hint=hint)
 
 

@@ -41,6 +41,23 @@ def test_an_unpacked_build_runs_only_what_the_machine_must(built, home):
     assert why(home)["smoke"] == []
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_what_would_stop_a_build_there_is_told_and_no_error(built, packed, home, form):
+    """It is in place all the same; unpacking it again would not help."""
+    writer.write(built, packed)
+
+    done = run_persona("unpack", str(packed), *form, cwd=home, OLLAMA_HOST="192.0.2.1:1")
+
+    assert done.returncode == 0, done.stderr
+    problem = "http://192.0.2.1:1: is not this machine, expected a daemon on loopback"
+    if form:
+        assert json.loads(done.stdout)["problems"] == [problem]
+    else:
+        told = f"it is in place, and this would stop `just build luma` here:\n  {problem}\nhint: "
+        assert told in done.stderr
+        assert done.stdout == "luma\n"
+
+
 def test_what_was_unpacked_is_what_was_packed(built, packed, home):
     """Every output, stamp and file of the persona arrives byte for byte, and nothing else."""
     (built.persona.folder / "notes.txt").write_text("private")

@@ -486,7 +486,11 @@ CSV = [
         ("huge-field", f"prompt,completion\na,{'x' * 200_000}\n", ":2: field larger than field li"),
         ("zero", "prompt,completion\na,\0\n", ":2: holds the character U+0000"),
         ("utf16", "prompt,completion\na,b\n".encode("utf-16"), ":1: is UTF-16"),
-        ("latin-1", b"prompt,completion\na,\xe9\n", ":2: byte 0xe9 is not UTF-8"),
+        (
+            "latin-1",
+            b"prompt,completion\na,\xe9\n",
+            ':2: byte 0xe9 is not UTF-8, expected UTF-8 ("CSV UTF-8" in a spreadsheet)',
+        ),
         ("many", "prompt,completion\n" + "x\n" * MANY, ":2: holds 1 fields, expected 2"),
         ("many-columns", "a," * MANY + "a\n", ":1: the column 'a' stands twice"),
         ("loop", "prompt,completion\na,{{ x }}\n", f":2: '{{{{ x }}}}' {PLACEHOLDER}"),

@@ -31,7 +31,7 @@ def test_an_import_is_written_and_told(project):
     assert told[:4] == [
         f"read {source}: 4 of a list of turns",
         "rows 3 in personas/nova/data.jsonl",
-        "left out 1 duplicates",
+        "left out 1 duplicate",
         "languages 2 English, 1 German",
     ]
     assert told[4].startswith("lengths 28 to 8,5")

@@ -49,7 +49,7 @@ def test_a_data_set_of_the_hub_becomes_rows(project, hub, new):
         ROW["completion"],
     ]
     assert f"hf:{NAME}: 1 of questions and answers" in done.stderr
-    assert "1 files of other splits than train" in done.stderr
+    assert "1 file of other splits than train" in done.stderr
     fetched = {path for _, path, _ in hub.asked if "/resolve/" in path}
     assert {path.rpartition("/")[2] for path in fetched} == {"train-00000-of-00001.jsonl"}
 
