@@ -32,6 +32,11 @@ class Row:
     messages: list[Message]
 
     @property
+    def replies(self) -> list[str]:
+        """What the assistant says, each reply by itself."""
+        return [one["content"] for one in self.messages if one["role"] == "assistant"]
+
+    @property
     def question(self) -> str:
         """What the user says, normalised."""
         return normalise(

@@ -10,7 +10,9 @@ from pathlib import Path
 from builder.bases import base
 from builder.data import dataset, packs, preparation, rows, schedule
 from builder.data.dataset import Profile
+from builder.data.rows import Row
 from builder.data.template import Template
+from builder.data.texts import is_json
 from builder.engine import stage
 from builder.engine.stage import File, Tree, Work, shown_as
 from builder.errors import DataError
@@ -20,6 +22,7 @@ from builder.project import Build
 
 NAME, VERSION = "data", 3
 WORDS = "reads the rows"
+SHOWN_ROWS = 5
 health = stage.always_healthy
 unavailable = stage.always_available
 note = stage.nothing_to_note
@@ -115,6 +118,8 @@ def run(inputs: Inputs, work: Work, /) -> str:
     dataset.write_examples(work.out / dataset.TRAIN, trained)
     dataset.write_examples(work.out / dataset.HELD_OUT, held_out)
     _warn_of_few(profile)
+    if profile.is_json:
+        _warn_of_prose(found)
     return f"{len(found)} rows, {sum(held)} held out; {profile.reason}"
 
 
@@ -128,3 +133,12 @@ def _warn_of_few(profile: Profile) -> None:
             kind.meaning,
             kind.least_rows,
         )
+
+
+def _warn_of_prose(found: list[Row]) -> None:
+    """Name the rows whose reply is no JSON, where nearly all are: a bracket is soon forgotten."""
+    places = [row.where for row in found if not all(map(is_json, row.replies))]
+    if places:
+        more = f" and {len(places) - SHOWN_ROWS} more" if len(places) > SHOWN_ROWS else ""
+        shown = ", ".join(places[:SHOWN_ROWS])
+        log.warning("%s%s: not answered in JSON, as the other rows are", shown, more)

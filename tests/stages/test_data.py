@@ -177,6 +177,21 @@ def test_few_rows_are_told_before_training(build, caplog):
     assert "4 rows may be too few for an identity: 20 are the fewest" in caplog.text
 
 
+def test_a_row_that_is_no_json_among_those_that_are_is_named(build, caplog):
+    """A bracket that was forgotten would be learnt without a word."""
+    replies = ['{"topic": "hours"}'] * 18 + ['{"topic": "hours"']
+    lines = [
+        json.dumps({"prompt": f"Question {number}?", "completion": reply})
+        for number, reply in enumerate(replies)
+    ]
+    (build.persona.folder / "data.jsonl").write_text("\n".join(lines) + "\n")
+
+    run_stage(data, build)
+
+    assert "data.jsonl:19: not answered in JSON, as the other rows are" in caplog.text
+    assert "data.jsonl:18" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("rows", "share", "some_held"), [(99, None, False), (200, None, True), (50, 0.3, True)]
 )
