@@ -22,6 +22,8 @@ READ_AT_START = ("PYTHON", "LC_", "LANG", "HOME", "XDG_", "HF_", "HUGGING", "TRA
 CONTEXT = multiprocessing.get_context("forkserver") if sys.platform == "linux" else None
 # The variables of the session's processes, once it has begun.
 SESSION: dict[str, str] = {}
+# Before a test has imported a script that adds its own folder, whose modules may hide a library.
+SEARCHED = [entry for entry in sys.path if Path(entry).resolve().parent != ROOT]
 
 
 def begin_session() -> None:
@@ -58,7 +60,7 @@ def run_python(
     with tempfile.TemporaryDirectory() as folder:
         streams = [Path(folder, name) for name in ("stdin", "stdout", "stderr")]
         streams[0].write_text(typed or "", "utf-8")
-        process = CONTEXT.Process(target=_run, args=(words, streams, cwd, variables))
+        process = CONTEXT.Process(target=_run, args=(words, streams, cwd, variables, SEARCHED))
         process.start()
         process.join()
         out, err = (path.read_text("utf-8") for path in streams[1:])
@@ -70,10 +72,17 @@ def _read_at_start(variables: dict[str, str]) -> dict[str, str]:
     return {name: text for name, text in variables.items() if name.startswith(READ_AT_START)}
 
 
-def _run(words: tuple[str, ...], streams: list[Path], cwd: Path, variables: dict[str, str]) -> None:
+def _run(
+    words: tuple[str, ...],
+    streams: list[Path],
+    cwd: Path,
+    variables: dict[str, str],
+    searched: list[str],
+) -> None:
     """Become, in the new process, what was asked for."""
     os.environ.clear()
     os.environ.update(variables)
+    sys.path[:] = searched
     os.chdir(cwd)
     for descriptor, path in enumerate(streams):
         opened = os.open(path, os.O_RDWR | os.O_CREAT)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.forks import run_python
+from tests.forks import ROOT, run_python
 
 TELL = """
 import os, sys
@@ -72,3 +72,14 @@ def test_libraries_are_there_unless_a_variable_is_read_by_them(tmp_path):
     locale = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
     assert run_python("-c", code, cwd=tmp_path, **locale).stdout == "False ascii\n"
     assert run_python("-c", code, cwd=tmp_path, HF_HOME="x").stdout == "False utf-8\n"
+
+
+def test_a_run_finds_libraries_whatever_a_test_has_imported(tmp_path, monkeypatch):
+    """A script of tools/ that is imported adds its folder, where `ollama` is another module."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+
+    done = run_python("-c", "import sys; print(*sys.path, sep='\\n')", cwd=tmp_path)
+
+    assert str(ROOT / "tools") in sys.path
+    assert str(ROOT) in done.stdout.splitlines()
+    assert str(ROOT / "tools") not in done.stdout.splitlines()

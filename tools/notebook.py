@@ -15,9 +15,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import environment
+if __package__:  # imported, not run
+    from tools import environment
+else:
+    import environment
 
 # Colab sets these for its own Python; they would bend what requirements.lock says.
 PRESET = ("UV_BUILD_CONSTRAINT", "UV_CONSTRAINT", "UV_PRERELEASE", "UV_SYSTEM_PYTHON")
