@@ -93,7 +93,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    """Verify by two requests, and wait for an answer no longer than a second."""
+    """Verify by two requests."""
 
     def verify(daemon, name, *_, **__):
         assert daemon.show(name) is not None
@@ -101,6 +101,11 @@ def _quick(monkeypatch):
         return []
 
     monkeypatch.setattr(registration.verification, "verify", verify)
+
+
+@pytest.fixture
+def _impatient(monkeypatch):
+    """Wait for an answer no longer than a second, where one never comes."""
     monkeypatch.setattr(session, "ANSWER_WAIT_S", 1.0)
 
 
@@ -132,12 +137,14 @@ def try_every_request(world, fault, act=None):
         at += 1
 
 
+@pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_request_may_be_done_wrong(world, fault):
     """Whichever answer is cut, a lie, late or elsewhere: told or done, and right the next time."""
     assert try_every_request(world, fault) >= 15
 
 
+@pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("sent", [signal.SIGSTOP, signal.SIGKILL])
 def test_the_daemon_may_stop_or_die_in_every_request(world, sent):
     """A daemon that is stopped or killed in any request is told, and the next build is as any."""
