@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Iterator
@@ -21,10 +22,11 @@ def avoiding_waits(model: Any, longest_tokens: int) -> Iterator[None]:
     """Let a model's forward pass decide nothing by what the GPU holds.
 
     Rows are padded on the right and have no mask, so their causal masks follow from the length
-    alone. Two things read from the GPU all the same, which also costs a step time without graphs:
-    Unsloth looks whether positions follow each other before it leaves a mask out (unsloth_zoo
-    2026.10.9, temporary_patches/misc.py), and LongRoPE looks for the highest position (transformers
-    5.17, modeling_rope_utils.py), which is below the length of its short factors in most rows.
+    alone. What is replaced meanwhile waits for the GPU all the same. Unsloth looks whether
+    positions follow each other before it leaves a mask out (unsloth_zoo 2026.10.9,
+    temporary_patches/misc.py). The mask of eager attention needs a copy from the processor
+    (transformers 5.17, masking_utils.py). LongRoPE looks for the highest position
+    (modeling_rope_utils.py), though its short factors suffice for all but very long rows.
 
     Args:
         model: A PEFT model around a causal language model.
@@ -62,50 +64,46 @@ def _replacing(values: dict[str, Any], name: str, value: Any) -> Iterator[None]:
         values[name] = before
 
 
-def make_causal_mask(
+def make_mask(
     config: Any,
     inputs_embeds: Tensor,
     attention_mask: Tensor | None = None,
     *_positional: Any,
+    is_sliding: bool,
     **_named: Any,
 ) -> Tensor | None:
-    """Give the mask of causal attention; none where the attention is causal without one."""
+    """Make a mask of causal attention or of a sliding window, from the length alone.
+
+    Args:
+        config: Of the decoder.
+        inputs_embeds: Shape (B, T, C).
+        attention_mask: Is given back where there is one.
+        is_sliding: Whether a position sees no further back than the window.
+
+    Returns:
+        What SDPA may see, or what eager attention adds, shape (1, 1, T, T); None where SDPA, which
+        is causal by itself, needs no mask.
+
+    """
     if attention_mask is not None:
         return attention_mask
-    return _make_mask(config, inputs_embeds, window=None)
-
-
-def make_sliding_mask(
-    config: Any,
-    inputs_embeds: Tensor,
-    attention_mask: Tensor | None = None,
-    *_positional: Any,
-    **_named: Any,
-) -> Tensor | None:
-    """Give the mask of a sliding window, likewise."""
-    if attention_mask is not None:
-        return attention_mask
-    return _make_mask(config, inputs_embeds, window=config.sliding_window)
-
-
-def _make_mask(config: Any, states: Tensor, window: int | None) -> Tensor | None:
-    """Make a mask of shape (1, 1, T, T): of what SDPA may see, or what eager attention adds."""
-    tokens = states.shape[1]
+    tokens, window = inputs_embeds.shape[1], config.sliding_window if is_sliding else None
     takes_booleans = config._attn_implementation == "sdpa"  # noqa: SLF001 — no public name
     if takes_booleans and (window is None or tokens <= window):
         return None
-    at = torch.arange(tokens, device=states.device)
+    at = torch.arange(tokens, device=inputs_embeds.device)
     distance = at[:, None] - at[None, :]
     is_seen = distance >= 0
     if window is not None:
         is_seen &= distance < window
     if takes_booleans:
         return is_seen[None, None]
-    hidden = torch.zeros(tokens, tokens, device=states.device, dtype=states.dtype)
-    return hidden.masked_fill_(~is_seen, torch.finfo(states.dtype).min)[None, None]
+    dtype = inputs_embeds.dtype
+    hidden = torch.zeros(tokens, tokens, device=inputs_embeds.device, dtype=dtype)
+    return hidden.masked_fill_(~is_seen, torch.finfo(dtype).min)[None, None]
 
 
 MASKS = {
-    "create_causal_mask": make_causal_mask,
-    "create_sliding_window_causal_mask": make_sliding_mask,
+    "create_causal_mask": functools.partial(make_mask, is_sliding=False),
+    "create_sliding_window_causal_mask": functools.partial(make_mask, is_sliding=True),
 }

@@ -114,7 +114,7 @@ def test_a_forward_that_was_wrapped_is_found():
         with capturable.avoiding_waits(Wrapped(model), TOKENS):
             assert torch.equal(decode(model)[0], expected)
 
-    assert made == [capturable.make_causal_mask]
+    assert made == [capturable.MASKS["create_causal_mask"]]
 
 
 def test_small_has_room():
