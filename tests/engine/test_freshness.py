@@ -15,6 +15,8 @@ from builder.engine.lock import locked
 from builder.engine.publish import clear, publish
 from builder.engine.stage import File, Tree, maybe_file, not_compared, shown_as
 from builder.errors import NotBuiltError, ToolError
+from builder.machine import Machine
+from builder.terminal.console import Console
 from tests.conftest import build_of, run_persona
 
 
@@ -357,3 +359,45 @@ def test_a_damaged_cache_of_hashes_is_not_read(luma):
     for text in ("", "[1]", '{"x": 3}', "\x00"):
         cache.write_text(text)
         assert reasons_of(stage, build) == []
+
+
+class Workers:
+    """Stands where a pool does: notes which worker is to start beside the one that works."""
+
+    def __init__(self):
+        self.started = []
+
+    def prepare(self, module, _logs):
+        """Note the first one."""
+        self.started.append((None, module))
+
+    def run(self, task, module, *, next_module=None):
+        """Note, and write what the stage would."""
+        self.started.append((module, next_module))
+        task.work.out.write_text("made")
+        return "done"
+
+
+@pytest.mark.parametrize(
+    ("kind", "started"),
+    [
+        ("cpu", [(None, "a"), ("a", "a"), ("a", "b"), ("b", None)]),
+        ("gpu", [(None, "a"), ("a", "b"), ("a", "b"), ("b", None)]),
+    ],
+)
+def test_the_next_worker_starts_early_where_a_gpu_holds_the_model(luma, kind, started):
+    """On a processor its imports would take the memory of what trains."""
+    build, workers = build_of(luma), Workers()
+    build.__dict__["machine"] = Machine(kind, "made up", has_bf16=False)
+    chain = [
+        stage_of(
+            NAME=name,
+            worker=lambda _, module=module: module,
+            output=lambda build, name=name: build.folder / f"{name}.txt",
+        )
+        for name, module in (("one", "a"), ("two", "a"), ("three", "b"))
+    ]
+
+    pipeline.run(build, chain, Console(), pool=workers)
+
+    assert workers.started == started
