@@ -83,7 +83,7 @@ def examine(material: Material, gates: Sequence[Gate], share: float | None) -> R
     rest = ""
     if share < 1:
         was_asked = ", the rest was asked of the in-memory model"
-        rest = was_asked if in_memory.persona else f"; `{command('gates')}` asks all of it"
+        rest = was_asked if in_memory.persona else f"; `{command('gates NAME')}` asks all of it"
     predicted_s = budget.predict_s(gates, about, share, tokens_per_s)
     asking = "asking %.0f %% of the gates' table, about %.0f s%s"
     log.info(asking, share * 100, predicted_s, rest)
