@@ -3,12 +3,12 @@
 Run as: .venv/bin/python benchmarks/kills.py [--kills N] [--minutes M] [--seed S] [--json]
 
 Builds a persona of few rows on a base of two layers, undisturbed. Then, again and again: a copy of
-that build, stale from a stage on that is chosen by its share of time (training has several
-checkpoints), is started; its process group, or its main process alone, is killed at a random moment
-of that stage; the next build must end well, leave every output byte for byte as the undisturbed
-build has it, and leave no litter and no process. What only tells of time is left out of the
-comparison. The trained model gives other last bits in the process that trained it than where it is
-loaded again: what an undisturbed build of either kind has is right. `--json` prints one object:
+that build, stale from a stage on that is chosen by its share of time, is started; its process
+group, or its main process alone, is killed at a random moment of that stage, half of the trainings
+once they have a checkpoint; the next build must end well, leave every output byte for byte as the
+undisturbed build has it, and leave no litter and no process. What only tells of time is left out of
+the comparison. The trained model gives other last bits in the process that trained it than where it
+is loaded again: what an undisturbed build of either kind has is right. `--json` prints one object:
 tried, survived, lost, seconds (of an undisturbed build), resumed (trainings that went on from a
 checkpoint), by_stage and by_victim (tried and survived of each), and failures (what was lost, and
 the seed that repeats it). Ends with 1 where one was lost.
@@ -39,8 +39,9 @@ sys.path.insert(0, str(ROOT))
 
 from builder.engine import publish
 from builder.project import Project
-from builder.stages import record
+from builder.stages import record, train
 from builder.targets import MODEL
+from builder.training import checkpoints
 from tests.bases.checkpoints import make_tiny_base
 from tests.gates import tables
 
@@ -77,6 +78,7 @@ TIMED_STAMP, OUTPUT = ".stamps/smoke.json", re.compile(rb'"output": "\w+"')
 # A stage of some milliseconds is killed now and then too.
 LEAST_SHARE_S = 0.2
 END_WAIT_S = 15.0
+AFTER_CHECKPOINT_S, POLL_S = 0.5, 0.005
 
 
 @dataclass
@@ -197,13 +199,20 @@ def read_times(build: Path) -> dict[str, float]:
     return {name: max(stamp["took_s"], LEAST_SHARE_S) for name, stamp in stamps.items()}
 
 
-def kill_once(root: Path, stage: str, wait_s: float, *, is_group: bool) -> bool:
-    """Start a build, and kill it so long after a stage began; say whether it still ran."""
+def kill_once(
+    root: Path, stage: str, wait_s: float, *, is_group: bool, awaits_checkpoint: bool
+) -> bool:
+    """Start a build, and kill it so long after a stage or its first checkpoint; say if it ran."""
     process = start(root)
     assert process.stderr is not None  # noqa: S101 — it is a pipe
     for line in process.stderr:
         if line.startswith(stage):
             break
+    work = root / "build" / NAME / publish.WORK
+    while awaits_checkpoint and process.poll() is None:
+        if any(map(checkpoints.find_newest_checkpoint, work.glob(f"{train.NAME}-*"))):
+            break
+        time.sleep(POLL_S)
     time.sleep(wait_s)
     was_running = process.poll() is None
     if was_running:
@@ -276,13 +285,19 @@ def run(folder: Path, kills: int, seed: int, deadline_s: float) -> dict[str, Any
         shutil.copytree(whole, root)
         make_stale(root, stage)
         victim = "process group" if is_group else "main process"
-        if not kill_once(root, stage, wait_s, is_group=is_group):
+        awaits_checkpoint = stage == train.NAME and choose.random() < 0.5
+        if awaits_checkpoint:
+            wait_s = choose.uniform(0, AFTER_CHECKPOINT_S)
+        if not kill_once(
+            root, stage, wait_s, is_group=is_group, awaits_checkpoint=awaits_checkpoint
+        ):
             continue
         problem, has_resumed = judge(root, kinds)
         resumed += has_resumed
         for count, name in ((stages, stage), (victims, victim)):
             (count.lost if problem else count.survived)[name] += 1
-        place = f"{number} of seed {seed}: {victim} in {stage} after {wait_s:.2f} s"
+        since = "a checkpoint" if awaits_checkpoint else "its start"
+        place = f"{number} of seed {seed}: {victim} in {stage} {wait_s:.2f} s after {since}"
         failures += [f"{place}: {problem}"] if problem else []
         print(f"{place}: {problem or 'survived'}", file=sys.stderr, flush=True)
     survived, lost = stages.survived.total(), stages.lost.total()

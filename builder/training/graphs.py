@@ -51,7 +51,7 @@ class CudaGraphs:
 
     def __init__(self) -> None:
         self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self.pool = torch.cuda.graph_pool_handle()
+        self.pool = None
 
     def make(self, function: Function) -> Function:
         """Capture a function that was called before, so that nothing is compiled meanwhile."""
@@ -85,7 +85,12 @@ class CudaGraphs:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run all on the stream that is captured; nothing of it is left when this ends."""
+        """Run all on the stream that is captured; nothing of it is left when this ends.
+
+        Each run takes a pool of its own: torch 2.11 refuses one again whose graphs are gone while
+        a tensor in it is left, as after a capture that had no memory.
+        """
+        self.pool = torch.cuda.graph_pool_handle()
         self.stream.wait_stream(torch.cuda.current_stream())
         try:
             with torch.cuda.stream(self.stream):

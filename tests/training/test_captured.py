@@ -305,11 +305,28 @@ def test_what_cannot_be_captured_runs_between_graphs(monkeypatch):
     monkeypatch.setattr(torch.cuda, "Stream", lambda: own)
     monkeypatch.setattr(torch.cuda, "default_stream", lambda: default)
     monkeypatch.setattr(torch.cuda, "stream", use)
-    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
 
     CudaGraphs().keep(lambda: noted.append("update"))()
 
     assert noted == ["default waits for own", "on default", "update", "own waits for default"]
+
+
+def test_each_try_captures_into_a_pool_of_its_own(monkeypatch):
+    """torch refuses the pool of graphs that are gone, as after a capture that had no memory."""
+    pools = iter("ab")
+    stream = Stream("own", [])
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _stream: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: next(pools))
+    graphs = CudaGraphs()
+
+    taken = []
+    for _ in range(2):
+        with graphs.running():
+            taken.append(graphs.pool)
+
+    assert taken == ["a", "b"]
 
 
 def test_moments_of_8_bit_are_in_a_checkpoint(tmp_path, monkeypatch):
