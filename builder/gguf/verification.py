@@ -19,6 +19,7 @@ from safetensors import safe_open
 from builder.errors import GateError
 from builder.gguf.convert import Converter
 from builder.gguf.merge import Change, name_layer
+from builder.gguf.tensors import read_tensors
 
 SAMPLED_ROWS = 256
 # How far a layer's share may lie from 1: this much, or what rounding explains.
@@ -65,7 +66,7 @@ def measure(
         <file - base, change> / <change, change> of each layer.
 
     """
-    written = {tensor.name: tensor for tensor in gguf.GGUFReader(file).tensors}
+    written = read_tensors(file)
     names = {name_layer(name): name for name in converter.tensors if name.endswith(".weight")}
     shares = []
     for shard in sorted(base.glob("*.safetensors")):
