@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
@@ -132,24 +133,46 @@ def inspect_gpu() -> Gpu | None:
 def _find_handle(pynvml: Any, index: str) -> Any:
     """Find a GPU by its number, or by its UUID or the beginning of one; None where there is none.
 
+    A MIG slice has a UUID of its own.
+
     Source:
         CUDA C Programming Guide, "CUDA Environment Variables".
     """
     try:
         if index.isdecimal():
-            return pynvml.nvmlDeviceGetHandleByIndex(int(index))
-        return pynvml.nvmlDeviceGetHandleByUUID(index)
+            return _find_slice(pynvml, pynvml.nvmlDeviceGetHandleByIndex(int(index)))
+        return _find_slice(pynvml, pynvml.nvmlDeviceGetHandleByUUID(index))
     except pynvml.NVMLError:
         pass
     for number in range(pynvml.nvmlDeviceGetCount()):
         device = pynvml.nvmlDeviceGetHandleByIndex(number)
         if not index.isdecimal() and pynvml.nvmlDeviceGetUUID(device).startswith(index):
-            return device
+            return _find_slice(pynvml, device)
     return None
 
 
+def _find_slice(pynvml: Any, device: Any) -> Any:
+    """Give the first slice of a GPU in MIG mode, all of it that CUDA uses; else what was given.
+
+    Source:
+        NVIDIA Multi-Instance GPU User Guide, "CUDA Device Enumeration".
+    """
+    try:
+        most = pynvml.nvmlDeviceGetMaxMigDeviceCount(device)
+    except pynvml.NVMLError:  # a slice itself, or a driver older than MIG
+        return device
+    for number in range(most):
+        with contextlib.suppress(pynvml.NVMLError):  # this one was not made
+            return pynvml.nvmlDeviceGetMigDeviceHandleByIndex(device, number)
+    return device
+
+
 def _read_capability(pynvml: Any, device: Any) -> tuple[int, int]:
-    major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(device)
+    try:
+        major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(device)
+    except pynvml.NVMLError:  # a driver may know a slice's from its whole GPU alone
+        whole = pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(device)
+        major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(whole)
     return int(major), int(minor)
 
 

@@ -28,14 +28,41 @@ def test_a_processor_says_whether_it_computes_bfloat16(tmp_path, monkeypatch, fl
     assert machine._processor_has_bf16() is has_bf16
 
 
-def fake_driver(*gpus, cuda=13020, fails=None):
-    """Answer for NVIDIA's library by pynvml's names; the GPUs are called GPU-a0, GPU-b1 too."""
+def fake_slices(whole, slices, error):
+    """Answer for what NVIDIA's library says of slices, and of capabilities, which they lack."""
+
+    def give(value, *, where):
+        if not where:
+            raise error
+        return value
+
+    return {
+        "nvmlDeviceGetCudaComputeCapability": lambda gpu: give(gpu[1], where=gpu not in slices),
+        "nvmlDeviceGetMaxMigDeviceCount": lambda gpu: give(
+            len(slices) if gpu in whole else 0, where=gpu not in slices
+        ),
+        "nvmlDeviceGetMigDeviceHandleByIndex": lambda _, number: give(
+            slices[number], where=slices[number]
+        ),
+        "nvmlDeviceGetDeviceHandleFromMigDeviceHandle": lambda gpu: give(
+            *whole, where=gpu in slices
+        ),
+    }
+
+
+def fake_driver(*gpus, cuda=13020, fails=None, slices=()):
+    """Answer for NVIDIA's library by pynvml's names; the GPUs are called GPU-a0, GPU-b1 too.
+
+    Slices are of the last GPU, and called MIG-0, MIG-1; None is one that was not made. They give
+    their whole GPU, and no capability.
+    """
     uuids = [
         f"GPU-{letter}{number}" for number, letter in zip(range(len(gpus)), "ab", strict=False)
     ]
     named = {
         **{str(number): gpu for number, gpu in enumerate(gpus)},
         **dict(zip(uuids, gpus, strict=True)),
+        **{f"MIG-{number}": item for number, item in enumerate(slices)},
     }
     error = type("NVMLError", (Exception,), {"value": fails})
 
@@ -54,12 +81,14 @@ def fake_driver(*gpus, cuda=13020, fails=None):
         nvmlDeviceGetCount=lambda: len(gpus),
         nvmlDeviceGetUUID=lambda gpu: uuids[gpus.index(gpu)],
         nvmlSystemGetDriverVersion=lambda: "570.1",
-        nvmlDeviceGetMemoryInfo=lambda _: SimpleNamespace(total=80, free=30),
+        nvmlDeviceGetMemoryInfo=lambda gpu: SimpleNamespace(
+            total=10 if gpu in slices else 80, free=9 if gpu in slices else 30
+        ),
         nvmlDeviceGetComputeRunningProcesses=lambda _: [SimpleNamespace(pid=7)],
         nvmlDeviceGetHandleByIndex=lambda number: find(str(number)),
         nvmlDeviceGetHandleByUUID=find,
         nvmlDeviceGetName=lambda gpu: gpu[0],
-        nvmlDeviceGetCudaComputeCapability=lambda gpu: gpu[1],
+        **fake_slices(gpus[-1:], slices, error),
         nvmlSystemGetCudaDriverVersion_v2=lambda: cuda,
     )
 
@@ -175,6 +204,28 @@ def test_what_changes_of_a_gpu_is_asked_of_the_driver(driver):
         free_bytes=30,
         processes=(7,),
     )
+
+
+SMALL_SLICE, LARGE_SLICE = ("H100 MIG 1g.10gb", None), ("H100 MIG 3g.40gb", None)
+
+
+@pytest.mark.parametrize(
+    ("visible", "slices", "name", "memory_bytes"),
+    [
+        ("MIG-1", (SMALL_SLICE, LARGE_SLICE), "H100 MIG 3g.40gb", 10),
+        ("1", (SMALL_SLICE, LARGE_SLICE), "H100 MIG 1g.10gb", 10),
+        ("GPU-b", (None, LARGE_SLICE), "H100 MIG 3g.40gb", 10),
+        ("1", (None, None), "NVIDIA H100", 80),
+        ("0", (SMALL_SLICE,), "Tesla T4", 80),
+    ],
+)
+def test_of_a_gpu_in_mig_mode_one_slice_is_used(driver, visible, slices, name, memory_bytes):
+    """The one that is named, or else its first; the memory is the slice's, not the whole GPU's."""
+    found = driver(T4, H100, visible=visible, slices=slices)
+
+    assert found == machine.Machine("gpu", name, has_bf16=visible != "0")
+    assert machine.inspect_gpu().memory_bytes == memory_bytes
+    assert machine.inspect_gpu().capability == (T4 if visible == "0" else H100)[1]
 
 
 def test_cores_are_those_that_this_process_may_use(monkeypatch):
