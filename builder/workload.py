@@ -6,12 +6,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from builder import processor
 from builder.data import kinds, rows, schedule
 from builder.data.rows import Row
 from builder.data.schedule import Schedule
 from builder.engine.forecast import Workload
 from builder.errors import PersonaError
-from builder.machine import count_cores, read_processor_name
 from builder.project import Build
 from builder.stages import base, data, replay, train
 
@@ -53,8 +53,8 @@ def measure(build: Build) -> Workload:
 def _name_machine(build: Build) -> str:
     """Name what decides the speed of this machine."""
     machine = build.machine
-    name = machine.name if machine.kind == "gpu" else read_processor_name()
-    return f"{machine.kind}, {name}, {count_cores()} cores"
+    name = machine.name if machine.kind == "gpu" else processor.read_name()
+    return f"{machine.kind}, {name}, {processor.count_cores()} cores"
 
 
 def _plan(build: Build, found: Sequence[Row]) -> Schedule:

@@ -7,25 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from builder import machine
+from builder import machine, processor
 from builder.bases import base
 from builder.errors import ToolError
 from builder.stages import base as stage
 from builder.training import environment
 from tests.conftest import build_of, run_stage
-
-
-@pytest.mark.parametrize(
-    ("flags", "has_bf16"),
-    [("fpu avx2 avx512_bf16", True), ("fpu amx_bf16", True), ("fpu avx2 avx512f", False)],
-)
-def test_a_processor_says_whether_it_computes_bfloat16(tmp_path, monkeypatch, flags, has_bf16):
-    """The flag decides, and a machine that does not tell trains in 32 bit."""
-    monkeypatch.setattr(machine, "PROCESSOR", tmp_path / "cpuinfo")
-    assert machine._processor_has_bf16() is False
-    (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
-
-    assert machine._processor_has_bf16() is has_bf16
 
 
 def fake_slices(whole, slices, error):
@@ -228,47 +215,6 @@ def test_of_a_gpu_in_mig_mode_one_slice_is_used(driver, visible, slices, name, m
     assert machine.inspect_gpu().capability == (T4 if visible == "0" else H100)[1]
 
 
-def test_cores_are_those_that_this_process_may_use(monkeypatch):
-    """Of a large host `taskset` or a job may give a few: more threads than those wait in turn."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 128)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5, 7, 9})
-    assert machine.count_cores() == 4
-
-    monkeypatch.delattr(os, "sched_getaffinity")
-    assert machine.count_cores() == 128
-
-
-WITHIN = "0::/slurm/job_7/step_0\n"
-OLDER = "12:cpu,memory:/docker/ab\n0::/\n"
-
-
-@pytest.mark.parametrize(
-    ("groups", "limits", "found"),
-    [
-        (WITHIN, {"slurm/job_7/memory.max": "3000", "memory.max": "max"}, 3000),
-        (WITHIN, {"slurm/job_7/memory.max": "3000", "slurm/job_7/step_0/memory.max": "2000"}, 2000),
-        ("0::/\n", {"memory.max": "5000"}, 5000),
-        (OLDER, {"memory/docker/ab/memory.limit_in_bytes": "4000"}, 4000),
-        (OLDER, {"memory/memory.limit_in_bytes": "4000"}, 4000),
-        (None, {"memory.max": "5000"}, 5000),
-    ],
-)
-def test_a_limit_of_any_group_around_this_process_is_its_memory(
-    tmp_path, monkeypatch, groups, limits, found
-):
-    """A container limits the outermost group, and a batch system one of those inside."""
-    monkeypatch.setattr(machine, "GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(machine, "GROUP_LIMITS", tmp_path / "limits")
-    if groups is not None:
-        (tmp_path / "cgroup").write_text(groups)
-    for name, text in limits.items():
-        path = tmp_path / "limits" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{text}\n")
-
-    assert machine.find_processor_memory_bytes() == found
-
-
 @pytest.mark.parametrize(("typed", "is_told"), [("cpu", True), (base.EMBEDDED, False)])
 def test_a_base_for_processors_beside_a_gpu_says_what_trains(driver, luma, caplog, typed, is_told):
     """`--base cpu` names a base, which the GPU trains; how to train it on the processor is said."""
@@ -322,7 +268,7 @@ def test_unsloth_sees_one_gpu_or_none(driver, gpus, visible, left):
 
 def test_what_was_compiled_is_cached_for_one_kind_of_processor(tmp_path, monkeypatch):
     """Two processors that share a home never run each other's code."""
-    monkeypatch.setattr(machine, "PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.setattr(processor, "PROCESSOR", tmp_path / "cpuinfo")
     monkeypatch.setattr("os.environ", {"XDG_CACHE_HOME": str(tmp_path)})
     folders = set()
     for flags in ("fpu avx2", "fpu avx2 avx512f"):
