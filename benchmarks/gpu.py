@@ -161,13 +161,13 @@ class Bench:
         clock = Clock()
         setattr(captured, "progress", argparse.Namespace(report=clock))  # noqa: B010 — a seam
         captured.READ_EVERY_STEPS = 5
-        means = captured.Means(
+        execution = captured.Execution(
             graphs=graphs,
             dtype=self.dtype,
             recompute=lambda: loading.recompute_activations(self.model),
         )
         settings = replace(self.settings, max_steps=steps or self.settings.max_steps)
-        loop = captured.Loop(self.model, self.examples, settings, 99, means=means)
+        loop = captured.Loop(self.model, self.examples, settings, 99, execution=execution)
         with tempfile.TemporaryDirectory() as folder:
             losses = loop.run(Path(folder) / "checkpoint")
         print(f"{type(loop.graphs).__name__}: {losses[0]:.4f} to {losses[-1]:.4f}", flush=True)

@@ -39,7 +39,7 @@ log = logging.getLogger("builder")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Means:
+class Execution:
     """How a training runs on a machine."""
 
     graphs: Graphs
@@ -56,7 +56,7 @@ def train(
     settings: Settings,
     epochs: float,
     *,
-    means: Means,
+    execution: Execution,
     scratch: Path,
     tracker: Tracker | None = None,
     samples: Samples | None = None,
@@ -68,7 +68,7 @@ def train(
         examples: One epoch, in which a row may come several times.
         settings: The numbers.
         epochs: How often all of it is trained on.
-        means: How it runs on this machine.
+        execution: How it runs on this machine.
         scratch: The folder of the checkpoint.
         tracker: Sends losses and learning rates on.
         samples: Asks the model now and then.
@@ -81,7 +81,9 @@ def train(
             there is a checkpoint of the step that it came in.
 
     """
-    loop = Loop(model, examples, settings, epochs, means=means, tracker=tracker, samples=samples)
+    loop = Loop(
+        model, examples, settings, epochs, execution=execution, tracker=tracker, samples=samples
+    )
     with failures.awaiting_stop() as request:
         losses = loop.run(scratch / resuming.NAME, request)
     model.zero_grad(set_to_none=True)
@@ -96,7 +98,7 @@ class Loop:
         examples: One epoch.
         settings: The numbers.
         epochs: How often all of it is trained on.
-        means: How it runs on this machine.
+        execution: How it runs on this machine.
         tracker: Sends losses and learning rates on.
         samples: Asks the model now and then.
 
@@ -109,12 +111,12 @@ class Loop:
         settings: Settings,
         epochs: float,
         *,
-        means: Means,
+        execution: Execution,
         tracker: Tracker | None = None,
         samples: Samples | None = None,
     ) -> None:
-        self.examples, self.settings, self.means = examples, settings, means
-        self.step = TrainingStep(model, settings, means.dtype)
+        self.examples, self.settings, self.execution = examples, settings, execution
+        self.step = TrainingStep(model, settings, execution.dtype)
         self.rows: list[Row] = [
             {"input_ids": example.input_ids, "labels": example.labels} for example in examples
         ]
@@ -124,7 +126,7 @@ class Loop:
         self.planned = shapes.plan_steps(lengths, settings, steps)
         self.plan = _hash(self.planned)
         self.shapes: dict[int, Shape] = {}
-        self.graphs, self.is_recomputing = means.graphs, False
+        self.graphs, self.is_recomputing = execution.graphs, False
         self.tokens = lengths
         self.epochs = len(self.planned) / shapes.count_steps_an_epoch(len(examples), settings)
         self.speed, self.tracker, self.samples = Speed(), tracker or Tracker(None), samples
@@ -276,7 +278,7 @@ class Loop:
             self.planned = [shapes.halve(step) for step in self.planned]
             what = f"with {(at_once + 1) // 2} rows at once, was {at_once}"
         elif not self.is_recomputing:
-            self.means.recompute()
+            self.execution.recompute()
             self.is_recomputing = True
             self.graphs = Eager()  # it moves activations to the processor's memory and back
             what = "with activations computed twice"

@@ -37,7 +37,7 @@ def train(job: Job, tracker: Tracker, samples: Samples | None = None) -> tuple[A
     _say_memory(job, longest)
     model, _ = loading.load_base(job.base, job.machine, tokens=longest)
     model = loading.add_adapter(model, job.settings).train()
-    means = captured.Means(
+    execution = captured.Execution(
         graphs=CudaGraphs(),
         dtype=loading.choose_dtype(job.machine),
         recompute=functools.partial(loading.recompute_activations, model),
@@ -47,7 +47,7 @@ def train(job: Job, tracker: Tracker, samples: Samples | None = None) -> tuple[A
         job.rows,
         job.settings,
         job.epochs,
-        means=means,
+        execution=execution,
         scratch=job.scratch,
         tracker=tracker,
         samples=samples,

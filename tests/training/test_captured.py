@@ -90,7 +90,7 @@ class Fails(Replays):
 def train(folder, graphs=None, model=None, examples=None, recompute=None, **changes):
     """Train a tiny model; give it and its losses."""
     model = model or make_model()
-    means = captured.Means(
+    execution = captured.Execution(
         graphs=graphs or Eager(), dtype=torch.float32, recompute=recompute or (lambda: None)
     )
     losses = captured.train(
@@ -98,7 +98,7 @@ def train(folder, graphs=None, model=None, examples=None, recompute=None, **chan
         examples or make_examples(),
         make_settings(**changes),
         EPOCHS,
-        means=means,
+        execution=execution,
         scratch=folder,
     )
     return model, losses
