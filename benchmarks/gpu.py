@@ -42,6 +42,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -154,12 +155,12 @@ class Bench:
 
     def train(self, graphs: Any, steps: int | None = None) -> tuple[list[float], Clock, Any]:
         """Train by the captured loop; give the losses, the clock and the loop."""
+        from builder import progress
         from builder.training import captured, loading
 
         self.restore()
         self.notes.said.clear()
         clock = Clock()
-        setattr(captured, "progress", argparse.Namespace(report=clock))  # noqa: B010 — a seam
         captured.READ_EVERY_STEPS = 5
         execution = captured.Execution(
             graphs=graphs,
@@ -168,7 +169,10 @@ class Bench:
         )
         settings = replace(self.settings, max_steps=steps or self.settings.max_steps)
         loop = captured.Loop(self.model, self.examples, settings, 99, execution=execution)
-        with tempfile.TemporaryDirectory() as folder:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            mock.patch.object(progress, "report", clock),
+        ):
             losses = loop.run(Path(folder) / "checkpoint")
         print(f"{type(loop.graphs).__name__}: {losses[0]:.4f} to {losses[-1]:.4f}", flush=True)
         return losses, clock, loop
@@ -249,7 +253,7 @@ def measure_step(folder: Path, *, quick: bool) -> None:
 
 def measure_padding(bench: Bench, loop: Any) -> dict[str, Any]:
     """Say which part of the tokens of all steps is padding."""
-    batches = [batch for step in loop.planned for batch in step]
+    batches = list(loop.plan.list_batches())
     tokens = sum(len(bench.examples[row].input_ids) for batch in batches for row in batch.rows)
     padded = sum(loop.shapes[batch.length].rows * batch.length for batch in batches)
     return {
