@@ -265,12 +265,12 @@ def measure_padding(bench: Bench, loop: Any) -> dict[str, Any]:
 
 def estimate(folder: Path, bench: Bench) -> dict[str, Any]:
     """Estimate the memory as a build does before it loads the base."""
-    from builder.training import memory, shapes
+    from builder.training import footprint, shapes
 
     longest = shapes.choose_lengths([len(one.input_ids) for one in bench.examples])[-1]
     labels = max(sum(label >= 0 for label in one.labels) for one in bench.examples)
     shape = shapes.Shape(8, longest, 8 * labels)
-    found = memory.estimate(folder, rank=bench.settings.rank, four_bit=True, shape=shape)
+    found = footprint.estimate(folder, rank=bench.settings.rank, four_bit=True, shape=shape)
     if found is None:
         return {}
     print(found.describe(bench.torch.cuda.mem_get_info()[0]))
