@@ -9,13 +9,13 @@ from pathlib import Path
 
 from builder import files
 from builder.engine import freshness, publish
+from builder.engine.child import Task
 from builder.engine.clock import Clock, Timing
 from builder.engine.forecast import Step, Workload
 from builder.engine.hashes import Hashes
 from builder.engine.lock import locked, read_lock
 from builder.engine.pool import Pool
 from builder.engine.stage import Build, Stage, Work, list_files
-from builder.engine.worker import Task
 from builder.errors import NotBuiltError, PersonaError, describe_refusal
 from builder.terminal import chatter
 from builder.terminal.console import Console

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
-from builder.engine.worker import Task, Worker
+from builder.engine.child import Task
+from builder.engine.worker import Worker
 
 
 class Pool:
