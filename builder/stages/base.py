@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from builder import files
-from builder.bases import base, choose, families, fetch, memory, refusals, sizes
+from builder.bases import admission, base, choose, families, fetch, memory, sizes
 from builder.bases.choose import Pins
 from builder.bases.facts import Facts
 from builder.bases.sizes import Sizes
@@ -134,7 +134,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
         )
     chosen = choose.resolve(inputs.source, inputs.pins)
     folder = fetch.find_small_files(chosen)
-    refusals.check(
+    admission.check(
         chosen.source,
         folder,
         inputs.template,
