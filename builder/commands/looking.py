@@ -88,10 +88,10 @@ def why(console: Console, /, name: str, *, times: bool, as_json: bool) -> None:
         return
     judgements = pipeline.plan(build, targets.MODEL.stages)
     if as_json:
-        console.print_json({one.stage: one.reasons for one in judgements})
+        console.print_json({one.stage: one.list_reasons() for one in judgements})
         return
     for one in judgements:
-        console.verdict(one.stage, one.reasons, one.summary)
+        console.verdict(one.stage, one.describe(), one.summary)
 
 
 @click.command()
