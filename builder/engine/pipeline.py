@@ -200,7 +200,13 @@ def _find_checkpoint(stage: Stage, build: Build, hashes: Hashes) -> Checkpoint |
 
 
 def _as_step(judgement: Judgement) -> Step:
-    return Step(stage=judgement.stage, has_new_inputs=bool(judgement.changing))
+    found = judgement.checkpoint
+    return Step(
+        stage=judgement.stage,
+        has_new_inputs=bool(judgement.changing),
+        is_certain=judgement.is_certain,
+        left_share=1 - found.done / found.of if found and found.of else 1.0,
+    )
 
 
 def _join_or(names: Sequence[str]) -> str:
