@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 PROCESSOR = Path("/proc/cpuinfo")
+# What the processors spend their time on (man 5 proc), and how long that is looked at.
+TICKS, BUSY_MOMENT_S = Path("/proc/stat"), 0.1
 # The groups of this process, and where their limits stand; a container's, or a batch system's
 # (Linux, man 7 cgroups; Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst).
 GROUPS, GROUP_LIMITS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
@@ -55,6 +58,27 @@ def count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # macOS has none
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def measure_busy_share() -> float:
+    """Measure, in a moment, the share of the machine's processors that are at work.
+
+    A machine that does not tell counts as idle.
+    """
+    before = _read_ticks()
+    time.sleep(BUSY_MOMENT_S)
+    spent = [after - first for first, after in zip(before, _read_ticks(), strict=False)]
+    idle = sum(spent[3:5])  # the ticks of waiting for work and for a disk (man 5 proc)
+    return 1 - idle / sum(spent) if sum(spent) > 0 else 0.0
+
+
+def _read_ticks() -> list[int]:
+    """Read what all processors spent their time on since the machine started."""
+    try:
+        first = TICKS.read_text("utf-8").partition("\n")[0]
+        return [int(count) for count in first.split()[1:9]]
+    except (OSError, ValueError):
+        return []
 
 
 def read_flags() -> str:

@@ -20,6 +20,27 @@ def test_a_processor_says_whether_it_computes_bfloat16(tmp_path, monkeypatch, fl
     assert processor.has_bf16() is has_bf16
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "share"),
+    [
+        ("cpu  100 0 100 800 0 0 0 0 0 0\n", "cpu  160 0 120 810 10 0 0 0 0 0\n", 0.8),
+        ("cpu  100 0 100 800 0 0 0 0 0 0\n", "cpu  100 0 100 900 0 0 0 0 0 0\n", 0.0),
+        ("cpu  1 0 1 8\n", "cpu  1 0 1 8\n", 0.0),
+        ("nothing\n", "nothing\n", 0.0),
+        (None, None, 0.0),
+    ],
+)
+def test_a_machine_says_how_busy_its_processors_are(tmp_path, monkeypatch, before, after, share):
+    """Time that is not spent waiting, of all time; a machine that does not tell counts as idle."""
+    path = tmp_path / "stat"
+    monkeypatch.setattr(processor, "TICKS", path)
+    monkeypatch.setattr(processor.time, "sleep", lambda _: after and path.write_text(after))
+    if before:
+        path.write_text(before)
+
+    assert processor.measure_busy_share() == pytest.approx(share)
+
+
 def test_cores_are_those_that_this_process_may_use(monkeypatch):
     """Of a large host `taskset` or a job may give a few: more threads than those wait in turn."""
     monkeypatch.setattr(os, "cpu_count", lambda: 128)

@@ -49,7 +49,8 @@ def plan(build: Build, stages: Sequence[Stage]) -> list[Judgement]:
             failure = error  # which may be no more than a file seen half-way into its place
     after = read_lock(build.folder)
     if before.is_held or after != before:
-        return [Judgement(build.name, [f"is being built by process {after.process}"])]
+        running = f"is being built by process {after.process}"
+        return [Judgement(build.name, [running], is_running=True)]
     if failure:
         raise failure
     return judgements
@@ -84,11 +85,7 @@ def run(
         hashes = Hashes(build.folder)
         judgements = judge(build, stages, hashes)
         check(build, stages, judgements)
-        steps = [
-            Step(stage=one.stage, has_new_inputs=one.has_new_inputs)
-            for one in judgements
-            if one.is_stale
-        ]
+        steps = [_as_step(one) for one in judgements if one.is_stale]
         clock = Clock(steps, measure() if measure and steps else None)
         if steps:
             clock.tell(console)
@@ -106,3 +103,13 @@ def _explaining_refusals(build: Build) -> Iterator[None]:
         yield
     except OSError as error:
         raise describe_refusal(error, build.folder) from error
+
+
+def _as_step(judgement: Judgement) -> Step:
+    found = judgement.checkpoint
+    return Step(
+        stage=judgement.stage,
+        has_new_inputs=bool(judgement.changing),
+        is_certain=judgement.is_certain,
+        left_share=1 - found.done / found.of if found and found.of else 1.0,
+    )

@@ -84,7 +84,7 @@ class Runner:
         build = self.build
         inputs = stage.inputs(build)
         description = freshness.describe(stage, build, inputs, self.hashes)
-        scratch = build.folder / publish.WORK / f"{stage.NAME}-{description.key()}"
+        scratch = publish.scratch_folder(stage, build, description)
         out = build.folder / publish.NEW / stage.output(build).name
         work = Work(out=out, scratch=scratch, machine=build.machine)
         timing.is_resumed = scratch.is_dir() and any(scratch.iterdir())

@@ -22,6 +22,7 @@ NAME, VERSION = "base", 5
 WORDS = "chooses the base"
 unavailable = stage.always_available
 worker = stage.main_process
+checkpoint = stage.never_resumed
 SMALL_FILES = (
     "config.json",
     "generation_config.json",

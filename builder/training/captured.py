@@ -17,7 +17,7 @@ import torch
 from builder import progress
 from builder.data.dataset import Example
 from builder.errors import PersonaError, ToolError
-from builder.training import capturable, failures, functions, rates, resuming
+from builder.training import capturable, checkpoints, failures, functions, rates, resuming
 from builder.training.failures import StopRequest
 from builder.training.graphs import Eager, Function, Graphs
 from builder.training.monitor import Monitor
@@ -82,7 +82,7 @@ def train(
         model, examples, settings, epochs, execution=execution, tracker=tracker, samples=samples
     )
     with failures.awaiting_stop() as request:
-        losses = loop.run(scratch / resuming.NAME, request)
+        losses = loop.run(scratch / checkpoints.CAPTURED, request)
     model.zero_grad(set_to_none=True)
     return losses
 
@@ -152,6 +152,10 @@ class Loop:
             self._clear()
         return self.losses
 
+    def _save(self, checkpoint: Path) -> None:
+        steps = len(self.plan)
+        resuming.save(checkpoint, self.step, self.losses, self.plan.key, steps=steps)
+
     def _can_go_on_after(self, cause: BaseException) -> bool:
         """Take less memory, or capture no more, and say whether that may help.
 
@@ -183,11 +187,11 @@ class Loop:
             if self.done % READ_EVERY_STEPS == 0 or self.done == len(self.plan):
                 self._read_losses()
                 if time.monotonic() - saved_s >= CHECKPOINT_EVERY_S:
-                    resuming.save(checkpoint, self.step, self.losses, self.plan.key)
+                    self._save(checkpoint)
                     saved_s = time.monotonic()
             if request.is_made and self.done < len(self.plan):
                 self._read_losses()
-                resuming.save(checkpoint, self.step, self.losses, self.plan.key)
+                self._save(checkpoint)
                 raise failures.describe_stop(self.done, len(self.plan))
 
     def _make_functions(self) -> tuple[dict[int, Function], Function]:
