@@ -43,6 +43,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -157,21 +158,24 @@ class Bench:
 
     def train(self, graphs: Any, steps: int | None = None) -> tuple[list[float], Clock, Any]:
         """Train by the captured loop; give the losses, the clock and the loop."""
+        from builder import progress
         from builder.training import captured, loading
 
         self.restore()
         self.notes.said.clear()
         clock = Clock()
-        setattr(captured, "progress", argparse.Namespace(report=clock))  # noqa: B010 — a seam
         captured.READ_EVERY_STEPS = 5
-        means = captured.Means(
+        execution = captured.Execution(
             graphs=graphs,
             dtype=self.dtype,
             recompute=lambda: loading.recompute_activations(self.model),
         )
         settings = replace(self.settings, max_steps=steps or self.settings.max_steps)
-        loop = captured.Loop(self.model, self.examples, settings, 99, means=means)
-        with tempfile.TemporaryDirectory() as folder:
+        loop = captured.Loop(self.model, self.examples, settings, 99, execution=execution)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            mock.patch.object(progress, "report", clock),
+        ):
             losses = loop.run(Path(folder) / "checkpoint")
         print(f"{type(loop.graphs).__name__}: {losses[0]:.4f} to {losses[-1]:.4f}", flush=True)
         return losses, clock, loop
@@ -252,7 +256,7 @@ def measure_step(folder: Path, *, quick: bool) -> None:
 
 def measure_padding(bench: Bench, loop: Any) -> dict[str, Any]:
     """Say which part of the tokens of all steps is padding."""
-    batches = [batch for step in loop.planned for batch in step]
+    batches = list(loop.plan.list_batches())
     tokens = sum(len(bench.examples[row].input_ids) for batch in batches for row in batch.rows)
     padded = sum(loop.shapes[batch.length].rows * batch.length for batch in batches)
     return {
@@ -264,12 +268,12 @@ def measure_padding(bench: Bench, loop: Any) -> dict[str, Any]:
 
 def estimate(folder: Path, bench: Bench) -> dict[str, Any]:
     """Estimate the memory as a build does before it loads the base."""
-    from builder.training import memory, shapes
+    from builder.training import footprint, shapes
 
     longest = shapes.choose_lengths([len(one.input_ids) for one in bench.examples])[-1]
     labels = max(sum(label >= 0 for label in one.labels) for one in bench.examples)
     shape = shapes.Shape(8, longest, 8 * labels)
-    found = memory.estimate(folder, rank=bench.settings.rank, four_bit=True, shape=shape)
+    found = footprint.estimate(folder, rank=bench.settings.rank, four_bit=True, shape=shape)
     if found is None:
         return {}
     print(found.describe(bench.torch.cuda.mem_get_info()[0]))

@@ -60,7 +60,7 @@ from builder.training import generate
 from builder.training.batches import pad
 from builder.training.loss import next_token_loss
 from builder.training.settings import resolve
-from builder.training.targets import find_targets
+from builder.training.target_modules import find_target_modules
 
 MAX_TOKENS = 64
 COURTESY_SHARE = replayed.COURTESY_SHARE
@@ -109,7 +109,7 @@ class Bench:
         plain = AutoModelForCausalLM.from_pretrained(self.weights, dtype=torch.float32)
         plain = plain.to(self.device)
         config = LoraConfig(
-            r=numbers.rank, lora_alpha=numbers.alpha, target_modules=find_targets(plain)
+            r=numbers.rank, lora_alpha=numbers.alpha, target_modules=find_target_modules(plain)
         )
         model = get_peft_model(plain, config)
         examples = dataset.repeat(self.trained) + dataset.read_examples(self.build.replay)

@@ -33,8 +33,9 @@ from builder.bases import base, families, fetch
 from builder.data import dataset
 from builder.data.dataset import Example
 from builder.data.template import IGNORED, Template
+from builder.engine.child import Task
 from builder.engine.stage import Work
-from builder.engine.worker import Task, Worker
+from builder.engine.worker import Worker
 from builder.errors import GateError, PersonaError, ToolError
 from builder.evaluation import distance, examination, reference, subject
 from builder.evaluation.gate import Evidence

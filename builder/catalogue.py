@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from builder import files, persona, targets
+from builder import files, outcome, persona, targets
 from builder.engine import freshness
+from builder.errors import ToolError
+from builder.evaluation import tally
+from builder.evaluation.tally import Tally
 from builder.stages import register, smoke
 
 HISTORY = "history"
@@ -30,6 +33,7 @@ class Entry:
         size_bytes: Of the file, or None where there is none.
         passed: How many gates passed, or None where none was asked.
         failed: The gates that failed and stop a build.
+        advised: How many gates failed, and stop nothing.
         unsure: How many gates had not enough evidence.
         model: The name under which it was last registered with Ollama, or None.
         model_is_older: Whether what is registered is of an earlier build.
@@ -45,6 +49,7 @@ class Entry:
     size_bytes: int | None
     passed: int | None
     failed: list[str]
+    advised: int
     unsure: int
     model: str | None
     model_is_older: bool
@@ -66,32 +71,57 @@ def list_builds(root: Path) -> list[str]:
 def _read_entry(folder: Path, build: Path, template: Path) -> Entry:
     receipt = _read_table(build / "registered.json")
     gates = receipt.get("let_through")
-    stopped_at = _find_stop(build)
-    is_refused = stopped_at == smoke.NAME
-    found = _read_table(build / ("logs/smoke-failed.json" if is_refused else "smoke.json"))
-    verdicts = [gate.get("verdict") for gate in _list(found, "gates") if isinstance(gate, dict)]
+    stop, counted = outcome.find_stop(build), _count_gates(build)
+    stopped_at = stop.stage if stop else None
     is_built = (build / "model.gguf").is_file() and (build / "smoke.json").is_file()
     return Entry(
         name=folder.name,
-        state=_find_state(folder, build, template, stopped_at, is_built=is_built),
+        state=_find_state(
+            folder,
+            build,
+            template,
+            stopped_at,
+            is_built=is_built,
+            is_refused=stopped_at == smoke.NAME and counted is not None,
+        ),
         stopped_at=stopped_at,
         built=is_built,
         base=_text(_read_table(build / "base" / "base.json"), "source"),
         size_bytes=_stat(build / "model.gguf")[0] or None,
-        passed=verdicts.count("pass") if found else None,
-        failed=[str(gate) for gate in _list(found, "let_through")],
-        unsure=verdicts.count("not enough evidence"),
+        passed=counted.passed if counted else None,
+        failed=list(counted.failed) if counted else [],
+        advised=counted.advised if counted else 0,
+        unsure=counted.unsure if counted else 0,
         model=_text(receipt, "model"),
         model_is_older=bool(receipt) and stopped_at is not None,
         let_through=[str(gate) for gate in gates] if isinstance(gates, list) else [],
     )
 
 
+def _count_gates(build: Path) -> Tally | None:
+    """Count the gates that judged the file that is there; None where none is known to have."""
+    try:
+        path = outcome.find_examination(build)
+    except ToolError:
+        return None
+    found = _read_table(path) if path else {}
+    gates = [gate for gate in _list(found, "gates") if isinstance(gate, dict)]
+    failed = [str(gate) for gate in _list(found, "let_through")]
+    judged = ((gate.get("verdict"), gate.get("mode")) for gate in gates)
+    return tally.count(judged, failed) if found else None
+
+
 def _find_state(
-    folder: Path, build: Path, template: Path, stopped_at: str | None, *, is_built: bool
+    folder: Path,
+    build: Path,
+    template: Path,
+    stopped_at: str | None,
+    *,
+    is_built: bool,
+    is_refused: bool,
 ) -> State:
     if stopped_at:
-        return "refused" if stopped_at == smoke.NAME else "stopped"
+        return "refused" if is_refused else "stopped"
     if not is_built:
         return "never built"
     changed = max(_find_change(folder), _stat(template)[1])
@@ -116,13 +146,6 @@ def _find_end(build: Path) -> int:
     """Give the time at which the last build ended: its history is written then."""
     ends = [_stat(path)[1] for path in (build / HISTORY).glob("[!.]*.json")]
     return max(*ends, 0, _stat(freshness.stamps_folder(build) / f"{smoke.NAME}.json")[1])
-
-
-def _find_stop(build: Path) -> str | None:
-    """Name the first stage that failed since it last ran; those before it have run since."""
-    folder = freshness.stamps_folder(build)
-    names = (stage.NAME for stage in targets.STAGES)
-    return next((name for name in names if (folder / f"{name}.failed").exists()), None)
 
 
 def _find_change(folder: Path) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder import files
 from builder.errors import ToolError
-from builder.machine import count_cores
+from builder.processor import count_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-import platform
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
+
+from builder import processor
 
 # PyPI's torch 2.10.0 is built for CUDA 12.8, its kernels from Volta (sm_70) on. Any driver of the
 # same major version runs them (docs.nvidia.com/deploy/cuda-compatibility, "Minor Version
 # Compatibility"): for CUDA 12 that is 525 or newer.
 LOWEST_CAPABILITY, LOWEST_CUDA = (7, 0), (12, 0)
 BF16_CAPABILITY = (8, 0)
-PROCESSOR = Path("/proc/cpuinfo")
-# The groups of this process, and where their limits stand; a container's, or a batch system's
-# (Linux, man 7 cgroups; Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst).
-GROUPS, GROUP_LIMITS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 ON_THE_PROCESSOR = "or build on the processor with --base cpu"
 # nvml.h, NVML_ERROR_LIB_RM_VERSION_MISMATCH: the driver was updated under a running kernel.
 LIBRARY_DIFFERS = 18
-# Where one instruction multiplies bfloat16, a step on two cores takes 0.6 of its time
-# (benchmarks/train.py).
-BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
 @dataclass(frozen=True)
@@ -74,27 +67,27 @@ def find_machine() -> Machine:
     """Find the GPU through the driver, without torch; else the processor."""
     import pynvml  # noqa: PLC0415 — loads the driver's library
 
-    processor = Machine("cpu", "no GPU here", _processor_has_bf16())
+    fallback = Machine("cpu", "no GPU here", processor.has_bf16())
     index = find_device()
     if not index:
-        return processor
+        return fallback
     try:
         pynvml.nvmlInit()
         device = _find_handle(pynvml, index)
         if device is None:
-            return _refuse_device(processor, index, int(pynvml.nvmlDeviceGetCount()))
+            return _refuse_device(fallback, index, int(pynvml.nvmlDeviceGetCount()))
         name = pynvml.nvmlDeviceGetName(device)
         capability = _read_capability(pynvml, device)
         cuda = _read_cuda(pynvml)
     except pynvml.NVMLError as error:
-        return _explain_driver(processor, error)
+        return _explain_driver(fallback, error)
     for what, found, lowest, way in (
         ("has compute capability", capability, LOWEST_CAPABILITY, "take another GPU"),
         ("has a driver for CUDA", cuda, LOWEST_CUDA, "update NVIDIA's driver"),
     ):
         if found < lowest:
             return replace(
-                processor,
+                fallback,
                 name=name,
                 refused=(
                     f"{name}: {what} {found[0]}.{found[1]}, expected {lowest[0]}.{lowest[1]} or "
@@ -132,24 +125,46 @@ def inspect_gpu() -> Gpu | None:
 def _find_handle(pynvml: Any, index: str) -> Any:
     """Find a GPU by its number, or by its UUID or the beginning of one; None where there is none.
 
+    A MIG slice has a UUID of its own.
+
     Source:
         CUDA C Programming Guide, "CUDA Environment Variables".
     """
     try:
         if index.isdecimal():
-            return pynvml.nvmlDeviceGetHandleByIndex(int(index))
-        return pynvml.nvmlDeviceGetHandleByUUID(index)
+            return _find_slice(pynvml, pynvml.nvmlDeviceGetHandleByIndex(int(index)))
+        return _find_slice(pynvml, pynvml.nvmlDeviceGetHandleByUUID(index))
     except pynvml.NVMLError:
         pass
     for number in range(pynvml.nvmlDeviceGetCount()):
         device = pynvml.nvmlDeviceGetHandleByIndex(number)
         if not index.isdecimal() and pynvml.nvmlDeviceGetUUID(device).startswith(index):
-            return device
+            return _find_slice(pynvml, device)
     return None
 
 
+def _find_slice(pynvml: Any, device: Any) -> Any:
+    """Give the first slice of a GPU in MIG mode, all of it that CUDA uses; else what was given.
+
+    Source:
+        NVIDIA Multi-Instance GPU User Guide, "CUDA Device Enumeration".
+    """
+    try:
+        most = pynvml.nvmlDeviceGetMaxMigDeviceCount(device)
+    except pynvml.NVMLError:  # a slice itself, or a driver older than MIG
+        return device
+    for number in range(most):
+        with contextlib.suppress(pynvml.NVMLError):  # this one was not made
+            return pynvml.nvmlDeviceGetMigDeviceHandleByIndex(device, number)
+    return device
+
+
 def _read_capability(pynvml: Any, device: Any) -> tuple[int, int]:
-    major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(device)
+    try:
+        major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(device)
+    except pynvml.NVMLError:  # a driver may know a slice's from its whole GPU alone
+        whole = pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(device)
+        major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(whole)
     return int(major), int(minor)
 
 
@@ -165,13 +180,13 @@ def _list_processes(pynvml: Any, device: Any) -> tuple[int, ...]:
     return tuple(sorted(int(process.pid) for process in found))
 
 
-def _refuse_device(processor: Machine, index: str, count: int) -> Machine:
+def _refuse_device(fallback: Machine, index: str, count: int) -> Machine:
     """Refuse what CUDA_VISIBLE_DEVICES names, where there are GPUs and it is none of them."""
     if not count:
-        return processor
+        return fallback
     numbers = "0" if count == 1 else f"a number from 0 to {count - 1}"
     return replace(
-        processor,
+        fallback,
         refused=(
             f"CUDA_VISIBLE_DEVICES: begins with {index[:40]!r}, which names no GPU here, expected "
             f"{numbers} or a GPU's UUID"
@@ -180,12 +195,12 @@ def _refuse_device(processor: Machine, index: str, count: int) -> Machine:
     )
 
 
-def _explain_driver(processor: Machine, error: Exception) -> Machine:
+def _explain_driver(fallback: Machine, error: Exception) -> Machine:
     """Refuse a GPU whose driver cannot be asked; where there is no driver, there is no GPU."""
     if getattr(error, "value", None) != LIBRARY_DIFFERS:
-        return processor
+        return fallback
     return replace(
-        processor,
+        fallback,
         refused=(
             "NVIDIA's driver: its library is of another version than what the kernel has loaded, "
             "expected one version"
@@ -197,69 +212,4 @@ def _explain_driver(processor: Machine, error: Exception) -> Machine:
 def find_memory_bytes(machine: Machine) -> int:
     """Find the memory that training has: the GPU's, or the processor's."""
     gpu = inspect_gpu() if machine.kind == "gpu" else None
-    return gpu.memory_bytes if gpu else find_processor_memory_bytes()
-
-
-def find_processor_memory_bytes() -> int:
-    """Find the whole memory of this machine, or of the container that this is; 0 if not known."""
-    try:
-        most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        most = 0
-    for path in _list_memory_limits():
-        try:
-            most = min(most, int(path.read_text("utf-8")))
-        except (OSError, ValueError):  # "max" is no limit
-            continue
-    return most
-
-
-def _list_memory_limits() -> Iterator[Path]:
-    """List the files that may limit this process's memory: its group's and those around it.
-
-    In a container the group may be named as outside of it; then only the outermost file is there.
-    """
-    try:
-        lines = GROUPS.read_text("utf-8").splitlines()
-    except (OSError, ValueError):
-        lines = []
-    for kind, root, name in (
-        ("", GROUP_LIMITS, "memory.max"),
-        ("memory", GROUP_LIMITS / "memory", "memory.limit_in_bytes"),
-    ):
-        named = (line.split(":", 2) for line in lines if line.count(":") >= 2)
-        groups = [group for _, kinds, group in named if kind in kinds.split(",")]
-        for group in groups or [""]:
-            parts = Path(group.lstrip("/")).parts
-            yield from (root.joinpath(*parts[:size], name) for size in range(len(parts) + 1))
-
-
-def count_cores() -> int:
-    """Count the cores that this process may use: `taskset`, a container or a job may have fewer."""
-    if hasattr(os, "sched_getaffinity"):  # macOS has none
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def read_processor_flags() -> str:
-    """Read what the processor computes, as Linux lists it; nothing where it lists nothing."""
-    try:
-        lines = PROCESSOR.read_text("utf-8").splitlines()
-    except OSError:
-        return ""
-    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
-
-
-def read_processor_name() -> str:
-    """Read the processor's name, as Linux gives it; or else its architecture."""
-    try:
-        lines = PROCESSOR.read_text("utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.machine())
-
-
-def _processor_has_bf16() -> bool:
-    flags = read_processor_flags().split()
-    return any(flag in flags for flag in BF16_FLAGS)
+    return gpu.memory_bytes if gpu else processor.find_memory_bytes()

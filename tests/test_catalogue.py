@@ -10,15 +10,19 @@ import pytest
 
 from builder import catalogue, targets
 from builder.engine import freshness
+from builder.evaluation.report import Finding
+from builder.report import contents, verdict
 from builder.stages import smoke
 from tests.conftest import ROOT, build_of, run_persona
 from tests.pseudoterminal import opened
+from tests.report.pages import make_found
 
 GATES = [
-    {"gate": "recall", "verdict": "pass"},
-    {"gate": "stop", "verdict": "fail"},
-    {"gate": "greeting", "verdict": "not enough evidence"},
-    {"gate": "format", "verdict": "does not apply"},
+    Finding("recall", "pass"),
+    Finding("stop", "fail", right=1, of=40, limit=0.97, told="ends 1 of 40 answers"),
+    Finding("retention", "fail", mode="advice"),
+    Finding("greeting", "not enough evidence"),
+    Finding("format", "does not apply"),
 ]
 
 
@@ -29,11 +33,12 @@ def built(luma):
     for folder in (build.folder / ".stamps", build.base, build.logs):
         folder.mkdir(parents=True)
     build.gguf.write_bytes(b"x" * 20_000_000)
-    build.smoke.write_text(json.dumps({"gates": GATES, "let_through": []}))
-    build.refused.write_text(json.dumps({"gates": GATES, "let_through": ["stop"]}))
+    make_found(gates=[*GATES[:1], *GATES[2:]]).write(build.smoke)
+    make_found(gates=GATES).write(build.refused)
     (build.base / "base.json").write_text('{"source": "owner/name"}')
     for stage in targets.STAGES:
-        stamp = {"schema": freshness.SCHEMA, "version": stage.VERSION}
+        stamp = {"schema": freshness.SCHEMA, "version": stage.VERSION, "output": stage.NAME}
+        stamp["inputs"] = {"model.gguf": "export"} if stage.NAME == "smoke" else {}
         freshness.stamp_path(stage, build).write_text(json.dumps(stamp))
     build.receipt.write_text('{"model": "luma:latest", "let_through": ["stop"]}')
     return build
@@ -68,7 +73,7 @@ def test_what_a_build_came_to(built):
     entry = read(built)
 
     assert (entry.state, entry.built, entry.base) == ("built", True, "owner/name")
-    assert (entry.size_bytes, entry.passed, entry.unsure) == (20_000_000, 1, 1)
+    assert (entry.size_bytes, entry.passed, entry.advised, entry.unsure) == (20_000_000, 1, 1, 1)
     assert (entry.failed, entry.model, entry.let_through) == ([], "luma:latest", ["stop"])
     assert not entry.model_is_older
 
@@ -116,12 +121,41 @@ def test_without_ollama_a_build_is_whole(built):
 )
 def test_a_build_that_did_not_end_well(built, stage, state, failed):
     """A gate's refusal is told apart from any other stop; what is in Ollama is then older."""
-    (built.folder / ".stamps" / f"{stage}.failed").write_text("it failed\n")
+    failure = make_found(gates=GATES).problems()[0] if stage == "smoke" else "it failed"
+    (built.folder / ".stamps" / f"{stage}.failed").write_text(f"{failure}\n")
 
     entry = read(built)
 
     assert (entry.state, entry.stopped_at, entry.failed) == (state, stage, failed)
     assert entry.model_is_older
+
+
+def test_the_list_counts_as_the_page_does(built, with_rows):
+    """Both tell the gates of the file that is there, by one count, in the same words."""
+    root = built.folder.parent.parent
+
+    def tell():
+        listed = run_persona("list", cwd=root).stdout
+        return listed, verdict.judge(contents.gather(with_rows)).sentence
+
+    words = "1 passed, 1 failed as advice, 1 without enough evidence"
+    assert all(words in told for told in tell())
+    refused = make_found(gates=GATES).problems()[0]
+    path = built.folder / ".stamps" / "smoke.failed"
+    path.write_text(f"{refused}\n")
+    words = "1 passed, failed: stop, 1 failed as advice, 1 without enough evidence"
+    assert all(words in told for told in tell())
+    path.write_text("smoke: the process was ended by SIGKILL\n")
+    assert all("passed" not in told for told in tell())
+    assert read(built).state == "stopped"
+
+
+def test_gates_of_another_file_are_not_counted(built):
+    """Once the file is made anew, what the old one was asked says nothing of it."""
+    path = built.folder / ".stamps" / "export.json"
+    path.write_text(path.read_text().replace('"export"', '"another"'))
+
+    assert read(built).passed is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"gates": 3, "let_through": "x", "model": []}', "{"])

@@ -75,7 +75,7 @@ def test_a_name_may_be_completed_by_a_shell(luma, capsys, typed):
     build.mkdir(parents=True)
 
     assert cli.main(["why", typed]) == cli.DONE
-    assert capsys.readouterr().out.startswith("base      never built\n")
+    assert capsys.readouterr().out.startswith("base      runs: never built\n")
     assert cli.main(["chat", typed]) == cli.MENDABLE
     assert capsys.readouterr().err.endswith("hint: just build luma\n")
     assert cli.main(["clean", typed, "--yes"]) == cli.DONE
@@ -137,7 +137,7 @@ def test_the_machine_readable_is_json(luma):
 
     assert json.loads(run_persona("list", "--json", cwd=root).stdout)[0]["name"] == "luma"
     assert json.loads(run_persona("why", "luma", "--json", cwd=root).stdout)["data"] == [
-        "base is stale"
+        "never built"
     ]
 
 
@@ -146,8 +146,8 @@ def test_what_is_asked_for_is_on_stdout(luma):
     root = luma.parent.parent
 
     assert run_persona("why", "luma", cwd=root).stdout.splitlines()[:2] == [
-        "base      never built",
-        "data      base is stale",
+        "base      runs: never built",
+        "data      runs: never built",
     ]
     assert run_persona("show", "luma", "1", cwd=root).stdout.splitlines()[:3] == [
         "row 1: 23 tokens, 10 trained on, 6 times an epoch, personas/luma/data.jsonl:1",

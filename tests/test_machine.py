@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from builder import machine
+from builder import machine, processor
 from builder.bases import base
 from builder.errors import ToolError
 from builder.stages import base as stage
@@ -15,27 +15,41 @@ from builder.training import environment
 from tests.conftest import build_of, run_stage
 
 
-@pytest.mark.parametrize(
-    ("flags", "has_bf16"),
-    [("fpu avx2 avx512_bf16", True), ("fpu amx_bf16", True), ("fpu avx2 avx512f", False)],
-)
-def test_a_processor_says_whether_it_computes_bfloat16(tmp_path, monkeypatch, flags, has_bf16):
-    """The flag decides, and a machine that does not tell trains in 32 bit."""
-    monkeypatch.setattr(machine, "PROCESSOR", tmp_path / "cpuinfo")
-    assert machine._processor_has_bf16() is False
-    (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
+def fake_slices(whole, slices, error):
+    """Answer for what NVIDIA's library says of slices, and of capabilities, which they lack."""
 
-    assert machine._processor_has_bf16() is has_bf16
+    def give(value, *, where):
+        if not where:
+            raise error
+        return value
+
+    return {
+        "nvmlDeviceGetCudaComputeCapability": lambda gpu: give(gpu[1], where=gpu not in slices),
+        "nvmlDeviceGetMaxMigDeviceCount": lambda gpu: give(
+            len(slices) if gpu in whole else 0, where=gpu not in slices
+        ),
+        "nvmlDeviceGetMigDeviceHandleByIndex": lambda _, number: give(
+            slices[number], where=slices[number]
+        ),
+        "nvmlDeviceGetDeviceHandleFromMigDeviceHandle": lambda gpu: give(
+            *whole, where=gpu in slices
+        ),
+    }
 
 
-def fake_driver(*gpus, cuda=13020, fails=None):
-    """Answer for NVIDIA's library by pynvml's names; the GPUs are called GPU-a0, GPU-b1 too."""
+def fake_driver(*gpus, cuda=13020, fails=None, slices=()):
+    """Answer for NVIDIA's library by pynvml's names; the GPUs are called GPU-a0, GPU-b1 too.
+
+    Slices are of the last GPU, and called MIG-0, MIG-1; None is one that was not made. They give
+    their whole GPU, and no capability.
+    """
     uuids = [
         f"GPU-{letter}{number}" for number, letter in zip(range(len(gpus)), "ab", strict=False)
     ]
     named = {
         **{str(number): gpu for number, gpu in enumerate(gpus)},
         **dict(zip(uuids, gpus, strict=True)),
+        **{f"MIG-{number}": item for number, item in enumerate(slices)},
     }
     error = type("NVMLError", (Exception,), {"value": fails})
 
@@ -54,12 +68,14 @@ def fake_driver(*gpus, cuda=13020, fails=None):
         nvmlDeviceGetCount=lambda: len(gpus),
         nvmlDeviceGetUUID=lambda gpu: uuids[gpus.index(gpu)],
         nvmlSystemGetDriverVersion=lambda: "570.1",
-        nvmlDeviceGetMemoryInfo=lambda _: SimpleNamespace(total=80, free=30),
+        nvmlDeviceGetMemoryInfo=lambda gpu: SimpleNamespace(
+            total=10 if gpu in slices else 80, free=9 if gpu in slices else 30
+        ),
         nvmlDeviceGetComputeRunningProcesses=lambda _: [SimpleNamespace(pid=7)],
         nvmlDeviceGetHandleByIndex=lambda number: find(str(number)),
         nvmlDeviceGetHandleByUUID=find,
         nvmlDeviceGetName=lambda gpu: gpu[0],
-        nvmlDeviceGetCudaComputeCapability=lambda gpu: gpu[1],
+        **fake_slices(gpus[-1:], slices, error),
         nvmlSystemGetCudaDriverVersion_v2=lambda: cuda,
     )
 
@@ -177,45 +193,26 @@ def test_what_changes_of_a_gpu_is_asked_of_the_driver(driver):
     )
 
 
-def test_cores_are_those_that_this_process_may_use(monkeypatch):
-    """Of a large host `taskset` or a job may give a few: more threads than those wait in turn."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 128)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5, 7, 9})
-    assert machine.count_cores() == 4
-
-    monkeypatch.delattr(os, "sched_getaffinity")
-    assert machine.count_cores() == 128
-
-
-WITHIN = "0::/slurm/job_7/step_0\n"
-OLDER = "12:cpu,memory:/docker/ab\n0::/\n"
+SMALL_SLICE, LARGE_SLICE = ("H100 MIG 1g.10gb", None), ("H100 MIG 3g.40gb", None)
 
 
 @pytest.mark.parametrize(
-    ("groups", "limits", "found"),
+    ("visible", "slices", "name", "memory_bytes"),
     [
-        (WITHIN, {"slurm/job_7/memory.max": "3000", "memory.max": "max"}, 3000),
-        (WITHIN, {"slurm/job_7/memory.max": "3000", "slurm/job_7/step_0/memory.max": "2000"}, 2000),
-        ("0::/\n", {"memory.max": "5000"}, 5000),
-        (OLDER, {"memory/docker/ab/memory.limit_in_bytes": "4000"}, 4000),
-        (OLDER, {"memory/memory.limit_in_bytes": "4000"}, 4000),
-        (None, {"memory.max": "5000"}, 5000),
+        ("MIG-1", (SMALL_SLICE, LARGE_SLICE), "H100 MIG 3g.40gb", 10),
+        ("1", (SMALL_SLICE, LARGE_SLICE), "H100 MIG 1g.10gb", 10),
+        ("GPU-b", (None, LARGE_SLICE), "H100 MIG 3g.40gb", 10),
+        ("1", (None, None), "NVIDIA H100", 80),
+        ("0", (SMALL_SLICE,), "Tesla T4", 80),
     ],
 )
-def test_a_limit_of_any_group_around_this_process_is_its_memory(
-    tmp_path, monkeypatch, groups, limits, found
-):
-    """A container limits the outermost group, and a batch system one of those inside."""
-    monkeypatch.setattr(machine, "GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(machine, "GROUP_LIMITS", tmp_path / "limits")
-    if groups is not None:
-        (tmp_path / "cgroup").write_text(groups)
-    for name, text in limits.items():
-        path = tmp_path / "limits" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{text}\n")
+def test_of_a_gpu_in_mig_mode_one_slice_is_used(driver, visible, slices, name, memory_bytes):
+    """The one that is named, or else its first; the memory is the slice's, not the whole GPU's."""
+    found = driver(T4, H100, visible=visible, slices=slices)
 
-    assert machine.find_processor_memory_bytes() == found
+    assert found == machine.Machine("gpu", name, has_bf16=visible != "0")
+    assert machine.inspect_gpu().memory_bytes == memory_bytes
+    assert machine.inspect_gpu().capability == (T4 if visible == "0" else H100)[1]
 
 
 @pytest.mark.parametrize(("typed", "is_told"), [("cpu", True), (base.EMBEDDED, False)])
@@ -271,7 +268,7 @@ def test_unsloth_sees_one_gpu_or_none(driver, gpus, visible, left):
 
 def test_what_was_compiled_is_cached_for_one_kind_of_processor(tmp_path, monkeypatch):
     """Two processors that share a home never run each other's code."""
-    monkeypatch.setattr(machine, "PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.setattr(processor, "PROCESSOR", tmp_path / "cpuinfo")
     monkeypatch.setattr("os.environ", {"XDG_CACHE_HOME": str(tmp_path)})
     folders = set()
     for flags in ("fpu avx2", "fpu avx2 avx512f"):

@@ -87,7 +87,7 @@ def test_an_installed_persona_works_in_any_project(run, luma):
     assert listed.returncode == 0, listed.stderr
     assert listed.stdout.splitlines()[1].split() == ["luma", "never", "built"]
     assert why.returncode == 0, why.stderr
-    assert why.stdout.startswith("base      never built\n")
+    assert why.stdout.startswith("base      runs: never built\n")
     (luma / "data.jsonl").write_text('{"prompt": "Hi", "completion": "{{ nmae }}"}\n')
     built = run("build", "luma")
     assert built.returncode == 1

@@ -6,6 +6,8 @@ import logging
 import pytest
 
 from builder import workload
+from builder.machine import Machine
+from builder.training.choices import COMPILES, STARTS, UNCOMPILED_FACTOR
 from tests.conftest import build_of
 
 
@@ -29,7 +31,7 @@ def units_of(luma, manifest=""):
 
 
 def trained(units):
-    return units["train"] - workload.START_CHARACTERS
+    return units["train"] - workload.START_BYTES
 
 
 def test_twice_the_epochs_are_twice_the_work(luma):
@@ -43,6 +45,47 @@ def test_twice_the_epochs_are_twice_the_work(luma):
     few, many = (units_of(luma, f"[training]\nmax_steps = {steps}\n") for steps in (10, 40))
     assert trained(many) == pytest.approx(4 * trained(few))
     assert units_of(luma, "[training]\nreplay = 0\n")["replay"] == 0
+
+
+GEMMA = "google/gemma-3-4b-it"  # its family takes eight rows a step, the embedded base's four
+
+
+@pytest.mark.parametrize(("base", "rows_a_step"), [("smollm2-135m-instruct", 4), (GEMMA, 8)])
+def test_steps_are_counted_in_the_rows_that_they_take(luma, base, rows_a_step):
+    """Where the manifest says nothing of a step's rows, the base's family does."""
+    write_rows(luma, 200)
+    path = luma / "persona.toml"
+    path.write_text(path.read_text() + "[training]\nmax_steps = 10\nreplay = 0\n")
+    row_bytes = len("Question 000000?") + len("I am Luma.")
+
+    units = workload.measure(build_of(luma, base=base)).units
+    assert trained(units) == pytest.approx(10 * rows_a_step * row_bytes, rel=0.05)
+
+
+def test_what_is_written_in_other_letters_is_counted_in_bytes(luma):
+    """A Chinese character is about a token, and so are three or four Latin letters."""
+    row = {"prompt": "你是谁？", "completion": "我是一个小助手。"}
+    (luma / "data.jsonl").write_text(f"{json.dumps(row, ensure_ascii=False)}\n" * 50)
+    chinese = trained(units_of(luma, "[training]\nreplay = 0\n"))
+    row = {"prompt": "Who?", "completion": "A helper"}
+    (luma / "data.jsonl").write_text(f"{json.dumps(row)}\n" * 50)
+
+    assert chinese == pytest.approx(3 * trained(units_of(luma, "[training]\nreplay = 0\n")))
+
+
+@pytest.mark.parametrize(("steps", "absent"), [(149, COMPILES), (150, STARTS)])
+def test_few_steps_are_not_compiled_and_take_longer(luma, steps, absent):
+    """What compiling takes is foretold where layers are compiled, and else longer steps."""
+    path = luma / "persona.toml"
+    path.write_text(path.read_text() + f"[training]\nmax_steps = {steps}\n")
+    build = build_of(luma, base="cpu")
+    build.__dict__["machine"] = Machine("cpu", "made up", has_bf16=False)
+    measured = workload.measure(build)
+
+    growing = measured.growing["train"]
+    assert growing.absent == (absent,)
+    factor = UNCOMPILED_FACTOR if absent == COMPILES else 1
+    assert growing.units == pytest.approx(factor * trained(measured.units))
 
 
 def test_units_of_another_meaning_are_another_key(luma, monkeypatch):

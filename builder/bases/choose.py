@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from builder import files
-from builder.bases import base, fetch, refusals
+from builder.bases import admission, base, fetch
 from builder.bases.base import Base
 from builder.errors import ToolError
 from builder.machine import Machine
@@ -82,7 +82,7 @@ def check_folder(source: str) -> None:
         if not path.is_file() and not path.is_dir():  # a pipe would be waited for without an end
             msg = f"{path}: is a pipe, a device or a link to nothing, expected a file"
             raise ToolError(msg, hint="take it out of the folder, or give another one")
-    refusals.check_files(source, [path.name for path in paths], is_repository=False)
+    admission.check_files(source, [path.name for path in paths], is_repository=False)
 
 
 def take_four_bit(chosen: Base, pins: Pins) -> Base:
@@ -148,7 +148,7 @@ def _refuse_what_is_no_repository(source: str) -> None:
 def _find_revision(repository: str) -> str:
     """Ask the hub for the newest commit, and refuse what its files cannot be built on."""
     listing = fetch.describe(repository)
-    refusals.check_files(repository, listing.files)
+    admission.check_files(repository, listing.files)
     return listing.revision
 
 

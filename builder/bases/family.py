@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.bases.licences import Licence
+from builder.bases.sizes import estimate_four_bit_bytes
 
 TEMPLATES = Path(__file__).parent / "templates"
 DERIVED = "derived"
@@ -18,14 +19,12 @@ UNLIKE_ALL = (
     " that it knows, in whose place it would serve another. #}"
 )
 
-# bitsandbytes NF4 with double quantisation: 4 bits a weight, and 8 bits for each 64 of them
-# (Dettmers and others 2023, QLoRA, section 3); embeddings and head stay in 16 bit.
-NF4_BYTES_PER_WEIGHT = 0.5 + 1 / 64
 # Of fewer weights 4 bit saves a GPU little, and costs much of what a persona learns: of chef's and
 # keeper's rows 22 to 29 of 40 were answered word for word on the embedded base in 4 bit, and 39 or
 # 40 in 16 bit (benchmarks/personas.py, with and without --gpus).
 LEAST_FOUR_BIT_WEIGHTS = 1_000_000_000
 # Beside the weights: the adapter, its gradients and optimiser state, and activations of 8 rows.
+# It is known before a base is fetched and rows are read; training/footprint.py counts a batch.
 # With these a 4B model in 4 bit comes to 5.8 GB, where 5.7 GiB were measured on an H100, and
 # Qwen3.5 in 16 bit to 0.4 to 1.3 GB more than the 3, 5, 10 and 22 GB of Unsloth's guide to it.
 FIXED_MEMORY_BYTES, MEMORY_BYTES_PER_PARAMETER = 1_500_000_000, 0.4
@@ -53,8 +52,7 @@ class Repository:
     @property
     def four_bit_size_bytes(self) -> int:
         """Estimate the size of its weights once they are quantised to 4 bit."""
-        linear = self.parameters - self.embedding_parameters
-        return round(NF4_BYTES_PER_WEIGHT * linear) + 2 * self.embedding_parameters
+        return estimate_four_bit_bytes(self.size_bytes, 2 * self.embedding_parameters)
 
     def memory_bytes(self, *, four_bit: bool) -> int:
         """Estimate the GPU memory that training takes."""

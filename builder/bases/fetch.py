@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.bases import download, embedded, hub_errors, integrity, refusals
+from builder.bases import admission, download, embedded, hub_errors, integrity
 from builder.bases.base import Base
 from builder.errors import ToolError
 
@@ -59,7 +59,7 @@ def find_weights(chosen: Base, *, training: bool = False) -> Path:
         else (chosen.source, chosen.revision)
     )
     small = _snapshot(source, revision, SMALL_FILES)
-    refusals.check_shards(source, small, _list_repository(source, revision))
+    admission.check_shards(source, small, _list_repository(source, revision))
     return _snapshot(source, revision, ["*.safetensors", *SMALL_FILES])
 
 

@@ -1,4 +1,8 @@
-"""What training a base takes of a machine's memory, told before its weights are fetched."""
+"""What training a base takes of a machine's memory, told before its weights are fetched.
+
+Neither its config nor the rows need be there: builder/training/footprint.py, which knows both, is
+more exact. Tests compare both with what was measured of a 4B.
+"""
 
 from __future__ import annotations
 

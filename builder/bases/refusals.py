@@ -1,24 +1,20 @@
-"""Which bases are refused before their weights are fetched, why, and what to take instead."""
+"""The kinds of bases that cannot be built on, why, and what to take instead."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from builder.bases import wholeness
 from builder.bases.facts import Facts
 from builder.bases.families import recognise
 from builder.bases.family import look_up
-from builder.errors import ToolError
 
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 SMALL = "Qwen/Qwen3-4B-Instruct-2507"
 FETCH_AGAIN = "fetch it again: hf download OWNER/NAME --local-dir {source}"
 NOT_WHOLE = "its repository is not whole: take another base"
-# What reading a table of another shape raises.
-MISSHAPEN = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -51,76 +47,6 @@ class Refusal:
     """What to do or to take instead; with {source} filled in."""
     of_repository: str = ""
     """The same of a repository on the hub, where it is another thing."""
-
-
-def check_files(source: str, files: Iterable[str], *, is_repository: bool = True) -> None:
-    """Refuse a base by the names of its files alone, before any of them is fetched or read.
-
-    Raises:
-        ToolError: It holds no weights in safetensors.
-
-    """
-    base = Candidate(source, Facts(Path()), frozenset(files), is_repository=is_repository)
-    _check(base, BY_FILES)
-
-
-def check_shards(source: str, folder: Path, files: Iterable[str]) -> None:
-    """Refuse a repository whose index names shards that it does not have.
-
-    Args:
-        source: The repository.
-        folder: Holds its small files.
-        files: The names of all its files.
-
-    Raises:
-        ToolError: A shard is missing, or the index cannot be read.
-
-    """
-    _check(Candidate(source, Facts(folder), frozenset(files), is_repository=True), (SHARDS,))
-
-
-def check(
-    source: str,
-    folder: Path,
-    template: str = "base",
-    files: Iterable[str] = (),
-    *,
-    is_repository: bool = False,
-) -> None:
-    """Refuse a base that cannot be built on, by its config and tokenizer, before it is fetched.
-
-    Args:
-        source: Its repository or folder, as it was asked for.
-        folder: Holds its small files.
-        template: `data.template`: only `base` needs a chat template of its own.
-        files: The names of all its files, also of weights that are not fetched yet; none where
-            they are not known.
-        is_repository: Whether it is the hub's.
-
-    Raises:
-        ToolError: It is of a kind that is refused.
-
-    """
-    facts, names = Facts(folder), frozenset(files)
-    _check(Candidate(source, facts, names, template, is_repository), REFUSALS)
-
-
-def _check(base: Candidate, refusals: Iterable[Refusal]) -> None:
-    for refusal in refusals:
-        try:
-            problem = refusal.find(base)
-        except MISSHAPEN:
-            what = "its config or tokenizer is not of the form that Hugging Face writes"
-            hint = _advise(base, FETCH_AGAIN, NOT_WHOLE)
-            raise ToolError(f"{base.source}: {what}, expected a whole base", hint=hint) from None
-        if problem:
-            hint = _advise(base, refusal.instead, refusal.of_repository)
-            raise ToolError(f"{base.source}: {problem}", hint=hint)
-
-
-def _advise(base: Candidate, instead: str, of_repository: str) -> str:
-    chosen = of_repository if base.is_repository and of_repository else instead
-    return chosen.format(source=base.source)
 
 
 def _is_gguf(base: Candidate) -> str | None:

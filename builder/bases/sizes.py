@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import Any
 
+# bitsandbytes NF4 with double quantisation: 4 bits a weight, and 8 bits for each 64 of them
+# (Dettmers and others 2023, QLoRA, section 3); embeddings and head stay in 16 bit.
+NF4_BYTES_PER_WEIGHT = 0.5 + 1 / 64
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
@@ -55,3 +59,14 @@ def read(config: dict[str, Any]) -> Sizes | None:
     except (AttributeError, KeyError, TypeError, ZeroDivisionError):
         return None
     return found if all(isinstance(size, int) and size >= 0 for size in astuple(found)) else None
+
+
+def estimate_four_bit_bytes(size_bytes: int, embedding_bytes: int) -> int:
+    """Estimate the bytes of weights once they are quantised to 4 bit.
+
+    Args:
+        size_bytes: In 16 bit.
+        embedding_bytes: Those of them in the embedding and the head.
+
+    """
+    return embedding_bytes + round((size_bytes - embedding_bytes) / 2 * NF4_BYTES_PER_WEIGHT)

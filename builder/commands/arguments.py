@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from builder import catalogue, persona
+from builder import catalogue, outcome, persona
 from builder.command import command
+from builder.engine import freshness
 from builder.errors import ManifestError, ToolError
 from builder.project import Build, Options, Project
 
@@ -105,9 +106,18 @@ def check_built(build: Build, *paths: Path) -> None:
         ToolError: It has not.
 
     """
-    if not all(path.exists() for path in paths):
-        msg = f"{paths[0]}: is not there, expected a finished build"
-        raise ToolError(msg, hint=command(f"build {build.name}"))
+    missing = next((path for path in paths if not path.exists()), None)
+    if missing is None:
+        return
+    hint = command(f"build {build.name}")
+    stop = outcome.find_stop(build.folder)
+    if stop:
+        what = f"is half built: its last build stopped at {stop.stage} ({stop.message})"
+    elif any(freshness.stamps_folder(build.folder).glob("*.json")):
+        what = f"is half built: {missing.relative_to(build.folder)} is not there yet"
+    else:
+        what = "was never built"
+    raise ToolError(f"{build.name}: {what}, expected a finished build", hint=hint)
 
 
 def confirm(question: str) -> bool:

@@ -6,14 +6,16 @@ from dataclasses import asdict
 
 import click
 
-from builder import catalogue, persona, targets
+from builder import catalogue, outcome, persona, targets
+from builder.bases import base
 from builder.catalogue import Entry
 from builder.command import command
 from builder.commands import arguments
-from builder.data import rows
+from builder.data import dataset, rows
 from builder.engine import pipeline
 from builder.engine.lock import locked
 from builder.errors import ManifestError, ToolError, describe_refusal
+from builder.evaluation.tally import Tally
 from builder.terminal.console import Console
 from builder.views import waterfall
 
@@ -60,10 +62,13 @@ def _as_row(entry: Entry) -> tuple[str, ...]:
 def _tell_gates(entry: Entry) -> str:
     if entry.passed is None:
         return ""
-    parts = [f"{entry.passed} passed"]
-    parts += [f"failed: {', '.join(entry.failed)}"] if entry.failed else []
-    parts += [f"{entry.unsure} unsure"] if entry.unsure else []
-    return ", ".join(parts)
+    counted = Tally(
+        passed=entry.passed,
+        failed=tuple(entry.failed),
+        advised=entry.advised,
+        unsure=entry.unsure,
+    )
+    return counted.describe()
 
 
 def _tell_model(entry: Entry) -> str:
@@ -88,10 +93,10 @@ def why(console: Console, /, name: str, *, times: bool, as_json: bool) -> None:
         return
     judgements = pipeline.plan(build, targets.MODEL.stages)
     if as_json:
-        console.print_json({one.stage: one.reasons for one in judgements})
+        console.print_json({one.stage: one.list_reasons() for one in judgements})
         return
     for one in judgements:
-        console.verdict(one.stage, one.reasons, one.summary)
+        console.verdict(one.stage, one.describe(), one.summary)
 
 
 @click.command()
@@ -126,7 +131,10 @@ def report(console: Console, /, name: str) -> None:
     from builder.report import page  # noqa: PLC0415 — imports numpy
 
     build = arguments.read_build(name)
-    arguments.check_built(build, build.dataset)
+    arguments.check_built(build, build.base / base.FACTS, build.dataset / dataset.PROFILE)
+    if outcome.find_examination(build.folder) is None:
+        unfinished = f"{build.name} is not built to its end, and no gate has judged it yet"
+        console.notes([f"{unfinished}: {command(f'build {build.name}')} goes on"])
     try:
         with locked(build.folder):
             console.result(str(page.write(build)))

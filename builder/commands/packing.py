@@ -13,6 +13,7 @@ from builder.archive.listing import Listing
 from builder.command import command
 from builder.commands import arguments
 from builder.engine import pipeline
+from builder.engine.judgement import Judgement
 from builder.errors import PersonaError
 from builder.project import Project
 from builder.terminal.console import Console
@@ -70,18 +71,18 @@ def unpack(console: Console, /, source: Path, *, replace: bool, as_json: bool) -
     console.done("unpack", time.monotonic() - began_s, f"{build.persona.folder}, {build.folder}")
     problems: tuple[str, ...] = ()
     hint: str | None = None
-    stale: dict[str, list[str]] = {}
+    stale: list[Judgement] = []
     try:
         judgements = pipeline.plan(build, targets.MODEL.stages)
-        stale = {one.stage: one.reasons for one in judgements if one.is_stale}
+        stale = [one for one in judgements if one.is_stale]
     except PersonaError as error:  # of this machine, such as a model of that name in Ollama
         problems, hint = error.problems, error.hint
     if as_json:
-        values = {"persona": build.name, "stale": stale, "problems": list(problems)}
-        console.print_json(values)
+        reasons = {one.stage: one.list_reasons() for one in stale}
+        console.print_json({"persona": build.name, "stale": reasons, "problems": list(problems)})
         return
-    for name, reasons in stale.items():
-        console.line(name, "; ".join(reasons), style="yellow")
+    for one in stale:
+        console.line(one.stage, one.describe(), style="yellow")
     run = command(f"build {build.name}")
     if problems:
         told = [f"  {problem}" for problem in problems]

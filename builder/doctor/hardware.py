@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import files, machine
+from builder import files, machine, processor
 from builder.bases import hub
 from builder.doctor.finding import Finding, accept, format_bytes, refuse, warn
 from builder.machine import Gpu, Machine
@@ -49,14 +49,14 @@ class Hardware:
 
 def find() -> Hardware:
     """Look at this machine."""
-    flags = machine.read_processor_flags().split()
+    flags = processor.read_flags().split()
     return Hardware(
         machine=machine.find_machine(),
         gpu=machine.inspect_gpu(),
-        processor=machine.read_processor_name(),
-        cores=machine.count_cores(),
+        processor=processor.read_name(),
+        cores=processor.count_cores(),
         features=tuple(name for name in FEATURES if name in flags),
-        memory_bytes=machine.find_processor_memory_bytes(),
+        memory_bytes=processor.find_memory_bytes(),
         disks=tuple(_look_at_disks()),
     )
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+# What is shown of a setting without a value.
+NOT_SET = "not set"
 # What is shown of a text, and how much of that stands before the first difference.
 SHOWN_CHARACTERS, SHOWN_BEFORE = 40, 12
 
 
 def shorten(*values: Any) -> list[str]:
     """Write values short enough for a reason, so that different ones look different."""
-    as_json = [json.dumps(value, ensure_ascii=False) for value in values]
+    as_json = [_write(value) for value in values]
     plain = [v if isinstance(v, str) else text for v, text in zip(values, as_json, strict=True)]
     texts = [" ".join(text.split()) for text in plain]
     is_plain = len(set(texts)) == len(values)
@@ -24,6 +26,17 @@ def shorten(*values: Any) -> list[str]:
     cut = [f"{'…' * (start > 0)}{t[start:stop]}{'…' * (len(t) > stop)}" for t in texts]
     are_quoted = [is_plain and isinstance(value, str) for value in values]
     return [f'"{t}"' if quoted else t for t, quoted in zip(cut, are_quoted, strict=True)]
+
+
+def _write(value: Any) -> str:
+    """Write a value as JSON, but for those that are not set: they are told so, or left out."""
+    return NOT_SET if value is None else json.dumps(_leave_out_unset(value), ensure_ascii=False)
+
+
+def _leave_out_unset(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _leave_out_unset(one) for key, one in value.items() if one is not None}
+    return [_leave_out_unset(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _find_start(texts: list[str]) -> int:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from builder import files
 from builder.engine.excerpts import shorten
 from builder.engine.hashes import Hashes
 from builder.engine.spans import Span, read_spans
-from builder.engine.stage import Build, Stage, list_files, list_settings
-from builder.errors import ToolError
+from builder.engine.stage import Build, Stage, list_dropped, list_files, list_settings
+from builder.errors import NotBuiltError, ToolError
 
 SCHEMA = 2
 # What a stamp must hold, and of which type; one that does not is no stamp.
@@ -33,10 +34,13 @@ class Description:
     settings: dict[str, Any]
     inputs: dict[str, str | None]
     """Hashes by the names that a reason shows; None where there is nothing."""
+    dropped: dict[str, str] = field(default_factory=dict, compare=False)
+    """Settings that another one drops, and that one's name: it decides nothing but the words."""
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as a stamp holds it."""
-        return {"schema": SCHEMA, **vars(self)}
+        """Give what decides as a stamp holds it."""
+        decides = {"version": self.version, "settings": self.settings, "inputs": self.inputs}
+        return {"schema": SCHEMA, **decides}
 
     def key(self) -> str:
         """Shorten it to a name for a scratch folder."""
@@ -63,16 +67,35 @@ def describe(stage: Stage, build: Build, inputs: Any, hashes: Hashes) -> Descrip
     """Describe what a stage's declared inputs are now."""
     settings = json.loads(json.dumps(list_settings(inputs)))
     contents = {_name(file.path, build): hashes.of(file.path) for file in list_files(inputs)}
-    return Description(stage.VERSION, settings, contents)
+    return Description(stage.VERSION, settings, contents, list_dropped(inputs))
 
 
-def find_reasons(stage: Stage, build: Build, hashes: Hashes) -> list[str]:
+def find_reasons(
+    stage: Stage, build: Build, hashes: Hashes, changing: Iterable[Path] = ()
+) -> list[str]:
     """Give every reason why a stage must run, and write nothing; no reason means fresh.
+
+    Args:
+        stage: The stage.
+        build: What is built.
+        hashes: Of files.
+        changing: Declared files that stages before it will write: what they will be is not known
+            yet, so that they are no reason.
 
     Raises:
         ToolError: The output was edited by hand.
+        NotBuiltError: An input is not there, and no other stage will write it.
 
     """
+    try:
+        return _find_all_reasons(stage, build, hashes, {_name(path, build) for path in changing})
+    except NotBuiltError:
+        if changing:
+            return []
+        raise
+
+
+def _find_all_reasons(stage: Stage, build: Build, hashes: Hashes, changing: set[str]) -> list[str]:
     if reasons := _find_output_reasons(stage, build, hashes):
         return reasons
     stamp = read_stamp(stage, build)
@@ -80,7 +103,7 @@ def find_reasons(stage: Stage, build: Build, hashes: Hashes) -> list[str]:
         return ["never built"]
     old, new = stamp.description, describe(stage, build, stage.inputs(build), hashes)
     reasons = [f"{stage.NAME} itself has changed"] if new.version != old.version else []
-    reasons += compare(old, new)
+    reasons += _compare_settings(old, new) + _compare_files(old.inputs, new.inputs, changing)
     if not reasons and (unhealthy := stage.health(build)):
         reasons = [unhealthy]
     return reasons
@@ -88,8 +111,7 @@ def find_reasons(stage: Stage, build: Build, hashes: Hashes) -> list[str]:
 
 def compare(old: Description, new: Description) -> list[str]:
     """Give a reason for each setting and each file in which two descriptions differ."""
-    settings = _compare_settings(old.settings, new.settings)
-    return settings + _compare_files(old.inputs, new.inputs)
+    return _compare_settings(old, new) + _compare_files(old.inputs, new.inputs)
 
 
 def _find_output_reasons(stage: Stage, build: Build, hashes: Hashes) -> list[str]:
@@ -120,7 +142,12 @@ def read_stamp(stage: Stage, build: Build) -> Stamp | None:
     if not all(isinstance(values.get(name), kind) for name, kind in NEEDED.items()):
         return None
     return Stamp(
-        Description(values["version"], values["settings"], values["inputs"]),
+        Description(
+            values["version"],
+            values["settings"],
+            values["inputs"],
+            dropped if isinstance(dropped := values.get("dropped"), dict) else {},
+        ),
         values["output"],
         values["summary"],
         took_s if isinstance(took_s := values.get("took_s"), int | float) else None,
@@ -166,22 +193,36 @@ def _name(path: Path, build: Build) -> str:
     return path.relative_to(root).as_posix() if root else path.name
 
 
-def _compare_settings(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    reasons = []
-    for name in sorted({*old, *new}):
-        if name not in old:
-            reasons.append(f"{name} is new: {shorten(new[name])[0]}")
-        elif name not in new:
-            reasons.append(f"{name} is gone")
-        elif old[name] != new[name]:
-            shown_new, shown_old = shorten(new[name], old[name])
-            reasons.append(f"{name} is now {shown_new}, was {shown_old}")
-    return reasons
+def _compare_settings(old: Description, new: Description) -> list[str]:
+    names = sorted({*old.settings, *new.settings})
+    changed = [name for name in names if _has_changed(name, old.settings, new.settings)]
+    told = (_tell_setting(name, old, new, changed) for name in changed)
+    return [reason for reason in told if reason]
 
 
-def _compare_files(old: dict[str, str | None], new: dict[str, str | None]) -> list[str]:
+def _has_changed(name: str, old: dict[str, Any], new: dict[str, Any]) -> bool:
+    return name not in old or name not in new or old[name] != new[name]
+
+
+def _tell_setting(name: str, old: Description, new: Description, changed: list[str]) -> str:
+    """Say how a setting has changed; nothing where that follows from another that is told."""
+    by = new.dropped.get(name) or old.dropped.get(name)
+    if by:
+        leaves = "now leaves" if name in new.dropped else "no longer leaves"
+        return "" if by in changed else f"{by} {leaves} {name} out"
+    if name not in old.settings:
+        return f"{name} is new: {shorten(new.settings[name])[0]}"
+    if name not in new.settings:
+        return f"{name} is gone"
+    shown_new, shown_old = shorten(new.settings[name], old.settings[name])
+    return f"{name} is now {shown_new}, was {shown_old}"
+
+
+def _compare_files(
+    old: dict[str, str | None], new: dict[str, str | None], changing: Iterable[str] = ()
+) -> list[str]:
     reasons = []
-    for name in sorted({*old, *new}):
+    for name in sorted({*old, *new} - {*changing}):
         if name not in old:
             reasons.append(f"{name} is new")
         elif name not in new:

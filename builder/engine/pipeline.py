@@ -5,37 +5,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from builder import files
-from builder.engine import freshness, publish
-from builder.engine.clock import Clock, Timing
+from builder.engine import publish
+from builder.engine.clock import Clock
 from builder.engine.forecast import Step, Workload
 from builder.engine.hashes import Hashes
+from builder.engine.judgement import Judgement, check, judge
 from builder.engine.lock import locked, read_lock
 from builder.engine.pool import Pool
-from builder.engine.stage import Build, Stage, Work, list_files
-from builder.engine.worker import Task
-from builder.errors import NotBuiltError, PersonaError, describe_refusal
-from builder.terminal import chatter
+from builder.engine.runner import Runner
+from builder.engine.stage import Build, Stage
+from builder.errors import PersonaError, describe_refusal
 from builder.terminal.console import Console
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """Whether a stage is fresh, and if not, why."""
-
-    stage: str
-    reasons: list[str]
-    summary: str = ""
-    is_available: bool = True
-    has_new_inputs: bool = False
-    """Whether it reads what another stale stage will write."""
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether the stage would run."""
-        return bool(self.reasons) and self.is_available
 
 
 @dataclass(frozen=True)
@@ -62,13 +43,14 @@ def plan(build: Build, stages: Sequence[Stage]) -> list[Judgement]:
     before = read_lock(build.folder)
     if not before.is_held:
         try:
-            judgements = _judge(build, stages, Hashes(build.folder))
-            _check(build, stages, judgements)
+            judgements = judge(build, stages, Hashes(build.folder))
+            check(build, stages, judgements)
         except (OSError, PersonaError) as error:
             failure = error  # which may be no more than a file seen half-way into its place
     after = read_lock(build.folder)
     if before.is_held or after != before:
-        return [Judgement(build.name, [f"is being built by process {after.process}"])]
+        running = f"is being built by process {after.process}"
+        return [Judgement(build.name, [running], is_running=True)]
     if failure:
         raise failure
     return judgements
@@ -101,19 +83,15 @@ def run(
     ):
         publish.clear(build, stages)
         hashes = Hashes(build.folder)
-        judgements = _judge(build, stages, hashes)
-        _check(build, stages, judgements)
-        steps = [
-            Step(stage=one.stage, has_new_inputs=one.has_new_inputs)
-            for one in judgements
-            if one.is_stale
-        ]
+        judgements = judge(build, stages, hashes)
+        check(build, stages, judgements)
+        steps = [_as_step(one) for one in judgements if one.is_stale]
         clock = Clock(steps, measure() if measure and steps else None)
         if steps:
             clock.tell(console)
         stale = [step.stage for step in steps]
         modules = {stage.NAME: stage.worker(build) for stage in stages if stage.NAME in stale}
-        runner = _Runner(build, console, hashes, workers=workers, modules=modules, clock=clock)
+        runner = Runner(build, console, hashes, workers=workers, modules=modules, clock=clock)
         skipped = [stage.NAME for stage in stages if not runner.advance(stage)]
         hashes.save()
         return Outcome(runner.has_run, tuple(skipped))
@@ -127,159 +105,11 @@ def _explaining_refusals(build: Build) -> Iterator[None]:
         raise describe_refusal(error, build.folder) from error
 
 
-def _judge(build: Build, stages: Sequence[Stage], hashes: Hashes) -> list[Judgement]:
-    judgements: list[Judgement] = []
-    stale: dict[Path, str] = {}
-    for stage in stages:
-        if absent := stage.unavailable(build):
-            judgements.append(Judgement(stage.NAME, [absent], is_available=False))
-            continue
-        new_inputs = _find_stale_inputs(stage, build, stale)
-        reasons = new_inputs or freshness.find_reasons(stage, build, hashes)
-        if reasons:
-            stale[stage.output(build)] = stage.NAME
-        stamp = freshness.read_stamp(stage, build)
-        summary = stamp.summary if stamp else ""
-        judgement = Judgement(stage.NAME, reasons, summary, has_new_inputs=bool(new_inputs))
-        judgements.append(judgement)
-    return judgements
-
-
-def _find_stale_inputs(stage: Stage, build: Build, stale: dict[Path, str]) -> list[str]:
-    """Name the stale stages whose outputs a stage reads."""
-    try:
-        paths = [file.path for file in list_files(stage.inputs(build))]
-    except NotBuiltError as error:
-        paths = [error.path]
-    names = [
-        name
-        for path in paths
-        for output, name in stale.items()
-        if path == output or path.is_relative_to(output)
-    ]
-    return [f"{name} is stale" for name in dict.fromkeys(names)]
-
-
-def _check(build: Build, stages: Sequence[Stage], judgements: list[Judgement]) -> None:
-    """Tell what would keep a stale stage from finishing, before any stage runs."""
-    for stage, judgement in zip(stages, judgements, strict=True):
-        if judgement.is_stale:
-            stage.check(build)
-
-
-class _Runner:
-    """Runs one stage after the other.
-
-    Args:
-        build: The build.
-        console: Tells a person what runs.
-        hashes: What is known of the files' content.
-        workers: The processes of heavy stages.
-        modules: The workers' modules of the stages that are likely to run, in order; None is the
-            main process. The worker of the next one starts before it is needed.
-        clock: Foretells the build, and notes what its stages take.
-
-    """
-
-    def __init__(
-        self,
-        build: Build,
-        console: Console,
-        hashes: Hashes,
-        *,
-        workers: Pool,
-        modules: dict[str, str | None],
-        clock: Clock,
-    ) -> None:
-        self.build, self.console, self.hashes = build, console, hashes
-        self.workers, self.modules, self.clock = workers, modules, clock
-        self.has_run = False
-        workers.prepare(self._find_next_module(None), build.folder / "logs")
-
-    def _find_next_module(self, current: str | None) -> str | None:
-        """Find the module whose worker is to start now, while the current one's runs.
-
-        Beside a GPU that is the next other one. What it imports would take the memory of a model
-        that trains on the processor: there it starts with the last stage of the current worker.
-        """
-        modules = filter(None, self.modules.values())
-        if self.build.machine.kind == "gpu":
-            return next((module for module in modules if module != current), None)
-        return next(modules, None)
-
-    def advance(self, stage: Stage) -> bool:
-        """Run a stage if it is stale; say whether it can run here at all."""
-        self.modules.pop(stage.NAME, None)
-        if absent := stage.unavailable(self.build):
-            self.console.skipped(stage.NAME, absent)
-            return False
-        reasons = freshness.find_reasons(stage, self.build, self.hashes)
-        if reasons:
-            self._run(stage, reasons)
-            self.has_run = True
-        else:
-            publish.settle(stage, self.build)
-            stamp = freshness.read_stamp(stage, self.build)
-            self.console.fresh(stage.NAME, stamp.summary if stamp else "")
-        return True
-
-    def _run(self, stage: Stage, reasons: list[str]) -> None:
-        place = self.clock.forecast.place(stage.NAME)
-        self.console.started(stage.NAME, reasons, stage.WORDS, place)
-        with self.clock.timing(stage.NAME, stage.WORDS) as timing:
-            summary = self._run_timed(stage, timing)
-        self.console.done(stage.NAME, timing.took_s, summary)
-
-    def _run_timed(self, stage: Stage, timing: Timing) -> str:
-        """Run a stage and publish its output; give its summary."""
-        build = self.build
-        inputs = stage.inputs(build)
-        description = freshness.describe(stage, build, inputs, self.hashes)
-        scratch = build.folder / publish.WORK / f"{stage.NAME}-{description.key()}"
-        out = build.folder / publish.NEW / stage.output(build).name
-        work = Work(out=out, scratch=scratch, machine=build.machine)
-        timing.is_resumed = scratch.is_dir() and any(scratch.iterdir())
-        files.remove(out.parent)
-        publish.remove_scratch(stage, build, other_than=scratch)
-        for folder in (out.parent, scratch, build.folder / "logs"):
-            folder.mkdir(parents=True, exist_ok=True)
-        try:
-            summary = self._run_here_or_there(stage, inputs, work)
-            timing.end_work()
-            publish.publish(
-                stage,
-                build,
-                out,
-                description=description,
-                summary=summary,
-                took_s=timing.elapsed_s,
-                hashes=self.hashes,
-                spans=timing.spans,
-            )
-            stage.note(build)
-        except PersonaError as error:
-            freshness.note_failure(stage, build, str(error))
-            raise
-        except OSError as error:
-            refusal = describe_refusal(error, stage.output(build))
-            freshness.note_failure(stage, build, str(refusal))
-            raise refusal from error
-        files.remove(out.parent)
-        publish.settle(stage, build)
-        return summary
-
-    def _run_here_or_there(self, stage: Stage, inputs: object, work: Work) -> str:
-        log_path = self.build.folder / "logs" / f"{stage.NAME}.log"
-        with self.console.following(log_path):
-            return self._run_logged(stage, inputs, work, log_path)
-
-    def _run_logged(self, stage: Stage, inputs: object, work: Work, log_path: Path) -> str:
-        first_module = stage.worker(self.build)
-        if first_module is None:
-            with chatter.divert(log_path):
-                return stage.run(inputs, work)
-        module = str(getattr(stage, "__name__", ""))
-        task = Task(module=module, name=stage.NAME, inputs=inputs, work=work, log_path=log_path)
-        return self.workers.run(
-            task, first_module, next_module=self._find_next_module(first_module)
-        )
+def _as_step(judgement: Judgement) -> Step:
+    found = judgement.checkpoint
+    return Step(
+        stage=judgement.stage,
+        has_new_inputs=bool(judgement.changing),
+        is_certain=judgement.is_certain,
+        left_share=1 - found.done / found.of if found and found.of else 1.0,
+    )

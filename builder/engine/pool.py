@@ -6,7 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
-from builder.engine.worker import Task, Worker
+from builder.engine.child import Task
+from builder.engine.worker import Worker
 
 
 class Pool:
@@ -82,16 +83,17 @@ class Pool:
         kept = self._kept.pop(module, None)
         if kept and kept.is_alive():
             return kept
-        if self._next is None or self._next.module != module:
-            self._replace_next(self._start(module, logs))
-        worker, self._next = self._next, None
-        assert worker is not None  # noqa: S101 — for mypy
+        worker = self._next
+        if worker is None or worker.module != module:
+            worker = self._replace_next(self._start(module, logs))
+        self._next = None
         return worker
 
-    def _replace_next(self, worker: Worker) -> None:
+    def _replace_next(self, worker: Worker) -> Worker:
         if self._next:
             self._next.close()
         self._next = worker
+        return worker
 
     @staticmethod
     def _start(module: str, logs: Path) -> Worker:

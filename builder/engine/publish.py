@@ -60,7 +60,8 @@ def publish(
         "spans": [span.model_dump() for span in spans],
         "tools": tools,
     }
-    files.write_json(stamp_path, {**description.as_json(), **stamp})
+    dropped = {"dropped": description.dropped} if description.dropped else {}
+    files.write_json(stamp_path, {**description.as_json(), **dropped, **stamp})
     files.remove(aside)
 
 
@@ -91,6 +92,11 @@ def settle(stage: Stage, build: Build) -> None:
     """Remove what a fresh stage no longer needs: its scratch folders, and the last failure."""
     remove_scratch(stage, build)
     freshness.failure_path(stage, build).unlink(missing_ok=True)
+
+
+def scratch_folder(stage: Stage, build: Build, description: Description) -> Path:
+    """Say where a stage keeps what outlives a try with the same inputs."""
+    return build.folder / WORK / f"{stage.NAME}-{description.key()}"
 
 
 def remove_scratch(stage: Stage, build: Build, *, other_than: Path | None = None) -> None:

@@ -37,6 +37,19 @@ class Work:
     machine: Machine
 
 
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """How far a try came that was cut short, where the next one goes on from there."""
+
+    done: int
+    of: int
+    unit: str = "step"
+
+    def describe(self) -> str:
+        """Say where the next try begins."""
+        return f"goes on from {self.unit} {self.done} of {self.of}"
+
+
 class Build(Protocol):
     """What the engine needs to know of a build."""
 
@@ -116,6 +129,10 @@ class Stage(Protocol):
         """Note, after the output is published, what later builds must know of it."""
         ...
 
+    def checkpoint(self, build: Any, scratch: Path, /) -> Checkpoint | None:
+        """Say how far a try came that was cut short, from what it left in its scratch folder."""
+        ...
+
     def worker(self, build: Any, /) -> str | None:
         """Name the module that its worker process imports first; None is the main process.
 
@@ -146,6 +163,10 @@ def nothing_to_note(_build: Any, /) -> None:
     """Stand in for `note` where the output says it all."""
 
 
+def never_resumed(_build: Any, _scratch: Path, /) -> None:
+    """Stand in for `checkpoint` where a stage that was cut short begins anew."""
+
+
 def main_process(_build: Any, /) -> None:
     """Stand in for `worker` where a stage is light."""
 
@@ -158,6 +179,14 @@ def shown_as(name: str) -> Any:
 def maybe_file() -> Any:
     """Declare a file or folder that need not be there; None compares as if it were not declared."""
     return field(metadata={"is_file": True})
+
+
+def dropped_settings() -> Any:
+    """Declare which settings another one drops: by the name of each, the name of that other.
+
+    What is compared is what a stage is given; a reason names what a person changed.
+    """
+    return field(compare=False, metadata={"is_dropped": True})
 
 
 def not_compared() -> Any:
@@ -177,6 +206,12 @@ def list_settings(inputs: Any) -> dict[str, Any]:
         if not _as_files(value) and not item.metadata.get("is_file"):
             values |= _flatten(item.metadata.get("name", item.name), value)
     return values
+
+
+def list_dropped(inputs: Any) -> dict[str, str]:
+    """Give the settings that another one drops, as `dropped_settings` declares them."""
+    named = [item.name for item in fields(inputs) if item.metadata.get("is_dropped")]
+    return {name: by for field in named for name, by in getattr(inputs, field).items()}
 
 
 def _compared(inputs: Any) -> Iterator[tuple[Field[Any], Any]]:

@@ -7,55 +7,24 @@ started early, and imports its module while lighter stages run in the main proce
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import multiprocessing
-import os
-import re
 import signal
-import sys
-import threading
 import time
-import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from builder import errors, progress
-from builder.command import command
-from builder.engine.stage import Work
+from builder.engine import child
+from builder.engine.child import Task
 
 log = logging.getLogger("builder")
 LOG_TAIL_LINES = 15
 EXIT_WAIT_S = 10.0
 # A step on a processor may take half of it.
 STOP_WAIT_S = 60.0
-# How safetensors (Rust) and torch.save (C++) say that the file system refused a write; neither
-# raises an OSError.
-REFUSED_WRITE = re.compile(
-    r"I/O error: .+ \(os error \d+\)|PytorchStreamWriter failed writing.*|.*file write failed"
-)
-
-# How torch says that there is no memory, of the machine and of a GPU.
-NO_MEMORY = re.compile(
-    r"can't allocate memory|not enough memory|CUDA out of memory|CUDA error: out of memory"
-)
-
-
-@dataclass(frozen=True)
-class Task:
-    """One stage's run, as it is sent to a worker."""
-
-    module: str
-    """Has the function `run(inputs, work)`."""
-    name: str
-    inputs: Any
-    work: Work
-    log_path: Path
-    """Where all that libraries print goes."""
 
 
 class Worker:
@@ -79,7 +48,7 @@ class Worker:
         # The child watches this one alone: it ends with the parent, however that ends.
         watched, self._lifeline = context.Pipe(duplex=False)
         arguments = (module, theirs, watched, log_path)
-        self._process = context.Process(target=_serve, args=arguments, daemon=False)
+        self._process = context.Process(target=child.serve, args=arguments, daemon=False)
         with _holding_interrupts():
             self._process.start()
         theirs.close()
@@ -201,87 +170,3 @@ def _describe_death(code: int | None) -> str:
 def _read_tail(path: Path) -> list[str]:
     lines = path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
     return [f"  {line}" for line in lines[-LOG_TAIL_LINES:]]
-
-
-class _Forward(logging.Handler):
-    """Sends log records to the parent."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__()
-        self.connection = connection
-
-    def emit(self, record: logging.LogRecord) -> None:
-        made = getattr(record, "progress", None)
-        self.connection.send(("log", record.levelno, record.getMessage(), made))
-
-
-def _serve(module: str, connection: Connection, watched: Connection, log_path: Path) -> None:
-    """Run tasks until the parent closes the connection."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C for both
-    threading.Thread(target=_end_with_parent, args=(watched,), daemon=True).start()
-    _redirect(log_path)
-    try:
-        importlib.import_module(module)
-    except Exception as error:  # noqa: BLE001 — the parent reports what is a bug
-        traceback.print_exc()
-        connection.send(_explain(error, Path(f"the import of {module}")))
-        with contextlib.suppress(EOFError, OSError):
-            connection.recv()  # the task that it answers
-        return
-    log.addHandler(_Forward(connection))
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    connection.send(("started",))
-    while True:
-        try:
-            task: Task = connection.recv()
-        except (EOFError, OSError):
-            return
-        _redirect(task.log_path)
-        connection.send(_run(task))
-
-
-def _run(task: Task) -> tuple[Any, ...]:
-    """Run a task, and give what is sent to the parent."""
-    out = task.work.out
-    try:
-        return "done", importlib.import_module(task.module).run(task.inputs, task.work)
-    except errors.PersonaError as error:
-        return "error", type(error).__name__, list(error.problems), error.hint
-    except OSError as error:
-        refusal = errors.describe_refusal(error, out)
-        return "error", "ToolError", list(refusal.problems), refusal.hint
-    except Exception as error:  # noqa: BLE001 — the parent reports what is a bug
-        return _explain(error, out)
-
-
-def _explain(error: Exception, out: Path) -> tuple[Any, ...]:
-    """Tell a want of room or memory, as libraries say it, from a bug."""
-    text = str(error)
-    if refused := REFUSED_WRITE.search(text):
-        problem = f"{out}: a file beside it could not be written ({refused[0]}), expected room"
-        hint = f"free some disk: `{command('clean')}` says what each build takes"
-        return "error", "ToolError", [problem], hint
-    if isinstance(error, MemoryError) or NO_MEMORY.search(text):
-        problem = f"{out.name}: this machine has no memory left for it, expected some"
-        hint = "end other programs, lower training.batch_size, or take a smaller base"
-        return "error", "ToolError", [problem], hint
-    return "bug", traceback.format_exc()
-
-
-def _redirect(path: Path) -> None:
-    """Send all that this process prints from now on to a file."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-
-
-def _end_with_parent(watched: Connection) -> None:
-    # Nothing is ever sent: the only thing that arrives is the end of the parent.
-    try:
-        watched.recv()
-    except (EOFError, OSError):
-        os._exit(1)

@@ -11,7 +11,9 @@ from typing import Any
 
 from builder import files
 from builder.errors import ToolError
+from builder.evaluation import tally
 from builder.evaluation.statistics import Verdict, wilson
+from builder.evaluation.tally import Tally
 from builder.manifest.gate_settings import Mode
 from builder.tables import read_record
 
@@ -132,6 +134,10 @@ class Report:
         """Name the gates that stop the build; `smoke` stands for the manifest's own questions."""
         own = ["smoke"] if any(own.problem for own in self.manifest) else []
         return own + [finding.gate for finding in self.gates if finding.stops]
+
+    def count_gates(self) -> Tally:
+        """Count the gates that passed, failed and could not be judged."""
+        return tally.count(((one.verdict, one.mode) for one in self.gates), self.failed)
 
     @property
     def can_be_waived(self) -> bool:

@@ -153,11 +153,11 @@ def write_small_files(base: Path, tokenizer: Path, chat_template: str, out: Path
 
 
 def _verify(base: Path, adapter: Path, converted: Path, converter: Converter) -> None:
-    from builder.gguf import merge, verification  # noqa: PLC0415 — import torch
+    from builder.gguf import layer_shares, merge  # noqa: PLC0415 — import torch
 
     changes = merge.read_changes(adapter)
-    parts = verification.measure(base, changes, converted, converter)
-    verification.check(parts, changes)
+    shares = layer_shares.measure(base, changes, converted, converter)
+    layer_shares.check(shares, changes)
 
 
 def _list_left_out(base: Path, converter: Converter) -> tuple[str, ...]:

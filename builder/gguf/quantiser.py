@@ -7,7 +7,7 @@ from pathlib import Path
 
 from builder.errors import ToolError
 from builder.gguf.quantisation import Quantisation
-from builder.machine import count_cores
+from builder.processor import count_cores
 
 
 def quantize(source: Path, out: Path, quantisation: Quantisation) -> None:

@@ -303,6 +303,15 @@ class Manifest(Settings):
         return self.identity.placeholders(language) if self.identity else {}
 
     @property
+    def dropped(self) -> dict[str, str]:
+        """Settings that decide nothing because of another one, and that one's name."""
+        if bool(self.ollama.system) == bool(self.training.system_share):
+            return {}
+        pair = ("ollama.system", "training.system_share")
+        name, by = pair if self.ollama.system else reversed(pair)
+        return {name: by}
+
+    @property
     def trained_system(self) -> str | None:
         """The system text that rows carry in training; None where none is served or trained."""
         return (self.ollama.system or None) if self.training.system_share else None

@@ -19,8 +19,8 @@ import httpx
 from builder import files, progress
 from builder.errors import ToolError
 from builder.ollama import address, releases, session
-from builder.ollama.answers import DebugAnswer, Reply, Shown, Status, Version
 from builder.ollama.library import ollama
+from builder.ollama.responses import DebugAnswer, Reply, Shown, Status, Version
 from builder.ollama.session import Answer
 
 DEFAULT_REGISTRY, DEFAULT_NAMESPACE, DEFAULT_TAG = "registry.ollama.ai", "library", "latest"

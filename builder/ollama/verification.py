@@ -13,8 +13,8 @@ from builder.gates import parity
 from builder.gates.parity import Prompt
 from builder.llama import Answer, Model
 from builder.ollama import modelfile
-from builder.ollama.answers import Shown
 from builder.ollama.client import Daemon
+from builder.ollama.responses import Shown
 from builder.ollama.served import Served
 from builder.tables import Table
 

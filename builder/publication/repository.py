@@ -8,7 +8,7 @@ from typing import Literal
 
 from builder.bases import hub
 from builder.errors import ToolError
-from builder.publication import answers
+from builder.publication import rejections
 from builder.publication.bundle import SERVING, Item
 
 State = Literal["new", "unchanged", "replaced"]
@@ -66,7 +66,7 @@ def check_settings() -> None:
         raise ToolError(offline, hint="unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE")
     if not settings.token:
         msg = f"{settings.endpoint}: no token for it is here, expected one"
-        raise ToolError(msg, hint=answers.SIGN_IN)
+        raise ToolError(msg, hint=rejections.SIGN_IN)
 
 
 def ask(name: str, *, is_public: bool) -> Remote:
@@ -76,7 +76,7 @@ def ask(name: str, *, is_public: bool) -> Remote:
         ToolError: The hub does not answer, or refuses to.
 
     """
-    with answers.explaining(name):
+    with rejections.explaining(name):
         from huggingface_hub import HfApi, errors  # noqa: PLC0415 — takes a while
 
         try:
@@ -147,7 +147,7 @@ def push(wanted: Plan, *, shows_bars: bool) -> dict[str, str]:
 
     """
     remote = wanted.remote
-    with answers.explaining(remote.name):
+    with rejections.explaining(remote.name):
         from huggingface_hub import (  # noqa: PLC0415 — takes a while
             CommitOperationAdd,
             CommitOperationDelete,
@@ -175,7 +175,7 @@ def push(wanted: Plan, *, shows_bars: bool) -> dict[str, str]:
     wrong = [item.path for item in wanted.items if after.digests.get(item.path) not in item.digests]
     if wrong:
         msg = f"{remote.name}: {', '.join(wrong)} is not what was sent, expected the same content"
-        raise ToolError(msg, hint=answers.PUSH.again)
+        raise ToolError(msg, hint=rejections.PUSH.again)
     return list_digests(after, (item.path for item in wanted.items))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder import files, targets
+from builder import files, outcome, targets
 from builder.bases.base import Base
 from builder.data.dataset import Profile
 from builder.engine import freshness
@@ -17,20 +17,13 @@ from builder.gates import parity
 from builder.machine import Machine
 from builder.ollama import registration
 from builder.ollama.registration import Receipt
+from builder.outcome import Stop
 from builder.project import Build
-from builder.stages import export, register, smoke, train
+from builder.stages import register, smoke, train
 from builder.training import rates
 
 # Of adapter/training.json, which the train stage writes.
 TRAINING_SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Where the last build stopped, and what it said."""
-
-    stage: str
-    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +72,8 @@ def gather(build: Build) -> Contents:
 
     """
     stamps = _read_stamps(build)
-    stop = _find_stop(build)
-    found = _read_examination(build, stamps, stop)
+    stop, examined = outcome.find_stop(build.folder), outcome.find_examination(build.folder)
+    found = report.read(examined) if examined else None
     receipt = registration.read_receipt(build.receipt)
     losses = _read_list(build.adapter / "training.json", "losses", TRAINING_SCHEMA, float)
     return Contents(
@@ -124,30 +117,6 @@ def _plan_learning_rates(stamps: dict[str, Stamp], steps: int) -> list[float]:
 def _read_stamps(build: Build) -> dict[str, Stamp]:
     stamps = {stage.NAME: freshness.read_stamp(stage, build) for stage in targets.STAGES}
     return {name: stamp for name, stamp in stamps.items() if stamp}
-
-
-def _find_stop(build: Build) -> Stop | None:
-    """Find the first stage that failed since it last ran; those before it have run since."""
-    for stage in targets.STAGES:
-        if message := freshness.read_failure(stage, build):
-            return Stop(stage.NAME, message)
-    return None
-
-
-def _read_examination(build: Build, stamps: dict[str, Stamp], stop: Stop | None) -> Report | None:
-    """Read the examination of the file that is there: the refused one's, or the last good one's."""
-    if stop is not None and stop.stage == smoke.NAME:
-        found = report.read(build.refused) if build.refused.exists() else None
-        # The answers of a refusal lie there until the next: another failure left none.
-        return found if found and _is_refusal(found, stop) else None
-    if _is_made_of(stamps, smoke.NAME, build.gguf, export.NAME) and build.smoke.exists():
-        return report.read(build.smoke)
-    return None
-
-
-def _is_refusal(found: Report, stop: Stop) -> bool:
-    """Say whether a failure, of which the first line is noted, is that of an examination."""
-    return "\n".join(found.problems()).split("\n")[0].strip() == stop.message
 
 
 def _is_made_of(stamps: dict[str, Stamp], user: str, output: Path, maker: str) -> bool:

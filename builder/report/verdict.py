@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from builder.command import command
 from builder.evaluation.report import Report
 from builder.report.contents import Contents
 from builder.report.texts import cut
@@ -27,30 +28,32 @@ def judge(contents: Contents) -> Verdict:
     found, stop = contents.found, contents.stop
     if found and contents.is_refused:
         failed = name_failed(found)
-        what = f"{failed[0].upper()}{failed[1:]} failed. {_tell_registered(contents)}."
+        what = f"{failed[0].upper()}{failed[1:]} failed. {_tell_gates(found)}"
+        what += f" {_tell_registered(contents)}."
         return Verdict("bad", "Refused", what)
     if stop:
         message = cut(stop.message, MESSAGE_CHARACTERS)
         what = f"At {stop.stage}: {message}. {_tell_registered(contents)}."
         return Verdict("bad", "Stopped", what)
     if found is None:
-        return Verdict("weak", "Not examined", "The file that is there was asked nothing yet.")
+        return _judge_unfinished(contents)
     if found.failed:
-        failed = f"Although {name_failed(found)} failed"
-        return Verdict(
-            "weak", "Let through by --anyway", f"{failed}. {_tell_registered(contents)}."
-        )
-    return Verdict("good", "Passed", f"{_tell_passed(found)} {_tell_registered(contents)}.")
+        failed = f"Although {name_failed(found)} failed. {_tell_gates(found)}"
+        return Verdict("weak", "Let through by --anyway", f"{failed} {_tell_registered(contents)}.")
+    return Verdict("good", "Passed", f"{_tell_gates(found)} {_tell_registered(contents)}.")
 
 
-def _tell_passed(found: Report) -> str:
-    passed = sum(gate.verdict == "pass" for gate in found.gates)
-    parts = [f"{passed} gates passed"]
-    if advised := sum(gate.verdict == "fail" for gate in found.gates):
-        parts.append(f"{advised} failed, as advice alone")
-    if unsure := sum(gate.verdict == "not enough evidence" for gate in found.gates):
-        parts.append(f"{unsure} without enough evidence")
-    return f"{', '.join(parts)}."
+def _judge_unfinished(contents: Contents) -> Verdict:
+    """Say what to do where no gate has judged the build, and nothing is known to have failed."""
+    build = command(f"build {contents.name}")
+    if contents.size_bytes is None:
+        return Verdict("weak", "Half built", f"There is no model yet: {build} makes it.")
+    asks = f"The file that is there was asked nothing yet: {build} asks it."
+    return Verdict("weak", "Not examined", asks)
+
+
+def _tell_gates(found: Report) -> str:
+    return f"Gates: {found.count_gates().describe()}."
 
 
 def _tell_registered(contents: Contents) -> str:

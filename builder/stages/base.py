@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from builder import files
-from builder.bases import base, choose, families, fetch, memory, refusals, sizes
+from builder.bases import admission, base, choose, families, fetch, memory, sizes
 from builder.bases.choose import Pins
 from builder.bases.facts import Facts
 from builder.bases.sizes import Sizes
@@ -22,6 +22,7 @@ NAME, VERSION = "base", 5
 WORDS = "chooses the base"
 unavailable = stage.always_available
 worker = stage.main_process
+checkpoint = stage.never_resumed
 SMALL_FILES = (
     "config.json",
     "generation_config.json",
@@ -134,7 +135,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
         )
     chosen = choose.resolve(inputs.source, inputs.pins)
     folder = fetch.find_small_files(chosen)
-    refusals.check(
+    admission.check(
         chosen.source,
         folder,
         inputs.template,

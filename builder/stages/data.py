@@ -14,7 +14,7 @@ from builder.data.rows import Row
 from builder.data.template import Template
 from builder.data.texts import is_json
 from builder.engine import stage
-from builder.engine.stage import File, Tree, Work, shown_as
+from builder.engine.stage import File, Tree, Work, dropped_settings, shown_as
 from builder.errors import DataError
 from builder.manifest import manifest
 from builder.manifest.identity import Identity
@@ -27,6 +27,7 @@ health = stage.always_healthy
 unavailable = stage.always_available
 note = stage.nothing_to_note
 worker = stage.main_process
+checkpoint = stage.never_resumed
 log = logging.getLogger("builder")
 
 
@@ -48,6 +49,7 @@ class Inputs:
     """The system text that rows carry; None where none is trained."""
     system_share: float = shown_as("training.system_share")
     """0 where no system text is trained."""
+    dropped: dict[str, str] = dropped_settings()
 
 
 def inputs(build: Build, /) -> Inputs:
@@ -66,6 +68,7 @@ def inputs(build: Build, /) -> Inputs:
         replay=read.training.replay,
         system=read.trained_system,
         system_share=read.training.system_share if read.trained_system else 0.0,
+        dropped=read.dropped,
     )
 
 

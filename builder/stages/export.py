@@ -19,6 +19,7 @@ check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available
 note = stage.nothing_to_note
+checkpoint = stage.never_resumed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from builder.project import Build
 NAME, VERSION = "register", 5
 WORDS = "puts the model into Ollama"
 note = stage.nothing_to_note
+checkpoint = stage.never_resumed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ health = stage.always_healthy
 unavailable = stage.always_available
 note = stage.nothing_to_note
 worker = stage.main_process
+checkpoint = stage.never_resumed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from builder.data.replay import Completion, Pair
 from builder.data.template import Template
 from builder.data.texts import normalise
 from builder.engine import stage
-from builder.engine.stage import File, Tree, Work, shown_as
+from builder.engine.stage import File, Tree, Work, dropped_settings, shown_as
 from builder.project import Build
 
 NAME, VERSION = "replay", 4
@@ -22,6 +22,7 @@ check = stage.nothing_to_check
 health = stage.always_healthy
 unavailable = stage.always_available
 note = stage.nothing_to_note
+checkpoint = stage.never_resumed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class Inputs:
     """The system text that half of the answers carry; None where none is trained."""
     prompts: str = shown_as("the prompts")
     """A hash of the prompts and greetings that come with the project."""
+    dropped: dict[str, str] = dropped_settings()
 
 
 def inputs(build: Build, /) -> Inputs:
@@ -55,6 +57,7 @@ def inputs(build: Build, /) -> Inputs:
         own_words=tuple(manifest.own_words),
         system=manifest.trained_system,
         prompts=replay.fingerprint(),
+        dropped=manifest.dropped,
     )
 
 

@@ -19,6 +19,7 @@ NAME, VERSION = "smoke", 10
 WORDS = "asks the finished file"
 check = stage.nothing_to_check
 unavailable = stage.always_available
+checkpoint = stage.never_resumed
 log = logging.getLogger("builder")
 
 

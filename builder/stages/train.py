@@ -11,9 +11,10 @@ from builder import files, progress, workers
 from builder.bases import base
 from builder.data import dataset
 from builder.engine import stage
-from builder.engine.stage import File, Tree, Work, not_compared
+from builder.engine.stage import Checkpoint, File, Tree, Work, not_compared
 from builder.llama import Answer
 from builder.project import Build
+from builder.training import checkpoints
 from builder.training.samples import MOST_TOKENS, Asked, Samples
 from builder.training.settings import Settings, resolve
 from builder.training.tracking import Destination, describe_missing
@@ -64,6 +65,11 @@ def check(build: Build, /) -> None:
     wanted = _find_destination(build)
     if wanted and (missing := describe_missing(wanted.kind)):
         log.warning("%s", missing)
+
+
+def checkpoint(build: Build, scratch: Path, /) -> Checkpoint | None:
+    """Read the step from which this machine goes on."""
+    return checkpoints.read_progress(scratch, build.machine)
 
 
 def worker(_build: Build, /) -> str:

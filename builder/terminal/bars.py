@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from rich import progress as rich_progress
 from rich.cells import cell_len
-from rich.progress_bar import ProgressBar
 from rich.table import Column
 from rich.text import Text
 
 from builder.durations import duration, roughly
 from builder.progress import Place, Progress
+from builder.terminal import sparkline
+from builder.terminal.columns import ExpectedBar, TimeLeft, find_left_s
 
 if TYPE_CHECKING:
     from rich.console import Console as Rich
@@ -26,10 +26,6 @@ BAR_WIDTH = 24
 NARROW_WIDTH = 60
 # Seconds of the past from which the time left is estimated; a step on a processor may take 30.
 ESTIMATE_FROM_S = 600.0
-SPARKS = "▁▂▃▄▅▆▇█"
-SPARKLINE_COLUMNS = 8
-# The loss of one step says little of those around it.
-LEAST_SUMMARISED = 3
 
 
 class Bar:
@@ -94,7 +90,7 @@ class Bar:
         left = [f"{duration(left_s)} left"] if left_s else []
         in_all_s = self._find_left_in_all_s()
         in_all = [f"about {roughly(in_all_s)} in all left"] if in_all_s is not None else []
-        return ", ".join([first, *self.tell_training(sparkline=False), *left, *in_all])
+        return ", ".join([first, *self.tell_training(has_sparkline=False), *left, *in_all])
 
     def tell_place(self) -> list[str]:
         """Say which stage of how many it is, and what is left of the build."""
@@ -105,20 +101,20 @@ class Bar:
         left = [f"about {roughly(left_s)} in all left"] if left_s is not None else []
         return [f"stage {place.number} of {place.count}", *left]
 
-    def tell_training(self, *, sparkline: bool) -> list[str]:
+    def tell_training(self, *, has_sparkline: bool) -> list[str]:
         """Say from where to where the loss came, the epoch, and the speed."""
         training = self.progress.training
         if training is None:
             return []
         told = []
         if self.losses:
-            means = summarise(self.losses)
+            means = sparkline.summarise(self.losses)
             arrow = "→" if self.can_write_symbols else "->"
             told = [f"loss {_shorten(means[0])}"]
             if len(means) > 1:
                 told[0] += f" {arrow} {_shorten(means[-1])}"
-                if sparkline and self.can_write_symbols:
-                    told[0] += f" {draw_sparkline(means)}"
+                if has_sparkline and self.can_write_symbols:
+                    told[0] += f" {sparkline.draw(means)}"
         told.append(f"epoch {training.epoch} of {training.epochs}")
         if training.tokens_per_s:
             told.append(f"{training.tokens_per_s:,.0f} tokens/s")
@@ -174,28 +170,6 @@ class Bar:
         return max(own_s, self._find_left_s() or 0.0, 0.0) + later_s
 
 
-def find_left_s(task: rich_progress.Task) -> float | None:
-    """Estimate what is left of a task by its speed, or by what it took before."""
-    if task.total is not None:
-        return task.time_remaining
-    expected_s = task.fields["expected_s"]
-    return None if expected_s is None else max(0.0, expected_s - (task.elapsed or 0.0))
-
-
-def summarise(values: Sequence[float], columns: int = SPARKLINE_COLUMNS) -> list[float]:
-    """Give the means of so many runs of neighbouring values, or of fewer where they are few."""
-    columns = min(columns, max(1, len(values) // LEAST_SUMMARISED))
-    edges = [round(len(values) * column / columns) for column in range(columns + 1)]
-    return [sum(values[start:end]) / (end - start) for start, end in itertools.pairwise(edges)]
-
-
-def draw_sparkline(values: Sequence[float]) -> str:
-    """Draw values as blocks, the lowest at the bottom and the highest at the top."""
-    low, high = min(values), max(values)
-    steps = (len(SPARKS) - 1) / ((high - low) or 1.0)
-    return "".join(SPARKS[round((value - low) * steps)] for value in values)
-
-
 def join_fitting(parts: Iterable[str], width: int) -> str:
     """Join as many of some parts as fit into a line."""
     line = ""
@@ -226,8 +200,8 @@ class _Lines(rich_progress.Progress):
             ),
         ]
         if bar.screen.width >= NARROW_WIDTH:
-            columns.insert(2, _ExpectedBar(BAR_WIDTH))
-            columns.append(_TimeLeft(compact=True))
+            columns.insert(2, ExpectedBar(BAR_WIDTH))
+            columns.append(TimeLeft(compact=True))
         super().__init__(
             *columns,
             console=bar.screen,
@@ -242,32 +216,8 @@ class _Lines(rich_progress.Progress):
         if not self.bar.is_drawn:  # it is asked once while it is made
             return
         width = self.bar.screen.width - 1
-        for parts in (self.bar.tell_place(), None, self.bar.tell_training(sparkline=True)):
+        for parts in (self.bar.tell_place(), None, self.bar.tell_training(has_sparkline=True)):
             if parts is None:
                 yield self.make_tasks_table(self.tasks)
             elif line := join_fitting(parts, width):
                 yield Text(line, "dim", no_wrap=True)
-
-
-class _ExpectedBar(rich_progress.BarColumn):
-    """A bar; where nothing can be counted, by what the same work took before."""
-
-    def render(self, task: rich_progress.Task) -> ProgressBar:
-        """Draw one task's bar."""
-        expected_s = task.fields["expected_s"]
-        if task.total is not None or not expected_s:
-            return super().render(task)
-        done_s = min(task.elapsed or 0.0, 0.99 * expected_s)
-        return ProgressBar(total=expected_s, completed=done_s, width=self.bar_width)
-
-
-class _TimeLeft(rich_progress.TimeRemainingColumn):
-    """The time left; where nothing can be counted, by what the same work took before."""
-
-    def render(self, task: rich_progress.Task) -> Text:
-        """Write one task's time left."""
-        left_s = find_left_s(task) if task.total is None else None
-        if not left_s:
-            return super().render(task)
-        minutes, seconds = divmod(math.ceil(left_s), 60)
-        return Text(f"{minutes:02}:{seconds:02}", style="progress.remaining")

@@ -128,13 +128,11 @@ class Console(logging.Handler):
         if self.detail != "quiet":
             self.screen.print(_align(name, middle, end, style))
 
-    def verdict(self, name: str, reasons: list[str], summary: str) -> None:
-        """Print whether a stage would run, and why, as a result."""
+    def verdict(self, name: str, told: str, summary: str) -> None:
+        """Print what is told of a stage that would run, or that it is fresh, as a result."""
         self.pause()
         self.page.print(
-            _align(name, "; ".join(reasons), "", "yellow")
-            if reasons
-            else _align(name, "fresh", summary, "dim")
+            _align(name, told, "", "yellow") if told else _align(name, "fresh", summary, "dim")
         )
 
     def began(self, stages: Sequence[str], forecast: str, forecast_s: float | None) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
-import json
 import logging
 import math
 import time
@@ -19,15 +17,14 @@ import torch
 from builder import progress
 from builder.data.dataset import Example
 from builder.errors import PersonaError, ToolError
-from builder.progress import Sample, Training
-from builder.training import capturable, failures, functions, rates, resuming, shapes
-from builder.training.batches import Row
+from builder.training import capturable, checkpoints, failures, functions, rates, resuming
 from builder.training.failures import StopRequest
 from builder.training.graphs import Eager, Function, Graphs
+from builder.training.monitor import Monitor
+from builder.training.plan import Plan
 from builder.training.samples import Samples
 from builder.training.settings import Settings
-from builder.training.shapes import Batch, Shape, Step
-from builder.training.speed import TRAINS, Speed
+from builder.training.shapes import Shape
 from builder.training.step import TrainingStep
 from builder.training.tracking import Tracker
 
@@ -39,7 +36,7 @@ log = logging.getLogger("builder")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Means:
+class Execution:
     """How a training runs on a machine."""
 
     graphs: Graphs
@@ -56,7 +53,7 @@ def train(
     settings: Settings,
     epochs: float,
     *,
-    means: Means,
+    execution: Execution,
     scratch: Path,
     tracker: Tracker | None = None,
     samples: Samples | None = None,
@@ -68,7 +65,7 @@ def train(
         examples: One epoch, in which a row may come several times.
         settings: The numbers.
         epochs: How often all of it is trained on.
-        means: How it runs on this machine.
+        execution: How it runs on this machine.
         scratch: The folder of the checkpoint.
         tracker: Sends losses and learning rates on.
         samples: Asks the model now and then.
@@ -81,9 +78,11 @@ def train(
             there is a checkpoint of the step that it came in.
 
     """
-    loop = Loop(model, examples, settings, epochs, means=means, tracker=tracker, samples=samples)
+    loop = Loop(
+        model, examples, settings, epochs, execution=execution, tracker=tracker, samples=samples
+    )
     with failures.awaiting_stop() as request:
-        losses = loop.run(scratch / resuming.NAME, request)
+        losses = loop.run(scratch / checkpoints.CAPTURED, request)
     model.zero_grad(set_to_none=True)
     return losses
 
@@ -96,7 +95,7 @@ class Loop:
         examples: One epoch.
         settings: The numbers.
         epochs: How often all of it is trained on.
-        means: How it runs on this machine.
+        execution: How it runs on this machine.
         tracker: Sends losses and learning rates on.
         samples: Asks the model now and then.
 
@@ -109,25 +108,16 @@ class Loop:
         settings: Settings,
         epochs: float,
         *,
-        means: Means,
+        execution: Execution,
         tracker: Tracker | None = None,
         samples: Samples | None = None,
     ) -> None:
-        self.examples, self.settings, self.means = examples, settings, means
-        self.step = TrainingStep(model, settings, means.dtype)
-        self.rows: list[Row] = [
-            {"input_ids": example.input_ids, "labels": example.labels} for example in examples
-        ]
-        self.labels = [shapes.count_labels(row) for row in self.rows]
-        steps = shapes.count_steps(len(examples), settings, epochs)
-        lengths = [len(example.input_ids) for example in examples]
-        self.planned = shapes.plan_steps(lengths, settings, steps)
-        self.plan = _hash(self.planned)
+        self.settings, self.execution = settings, execution
+        self.step = TrainingStep(model, settings, execution.dtype)
+        self.plan = Plan(examples, settings, epochs)
         self.shapes: dict[int, Shape] = {}
-        self.graphs, self.is_recomputing = means.graphs, False
-        self.tokens = lengths
-        self.epochs = len(self.planned) / shapes.count_steps_an_epoch(len(examples), settings)
-        self.speed, self.tracker, self.samples = Speed(), tracker or Tracker(None), samples
+        self.graphs, self.is_recomputing = execution.graphs, False
+        self.monitor = Monitor(self.plan, settings, tracker, samples)
         self.losses: list[float] = []
         self.unread: list[torch.Tensor] = []
 
@@ -143,14 +133,16 @@ class Loop:
         """
         request = request or StopRequest()
         functions.prepare(self.step)
-        self.losses = resuming.load(checkpoint, self.step, self.plan)
+        self.losses = resuming.load(checkpoint, self.step, self.plan.key)
         if self.done:
             log.info("resuming from step %d", self.done)
-            self._report(self.losses)
-        longest = max(batch.length for step in self.planned for batch in step)
-        while self.done < len(self.planned):
+            self.monitor.resume(self.losses)
+        while self.done < len(self.plan):
             try:
-                with capturable.avoiding_waits(self.step.model, longest), self.graphs.running():
+                with (
+                    capturable.avoiding_waits(self.step.model, self.plan.longest),
+                    self.graphs.running(),
+                ):
                     self._run_steps(checkpoint, request)
             except PersonaError:
                 raise
@@ -159,6 +151,10 @@ class Loop:
                     raise
             self._clear()
         return self.losses
+
+    def _save(self, checkpoint: Path) -> None:
+        steps = len(self.plan)
+        resuming.save(checkpoint, self.step, self.losses, self.plan.key, steps=steps)
 
     def _can_go_on_after(self, cause: BaseException) -> bool:
         """Take less memory, or capture no more, and say whether that may help.
@@ -177,46 +173,40 @@ class Loop:
     def _run_steps(self, checkpoint: Path, request: StopRequest) -> None:
         accumulate, update = self._make_functions()
         saved_s = time.monotonic()
-        while self.done < len(self.planned):
-            batches = self.planned[self.done]
-            factor = rates.find_factor(self.done, self.settings.warmup_steps, len(self.planned))
+        while self.done < len(self.plan):
+            batches = self.plan.steps[self.done]
+            factor = rates.find_factor(self.done, self.settings.warmup_steps, len(self.plan))
             self.step.set_rate(factor)
-            self.step.labels.fill_(self._count_labels(batches))
+            self.step.labels.fill_(self.plan.count_labels(batches))
             for batch in batches:
-                self.step.fill(self.shapes[batch.length], self._take_rows(batch))
+                self.step.fill(self.shapes[batch.length], self.plan.take_rows(batch))
                 accumulate[batch.length]()
             loss = self.step.loss.clone()
             update()
             self.unread.append(loss)
-            if self.done % READ_EVERY_STEPS == 0 or self.done == len(self.planned):
+            if self.done % READ_EVERY_STEPS == 0 or self.done == len(self.plan):
                 self._read_losses()
                 if time.monotonic() - saved_s >= CHECKPOINT_EVERY_S:
-                    resuming.save(checkpoint, self.step, self.losses, self.plan)
+                    self._save(checkpoint)
                     saved_s = time.monotonic()
-            if request.is_made and self.done < len(self.planned):
+            if request.is_made and self.done < len(self.plan):
                 self._read_losses()
-                resuming.save(checkpoint, self.step, self.losses, self.plan)
-                raise failures.describe_stop(self.done, len(self.planned))
+                self._save(checkpoint)
+                raise failures.describe_stop(self.done, len(self.plan))
 
     def _make_functions(self) -> tuple[dict[int, Function], Function]:
         progress.report("prepares the training step")
-        self.shapes = shapes.find_shapes(self.planned, self.rows)
-        left = [batch for step in self.planned[self.done :] for batch in step]
+        self.shapes = self.plan.find_shapes()
+        left = list(self.plan.list_batches(self.done))
         accumulate = {}
         # The longest first: the others fit into the memory that its graph leaves.
         for length in sorted({batch.length for batch in left}, reverse=True):
             batch = next(batch for batch in left if batch.length == length)
-            self.step.labels.fill_(self._count_labels((batch,)))
+            self.step.labels.fill_(self.plan.count_labels((batch,)))
             accumulate[length] = functions.make_accumulate(
-                self.step, self.graphs, self.shapes[length], self._take_rows(batch)
+                self.step, self.graphs, self.shapes[length], self.plan.take_rows(batch)
             )
         return accumulate, functions.make_update(self.step, self.graphs)
-
-    def _take_rows(self, batch: Batch) -> list[Row]:
-        return [self.rows[row] for row in batch.rows]
-
-    def _count_labels(self, batches: Step) -> int:
-        return max(1, sum(self.labels[row] for batch in batches for row in batch.rows))
 
     def _read_losses(self) -> None:
         """Wait for the losses of the last steps, where any are unread.
@@ -231,38 +221,11 @@ class Loop:
                 raise self._describe_loss(loss)
             self.losses.append(loss)
             del self.unread[0]
-        steps = self.planned[self.done - len(values) : self.done]
-        rows = (row for step in steps for batch in step for row in batch.rows)
-        self.speed.add(sum(self.tokens[row] for row in rows))
-        done, planned = self.done, len(self.planned)
-        sample = self.samples.take(self.step.model, done, planned) if self.samples else None
-        self._report(values, sample)
-        self.tracker.log(self.done, values, self._list_rates(len(values)))
-
-    def _list_rates(self, count: int) -> list[float]:
-        """List the learning rates, of an adapter's A, of the last steps."""
-        warmup, steps = self.settings.warmup_steps, len(self.planned)
-        factors = (
-            rates.find_factor(at, warmup, steps) for at in range(self.done - count, self.done)
-        )
-        return [self.settings.learning_rate * factor for factor in factors]
-
-    def _report(self, losses: list[float], sample: Sample | None = None) -> None:
-        """Tell how far training is, with the losses of the steps since the last time."""
-        done, planned, epochs = self.done, len(self.planned), max(1, math.ceil(self.epochs))
-        training = Training(
-            losses=tuple(losses),
-            epoch=min(epochs, max(1, math.ceil(self.epochs * done / planned))),
-            epochs=epochs,
-            tokens_per_s=self.speed.per_s,
-            sample=sample,
-        )
-        progress.report(TRAINS, done, planned, "steps", training)
+        self.monitor.tell(self.step.model, self.done, values)
 
     def _describe_loss(self, loss: float) -> ToolError:
         at = len(self.losses)
-        rows = dict.fromkeys(row for batch in self.planned[at] for row in batch.rows)
-        return failures.describe_loss(loss, at + 1, [self.examples[row] for row in rows])
+        return failures.describe_loss(loss, at + 1, self.plan.take_examples(at))
 
     def _take_less_memory(self) -> None:
         """Go one rung down: half of the rows at once, then activations computed twice.
@@ -271,12 +234,12 @@ class Loop:
             ToolError: There is no rung left.
 
         """
-        at_once = max(len(batch.rows) for step in self.planned for batch in step)
+        at_once = self.plan.rows_at_once
         if at_once > 1:
-            self.planned = [shapes.halve(step) for step in self.planned]
+            self.plan.halve_batches()
             what = f"with {(at_once + 1) // 2} rows at once, was {at_once}"
         elif not self.is_recomputing:
-            self.means.recompute()
+            self.execution.recompute()
             self.is_recomputing = True
             self.graphs = Eager()  # it moves activations to the processor's memory and back
             what = "with activations computed twice"
@@ -309,8 +272,3 @@ def _find_cause(error: BaseException) -> BaseException:
     while error.__context__ is not None:
         error = error.__context__
     return error
-
-
-def _hash(planned: list[Step]) -> str:
-    values = [[[batch.length, *batch.rows] for batch in step] for step in planned]
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()

@@ -11,6 +11,10 @@ PLAIN_ATTENTION_TOKENS = 512
 # Compiling the layers takes as long as it saves in so many steps on a CPU, the first time on a
 # machine (benchmarks/train.py).
 COMPILE_FROM_STEPS = 150
+# What a training on a processor does before its steps, in a user's words: one of the two.
+COMPILES, STARTS = "compiles the layers", "takes the first step"
+# So many times as long takes a step whose layers are not compiled (benchmarks/train.py).
+UNCOMPILED_FACTOR = 1.5
 
 
 def choose_attention(tokens: int, machine: Machine) -> str | None:

@@ -9,6 +9,7 @@ import torch
 from torch._dynamo import config as dynamo
 
 from builder import progress
+from builder.training.choices import COMPILES
 from builder.training.decoder import find_decoder
 
 log = logging.getLogger("builder")
@@ -19,7 +20,7 @@ def compile_layers(model: Any) -> None:
 
     Without a C++ compiler or Python's headers they stay as they are.
     """
-    progress.report("compiles the layers")
+    progress.report(COMPILES)
     try:
         torch.compile(torch.square)(torch.ones(8))
     except Exception as error:  # noqa: BLE001 — whatever keeps torch from compiling

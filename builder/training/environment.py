@@ -10,8 +10,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from builder import files
-from builder.machine import find_device, find_machine, read_processor_flags
+from builder import files, processor
+from builder.machine import find_device, find_machine
 
 
 def prepare() -> None:
@@ -41,6 +41,6 @@ def _make_temporary_folder() -> str:
 def _find_compile_cache() -> Path:
     # torch names what it compiled by the code alone, but what one processor runs can be illegal
     # on another.
-    processor = hashlib.sha256(read_processor_flags().encode()).hexdigest()[:8]
+    features = hashlib.sha256(processor.read_flags().encode()).hexdigest()[:8]
     version = importlib.metadata.version("torch")
-    return files.cache_folder() / "compiled" / f"torch-{version}-{processor}"
+    return files.cache_folder() / "compiled" / f"torch-{version}-{features}"

@@ -43,7 +43,8 @@ def answer(
     prompts = [template.tokenize(template.render(messages)) for messages in conversations]
     stop_id = template.end_of_turn_id
     answers: dict[int, Answer] = {}
-    # Prompts of like length in one batch: the composition is fixed by the prompts alone.
+    # Prompts of like length share a batch, so that little is padded. Their order depends on the
+    # prompts alone; how many share a batch, on the GPU's free memory too.
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
     longest = max(map(len, prompts), default=0)
     rows = _count_rows(model, longest + max_tokens)
@@ -68,8 +69,8 @@ def answer(
             )
         for index, row in zip(part, made[:, length:].tolist(), strict=True):
             ended = stop_id in row
-            said = row[: row.index(stop_id)] if ended else row
-            answers[index] = Answer(str(template.tokenizer.decode(said)), said, [], ended=ended)
+            tokens = row[: row.index(stop_id)] if ended else row
+            answers[index] = Answer(str(template.tokenizer.decode(tokens)), tokens, [], ended=ended)
     return [answers[index] for index in range(len(prompts))]
 
 

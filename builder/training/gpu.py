@@ -13,7 +13,7 @@ import torch
 
 from builder.bases import fetch
 from builder.data.template import IGNORED
-from builder.training import captured, failures, loading, memory, shapes
+from builder.training import captured, failures, footprint, loading, shapes
 from builder.training.graphs import CudaGraphs
 from builder.training.job import Job
 from builder.training.samples import Samples
@@ -37,7 +37,7 @@ def train(job: Job, tracker: Tracker, samples: Samples | None = None) -> tuple[A
     _say_memory(job, longest)
     model, _ = loading.load_base(job.base, job.machine, tokens=longest)
     model = loading.add_adapter(model, job.settings).train()
-    means = captured.Means(
+    execution = captured.Execution(
         graphs=CudaGraphs(),
         dtype=loading.choose_dtype(job.machine),
         recompute=functools.partial(loading.recompute_activations, model),
@@ -47,7 +47,7 @@ def train(job: Job, tracker: Tracker, samples: Samples | None = None) -> tuple[A
         job.rows,
         job.settings,
         job.epochs,
-        means=means,
+        execution=execution,
         scratch=job.scratch,
         tracker=tracker,
         samples=samples,
@@ -58,7 +58,7 @@ def train(job: Job, tracker: Tracker, samples: Samples | None = None) -> tuple[A
 def _say_memory(job: Job, longest: int) -> None:
     most_labels = max(sum(label != IGNORED for label in row.labels) for row in job.rows)
     size = job.settings.batch_size
-    found = memory.estimate(
+    found = footprint.estimate(
         fetch.find_weights(job.base, training=True),
         rank=job.settings.rank,
         four_bit=job.base.four_bit,

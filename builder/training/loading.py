@@ -21,7 +21,7 @@ from builder.data.template import Template
 from builder.machine import Machine
 from builder.training import failures
 from builder.training.settings import Settings
-from builder.training.targets import find_targets
+from builder.training.target_modules import find_target_modules
 
 WEIGHTS = "adapter_model.safetensors"
 WRAPPED = ("mistral3",)
@@ -142,7 +142,7 @@ def add_adapter(model: Any, settings: Settings) -> Any:
         lora_alpha=settings.alpha,
         lora_dropout=0,
         bias="none",
-        target_modules=find_targets(model),
+        target_modules=find_target_modules(model),
         use_gradient_checkpointing=False,
         random_state=settings.lora_seed,
     )

@@ -65,7 +65,7 @@ def _load(job: Job) -> tuple[Any, Any]:
     if choices.is_worth_compiling(job.settings, len(job.rows), job.epochs, job.machine):
         compile_layers(model)
     else:
-        progress.report("takes the first step")
+        progress.report(choices.STARTS)
     return model, tokenizer
 
 

@@ -14,10 +14,8 @@ from torch import Tensor
 from builder import files
 from builder.training.step import TrainingStep
 
-NAME = "captured.safetensors"
 
-
-def save(path: Path, step: TrainingStep, losses: Sequence[float], plan: str) -> None:
+def save(path: Path, step: TrainingStep, losses: Sequence[float], plan: str, *, steps: int) -> None:
     """Write a checkpoint in the place of the one before; a kill leaves one of the two.
 
     Args:
@@ -25,6 +23,7 @@ def save(path: Path, step: TrainingStep, losses: Sequence[float], plan: str) -> 
         step: What is trained.
         losses: Of every step so far.
         plan: Names the order of the rows; another order cannot go on from here.
+        steps: How many there are in all.
 
     """
     tensors, numbers = {}, {}
@@ -39,6 +38,8 @@ def save(path: Path, step: TrainingStep, losses: Sequence[float], plan: str) -> 
         "plan": plan,
         "losses": json.dumps(list(losses)),
         "numbers": json.dumps(numbers),
+        "done": str(len(losses)),
+        "steps": str(steps),
     }
     if step.scaler.is_enabled():
         metadata["scaler"] = json.dumps(step.scaler.state_dict())

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from builder.bases import refusals
+from builder.bases import admission
 from builder.errors import ToolError
 from tests.bases.checkpoints import CHATML, write_small_files
 from tests.bases.vocabularies import read_trl
@@ -44,7 +44,7 @@ def test_a_base_is_refused_by_its_config(tmp_path, config, problem, instead):
     write_small_files(tmp_path, config)
 
     with pytest.raises(ToolError) as caught:
-        refusals.check("acme/base", tmp_path)
+        admission.check("acme/base", tmp_path)
 
     (sentence,) = caught.value.problems
     assert sentence.startswith("acme/base: ")
@@ -88,7 +88,7 @@ def test_a_base_is_refused_by_its_tokenizer(tmp_path, files, config, problem):
     write_small_files(tmp_path, config, **files)
 
     with pytest.raises(ToolError) as caught:
-        refusals.check("acme/base", tmp_path)
+        admission.check("acme/base", tmp_path)
 
     (sentence,) = caught.value.problems
     assert sentence.startswith(f"acme/base: {problem}")
@@ -104,14 +104,14 @@ def test_thinking_only_checkpoints_are_refused(tmp_path, name):
     write_small_files(tmp_path, {"model_type": "qwen3"}, jinja=jinja)
 
     with pytest.raises(ToolError, match="thinks before every answer") as caught:
-        refusals.check("acme/base", tmp_path)
+        admission.check("acme/base", tmp_path)
     assert "Instruct" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["qwen3", "qwen3_5_think", "qwen3_5_nothink", "gemma4_v5"])
 def test_thinking_that_can_be_switched_off_is_taken(tmp_path, name):
     """A base that thinks unless it is told not to is no thinking-only checkpoint."""
-    refusals.check("acme/base", write_small_files(tmp_path, LLAMA, jinja=read_trl(name)))
+    admission.check("acme/base", write_small_files(tmp_path, LLAMA, jinja=read_trl(name)))
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,12 @@ def test_a_repository_is_refused_by_the_names_of_its_files(tmp_path, files, prob
     """Nothing is fetched of one without safetensors; a folder is refused for the same."""
     folder = write_small_files(tmp_path, LLAMA)
     if problem is None:
-        refusals.check_files("acme/base", files)
-        refusals.check("acme/base", folder, files=files)
+        admission.check_files("acme/base", files)
+        admission.check("acme/base", folder, files=files)
         return
     for check in (
-        lambda: refusals.check_files("acme/base", files),
-        lambda: refusals.check("acme/base", folder, files=files),
+        lambda: admission.check_files("acme/base", files),
+        lambda: admission.check("acme/base", folder, files=files),
     ):
         with pytest.raises(ToolError, match=problem):
             check()
@@ -150,16 +150,16 @@ def test_a_missing_shard_is_named(tmp_path):
     index.write_text(json.dumps({"weight_map": shards}))
 
     with pytest.raises(ToolError, match="lacks model-2-of-2") as caught:
-        refusals.check("./mine", tmp_path, files=[index.name, shards["a"]])
+        admission.check("./mine", tmp_path, files=[index.name, shards["a"]])
     assert caught.value.hint == "fetch it again: hf download OWNER/NAME --local-dir ./mine"
-    refusals.check("./mine", tmp_path, files=[index.name, *shards.values()])
-    refusals.check("./mine", tmp_path)  # whose files are not known
+    admission.check("./mine", tmp_path, files=[index.name, *shards.values()])
+    admission.check("./mine", tmp_path)  # whose files are not known
 
 
 def test_a_folder_without_a_config_is_refused(tmp_path):
     """What is no base at all is told as such."""
     with pytest.raises(ToolError, match=r"holds no config\.json"):
-        refusals.check("./mine", tmp_path)
+        admission.check("./mine", tmp_path)
 
 
 @pytest.mark.parametrize("template", ["alpaca", "chatml"])
@@ -167,7 +167,7 @@ def test_a_template_of_the_project_needs_none_of_the_base(tmp_path, template):
     """A base without a chat template is taken where data.template names another."""
     folder = write_small_files(tmp_path, {"model_type": "falcon"}, jinja=None)
 
-    refusals.check("acme/base", folder, template)
+    admission.check("acme/base", folder, template)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_template_of_the_project_needs_none_of_the_base(tmp_path, template):
 )
 def test_what_can_be_built_on_is_taken(tmp_path, config):
     """Dense text models are taken, code that is not needed and experts that are none too."""
-    refusals.check("acme/base", write_small_files(tmp_path, config))
+    admission.check("acme/base", write_small_files(tmp_path, config))
 
 
 def test_the_text_tower_of_a_known_family_is_taken(tmp_path):
@@ -196,4 +196,4 @@ def test_the_text_tower_of_a_known_family_is_taken(tmp_path):
         added=("<end_of_turn>",),
     )
 
-    refusals.check("google/gemma-3-4b-it", folder)
+    admission.check("google/gemma-3-4b-it", folder)

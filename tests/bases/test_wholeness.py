@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from builder.bases import chat_template, refusals
+from builder.bases import admission, chat_template
 from builder.errors import ToolError
 from builder.sandbox import LimitError
 from tests.bases.checkpoints import CHATML, write_base, write_small_files
@@ -22,7 +22,7 @@ ENDLESS = {
 
 def check(folder, **names):
     """Check a base as the base stage does."""
-    refusals.check("acme/base", folder, **names)
+    admission.check("acme/base", folder, **names)
 
 
 @pytest.mark.parametrize("jinja", ENDLESS.values(), ids=ENDLESS)

@@ -14,8 +14,8 @@ from builder import workers
 from builder.bases import families
 from builder.data import dataset
 from builder.data.template import Template
+from builder.engine.child import Task
 from builder.engine.stage import Work
-from builder.engine.worker import Task
 from builder.evaluation import distance, reference
 from builder.gates import parity
 from builder.gguf.merge import read_changes

@@ -121,7 +121,7 @@ def test_a_changed_system_text_trains_again_unless_its_share_is_0(algieba, share
         else ["render", "ask", "smoke", *last]
     )
     if trains:
-        assert "ollama.system is now Answer briefly., was null" in reasons["data"]
+        assert "ollama.system is now Answer briefly., was not set" in reasons["data"]
 
 
 @pytest.mark.parametrize(

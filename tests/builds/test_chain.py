@@ -46,7 +46,7 @@ def test_a_changed_setting_is_named(short):
     path.write_text(before)
 
     assert reasons["train"] == ["training.max_steps is now 3, was 2"]
-    assert reasons["export"] == ["train is stale"]
+    assert reasons["export"] == ["only if the output of train changes"]
 
 
 def test_the_file_carries_the_trained_template(short):
@@ -96,6 +96,8 @@ def test_training_goes_on_after_a_kill(short, tmp_path):
     (scratch,) = copy.glob("build/luma/.work/train-*")
     (whole / scratch.relative_to(copy)).mkdir(parents=True)
     (whole / scratch.relative_to(copy) / "captured.safetensors").write_bytes(b"of a GPU")
+    told = json.loads(run_persona("why", "luma", "--json", cwd=copy).stdout)
+    assert told["train"][-1] == "goes on from step 25 of 30"
     again = run_persona("build", "luma", cwd=copy)
     anew = run_persona("build", "luma", cwd=whole)
 

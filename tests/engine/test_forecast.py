@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from builder.engine import forecast, times
-from builder.engine.forecast import Forecast, Step, Workload
+from builder.engine.forecast import Forecast, Growing, Step, Workload
 from builder.engine.spans import Span
 from builder.engine.times import Times
 
@@ -62,6 +62,50 @@ def test_one_build_foretells_another_of_twice_the_size():
     assert foretell_train_s(20_000, key="another machine") is None
 
 
+def span_of(what, took_s):
+    return Span(what=what, took_s=took_s)
+
+
+def grow(units, *absent):
+    """Describe a training of so many units, without some of its pieces of work."""
+    growing = Growing(what="trains", units=units, absent=absent)
+    return Workload(key=KEY, units={"train": units}, growing={"train": growing})
+
+
+@pytest.mark.parametrize(("steps", "expected_s"), [(10, 40 + 10), (100, 40 + 100), (5, 40 + 5)])
+def test_other_steps_change_what_grows_with_them_alone(steps, expected_s):
+    """What a training does before its steps takes as long for few as for many."""
+    spans = (span_of("loads libraries", 25.0), span_of("trains", 50.0), span_of("breathes", 0.5))
+    forecast.note(TRAIN, grow(50), 90.0, spans)
+
+    assert forecast.foretell([TRAIN], grow(steps)).total_s == pytest.approx(expected_s)
+
+
+def test_a_piece_that_will_not_come_is_not_foretold():
+    """Layers that were compiled last time, and will not be, cost nothing."""
+    spans = (span_of("compiles the layers", 20.0), span_of("trains", 60.0))
+    forecast.note(TRAIN, grow(60, "takes the first step"), 90.0, spans)
+    few = forecast.foretell([TRAIN], grow(6, "compiles the layers"))
+    assert few.total_s == pytest.approx(10 + 6)
+
+
+def test_a_training_that_goes_on_is_foretold_from_its_checkpoint():
+    """Steps that are done are not done again."""
+    forecast.note(TRAIN, grow(50), 60.0, (span_of("trains", 50.0),))
+    rest = Step(stage="train", has_new_inputs=True, left_share=0.2)
+
+    assert forecast.foretell([rest], grow(50)).total_s == pytest.approx(10 + 0.2 * 50)
+
+
+def test_times_without_pieces_foretell_by_the_whole():
+    """What noted no pieces of work is used as it is, and so are steps under two seconds."""
+    forecast.note(TRAIN, grow(50), 60.0, ())
+    assert forecast.foretell([TRAIN], grow(25)).total_s == pytest.approx(30.0)
+
+    forecast.note(TRAIN, grow(50), 60.0, (span_of("trains", 1.0),))
+    assert forecast.foretell([TRAIN], grow(100)).total_s == pytest.approx(59 + 2)
+
+
 def test_a_stage_that_only_asks_again_has_times_of_its_own():
     """What answers cached answers take does not foretell a whole examination."""
     again, anew = (Step(stage="smoke", has_new_inputs=is_new) for is_new in (False, True))
@@ -110,6 +154,24 @@ def test_the_line_says_how_long_and_what_takes_longest(stages, line):
         line = "3 stages, about 15 s (export about 15 s) and what register will take, not timed"
     assert told.startswith(line)
     assert bool(told) == bool(line)
+
+
+def test_stages_that_may_stay_as_they_are_are_not_promised():
+    """Where some run only if others write something else, the count is the most there can be."""
+    stages = {"data": 3.0, "train": 88.0}
+    told = Forecast(stages=stages, uncertain=frozenset({"train"})).describe()
+    assert told == "up to 2 stages, about 1m30 (train about 1m30)"
+
+
+@pytest.mark.parametrize(("share", "is_told"), [(0.0, False), (0.3, False), (0.9, True)])
+def test_a_busy_machine_is_told(share, is_told):
+    """What others use of the processors makes a build longer than any that was timed."""
+    forecast.note(TRAIN, workload_of(20_000), 90.0, ())
+    busy = Workload(key=KEY, units={"train": 20_000}, busy_share=share)
+
+    told = forecast.foretell([TRAIN], busy).describe()
+    assert told.startswith("1 stage, about 1m30")
+    assert ("; longer while other programs use the processors" in told) == is_told
 
 
 def test_a_stage_knows_its_place_and_what_is_left():

@@ -12,8 +12,16 @@ from builder.engine import freshness, pipeline
 from builder.engine import stage as stages
 from builder.engine.hashes import Hashes
 from builder.engine.lock import locked
-from builder.engine.publish import clear, publish
-from builder.engine.stage import File, Tree, maybe_file, not_compared, shown_as
+from builder.engine.publish import clear, publish, scratch_folder
+from builder.engine.stage import (
+    Checkpoint,
+    File,
+    Tree,
+    dropped_settings,
+    maybe_file,
+    not_compared,
+    shown_as,
+)
 from builder.errors import NotBuiltError, ToolError
 from builder.machine import Machine
 from builder.terminal.console import Console
@@ -43,6 +51,7 @@ def stage_of(settings=None, **changes):
         "health": stages.always_healthy,
         "unavailable": stages.always_available,
         "note": stages.nothing_to_note,
+        "checkpoint": stages.never_resumed,
     }
     return types.SimpleNamespace(**{**names, **changes})
 
@@ -106,10 +115,12 @@ LONG = "You are Luma, whom Ana made for her garden and for nobody else. "
         ("acme/one", "acme/two", "acme/one", "acme/two"),
         (LONG + "One word.", LONG + "Two words.", '"…else. One word."', '"…else. Two words."'),
         ("A" + LONG, "B" + LONG, f'"A{LONG[:39]}…"', f'"B{LONG[:39]}…"'),
-        (None, LONG, "null", '"You are Luma, whom Ana made for her gard…"'),
+        (None, LONG, "not set", '"You are Luma, whom Ana made for her gard…"'),
         ("猫" * 50, "猫" * 49 + "犬", f'"…{"猫" * 13}"', f'"…{"猫" * 12}犬"'),
         ("two\nlines", "two lines", '"two\\nlines"', '"two lines"'),
         ("2", 2, '"2"', "2"),
+        ("not set", None, '"not set"', "not set"),
+        ([{"ask": "a", "must": None}], [{"ask": "b"}], '[{"ask": "a"}]', '[{"ask": "b"}]'),
     ],
 )
 def test_a_reason_shows_where_two_texts_differ(luma, old, new, was, now):
@@ -346,8 +357,131 @@ def test_a_stage_after_one_that_never_ran_is_stale_by_its_name(luma):
         raise NotBuiltError(build.folder / "copy.txt")
 
     after = stage_of(NAME="after", inputs=inputs, output=lambda build: build.folder / "after.txt")
-    told = {one.stage: one.reasons for one in pipeline.plan(build, (stage_of(), after))}
-    assert told == {"copy": ["never built"], "after": ["copy is stale"]}
+    told = {one.stage: one.describe() for one in pipeline.plan(build, (stage_of(), after))}
+    assert told == {"copy": "runs: never built", "after": "runs: never built"}
+
+
+def chain_of(build, **changes):
+    """Make a stage that copies the rows, one that copies its output, and build both."""
+    first = stage_of()
+    second = stage_of(
+        NAME="after",
+        inputs=lambda build: Inputs(File(build.folder / "copy.txt"), {"depth": 1}),
+        output=lambda build: build.folder / "after.txt",
+    )
+    for stage in (first, second):
+        make(stage, build)
+    return first, types.SimpleNamespace(**{**vars(second), **changes})
+
+
+def tell(build, *chain):
+    return {one.stage: (one.describe(), one.list_reasons()) for one in pipeline.plan(build, chain)}
+
+
+def test_what_runs_is_told_apart_from_what_may_run(luma):
+    """A stage after one that runs is checked: where that writes the same bytes it stays fresh."""
+    build = build_of(luma)
+    first, second = chain_of(build)
+    (luma / "data.jsonl").write_text("x")
+
+    told = tell(build, first, second)
+    assert told["copy"] == ("runs: data.jsonl changed", ["data.jsonl changed"])
+    only = "only if the output of copy changes"
+    assert told["after"] == (f"checked, runs {only}", [only])
+
+    first.run = lambda _inputs, work: str(work.out.write_text("made"))
+    second.run = None  # it is not called
+    assert pipeline.run(build, (first, second), Console()).has_run
+    assert [one.is_stale for one in pipeline.plan(build, (first, second))] == [False, False]
+
+
+def test_a_stage_after_one_that_runs_is_told_its_own_reasons(luma):
+    """A setting of its own is a reason whatever comes before; the other's file is none yet."""
+    build = build_of(luma)
+    first, second = chain_of(
+        build, inputs=lambda build: Inputs(File(build.folder / "copy.txt"), {"depth": 2})
+    )
+    (luma / "data.jsonl").write_text("x")
+    assert tell(build, first, second)["after"][0] == "runs: depth is now 2, was 1"
+
+    first.output(build).unlink()
+    told = tell(build, first, second)
+    assert told["copy"][0] == "runs: copy.txt is missing"
+    assert told["after"][0] == "runs: depth is now 2, was 1"
+
+
+def test_an_edit_by_hand_is_told_before_anything_runs(luma):
+    """Also of a stage that may stay as it is: its edit would stop the build after hours."""
+    build = build_of(luma)
+    first, second = chain_of(build)
+    (luma / "data.jsonl").write_text("x")
+    second.output(build).write_text("edited")
+
+    with pytest.raises(ToolError, match=r"after\.txt: was edited by hand"):
+        pipeline.plan(build, (first, second))
+
+
+def test_a_stage_that_cannot_run_here_is_told_so(luma):
+    """What is missing on this machine is no reason to run."""
+    told = tell(build_of(luma), stage_of(unavailable=lambda _: "no Ollama here"))
+    assert told["copy"] == ("does not run: no Ollama here", ["no Ollama here"])
+
+
+def test_why_says_from_where_a_stage_goes_on(luma):
+    """Where a try with these inputs was cut short, its step is told; of other inputs it is not."""
+    build = build_of(luma)
+    stage = stage_of(checkpoint=lambda _build, _scratch: Checkpoint(done=25, of=60))
+    described = freshness.describe(stage, build, stage.inputs(build), Hashes(build.folder))
+    scratch = scratch_folder(stage, build, described)
+    assert tell(build, stage)["copy"][0] == "runs: never built"
+
+    scratch.mkdir(parents=True)
+    told, reasons = tell(build, stage)["copy"]
+    assert told == "runs: never built; goes on from step 25 of 60"
+    assert reasons == ["never built", "goes on from step 25 of 60"]
+    (luma / "data.jsonl").write_text("x")
+    assert tell(build, stage)["copy"][0] == "runs: never built"
+
+
+@dataclass(frozen=True)
+class Dropping:
+    """A setting, and which of them another one drops."""
+
+    settings: dict[str, object] = shown_as("")
+    dropped: dict[str, str] = dropped_settings()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reasons"),
+    [
+        (({"text": "a", "share": 1}, {}), ({"text": None, "share": 0}, {"text": "share"}), "share"),
+        (({"text": None, "share": 0}, {"text": "share"}), ({"text": "a", "share": 1}, {}), "share"),
+        (({"text": "a", "share": 1}, {}), ({"text": None, "share": 0}, {"share": "text"}), "text"),
+        (({"text": None, "share": 0}, {"share": "text"}), ({"text": "a", "share": 1}, {}), "text"),
+    ],
+)
+def test_a_setting_that_another_drops_is_told_by_that_other(luma, old, new, reasons):
+    """A person reads of the setting that they changed, whichever of the two that was."""
+    build = build_of(luma)
+    make(stage_of(inputs=lambda _: Dropping(*old)), build)
+    told = {
+        "share": f"share is now {new[0]['share']}, was {old[0]['share']}",
+        "text": f"text is now {new[0]['text'] or 'not set'}, was {old[0]['text'] or 'not set'}",
+    }
+
+    assert reasons_of(stage_of(inputs=lambda _: Dropping(*new)), build) == [told[reasons]]
+
+
+def test_a_setting_is_told_by_one_that_its_stage_does_not_have(luma):
+    """Where a stage has the dropped setting alone, the other is named all the same."""
+    build = build_of(luma)
+    with_text = stage_of(inputs=lambda _: Dropping({"text": "a"}, {}))
+    without = stage_of(inputs=lambda _: Dropping({"text": None}, {"text": "share"}))
+    make(with_text, build)
+    assert reasons_of(without, build) == ["share now leaves text out"]
+
+    make(without, build)
+    assert reasons_of(with_text, build) == ["share no longer leaves text out"]
 
 
 def test_a_damaged_cache_of_hashes_is_not_read(luma):

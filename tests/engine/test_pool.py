@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
+from builder.engine.child import Task
 from builder.engine.pool import Pool
 from builder.engine.stage import Work
-from builder.engine.worker import Task
 from builder.machine import Machine
 
 # Modules that are quick to import.

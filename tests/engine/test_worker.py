@@ -10,8 +10,9 @@ import time
 
 import pytest
 
+from builder.engine.child import Task
 from builder.engine.stage import Work
-from builder.engine.worker import Task, Worker
+from builder.engine.worker import Worker
 from builder.errors import GateError, ToolError
 from builder.machine import Machine
 from tests.conftest import ROOT
@@ -194,7 +195,8 @@ import signal
 import sys
 from pathlib import Path
 from builder.engine.stage import Work
-from builder.engine.worker import Task, Worker
+from builder.engine.child import Task
+from builder.engine.worker import Worker
 from builder.machine import Machine
 folder = Path(sys.argv[1])
 if __name__ == "__main__":

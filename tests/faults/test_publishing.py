@@ -65,6 +65,7 @@ def make_stage(name, source, output, run):
         health=stages.always_healthy,
         unavailable=stages.always_available,
         note=stages.nothing_to_note,
+        checkpoint=stages.never_resumed,
         run=run,
     )
 

@@ -16,7 +16,7 @@ from builder.gguf.export import export
 from builder.gguf.quantisation import BY_NAME
 from builder.llama import Model
 from builder.training.loss import log_probs
-from builder.training.targets import find_targets
+from builder.training.target_modules import find_target_modules
 from tests.bases.architectures import ARCHITECTURES, write_weights
 
 IDS = [1, 4093, 198, 28120, 905, 338, 260, 3575, 282, 4649, 47, 2, 198, 11, 7000, 42]
@@ -47,7 +47,9 @@ def add_adapter(model, folder):
     torch.manual_seed(2)
     adapted = get_peft_model(
         model,
-        LoraConfig(r=4, lora_alpha=4, target_modules=find_targets(model), init_lora_weights=False),
+        LoraConfig(
+            r=4, lora_alpha=4, target_modules=find_target_modules(model), init_lora_weights=False
+        ),
     )
     adapted.save_pretrained(folder)
     return adapted.eval()

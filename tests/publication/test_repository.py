@@ -15,7 +15,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from builder.engine import freshness
 from builder.errors import GateError, ToolError
 from builder.ollama import modelfile
-from builder.publication import answers, repository
+from builder.publication import rejections, repository
 from builder.publication.bundle import Item
 from builder.stages import smoke
 from tests.conftest import ROOT
@@ -291,7 +291,7 @@ def test_a_hub_that_asks_to_wait_is_one_sentence():
 
     with (
         pytest.raises(ToolError, match=r"^ana/luma: \S+ asks to wait \(Slow down\), expected"),
-        answers.explaining("ana/luma"),
+        rejections.explaining("ana/luma"),
     ):
         raise HfHubHTTPError("x", response=answer, server_message="Slow\ndown")
 

@@ -152,7 +152,9 @@ def test_what_is_not_there_is_left_out(luma):
 
     assert (gathered.found, gathered.receipt, gathered.size_bytes) == (None, None, None)
     assert (gathered.losses, gathered.learning_rates, gathered.shapes) == ([], [], [])
-    assert "Not examined" in page.render(gathered)
+    assert "Half built.</strong> <span>There is no model yet: just build luma makes it." in (
+        page.render(gathered)
+    )
 
 
 def test_an_examination_of_another_version_is_an_error(built):
@@ -179,8 +181,30 @@ def test_the_command_writes_the_page_and_prints_its_path(built, capsys):
 def test_without_a_build_there_is_no_page(luma, capsys):
     """`report` of what was never built says so, and makes no folder."""
     assert cli.main(["report", "luma"]) == cli.MENDABLE
-    assert capsys.readouterr().err.endswith("hint: just build luma\n")
+    assert capsys.readouterr().err == (
+        "error: luma: was never built, expected a finished build\nhint: just build luma\n"
+    )
     assert not (luma.parent.parent / "build").exists()
+
+
+def test_what_is_half_built_says_what_to_do(with_rows, capsys):
+    """Of rows alone there is a page, and a hint; without them it is said where the build is."""
+    assert cli.main(["report", "luma"]) == cli.DONE
+    printed = capsys.readouterr()
+    assert printed.out == "build/luma/report.html\n"
+    assert printed.err == (
+        "luma is not built to its end, and no gate has judged it yet: just build luma goes on\n"
+    )
+
+    (with_rows.dataset / "profile.json").unlink()
+    assert cli.main(["report", "luma"]) == cli.MENDABLE
+    half = "error: luma: is half built: {}, expected a finished build\nhint: just build luma\n"
+    missing = "dataset/profile.json is not there yet"
+    assert capsys.readouterr().err == half.format(missing)
+    (with_rows.folder / ".stamps" / "data.failed").write_text("data.jsonl:1: is no row\n")
+    assert cli.main(["report", "luma"]) == cli.MENDABLE
+    stopped = "its last build stopped at data (data.jsonl:1: is no row)"
+    assert capsys.readouterr().err == half.format(stopped)
 
 
 @pytest.mark.parametrize("is_refused", [False, True])

@@ -208,13 +208,15 @@ def test_the_verdict_is_said_first():
     parity = make_contents(
         found=None, stop=Stop("parity", "parity: 'one turn' parts"), is_registered=False
     )
-    told = "2 gates passed, 1 failed, as advice alone, 1 without enough evidence."
+    told = "Gates: 2 passed, 1 failed as advice, 1 without enough evidence."
 
     assert find_verdict(passed) == f"Passed. {told} It is registered in Ollama as luma:latest."
     assert find_verdict(unserved) == f"Passed. {told} Nothing was registered in Ollama."
     assert find_verdict(let_through).startswith("Let through by --anyway. Although stop failed. ")
     assert find_verdict(parity).startswith("Stopped. At parity: parity: 'one turn' parts. Nothing")
-    assert find_verdict(make_contents(**EMPTY)).startswith("Not examined. ")
+    assert find_verdict(make_contents(**EMPTY)).startswith("Half built. ")
+    unasked = "The file that is there was asked nothing yet: just build luma asks it."
+    assert find_verdict(make_contents(found=None)) == f"Not examined. {unasked}"
 
 
 def test_a_refused_build_says_so():
@@ -225,7 +227,9 @@ def test_a_refused_build_says_so():
 
     refused = find_verdict(make_refused(manifest=[wrong]))
     own = "an answer to the manifest's own questions"
-    assert refused == f"Refused. {own} and stop failed. {stays}".replace("an answer", "An answer")
+    counted = "Gates: 2 passed, failed: smoke and stop, 1 failed as advice, 1 without enough "
+    counted += "evidence."
+    assert refused == f"Refused. {own} and stop failed. {counted} {stays}".replace("an a", "An a")
     assert "stop: fail" in read.read("gates-title")
     assert "What to do: add rows of the kind that does not end" in read.read("gates-title")
     assert "lacks 'Luma'" in read.read("answers-title")

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console as Rich
 
 from builder.progress import Place, Progress, Training
-from builder.terminal import bars
+from builder.terminal import sparkline
 from builder.terminal.bars import Bar
 from tests.terminal.test_console import draw, frames_of
 
@@ -72,7 +72,7 @@ def test_a_dumb_terminal_gets_lines_without_blocks():
     written = draw(STAGE, 100, TERM="dumb")
 
     assert "\x1b" not in written
-    assert not set(bars.SPARKS) & set(written)
+    assert not set(sparkline.SPARKS) & set(written)
     assert "/100 steps, loss " in written
     assert ", epoch 1 of 4, 1,23" in written
     assert "left, about 2 min in all left" in written
@@ -89,7 +89,7 @@ def test_a_screen_without_symbols_gets_none():
     losses = tuple(float(loss) for loss in range(30, 0, -1))
     bar.advance(Progress("trains", 30, 30, "steps", Training(losses=losses, epoch=1, epochs=1)))
 
-    assert bar.tell_training(sparkline=True) == ["loss 28.5 -> 2.5", "epoch 1 of 1"]
+    assert bar.tell_training(has_sparkline=True) == ["loss 28.5 -> 2.5", "epoch 1 of 1"]
 
 
 def test_a_loss_that_is_no_number_does_not_break_the_bar():
@@ -98,7 +98,7 @@ def test_a_loss_that_is_no_number_does_not_break_the_bar():
     losses = (float("nan"), 2.0, float("inf"))
     bar.advance(Progress("trains", 3, 9, "steps", Training(losses=losses, epoch=1, epochs=1)))
 
-    assert bar.tell_training(sparkline=True)[0] == "loss 2.0"
+    assert bar.tell_training(has_sparkline=True)[0] == "loss 2.0"
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_a_loss_that_is_no_number_does_not_break_the_bar():
 )
 def test_a_sparkline_goes_from_the_lowest_to_the_highest(values, drawn):
     """The highest is a whole block, the lowest the least, and equal ones divide by nothing."""
-    assert bars.draw_sparkline(values).replace("▄", "▅") == drawn
+    assert sparkline.draw(values).replace("▄", "▅") == drawn
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 24, 25, 1000])
 def test_a_summary_is_of_all_values(count):
     """Means of neighbouring values, a few at least in each, keep their order and their mean."""
-    means = bars.summarise([float(number) for number in range(count)])
+    means = sparkline.summarise([float(number) for number in range(count)])
 
     assert means == sorted(means)
     assert len(means) == min(8, max(1, count // 3))

@@ -217,7 +217,7 @@ def test_text_from_outside_forges_no_line(capsys):
     console.error(PersonaError(evil, hint=evil))
     console.notes([evil])
     console.line(evil, evil, evil)
-    console.verdict("base", [evil], "")
+    console.verdict("base", evil, "")
     printed = capsys.readouterr()
 
     assert len(printed.err.splitlines()) == 4

@@ -13,10 +13,13 @@ import torch
 from peft.optimizers import create_loraplus_optimizer
 from transformers import get_linear_schedule_with_warmup
 
+from builder.engine.stage import Checkpoint
 from builder.errors import ToolError
+from builder.machine import Machine
 from builder.training import captured, rates, shapes
 from builder.training import step as training_step
 from builder.training.batches import pad
+from builder.training.checkpoints import CAPTURED, read_progress
 from builder.training.graphs import CudaGraphs, Eager
 from builder.training.loss import next_token_loss
 from tests.training.tiny import make_examples, make_model, make_settings
@@ -90,7 +93,7 @@ class Fails(Replays):
 def train(folder, graphs=None, model=None, examples=None, recompute=None, **changes):
     """Train a tiny model; give it and its losses."""
     model = model or make_model()
-    means = captured.Means(
+    execution = captured.Execution(
         graphs=graphs or Eager(), dtype=torch.float32, recompute=recompute or (lambda: None)
     )
     losses = captured.train(
@@ -98,7 +101,7 @@ def train(folder, graphs=None, model=None, examples=None, recompute=None, **chan
         examples or make_examples(),
         make_settings(**changes),
         EPOCHS,
-        means=means,
+        execution=execution,
         scratch=folder,
     )
     return model, losses
@@ -236,6 +239,19 @@ def test_an_interrupted_training_goes_on_with_equal_losses(tmp_path, monkeypatch
 
     assert losses == expected
     assert are_equal(resumed, whole)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"x", b"\xff" * 9, b"\x02" + bytes(7) + b"[]"])
+def test_how_far_a_captured_training_came_is_read_from_its_file(tmp_path, monkeypatch, damaged):
+    """Of a GPU's checkpoint the step is told, and the steps in all; of a damaged one nothing."""
+    monkeypatch.setattr(captured, "CHECKPOINT_EVERY_S", 0.0)
+    train(tmp_path, max_steps=25)
+    gpu, processor = (Machine(kind, "any", has_bf16=True) for kind in ("gpu", "cpu"))
+
+    assert read_progress(tmp_path, gpu) == Checkpoint(done=25, of=25)
+    assert read_progress(tmp_path, processor) is None
+    (tmp_path / CAPTURED).write_bytes(damaged)
+    assert read_progress(tmp_path, gpu) is None
 
 
 def test_resuming_is_said_and_saves_the_steps(tmp_path, monkeypatch, caplog):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from builder.training.decoder import can_pack, compute_logits, find_decoder
-from builder.training.targets import find_targets
+from builder.training.target_modules import find_target_modules
 from tests.bases.architectures import ARCHITECTURES
 from tests.bases.checkpoints import make_tiny_base
 from tests.conftest import ROOT
@@ -41,7 +41,7 @@ def test_logits_are_those_of_the_model_itself(name, tmp_path):
 @pytest.mark.parametrize("name", TARGETS)
 def test_every_linear_layer_of_the_decoder_is_a_target(name, tmp_path):
     """Fused and renamed layers are found in the model, and no head or embedding."""
-    assert find_targets(make_base(name, tmp_path)) == sorted(TARGETS[name])
+    assert find_target_modules(make_base(name, tmp_path)) == sorted(TARGETS[name])
 
 
 def test_a_vision_tower_is_no_target(tmp_path):
@@ -49,7 +49,7 @@ def test_a_vision_tower_is_no_target(tmp_path):
     import re
 
     model = make_base("gemma3 with vision", tmp_path)
-    pattern = find_targets(model)
+    pattern = find_target_modules(model)
     matched = [name for name, _ in model.named_modules() if re.fullmatch(pattern, name)]
 
     assert len(matched) == 2 * len(TARGETS["llama"])

@@ -250,7 +250,9 @@ def test_a_captured_training_is_the_same_with_samples(loaded, tmp_path, monkeypa
             make_examples(),
             make_settings(max_steps=20),
             4,
-            means=captured.Means(graphs=Replays(), dtype=torch.float32, recompute=lambda: None),
+            execution=captured.Execution(
+                graphs=Replays(), dtype=torch.float32, recompute=lambda: None
+            ),
             scratch=tmp_path / str(bool(samples)),
             samples=samples,
         )

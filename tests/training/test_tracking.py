@@ -57,13 +57,13 @@ def test_every_step_of_a_captured_training_is_sent(install, destination, tmp_pat
     install("tensorboardX", WRITER)
     found = []
     for tracker in (None, Tracker(destination)):
-        means = captured.Means(graphs=Eager(), dtype=torch.float32, recompute=lambda: None)
+        execution = captured.Execution(graphs=Eager(), dtype=torch.float32, recompute=lambda: None)
         losses = captured.train(
             make_model(),
             make_examples(),
             make_settings(max_steps=30),
             4,
-            means=means,
+            execution=execution,
             scratch=tmp_path / str(bool(tracker)),
             tracker=tracker,
         )

@@ -15,12 +15,18 @@ from trl import SFTConfig
 from builder.bases import families
 from builder.data.dataset import Example
 from builder.data.template import IGNORED
+from builder.engine.stage import Checkpoint
 from builder.errors import ToolError
 from builder.machine import Gpu, Machine
 from builder.manifest import manifest
-from builder.training import failures, resuming
+from builder.training import failures
 from builder.training.batches import pack, pad
-from builder.training.checkpoints import find_newest_checkpoint, tell_unused_checkpoint
+from builder.training.checkpoints import (
+    CAPTURED,
+    find_newest_checkpoint,
+    read_progress,
+    tell_unused_checkpoint,
+)
 from builder.training.choices import (
     COMPILE_FROM_STEPS,
     choose_attention,
@@ -177,9 +183,22 @@ def test_a_request_to_stop_ends_training_with_a_checkpoint(tmp_path):
     assert trainer.state.global_step == 2
     found = find_newest_checkpoint(tmp_path)
     assert found.name == "checkpoint-2"
+    assert read_progress(tmp_path, PROCESSOR) == Checkpoint(done=2, of=6)
     again = make_trainer(tmp_path, make_named_examples(), failures.StopRequest())
     again.train(resume_from_checkpoint=str(found))
     assert again.state.global_step == 6
+
+
+PROCESSOR = Machine("cpu", "any", has_bf16=True)
+
+
+@pytest.mark.parametrize("state", ["", "{", "[]", "{}", '{"global_step": "x", "max_steps": 3}'])
+def test_a_checkpoint_that_tells_no_step_is_not_told(tmp_path, state):
+    """What is damaged, or of another version, says nothing of how far a training came."""
+    (tmp_path / "checkpoint-25").mkdir()
+    (tmp_path / "checkpoint-25" / "trainer_state.json").write_text(state)
+    assert read_progress(tmp_path, PROCESSOR) is None
+    assert read_progress(tmp_path / "nowhere", PROCESSOR) is None
 
 
 TOLD_CHECKPOINTS = {
@@ -196,7 +215,7 @@ def test_a_checkpoint_of_the_other_kind_of_machine_is_told(tmp_path, caplog, mad
         (tmp_path / "checkpoint-25").mkdir()
         (tmp_path / "checkpoint-25" / "trainer_state.json").write_text("{}")
     if "gpu" in made_on:
-        (tmp_path / resuming.NAME).write_bytes(b"x")
+        (tmp_path / CAPTURED).write_bytes(b"x")
     tell_unused_checkpoint(tmp_path, Machine(kind, "any", has_bf16=True))
 
     told = TOLD_CHECKPOINTS.get((*made_on, kind))

@@ -18,7 +18,7 @@ from builder.bases.families import (
     smollm,
 )
 from builder.bases.families.smollm import CHATML_GO, SMOLLM2
-from builder.bases.family import Family, derive
+from builder.bases.family import Family, Repository, derive
 from builder.bases.licences import Licence
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "SMOLLM2",
     "Family",
     "find",
+    "find_by_repository",
     "find_licence",
     "read_eos",
     "recognise",
@@ -69,11 +70,22 @@ def find_licence(repository: str) -> Licence | None:
 
     A model that somebody made of one may have another licence.
     """
+    found = _find_known(repository)
+    return found[0].find_licence(found[1]) if found else None
+
+
+def find_by_repository(repository: str) -> Family | None:
+    """Find the family of a repository of the table, or of Unsloth's copy of one."""
+    found = _find_known(repository)
+    return found[0] if found else None
+
+
+def _find_known(repository: str) -> tuple[Family, Repository] | None:
     for family in FAMILIES:
         for known in family.repositories:
             copy = f"{COPIER}/{known.name.partition('/')[2]}"
             if repository in (known.name, known.four_bit, copy):
-                return family.find_licence(known)
+                return family, known
     return None
 
 

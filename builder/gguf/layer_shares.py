@@ -9,16 +9,19 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gguf
 import numpy as np
-import torch  # noqa: TC002 — beside what needs it
 from safetensors import safe_open
 
 from builder.errors import GateError
 from builder.gguf.convert import Converter
 from builder.gguf.merge import Change, name_layer
+from builder.gguf.tensors import read_tensors
+
+if TYPE_CHECKING:
+    import torch
 
 SAMPLED_ROWS = 256
 # How far a layer's share may lie from 1: this much, or what rounding explains.
@@ -65,7 +68,7 @@ def measure(
         <file - base, change> / <change, change> of each layer.
 
     """
-    written = {tensor.name: tensor for tensor in gguf.GGUFReader(file).tensors}
+    written = read_tensors(file)
     names = {name_layer(name): name for name in converter.tensors if name.endswith(".weight")}
     shares = []
     for shard in sorted(base.glob("*.safetensors")):

@@ -13,7 +13,7 @@ from builder.training.decoder import find_decoder
 ROUTERS = {"router", "gate"}
 
 
-def find_targets(causal: Any) -> list[str] | str:
+def find_target_modules(causal: Any) -> list[str] | str:
     """Find every linear layer inside the decoder's layers, as PEFT's `target_modules` names them.
 
     Embeddings, the head, vision and audio towers are left out.
@@ -25,7 +25,7 @@ def find_targets(causal: Any) -> list[str] | str:
     """
     layers = find_decoder(causal).layers
     inside = {
-        id(module): name for name, module in layers.named_modules() if _is_target(name, module)
+        id(module): name for name, module in layers.named_modules() if _is_adapted(name, module)
     }
     suffixes = sorted({name.rpartition(".")[2] for name in inside.values()})
     is_elsewhere = any(
@@ -38,5 +38,5 @@ def find_targets(causal: Any) -> list[str] | str:
     return rf"{re.escape(prefix)}\.\d+\.(?:.+\.)?(?:{'|'.join(map(re.escape, suffixes))})"
 
 
-def _is_target(name: str, module: nn.Module) -> bool:
+def _is_adapted(name: str, module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) and not ROUTERS & set(name.split("."))

@@ -1,4 +1,7 @@
-"""What training a base takes of a GPU's memory, estimated from its files before it is loaded."""
+"""What a training takes of a GPU's memory, counted from the base's files and its largest batch.
+
+builder/bases/memory.py estimates it by the number of weights, before any of these is there.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from pathlib import Path
 
 from builder import files
 from builder.bases import sizes
-from builder.bases.family import NF4_BYTES_PER_WEIGHT
 from builder.bases.sizes import Sizes
 from builder.training.shapes import Shape
 
@@ -18,7 +20,7 @@ LOGIT_BYTES = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class Footprint:
     """Bytes of GPU memory."""
 
     weights: int
@@ -45,7 +47,7 @@ def _format(size_bytes: int) -> str:
     return f"{size_bytes / 1e9:.1f} GB"
 
 
-def estimate(folder: Path, *, rank: int, four_bit: bool, shape: Shape) -> Estimate | None:
+def estimate(folder: Path, *, rank: int, four_bit: bool, shape: Shape) -> Footprint | None:
     """Estimate what training takes.
 
     Args:
@@ -64,10 +66,9 @@ def estimate(folder: Path, *, rank: int, four_bit: bool, shape: Shape) -> Estima
         return None
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     if four_bit and "quantization_config" not in config:
-        embeddings = 2 * found.embedding_weights
-        weights = embeddings + round((weights - embeddings) / 2 * NF4_BYTES_PER_WEIGHT)
+        weights = sizes.estimate_four_bit_bytes(weights, 2 * found.embedding_weights)
     tokens = shape.rows * shape.tokens
-    return Estimate(
+    return Footprint(
         weights=weights,
         adapter=rank * found.layers * _count_adapted_sides(found) * TRAINED_BYTES,
         activations=tokens * found.layers * _count_token_bytes(found)

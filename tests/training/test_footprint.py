@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from builder.training import memory
+from builder.training import footprint
 from builder.training.shapes import Shape
 
 # config.json of Qwen/Qwen3-4B-Instruct-2507.
@@ -32,25 +32,25 @@ def folder(tmp_path):
 
 def test_a_four_bit_4b_takes_what_was_measured(folder):
     """5.7 GiB of an H100 with eight short rows, give or take a fifth."""
-    found = memory.estimate(folder, rank=16, four_bit=True, shape=SHAPE)
+    found = footprint.estimate(folder, rank=16, four_bit=True, shape=SHAPE)
 
     assert found.total == pytest.approx(5.7 * 2**30, rel=0.2)
-    assert found.adapter == 33_030_144 * memory.TRAINED_BYTES
+    assert found.adapter == 33_030_144 * footprint.TRAINED_BYTES
 
 
 def test_weights_are_taken_as_they_are_loaded(folder):
     """16-bit weights as they lie there, and so those that are quantised already."""
-    assert memory.estimate(folder, rank=16, four_bit=False, shape=SHAPE).weights == 8_045_000_000
+    assert footprint.estimate(folder, rank=16, four_bit=False, shape=SHAPE).weights == 8_045_000_000
 
     config = {**QWEN3_4B, "quantization_config": {"load_in_4bit": True}}
     (folder / "config.json").write_text(json.dumps(config))
-    assert memory.estimate(folder, rank=16, four_bit=True, shape=SHAPE).weights == 8_045_000_000
+    assert footprint.estimate(folder, rank=16, four_bit=True, shape=SHAPE).weights == 8_045_000_000
 
 
 def test_activations_grow_with_the_batch(folder):
     """Twice the rows take twice as much, and nothing else grows."""
-    one = memory.estimate(folder, rank=16, four_bit=True, shape=SHAPE)
-    two = memory.estimate(folder, rank=16, four_bit=True, shape=Shape(16, 64, 512))
+    one = footprint.estimate(folder, rank=16, four_bit=True, shape=SHAPE)
+    two = footprint.estimate(folder, rank=16, four_bit=True, shape=Shape(16, 64, 512))
 
     assert two.activations == 2 * one.activations
     assert (two.weights, two.adapter) == (one.weights, one.adapter)
@@ -58,25 +58,27 @@ def test_activations_grow_with_the_batch(folder):
 
 def test_logits_are_of_the_labels_alone(folder):
     """More labels take more, by the vocabulary."""
-    one = memory.estimate(folder, rank=16, four_bit=True, shape=SHAPE)
-    two = memory.estimate(folder, rank=16, four_bit=True, shape=Shape(8, 64, 257))
+    one = footprint.estimate(folder, rank=16, four_bit=True, shape=SHAPE)
+    two = footprint.estimate(folder, rank=16, four_bit=True, shape=Shape(8, 64, 257))
 
-    assert two.activations - one.activations == 151936 * memory.LOGIT_BYTES
+    assert two.activations - one.activations == 151936 * footprint.LOGIT_BYTES
 
 
 def test_the_text_model_of_a_wrapper_is_read(folder):
     """Its sizes stand under text_config; without any there is no estimate."""
-    expected = memory.estimate(folder, rank=16, four_bit=True, shape=SHAPE)
+    expected = footprint.estimate(folder, rank=16, four_bit=True, shape=SHAPE)
     (folder / "config.json").write_text(json.dumps({"text_config": QWEN3_4B}))
-    assert memory.estimate(folder, rank=16, four_bit=True, shape=SHAPE) == expected
+    assert footprint.estimate(folder, rank=16, four_bit=True, shape=SHAPE) == expected
 
     (folder / "config.json").write_text("{}")
-    assert memory.estimate(folder, rank=16, four_bit=True, shape=SHAPE) is None
+    assert footprint.estimate(folder, rank=16, four_bit=True, shape=SHAPE) is None
 
 
 def test_it_is_said_beside_what_is_free():
     """In gigabytes, each part by its name."""
-    found = memory.Estimate(weights=2_600_000_000, adapter=500_000_000, activations=2_000_000_000)
+    found = footprint.Footprint(
+        weights=2_600_000_000, adapter=500_000_000, activations=2_000_000_000
+    )
 
     assert found.describe(15_000_000_000) == (
         "about 5.1 GB of GPU memory (weights 2.6 GB, adapter and optimiser 0.5 GB, "

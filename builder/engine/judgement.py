@@ -1,0 +1,126 @@
+"""Which stages run or may run, and why: by their inputs and by those that others may write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.engine import freshness, publish
+from builder.engine.hashes import Hashes
+from builder.engine.stage import Build, Checkpoint, Stage, list_files
+from builder.errors import NotBuiltError
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a stage is fresh, and if not, why."""
+
+    stage: str
+    reasons: list[str]
+    """Why it runs, whatever the stages before it write."""
+    summary: str = ""
+    is_available: bool = True
+    changing: tuple[str, ...] = ()
+    """The stages before it that may write something else of what it reads."""
+    checkpoint: Checkpoint | None = None
+    """Where it goes on from, if it runs."""
+    is_running: bool = False
+    """Whether nothing could be judged, as a build of it is running."""
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the stage runs, or may run."""
+        return bool(self.reasons or self.changing) and self.is_available
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the stage runs, whatever the stages before it write."""
+        return bool(self.reasons) and self.is_available
+
+    def list_reasons(self) -> list[str]:
+        """Say why the stage runs, or on what that depends; nothing where it is fresh."""
+        reasons = [*self.reasons]
+        if self.changing and not reasons:
+            reasons = [f"only if the output of {_join_or(self.changing)} changes"]
+        return [*reasons, *([self.checkpoint.describe()] if self.checkpoint and reasons else [])]
+
+    def describe(self) -> str:
+        """Say in words whether the stage runs, and why; nothing where it is fresh."""
+        told = "; ".join(self.list_reasons())
+        if not told or self.is_running:
+            return told
+        if not self.is_available:
+            return f"does not run: {told}"
+        return f"runs: {told}" if self.reasons else f"checked, runs {told}"
+
+
+def judge(build: Build, stages: Sequence[Stage], hashes: Hashes) -> list[Judgement]:
+    """Judge stages in order, and write nothing.
+
+    Raises:
+        PersonaError: An output was edited by hand.
+
+    """
+    judgements: list[Judgement] = []
+    stale: dict[Path, str] = {}
+    for stage in stages:
+        if absent := stage.unavailable(build):
+            judgements.append(Judgement(stage.NAME, [absent], is_available=False))
+            continue
+        changing = _find_changing(stage, build, stale)
+        reasons = freshness.find_reasons(stage, build, hashes, changing)
+        if reasons or changing:
+            stale[stage.output(build)] = stage.NAME
+        stamp = freshness.read_stamp(stage, build)
+        judgement = Judgement(
+            stage.NAME,
+            reasons,
+            stamp.summary if stamp else "",
+            changing=tuple(dict.fromkeys(changing.values())),
+            checkpoint=_find_checkpoint(stage, build, hashes) if reasons or changing else None,
+        )
+        judgements.append(judgement)
+    return judgements
+
+
+def _find_changing(stage: Stage, build: Build, stale: dict[Path, str]) -> dict[Path, str]:
+    """Find the files that a stage reads of stages that run or may run, and name those stages."""
+    try:
+        paths = [file.path for file in list_files(stage.inputs(build))]
+    except NotBuiltError as error:
+        paths = [error.path]
+    return {
+        path: name
+        for path in paths
+        for output, name in stale.items()
+        if path == output or path.is_relative_to(output)
+    }
+
+
+def _find_checkpoint(stage: Stage, build: Build, hashes: Hashes) -> Checkpoint | None:
+    """Find what a try with the inputs that are there now left, if that was cut short."""
+    if not any((build.folder / publish.WORK).glob(f"{stage.NAME}-*")):
+        return None
+    try:
+        description = freshness.describe(stage, build, stage.inputs(build), hashes)
+    except NotBuiltError:
+        return None
+    scratch = publish.scratch_folder(stage, build, description)
+    return stage.checkpoint(build, scratch) if scratch.is_dir() else None
+
+
+def _join_or(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def check(build: Build, stages: Sequence[Stage], judgements: list[Judgement]) -> None:
+    """Check what a stale stage needs, before any stage runs.
+
+    Raises:
+        PersonaError: It could not finish.
+
+    """
+    for stage, judgement in zip(stages, judgements, strict=True):
+        if judgement.is_stale:
+            stage.check(build)

@@ -1,0 +1,134 @@
+"""Runs the stages of a build, one after the other, and publishes what they write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builder import files
+from builder.engine import freshness, publish
+from builder.engine.child import Task
+from builder.engine.clock import Clock, Timing
+from builder.engine.hashes import Hashes
+from builder.engine.pool import Pool
+from builder.engine.stage import Build, Stage, Work
+from builder.errors import PersonaError, describe_refusal
+from builder.terminal import chatter
+from builder.terminal.console import Console
+
+
+class Runner:
+    """Runs one stage after the other.
+
+    Args:
+        build: The build.
+        console: Tells a person what runs.
+        hashes: What is known of the files' content.
+        workers: The processes of heavy stages.
+        modules: The workers' modules of the stages that are likely to run, in order; None is the
+            main process. The worker of the next one starts before it is needed.
+        clock: Foretells the build, and notes what its stages take.
+
+    """
+
+    def __init__(
+        self,
+        build: Build,
+        console: Console,
+        hashes: Hashes,
+        *,
+        workers: Pool,
+        modules: dict[str, str | None],
+        clock: Clock,
+    ) -> None:
+        self.build, self.console, self.hashes = build, console, hashes
+        self.workers, self.modules, self.clock = workers, modules, clock
+        self.has_run = False
+        workers.prepare(self._find_next_module(None), build.folder / "logs")
+
+    def _find_next_module(self, current: str | None) -> str | None:
+        """Find the module whose worker is to start now, while the current one's runs.
+
+        Beside a GPU that is the next other one. What it imports would take the memory of a model
+        that trains on the processor: there it starts with the last stage of the current worker.
+        """
+        modules = filter(None, self.modules.values())
+        if self.build.machine.kind == "gpu":
+            return next((module for module in modules if module != current), None)
+        return next(modules, None)
+
+    def advance(self, stage: Stage) -> bool:
+        """Run a stage if it is stale; say whether it can run here at all."""
+        self.modules.pop(stage.NAME, None)
+        if absent := stage.unavailable(self.build):
+            self.console.skipped(stage.NAME, absent)
+            return False
+        reasons = freshness.find_reasons(stage, self.build, self.hashes)
+        if reasons:
+            self._run(stage, reasons)
+            self.has_run = True
+        else:
+            publish.settle(stage, self.build)
+            stamp = freshness.read_stamp(stage, self.build)
+            self.console.fresh(stage.NAME, stamp.summary if stamp else "")
+        return True
+
+    def _run(self, stage: Stage, reasons: list[str]) -> None:
+        place = self.clock.forecast.place(stage.NAME)
+        self.console.started(stage.NAME, reasons, stage.WORDS, place)
+        with self.clock.timing(stage.NAME, stage.WORDS) as timing:
+            summary = self._run_timed(stage, timing)
+        self.console.done(stage.NAME, timing.took_s, summary)
+
+    def _run_timed(self, stage: Stage, timing: Timing) -> str:
+        """Run a stage and publish its output; give its summary."""
+        build = self.build
+        inputs = stage.inputs(build)
+        description = freshness.describe(stage, build, inputs, self.hashes)
+        scratch = publish.scratch_folder(stage, build, description)
+        out = build.folder / publish.NEW / stage.output(build).name
+        work = Work(out=out, scratch=scratch, machine=build.machine)
+        timing.is_resumed = scratch.is_dir() and any(scratch.iterdir())
+        files.remove(out.parent)
+        publish.remove_scratch(stage, build, other_than=scratch)
+        for folder in (out.parent, scratch, build.folder / "logs"):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            summary = self._run_here_or_there(stage, inputs, work)
+            timing.end_work()
+            publish.publish(
+                stage,
+                build,
+                out,
+                description=description,
+                summary=summary,
+                took_s=timing.elapsed_s,
+                hashes=self.hashes,
+                spans=timing.spans,
+            )
+            stage.note(build)
+        except PersonaError as error:
+            freshness.note_failure(stage, build, str(error))
+            raise
+        except OSError as error:
+            refusal = describe_refusal(error, stage.output(build))
+            freshness.note_failure(stage, build, str(refusal))
+            raise refusal from error
+        files.remove(out.parent)
+        publish.settle(stage, build)
+        return summary
+
+    def _run_here_or_there(self, stage: Stage, inputs: object, work: Work) -> str:
+        log_path = self.build.folder / "logs" / f"{stage.NAME}.log"
+        with self.console.following(log_path):
+            return self._run_logged(stage, inputs, work, log_path)
+
+    def _run_logged(self, stage: Stage, inputs: object, work: Work, log_path: Path) -> str:
+        first_module = stage.worker(self.build)
+        if first_module is None:
+            with chatter.divert(log_path):
+                return stage.run(inputs, work)
+        module = str(getattr(stage, "__name__", ""))
+        task = Task(module=module, name=stage.NAME, inputs=inputs, work=work, log_path=log_path)
+        return self.workers.run(
+            task, first_module, next_module=self._find_next_module(first_module)
+        )

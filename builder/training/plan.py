@@ -1,0 +1,86 @@
+"""The order of a captured training: the batches of each step, and the rows that they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+from builder.data.dataset import Example
+from builder.training import shapes
+from builder.training.batches import Row
+from builder.training.settings import Settings
+from builder.training.shapes import Batch, Shape, Step
+
+
+class Plan:
+    """The batches of each step.
+
+    Args:
+        examples: One epoch.
+        settings: The rows of a batch, the batches of a step, and the seed.
+        epochs: How often all of it is trained on.
+
+    """
+
+    def __init__(self, examples: list[Example], settings: Settings, epochs: float) -> None:
+        self.examples = examples
+        self.rows: list[Row] = [
+            {"input_ids": example.input_ids, "labels": example.labels} for example in examples
+        ]
+        self._labels = [shapes.count_labels(row) for row in self.rows]
+        self._tokens = [len(example.input_ids) for example in examples]
+        count = shapes.count_steps(len(examples), settings, epochs)
+        self.steps = shapes.plan_steps(self._tokens, settings, count)
+        self.epochs = len(self.steps) / shapes.count_steps_an_epoch(len(examples), settings)
+        self.key = _hash(self.steps)
+        """Names the order of the rows, however many go through the layers at once."""
+
+    def __len__(self) -> int:
+        """Count the steps."""
+        return len(self.steps)
+
+    @property
+    def longest(self) -> int:
+        """The tokens that the longest batch's rows are padded to."""
+        return max(batch.length for batch in self.list_batches())
+
+    @property
+    def rows_at_once(self) -> int:
+        """The rows of the largest batch."""
+        return max(len(batch.rows) for batch in self.list_batches())
+
+    def list_batches(self, first: int = 0, end: int | None = None) -> Iterator[Batch]:
+        """List the batches of neighbouring steps, by default of all."""
+        return (batch for step in self.steps[first:end] for batch in step)
+
+    def find_shapes(self) -> dict[int, Shape]:
+        """Find the shape that holds every batch of a length, by that length."""
+        return shapes.find_shapes(self.steps, self.rows)
+
+    def take_rows(self, batch: Batch) -> list[Row]:
+        """Give the rows of a batch."""
+        return [self.rows[row] for row in batch.rows]
+
+    def take_examples(self, step: int) -> list[Example]:
+        """Give the examples of a step, each once."""
+        rows = dict.fromkeys(row for batch in self.steps[step] for row in batch.rows)
+        return [self.examples[row] for row in rows]
+
+    def count_labels(self, batches: Step) -> int:
+        """Count the labels of batches, at least one."""
+        return max(1, sum(self._labels[row] for batch in batches for row in batch.rows))
+
+    def count_tokens(self, first: int, end: int) -> int:
+        """Count the tokens of neighbouring steps, without padding."""
+        batches = self.list_batches(first, end)
+        return sum(self._tokens[row] for batch in batches for row in batch.rows)
+
+    def halve_batches(self) -> None:
+        """Let half of the rows go through the layers at once."""
+        self.steps = [shapes.halve(step) for step in self.steps]
+
+
+def _hash(planned: list[Step]) -> str:
+    values = [[[batch.length, *batch.rows] for batch in step] for step in planned]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()

@@ -1,0 +1,76 @@
+"""What `why` says of builds whose stages are all there."""
+
+import json
+
+import pytest
+
+from builder.engine import freshness, publish
+from builder.engine.hashes import Hashes
+from builder.stages import train
+from tests.archive.builds import finish, write_persona
+from tests.conftest import build_of, run_persona
+
+SYSTEM = '[ollama]\nsystem = "You are kind."\n'
+
+
+@pytest.fixture
+def built(tmp_path):
+    """Make a build with a system text, all of whose stages are fresh but for registration."""
+    folder = write_persona(tmp_path)
+    path = folder / "persona.toml"
+    path.write_text(path.read_text() + SYSTEM)
+    return finish(folder)
+
+
+def ask_why(build, *options):
+    root = build.modelfile_template.parent
+    done = run_persona("why", "luma", *options, cwd=root, OLLAMA_HOST="")
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def set_share(build, share):
+    path = build.persona.folder / "persona.toml"
+    path.write_text(path.read_text() + f"[training]\nsystem_share = {share}\n")
+
+
+def test_a_system_text_that_is_no_longer_trained_is_told_by_the_share(built):
+    """`training.system_share = 0` is told, and not that a text is gone which is still served."""
+    assert json.loads(ask_why(built, "--json"))["data"] == []
+    set_share(built, 0)
+
+    told = json.loads(ask_why(built, "--json"))
+    assert told["data"] == ["training.system_share is now 0.0, was 0.5"]
+    assert told["replay"] == ["training.system_share now leaves ollama.system out"]
+    assert told["train"] == ["only if the output of data or replay changes"]
+    printed = ask_why(built).splitlines()
+    assert "train     checked, runs only if the output of data or replay changes" in printed
+    assert "data      runs: training.system_share is now 0.0, was 0.5" in printed
+    assert "null" not in "\n".join(printed)
+    assert "None" not in "\n".join(printed)
+
+
+def test_a_system_text_that_is_gone_is_told_by_itself(built):
+    """That its share decides nothing without it is nothing that a person changed."""
+    path = built.persona.folder / "persona.toml"
+    path.write_text(path.read_text().replace(SYSTEM, ""))
+
+    told = json.loads(ask_why(built, "--json"))
+    assert told["data"] == ["ollama.system is now not set, was You are kind."]
+
+
+def test_a_training_that_was_cut_short_goes_on_from_its_step(built):
+    """A checkpoint of the settings that are set now is told, of a stage that runs."""
+    path = built.persona.folder / "persona.toml"
+    path.write_text(path.read_text() + "[training]\nlearning_rate = 0.0001\n")
+    build = build_of(built.persona.folder)
+    described = freshness.describe(train, build, train.inputs(build), Hashes(build.folder))
+    checkpoint = publish.scratch_folder(train, build, described) / "checkpoint-25"
+    checkpoint.mkdir(parents=True)
+    state = {"global_step": 25, "max_steps": 543}
+    (checkpoint / "trainer_state.json").write_text(json.dumps(state))
+
+    reason = "training.learning_rate is now 0.0001, was 0.0005"
+    told = json.loads(ask_why(build, "--json"))["train"]
+    assert told == [reason, "goes on from step 25 of 543"]
+    assert f"train     runs: {reason}; goes on from step 25 of 543" in ask_why(build).splitlines()
