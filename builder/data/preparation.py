@@ -19,7 +19,8 @@ from builder.errors import DataError
 
 BUCKETS = 1 << 32
 REPORT_EVERY_ROWS = 500
-# From so many rows on some are held out where the manifest does not say how many.
+# From so many rows of the persona's own, or of packs, on, some of these are held out where the
+# manifest does not say how many.
 HOLD_OUT_FROM_ROWS, HELD_OUT_SHARE = 100, 0.1
 
 
@@ -98,10 +99,25 @@ def profile(
 
 
 def choose_held_out(rows: Sequence[Row], share: float | None) -> list[bool]:
-    """Say of each row whether it is held out: none of few rows, unless the manifest asks."""
-    if share is None:
-        share = HELD_OUT_SHARE if len(rows) >= HOLD_OUT_FROM_ROWS else 0.0
-    return [is_held_out(row, share) for row in rows]
+    """Say of each row whether it is held out.
+
+    A share that the manifest sets is of all rows. Without one the persona's own rows and those of
+    packs are counted apart, so that a few own rows beside a pack are all trained on.
+
+    Args:
+        rows: The rows of the files and of the packs.
+        share: The manifest's `data.held_out`.
+
+    """
+    from_packs = sum(row.pack is not None for row in rows)
+    counts = {False: len(rows) - from_packs, True: from_packs}
+    shares = {
+        is_of_pack: HELD_OUT_SHARE if count >= HOLD_OUT_FROM_ROWS else 0.0
+        for is_of_pack, count in counts.items()
+    }
+    return [
+        is_held_out(row, shares[row.pack is not None] if share is None else share) for row in rows
+    ]
 
 
 def is_held_out(row: Row, share: float) -> bool:

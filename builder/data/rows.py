@@ -30,6 +30,8 @@ class Row:
 
     where: str
     messages: list[Message]
+    pack: str | None = None
+    """The pack that it comes from; None of a row of the persona's own files."""
 
     @property
     def replies(self) -> list[str]:
@@ -45,7 +47,7 @@ class Row:
 
 
 def read(paths: Sequence[Path], data: Data, identity: Identity | None) -> list[Row]:
-    """Read every row of a persona's packs and data files.
+    """Read every row of a persona's data files and packs.
 
     Raises:
         DataError: A file or a row is not as it must be; all mistakes at once.
@@ -60,9 +62,9 @@ def read(paths: Sequence[Path], data: Data, identity: Identity | None) -> list[R
 def collect(
     paths: Sequence[Path], data: Data, identity: Identity | None
 ) -> tuple[list[Row], list[str]]:
-    """Read what can be read of a persona's packs and files, and name every mistake of the rest.
+    """Read what can be read of a persona's files and packs, and name every mistake of the rest.
 
-    A row of the files stands in for a pack's row with the same question.
+    The files' rows come first. One of them stands in for a pack's row with the same question.
 
     Args:
         paths: The files.
@@ -78,20 +80,20 @@ def collect(
         problems += tell_first(mistakes, str)
     own = {row.question for row in rows}
     of_packs = _read_packs(data.packs, identity)
-    return [*(row for row in of_packs if row.question not in own), *rows], problems
+    return [*rows, *(row for row in of_packs if row.question not in own)], problems
 
 
 def _read_packs(names: Sequence[str], identity: Identity | None) -> list[Row]:
     """Read the rows of packs, filled in; those about an author only where there is one."""
     found = []
-    for where, value in (record for name in names for record in packs.read(name)):
+    for pack, (where, value) in ((name, one) for name in names for one in packs.read(name)):
         messages = layouts.read_messages(layouts.find_format(value, "auto"), value)
         values = identity.placeholders(value["language"]) if identity else {}
         if any(AUTHOR in message["content"] for message in messages) and "author" not in values:
             continue
         for message in messages:
             message["content"] = fill(message["content"], values)
-        found.append(Row(where, messages))
+        found.append(Row(where, messages, pack))
     return found
 
 

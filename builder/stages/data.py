@@ -20,7 +20,7 @@ from builder.manifest import manifest
 from builder.manifest.identity import Identity
 from builder.project import Build
 
-NAME, VERSION = "data", 3
+NAME, VERSION = "data", 4
 WORDS = "reads the rows"
 SHOWN_ROWS = 5
 health = stage.always_healthy
@@ -120,7 +120,19 @@ def run(inputs: Inputs, work: Work, /) -> str:
     _warn_of_few(profile)
     if profile.is_json:
         _warn_of_prose(found)
-    return f"{len(found)} rows, {sum(held)} held out; {profile.reason}"
+    return f"{_count_rows(found, held)}; {profile.reason}"
+
+
+def _count_rows(found: list[Row], held: list[bool]) -> str:
+    """Say how many rows there are and are held out, the persona's own apart from those of packs."""
+    own, of_packs = (
+        [is_held for row, is_held in zip(found, held, strict=True) if (row.pack is None) is is_own]
+        for is_own in (True, False)
+    )
+    if not of_packs:
+        return f"{len(own)} rows, {sum(own)} held out"
+    packed = f"{len(of_packs)} rows of packs, {sum(of_packs)} held out"
+    return f"{len(own)} rows of your own, {sum(own)} held out, and {packed}" if own else packed
 
 
 def _warn_of_few(profile: Profile) -> None:

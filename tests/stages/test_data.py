@@ -69,6 +69,7 @@ def test_adding_a_row_moves_no_other():
     assert held == [preparation.is_held_out(Row("elsewhere", row.messages), 0.1) for row in rows]
 
 
+PACK = 'packs = ["identity/en"]'
 # A template that renders alternating turns alone, as Gemma's and Mistral's do.
 ALTERNATING = (
     "{% for m in messages %}{% if (m.role == 'user') == (loop.index0 % 2 == 1) %}"
@@ -193,10 +194,55 @@ def test_a_row_that_is_no_json_among_those_that_are_is_named(build, caplog):
 
 
 @pytest.mark.parametrize(
-    ("rows", "share", "some_held"), [(99, None, False), (200, None, True), (50, 0.3, True)]
+    ("own", "of_packs", "share", "held"),
+    [
+        (99, 0, None, set()),
+        (200, 0, None, {None}),
+        (50, 0, 0.3, {None}),
+        (10, 177, None, {"identity/en"}),
+        (99, 99, None, set()),
+        (200, 50, None, {None}),
+        (200, 177, None, {None, "identity/en"}),
+        (50, 177, 0.3, {None, "identity/en"}),
+        (200, 177, 0.0, set()),
+    ],
 )
-def test_few_rows_are_all_trained_on(rows, share, some_held):
-    """Below a hundred none is held out, unless the manifest asks."""
-    made = [Row("", [{"role": "user", "content": f"question {number}"}]) for number in range(rows)]
+def test_few_rows_are_all_trained_on(own, of_packs, share, held):
+    """Of fewer than a hundred own rows none is held out beside any pack, unless it is asked for."""
+    sources = [None] * own + ["identity/en"] * of_packs
+    rows = [
+        Row("", [{"role": "user", "content": f"question {number}"}], pack)
+        for number, pack in enumerate(sources)
+    ]
+    chosen = preparation.choose_held_out(rows, share)
 
-    assert any(preparation.choose_held_out(made, share)) is some_held
+    assert {row.pack for row, is_held in zip(rows, chosen, strict=True) if is_held} == held
+
+
+def write_questions(build, count, table):
+    lines = [
+        json.dumps({"prompt": f"What is {number}?", "completion": f"It is number {number}."})
+        for number in range(count)
+    ]
+    (build.persona.folder / "data.jsonl").write_text("\n".join(lines) + "\n")
+    (build.persona.folder / "persona.toml").write_text(f"{MANIFEST}[data]\n{table}\n")
+    return build_of(build.persona.folder, base=EMBEDDED)
+
+
+@pytest.mark.parametrize(
+    ("count", "table", "told"),
+    [
+        (10, "", "10 rows, 0 held out; "),
+        (10, PACK, "10 rows of your own, 0 held out, and 177 rows of packs, 20 held out; "),
+        (120, PACK, "120 rows of your own, 14 held out, and 177 rows of packs, 20 held out; "),
+        (1, f"files = []\n{PACK}", "177 rows of packs, 20 held out; "),
+    ],
+)
+def test_what_is_held_out_is_told(build, count, table, told):
+    """The line of the stage tells a person's own rows apart from those of packs."""
+    made = write_questions(build, count, table)
+
+    assert run_stage(data, made).startswith(told)
+    held = dataset.read_examples(made.dataset / dataset.HELD_OUT)
+    is_own = [one.messages[-1]["content"].startswith("It is number") for one in held]
+    assert is_own == sorted(is_own, reverse=True)
