@@ -14,7 +14,7 @@ from builder.data.rows import Row
 from builder.data.template import Template
 from builder.data.texts import is_json
 from builder.engine import stage
-from builder.engine.stage import File, Tree, Work, shown_as
+from builder.engine.stage import File, Tree, Work, not_compared, shown_as
 from builder.errors import DataError
 from builder.manifest import manifest
 from builder.manifest.identity import Identity
@@ -48,6 +48,8 @@ class Inputs:
     """The system text that rows carry; None where none is trained."""
     system_share: float = shown_as("training.system_share")
     """0 where no system text is trained."""
+    system_place: str = not_compared()
+    """Where the manifest sets it, for a mistake in it."""
 
 
 def inputs(build: Build, /) -> Inputs:
@@ -66,6 +68,7 @@ def inputs(build: Build, /) -> Inputs:
         replay=read.training.replay,
         system=read.trained_system,
         system_share=read.training.system_share if read.trained_system else 0.0,
+        system_place=build.persona.where("ollama", "system") if read.trained_system else "",
     )
 
 
@@ -89,7 +92,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     system = inputs.system
     if system and (special := template.special_in(system)):
         what = f"holds the special token {special!r}, expected plain text"
-        problems.append(f"persona.toml: ollama.system: {what}")
+        problems.append(f"{inputs.system_place}: {what}")
         system = None
     encoded = preparation.encode(
         found, problems, template, system=system, max_length=inputs.max_length

@@ -114,10 +114,10 @@ def test_turns_that_a_template_refuses_have_their_line(build):
     assert [line.partition(", expected")[0] for line in told] == expected
 
 
-def train_rows(build, text):
+def train_rows(build, text, system="Be brief."):
     """Run the data stage with a system text, and read what is trained on."""
     (build.persona.folder / "persona.toml").write_text(
-        f'{MANIFEST}[ollama]\nsystem = "Be brief."\n{text}'
+        f'{MANIFEST}[ollama]\nsystem = "{system}"\n{text}'
     )
     build = build_of(build.persona.folder, base=EMBEDDED)
     run_stage(data, build)
@@ -166,9 +166,12 @@ def test_a_row_with_a_system_turn_of_its_own_keeps_it(build):
 
 def test_a_special_token_in_the_system_text_is_told(build):
     """What the base's tokenizer takes for a special token is refused before anything is trained."""
-    build.persona.manifest.ollama.__dict__["system"] = "End with <repo_name>."
-    with pytest.raises(DataError, match=r"ollama\.system: holds the special token"):
-        run_stage(data, build)
+    with pytest.raises(DataError) as told:
+        train_rows(build, "", system="End with <repo_name>.")
+
+    (problem,) = told.value.problems
+    sentence = "ollama.system: holds the special token '<repo_name>', expected plain text"
+    assert problem == f"{build.persona.folder}/persona.toml:5: {sentence}"
 
 
 def test_few_rows_are_told_before_training(build, caplog):
