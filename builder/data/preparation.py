@@ -16,6 +16,7 @@ from builder.data.schedule import Schedule
 from builder.data.template import Message, Template
 from builder.data.texts import is_json
 from builder.errors import DataError
+from builder.tables import tell_alike
 
 BUCKETS = 1 << 32
 REPORT_EVERY_ROWS = 500
@@ -159,25 +160,27 @@ def _count_reply_tokens(example: Example) -> int:
 def _encode_plain(
     rows: Sequence[Row], problems: list[str], template: Template, max_length: int
 ) -> list[Example]:
-    problems, seen, encoded = list(problems), dict[str, str](), list[Example]()
+    mistakes: list[tuple[str, str]] = []
+    seen, encoded = dict[str, str](), list[Example]()
     for number, row in enumerate(rows):
         if number % REPORT_EVERY_ROWS == 0:
             progress.report("encodes the rows", number, len(rows), "rows")
         content = json.dumps(row.messages, ensure_ascii=False)
         if content in seen:
-            problems.append(f"{row.where}: is the same as {seen[content]}, expected no row twice")
+            what = f"is the same as {seen[content]}, expected no row twice"
+            mistakes.append((row.where, what))
         seen.setdefault(content, row.where)
         contents = (message["content"] for message in row.messages)
         if special := next(filter(None, map(template.special_in, contents)), None):
             what = f"holds the special token {special!r}, expected plain text"
-            problems.append(f"{row.where}: {what}")
+            mistakes.append((row.where, what))
             continue
         try:
             encoded.append(_encode_one(row.messages, template, max_length))
         except DataError as error:
-            problems += [f"{row.where}: {problem}" for problem in error.problems]
-    if problems:
-        raise DataError(*problems)
+            mistakes += [(row.where, problem) for problem in error.problems]
+    if problems or mistakes:
+        raise DataError(*problems, *tell_alike(mistakes, len(rows)))
     return encoded
 
 

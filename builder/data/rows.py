@@ -17,7 +17,7 @@ from builder.data.texts import normalise
 from builder.errors import DataError
 from builder.manifest.identity import Identity
 from builder.manifest.manifest import Data
-from builder.tables import show, tell_first
+from builder.tables import show, tell_alike, tell_first
 
 # Files in which each row has the same columns.
 TABLES = (".csv", ".tsv", ".parquet")
@@ -107,13 +107,13 @@ def _collect_file(
         return [], error.problems
     if not found:
         return [], [f"{path}: holds no rows, expected conversations"]
-    rows, problems = [], []
+    rows, mistakes = [], []
     for where, value in found:
         try:
             rows.append(Row(where, _conversation(value, data, identity)))
         except ValueError as error:
-            problems.append(f"{where}: {error}")
-    return rows, problems
+            mistakes.append((where, str(error)))
+    return rows, tell_alike(mistakes, len(found))
 
 
 def _leave_columns_out(path: Path, found: list[records.Record], data: Data) -> list[records.Record]:
@@ -152,8 +152,9 @@ def _conversation(value: Any, data: Data, identity: Identity | None) -> list[Mes
     unknown = set(value) - needed - allowed - layouts.ALWAYS_ALLOWED
     if unknown:
         known = ", ".join(sorted(needed | allowed | layouts.ALWAYS_ALLOWED))
-        what = f"unknown key {show(sorted(unknown)[0])} in a row of format {name}"
-        raise ValueError(f"{what}, expected {known}")
+        key = sorted(unknown)[0]
+        what = f"unknown key {show(key)} in a row of format {name}"
+        raise ValueError(f"{what}, expected {known}{layouts.suggest_key((key,))}")
     messages = layouts.read_messages(name, value)
     layouts.check(messages)
     language = choose_language(layouts.read_optional_text(value, "language"), messages)

@@ -43,6 +43,20 @@ def test_all_mistakes_of_reading_and_encoding_come_at_once(build):
     assert "data.jsonl:5: '{{ nmae }}' is no placeholder" in text
 
 
+def test_a_special_token_in_every_row_is_told_once(build):
+    """Rows that were written with their chat template are one line on the screen."""
+    made = write_questions(build, 30, "")
+    path = made.persona.folder / "data.jsonl"
+    path.write_text(path.read_text().replace('."}', '.<|im_end|>"}'))
+
+    with pytest.raises(DataError) as caught:
+        run_stage(data, made)
+
+    (problem,) = caught.value.problems
+    assert "data.jsonl:1: holds the special token '<|im_end|>'" in problem
+    assert problem.endswith("the same in all 30 rows")
+
+
 def test_every_row_learns_its_reply_and_its_end_alone(build):
     """What is learnt is the assistant's words and the end token; the prompt is not."""
     told = run_stage(data, build)
