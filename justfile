@@ -25,7 +25,7 @@ build *args: _environment
 why *args: _environment
     {{ persona }} why "$@"
 
-# show what is trained on: NAME [ROW]
+# show what is trained on: NAME [ROW]; with --all, each row of packs too
 [no-exit-message]
 show *args: _environment
     {{ persona }} show "$@"

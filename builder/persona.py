@@ -7,7 +7,7 @@ import functools
 import os
 import re
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ MOST_COMPARED = 80
 # A persona's name is a folder, a file name and an Ollama model at once: the narrowest of the three
 # (github.com/ollama/ollama 0.34.2, types/model/name.go allows 80 characters) decides.
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
+FindProblems = Callable[[toml.Document], list[str]]
 
 
 class Persona(Table):
@@ -46,6 +47,14 @@ class Persona(Table):
         """What it calls itself, or else its folder's name."""
         return next(iter(self.manifest.texts("name")), self.name)
 
+    def where(self, *keys: str) -> str:
+        """Write the place of a key of the manifest as `path:line: key`, as its file is now."""
+        path = self.folder / MANIFEST
+        try:
+            return toml.read(path).where(keys)
+        except (OSError, ValueError):  # it has changed since it was read
+            return f"{path}: {toml.write_key(keys)}"
+
     @property
     def data_files(self) -> list[Path]:
         """The data files' paths; where none is named, `data.jsonl`, or else the one table there."""
@@ -58,8 +67,12 @@ class Persona(Table):
         return found if len(found) == 1 else named
 
 
-def read(folder: Path) -> Persona:
+def read(folder: Path, find_problems: FindProblems = lambda _: []) -> Persona:
     """Read and check a persona's manifest.
+
+    Args:
+        folder: The persona's.
+        find_problems: Finds what else is wrong in the file, so that all is told at once.
 
     Raises:
         ManifestError: The name, the folder or the manifest is wrong; all mistakes at once.
@@ -70,12 +83,15 @@ def read(folder: Path) -> Persona:
     _check_inside(folder.parent, folder, hint="copy the folder there, or link to another in it")
     _check_inside(folder, path, hint="copy the file into the persona's folder")
     document = _read_document(path)
+    others = find_problems(document)
     try:
         manifest = Manifest.model_validate(document.table)
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
         problems = tell_first(mistakes, functools.partial(_tell, document))
-        raise ManifestError(*problems) from None
+        raise ManifestError(*problems, *others) from None
+    if others:
+        raise ManifestError(*others)
     persona = Persona(name=folder.name, folder=folder, manifest=manifest)
     _check_inside(folder, *persona.data_files, hint="copy the file into the persona's folder")
     return persona

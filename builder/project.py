@@ -13,7 +13,7 @@ from builder.data import dataset
 from builder.data.dataset import Profile
 from builder.errors import NotBuiltError
 from builder.machine import Machine, find_machine
-from builder.ollama import served
+from builder.ollama import served, table
 from builder.ollama.served import Served
 from builder.persona import Persona
 
@@ -210,14 +210,7 @@ class Build:
         """
         self.read_base()
         self.read_profile()
-        manifest = self.persona.manifest
-        return served.read(
-            self.base,
-            self.dataset,
-            model=self.persona.model,
-            ollama=manifest.ollama,
-            kind=manifest.data.template,
-        )
+        return served.read(self.base, self.dataset, persona=self.persona)
 
 
 @dataclass(frozen=True)
@@ -233,7 +226,7 @@ class Project:
             ManifestError: There is no such persona, or its manifest is wrong.
 
         """
-        read = persona.read(self.root / "personas" / name)
+        read = persona.read(self.root / "personas" / name, table.find_problems)
         return Build(
             persona=read,
             folder=self.root / "build" / name,

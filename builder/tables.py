@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
+import string
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -12,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 # Of one file; with more of them the first are enough to see what is wrong.
 MOST_PROBLEMS = 20
 SHOWN_CHARACTERS = 60
+# Rows that share a mistake and are still told one by one, and those of more that are listed.
+MOST_ALIKE, SHOWN_PLACES = 3, 10
 # In the words of a person who writes TOML, where pydantic's are of Python.
 RULES = {
     "model_type": "a table",
@@ -83,6 +86,37 @@ def tell_first(mistakes: Sequence[T], tell: Callable[[T], str]) -> list[str]:
     told = [tell(mistake) for mistake in mistakes[:MOST_PROBLEMS]]
     left = len(mistakes) - len(told)
     return [*told, f"  and {left:,} more in the same file"] if left else told
+
+
+def tell_alike(mistakes: Sequence[tuple[str, str]], rows: int) -> list[str]:
+    """Make sentences of mistakes: one that many rows share is told once, with how many they are.
+
+    Args:
+        mistakes: The place of a row, and what is wrong with it.
+        rows: How many rows there are, those without a mistake too.
+
+    """
+    places: dict[str, list[str]] = {}
+    for where, what in mistakes:
+        places.setdefault(what, []).append(where)
+    problems = []
+    for where, what in mistakes:
+        alike = places[what]
+        if len(alike) <= MOST_ALIKE:
+            problems.append(f"{where}: {what}")
+        elif where == alike[0]:
+            told = f"all {rows:,} rows" if len(alike) == rows else _list_places(alike, rows)
+            problems.append(f"{where}: {what}; the same in {told}")
+    return problems
+
+
+def _list_places(places: Sequence[str], rows: int) -> str:
+    """Count places, and list the numbers of the first: those of the rest would fill the screen."""
+    first, *_ = places
+    file = first.rstrip(string.digits)
+    numbers = [place.removeprefix(file) for place in places if place.startswith(file)]
+    shown = ", ".join(numbers[:SHOWN_PLACES]) + (", …" if numbers[SHOWN_PLACES:] else "")
+    return f"{len(places):,} of {rows:,} rows ({shown})"
 
 
 def describe_rule(mistake: Any) -> str:

@@ -102,10 +102,11 @@ def why(console: Console, /, name: str, *, times: bool, as_json: bool) -> None:
 @click.command()
 @arguments.name
 @click.argument("row", type=int, required=False)
+@click.option("--all", "is_whole", is_flag=True, help="Show each row of packs, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a row.")
 @click.pass_obj
-def show(console: Console, /, name: str, row: int | None, *, as_json: bool) -> None:
-    """Show what is trained on, in colour: all rows, or one, counted from 1.
+def show(console: Console, /, name: str, row: int | None, *, is_whole: bool, as_json: bool) -> None:
+    """Show what is trained on, in colour: your own rows and two of each pack, or one row by number.
 
     Each is told with its file and line. Rows that are held out stand apart, at the end.
     """
@@ -120,7 +121,7 @@ def show(console: Console, /, name: str, row: int | None, *, as_json: bool) -> N
     if as_json:
         console.print_json([asdict(one) for one in shown])
     else:
-        view.show(build.dataset, build.base / "tokenizer.json", shown, console)
+        view.show(build, shown, console, is_whole=is_whole or row is not None)
 
 
 @click.command()

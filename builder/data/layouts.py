@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from builder.data.template import Message
+from builder.persona import suggest
 from builder.tables import show
 
 ROLES = {
@@ -59,8 +61,17 @@ def find_format(value: dict[str, Any], forced: str) -> str:
         keys = sorted(value)
         named = ", ".join(key[:SHOWN_CHARACTERS] for key in keys[:SHOWN_KEYS]) or "none"
         more = ", …" if keys[SHOWN_KEYS:] else ""
-        raise ValueError(f"has the keys {named}{more}, expected one of ({layouts})")
+        advice = suggest_key(tuple(keys[:SHOWN_KEYS]))
+        raise ValueError(f"has the keys {named}{more}, expected one of ({layouts}){advice}")
     return found
+
+
+@functools.lru_cache(maxsize=1024)
+def suggest_key(keys: tuple[str, ...]) -> str:
+    """Ask whether a key was meant that the first unknown key is like; "" where none is like one."""
+    known = {key for parts in FORMATS.values() for part in parts for key in part} | ALWAYS_ALLOWED
+    advice = (suggest(key, known - {*keys}) for key in keys if key not in known)
+    return next(filter(None, advice), "")
 
 
 def read_messages(name: str, value: dict[str, Any]) -> list[Message]:

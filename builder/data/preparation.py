@@ -16,10 +16,12 @@ from builder.data.schedule import Schedule
 from builder.data.template import Message, Template
 from builder.data.texts import is_json
 from builder.errors import DataError
+from builder.tables import tell_alike
 
 BUCKETS = 1 << 32
 REPORT_EVERY_ROWS = 500
-# From so many rows on some are held out where the manifest does not say how many.
+# From so many rows of the persona's own, or of packs, on, some of these are held out where the
+# manifest does not say how many.
 HOLD_OUT_FROM_ROWS, HELD_OUT_SHARE = 100, 0.1
 
 
@@ -98,10 +100,25 @@ def profile(
 
 
 def choose_held_out(rows: Sequence[Row], share: float | None) -> list[bool]:
-    """Say of each row whether it is held out: none of few rows, unless the manifest asks."""
-    if share is None:
-        share = HELD_OUT_SHARE if len(rows) >= HOLD_OUT_FROM_ROWS else 0.0
-    return [is_held_out(row, share) for row in rows]
+    """Say of each row whether it is held out.
+
+    A share that the manifest sets is of all rows. Without one the persona's own rows and those of
+    packs are counted apart, so that a few own rows beside a pack are all trained on.
+
+    Args:
+        rows: The rows of the files and of the packs.
+        share: The manifest's `data.held_out`.
+
+    """
+    from_packs = sum(row.pack is not None for row in rows)
+    counts = {False: len(rows) - from_packs, True: from_packs}
+    shares = {
+        is_of_pack: HELD_OUT_SHARE if count >= HOLD_OUT_FROM_ROWS else 0.0
+        for is_of_pack, count in counts.items()
+    }
+    return [
+        is_held_out(row, shares[row.pack is not None] if share is None else share) for row in rows
+    ]
 
 
 def is_held_out(row: Row, share: float) -> bool:
@@ -143,25 +160,27 @@ def _count_reply_tokens(example: Example) -> int:
 def _encode_plain(
     rows: Sequence[Row], problems: list[str], template: Template, max_length: int
 ) -> list[Example]:
-    problems, seen, encoded = list(problems), dict[str, str](), list[Example]()
+    mistakes: list[tuple[str, str]] = []
+    seen, encoded = dict[str, str](), list[Example]()
     for number, row in enumerate(rows):
         if number % REPORT_EVERY_ROWS == 0:
             progress.report("encodes the rows", number, len(rows), "rows")
         content = json.dumps(row.messages, ensure_ascii=False)
         if content in seen:
-            problems.append(f"{row.where}: is the same as {seen[content]}, expected no row twice")
+            what = f"is the same as {seen[content]}, expected no row twice"
+            mistakes.append((row.where, what))
         seen.setdefault(content, row.where)
         contents = (message["content"] for message in row.messages)
         if special := next(filter(None, map(template.special_in, contents)), None):
             what = f"holds the special token {special!r}, expected plain text"
-            problems.append(f"{row.where}: {what}")
+            mistakes.append((row.where, what))
             continue
         try:
             encoded.append(_encode_one(row.messages, template, max_length))
         except DataError as error:
-            problems += [f"{row.where}: {problem}" for problem in error.problems]
-    if problems:
-        raise DataError(*problems)
+            mistakes += [(row.where, problem) for problem in error.problems]
+    if problems or mistakes:
+        raise DataError(*problems, *tell_alike(mistakes, len(rows)))
     return encoded
 
 

@@ -17,7 +17,7 @@ from builder.data.texts import normalise
 from builder.errors import DataError
 from builder.manifest.identity import Identity
 from builder.manifest.manifest import Data
-from builder.tables import show, tell_first
+from builder.tables import show, tell_alike, tell_first
 
 # Files in which each row has the same columns.
 TABLES = (".csv", ".tsv", ".parquet")
@@ -30,6 +30,8 @@ class Row:
 
     where: str
     messages: list[Message]
+    pack: str | None = None
+    """The pack that it comes from; None of a row of the persona's own files."""
 
     @property
     def replies(self) -> list[str]:
@@ -45,7 +47,7 @@ class Row:
 
 
 def read(paths: Sequence[Path], data: Data, identity: Identity | None) -> list[Row]:
-    """Read every row of a persona's packs and data files.
+    """Read every row of a persona's data files and packs.
 
     Raises:
         DataError: A file or a row is not as it must be; all mistakes at once.
@@ -60,9 +62,9 @@ def read(paths: Sequence[Path], data: Data, identity: Identity | None) -> list[R
 def collect(
     paths: Sequence[Path], data: Data, identity: Identity | None
 ) -> tuple[list[Row], list[str]]:
-    """Read what can be read of a persona's packs and files, and name every mistake of the rest.
+    """Read what can be read of a persona's files and packs, and name every mistake of the rest.
 
-    A row of the files stands in for a pack's row with the same question.
+    The files' rows come first. One of them stands in for a pack's row with the same question.
 
     Args:
         paths: The files.
@@ -78,20 +80,20 @@ def collect(
         problems += tell_first(mistakes, str)
     own = {row.question for row in rows}
     of_packs = _read_packs(data.packs, identity)
-    return [*(row for row in of_packs if row.question not in own), *rows], problems
+    return [*rows, *(row for row in of_packs if row.question not in own)], problems
 
 
 def _read_packs(names: Sequence[str], identity: Identity | None) -> list[Row]:
     """Read the rows of packs, filled in; those about an author only where there is one."""
     found = []
-    for where, value in (record for name in names for record in packs.read(name)):
+    for pack, (where, value) in ((name, one) for name in names for one in packs.read(name)):
         messages = layouts.read_messages(layouts.find_format(value, "auto"), value)
         values = identity.placeholders(value["language"]) if identity else {}
         if any(AUTHOR in message["content"] for message in messages) and "author" not in values:
             continue
         for message in messages:
             message["content"] = fill(message["content"], values)
-        found.append(Row(where, messages))
+        found.append(Row(where, messages, pack))
     return found
 
 
@@ -105,13 +107,13 @@ def _collect_file(
         return [], error.problems
     if not found:
         return [], [f"{path}: holds no rows, expected conversations"]
-    rows, problems = [], []
+    rows, mistakes = [], []
     for where, value in found:
         try:
             rows.append(Row(where, _conversation(value, data, identity)))
         except ValueError as error:
-            problems.append(f"{where}: {error}")
-    return rows, problems
+            mistakes.append((where, str(error)))
+    return rows, tell_alike(mistakes, len(found))
 
 
 def _leave_columns_out(path: Path, found: list[records.Record], data: Data) -> list[records.Record]:
@@ -150,8 +152,9 @@ def _conversation(value: Any, data: Data, identity: Identity | None) -> list[Mes
     unknown = set(value) - needed - allowed - layouts.ALWAYS_ALLOWED
     if unknown:
         known = ", ".join(sorted(needed | allowed | layouts.ALWAYS_ALLOWED))
-        what = f"unknown key {show(sorted(unknown)[0])} in a row of format {name}"
-        raise ValueError(f"{what}, expected {known}")
+        key = sorted(unknown)[0]
+        what = f"unknown key {show(key)} in a row of format {name}"
+        raise ValueError(f"{what}, expected {known}{layouts.suggest_key((key,))}")
     messages = layouts.read_messages(name, value)
     layouts.check(messages)
     language = choose_language(layouts.read_optional_text(value, "language"), messages)

@@ -75,8 +75,9 @@ class Data(Settings):
         ge=0,
         le=0.5,
         description=(
-            "Share of the questions never trained on, whose loss is compared with the base's; "
-            "0.1 from a hundred rows on, 0 below."
+            "Share of the questions never trained on, whose loss is compared with the base's. "
+            "Without it 0.1 of your own rows from a hundred of them on, and 0.1 of the rows of "
+            "packs from a hundred on; a number is of both."
         ),
     )
     placeholders: bool = Field(

@@ -11,9 +11,9 @@ from builder.data import dataset
 from builder.data.builtin import ALPACA_GO
 from builder.data.dataset import Profile
 from builder.errors import ManifestError
-from builder.manifest import manifest
 from builder.ollama import releases, table
 from builder.parameters import find_parameters
+from builder.persona import Persona
 
 REQUIRES = releases.LOWEST.version
 ALPACA_STOP = "### Instruction:"
@@ -68,33 +68,31 @@ class Served:
         return [{"role": "system", "content": self.system}, *messages]
 
 
-def read(
-    base_folder: Path, dataset_folder: Path, *, model: str, ollama: manifest.Ollama, kind: str
-) -> Served:
+def read(base_folder: Path, dataset_folder: Path, *, persona: Persona) -> Served:
     """Decide what is served by the files that a build's base and data stages wrote.
 
     Args:
         base_folder: What the base stage wrote.
         dataset_folder: What the data stage wrote.
-        model: The name in Ollama.
-        ollama: The manifest's `[ollama]`.
-        kind: The manifest's `data.template`.
+        persona: Whose manifest says what is served.
 
     Raises:
         ManifestError: The system text holds the base's EOS.
         ToolError: The base or the data cannot be read.
 
     """
+    ollama = persona.manifest.ollama
     return decide(
-        model=model,
+        model=persona.model,
         system=ollama.system,
         license=ollama.license,
         given=ollama.parameters,
-        kind=kind,
+        kind=persona.manifest.data.template,
         jinja=dataset.read_template(dataset_folder),
         eos=families.read_eos(base_folder),
         profile=dataset.read_profile(dataset_folder),
         family=base.read(base_folder).family,
+        find_place=persona.where,
     )
 
 
@@ -109,6 +107,7 @@ def decide(
     eos: str,
     profile: Profile,
     family: families.Family,
+    find_place: table.FindPlace,
 ) -> Served:
     """Decide what is served, every parameter explicit.
 
@@ -122,19 +121,20 @@ def decide(
         eos: The base's EOS.
         profile: What the data show.
         family: What is known of the base.
+        find_place: Writes the place of a key of the manifest.
 
     Raises:
         ManifestError: The system text holds the base's EOS, or Ollama cannot serve that template.
 
     """
-    table.check_eos(system or "", eos)
+    table.check_eos(system or "", eos, find_place)
     stop = list(dict.fromkeys([*family.stop, eos, profile.end_of_turn]))
     if kind == "alpaca":
         stop.append(ALPACA_STOP)
     by_kind = {"alpaca": ALPACA_GO.replace("EOS", eos), "chatml": families.CHATML_GO}
     template, why = choose_template(jinja, by_kind.get(kind, family.go_template))
     if family.ollama_renderer:
-        _check_renderer(family, kind)
+        _check_renderer(family, kind, find_place)
         template, why = None, "Ollama's own renderer of its architecture, as it was trained"
     return Served(
         model=model,
@@ -148,12 +148,12 @@ def decide(
     )
 
 
-def _check_renderer(family: families.Family, kind: str) -> None:
+def _check_renderer(family: families.Family, kind: str, find_place: table.FindPlace) -> None:
     """Refuse a template that Ollama would not serve: its own renderer cannot be switched off."""
     if kind != "base":
         what = f'is "{kind}", which Ollama does not serve of {family.name}, expected "base"'
         hint = "Ollama renders this architecture's prompts by itself, whatever the file carries"
-        raise ManifestError(f"persona.toml: data.template: {what}", hint=hint)
+        raise ManifestError(f"{find_place('data', 'template')}: {what}", hint=hint)
 
 
 def choose_template(jinja: str, go: str | None) -> tuple[str | None, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ SPECIAL_TOKEN = re.compile(
     r"|<(?:start|end)_of_turn>|</?s>|<(?:bos|eos|pad|unk)>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"
 )
+# Of a table and a key of it.
+FindPlace = Callable[[str, str], str]
 
 
 def check(read: manifest.Manifest, path: Path) -> None:
@@ -62,17 +65,27 @@ def check(read: manifest.Manifest, path: Path) -> None:
 
     """
     ollama = read.ollama
-    unknown = [key for key in ollama.parameters if key not in PARAMETER_TYPES]
-    mistakes = [Mistake(("parameters", key), None) for key in unknown]
-    for key, value in ollama.parameters.items():
-        if key in PARAMETER_TYPES:
-            mistakes += [Mistake(("parameters", key), text) for text in _find_in_value(key, value)]
-    mistakes += [Mistake(("system",), text) for text in _find_in_system(ollama.system or "", None)]
-    mistakes += [Mistake(("license",), text) for text in _find_ends(ollama.license or "")]
+    mistakes = _find_mistakes(ollama.parameters, ollama.system or "", ollama.license or "")
     mistakes += [] if mistakes else _find_little_context(read)
     if mistakes:
-        document = toml.read(path)
-        raise ManifestError(*tell_first(mistakes, lambda mistake: _tell(document, mistake)))
+        raise ManifestError(*_tell_all(toml.read(path), mistakes))
+
+
+def find_problems(document: toml.Document) -> list[str]:
+    """Find what `check` does in a manifest that may hold other mistakes, which are told elsewhere.
+
+    Args:
+        document: The manifest's file; values of another type than they must have are passed over.
+
+    """
+    table = document.table.get("ollama")
+    ollama = table if isinstance(table, dict) else {}
+    parameters = ollama.get("parameters")
+    system, license_ = (
+        text if isinstance(text := ollama.get(key), str) else "" for key in ("system", "license")
+    )
+    known = parameters if isinstance(parameters, dict) else {}
+    return _tell_all(document, _find_mistakes(known, system, license_))
 
 
 @dataclass(frozen=True)
@@ -82,6 +95,20 @@ class Mistake:
     location: toml.Location
     sentence: str | None
     """None where Ollama has no such parameter."""
+
+
+def _find_mistakes(parameters: dict[str, Any], system: str, license_: str) -> list[Mistake]:
+    unknown = [key for key in parameters if key not in PARAMETER_TYPES]
+    mistakes = [Mistake(("parameters", key), None) for key in unknown]
+    for key, value in parameters.items():
+        if key in PARAMETER_TYPES:
+            mistakes += [Mistake(("parameters", key), text) for text in _find_in_value(key, value)]
+    mistakes += [Mistake(("system",), text) for text in _find_in_system(system, None)]
+    return mistakes + [Mistake(("license",), text) for text in _find_ends(license_)]
+
+
+def _tell_all(document: toml.Document, mistakes: list[Mistake]) -> list[str]:
+    return tell_first(mistakes, lambda mistake: _tell(document, mistake))
 
 
 def _tell(document: toml.Document, mistake: Mistake) -> str:
@@ -114,15 +141,21 @@ def _find_little_context(read: manifest.Manifest) -> list[Mistake]:
     return [Mistake(("parameters", "num_ctx"), sentence)]
 
 
-def check_eos(system: str, eos: str) -> None:
+def check_eos(system: str, eos: str, find_place: FindPlace) -> None:
     """Check that the system text does not hold the base's EOS, once that is known.
+
+    Args:
+        system: The text.
+        eos: The token, as text.
+        find_place: Writes the place of a key of the manifest.
 
     Raises:
         ManifestError: It does; every such line.
 
     """
     if problems := _find_special_tokens(system, eos):
-        raise ManifestError(*(f"persona.toml: ollama.system: {problem}" for problem in problems))
+        where = find_place("ollama", "system")
+        raise ManifestError(*(f"{where}: {problem}" for problem in problems))
 
 
 def _find_in_value(key: str, value: Any) -> list[str]:

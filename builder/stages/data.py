@@ -14,13 +14,13 @@ from builder.data.rows import Row
 from builder.data.template import Template
 from builder.data.texts import is_json
 from builder.engine import stage
-from builder.engine.stage import File, Tree, Work, dropped_settings, shown_as
+from builder.engine.stage import File, Tree, Work, dropped_settings, not_compared, shown_as
 from builder.errors import DataError
 from builder.manifest import manifest
 from builder.manifest.identity import Identity
 from builder.project import Build
 
-NAME, VERSION = "data", 3
+NAME, VERSION = "data", 4
 WORDS = "reads the rows"
 SHOWN_ROWS = 5
 health = stage.always_healthy
@@ -50,6 +50,8 @@ class Inputs:
     system_share: float = shown_as("training.system_share")
     """0 where no system text is trained."""
     dropped: dict[str, str] = dropped_settings()
+    system_place: str = not_compared()
+    """Where the manifest sets it, for a mistake in it."""
 
 
 def inputs(build: Build, /) -> Inputs:
@@ -69,6 +71,7 @@ def inputs(build: Build, /) -> Inputs:
         system=read.trained_system,
         system_share=read.training.system_share if read.trained_system else 0.0,
         dropped=read.dropped,
+        system_place=build.persona.where("ollama", "system") if read.trained_system else "",
     )
 
 
@@ -92,7 +95,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     system = inputs.system
     if system and (special := template.special_in(system)):
         what = f"holds the special token {special!r}, expected plain text"
-        problems.append(f"persona.toml: ollama.system: {what}")
+        problems.append(f"{inputs.system_place}: {what}")
         system = None
     encoded = preparation.encode(
         found, problems, template, system=system, max_length=inputs.max_length
@@ -123,7 +126,19 @@ def run(inputs: Inputs, work: Work, /) -> str:
     _warn_of_few(profile)
     if profile.is_json:
         _warn_of_prose(found)
-    return f"{len(found)} rows, {sum(held)} held out; {profile.reason}"
+    return f"{_count_rows(found, held)}; {profile.reason}"
+
+
+def _count_rows(found: list[Row], held: list[bool]) -> str:
+    """Say how many rows there are and are held out, the persona's own apart from those of packs."""
+    own, of_packs = (
+        [is_held for row, is_held in zip(found, held, strict=True) if (row.pack is None) is is_own]
+        for is_own in (True, False)
+    )
+    if not of_packs:
+        return f"{len(own)} rows, {sum(own)} held out"
+    packed = f"{len(of_packs)} rows of packs, {sum(of_packs)} held out"
+    return f"{len(own)} rows of your own, {sum(own)} held out, and {packed}" if own else packed
 
 
 def _warn_of_few(profile: Profile) -> None:

@@ -6,14 +6,20 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from builder.command import command
 from builder.data import dataset
 from builder.data.rows import Row
 from builder.data.template import IGNORED, Message
 from builder.errors import DataError
+from builder.project import Build
 from builder.terminal.console import Console, escape
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +29,7 @@ class ShownRow:
     Attributes:
         number: Counted from 1; those that are held out are counted by themselves.
         where: The file and the line that it comes from.
+        pack: The pack that it comes from; None of a row of the persona's own files.
         is_held_out: Whether it is never trained on.
         repeats: How often it comes in an epoch.
         has_system: Whether the served system text was put before it.
@@ -34,6 +41,7 @@ class ShownRow:
 
     number: int
     where: str
+    pack: str | None
     is_held_out: bool
     repeats: int
     has_system: bool
@@ -43,7 +51,7 @@ class ShownRow:
 
 
 def list_rows(folder: Path, read: Sequence[Row], number: int | None) -> list[ShownRow]:
-    """List the rows of a dataset, those that are trained on first.
+    """List the rows of a dataset, those that are trained on first, and of them the persona's own.
 
     Args:
         folder: What the data stage wrote.
@@ -54,7 +62,7 @@ def list_rows(folder: Path, read: Sequence[Row], number: int | None) -> list[Sho
         DataError: There is no such row.
 
     """
-    places = {_key(row.messages): row.where for row in read}
+    sources = {_key(row.messages): (row.where, row.pack) for row in read}
     trained = dataset.read_examples(folder / dataset.TRAIN)
     if number is not None and not 1 <= number <= len(trained):
         msg = f"{folder}: has no row {number}, expected 1 to {len(trained)}"
@@ -62,10 +70,16 @@ def list_rows(folder: Path, read: Sequence[Row], number: int | None) -> list[Sho
     held = [] if number is not None else dataset.read_examples(folder / dataset.HELD_OUT)
     kinds = [*((False, *one) for one in enumerate(trained, 1))]
     kinds += [(True, *one) for one in enumerate(held, 1)]
+    listed = [
+        (*kind, *sources.get(_key(kind[2].conversation), ("unknown", None)))
+        for kind in kinds
+        if number in (None, kind[1])
+    ]
     return [
         ShownRow(
             number=at,
-            where=places.get(_key(row.conversation), "unknown"),
+            where=where,
+            pack=pack,
             is_held_out=is_held_out,
             repeats=0 if is_held_out else row.repeats,
             has_system=row.has_system,
@@ -73,8 +87,7 @@ def list_rows(folder: Path, read: Sequence[Row], number: int | None) -> list[Sho
             trained_tokens=0 if is_held_out else sum(label != IGNORED for label in row.labels),
             messages=row.messages,
         )
-        for is_held_out, at, row in kinds
-        if number in (None, at)
+        for is_held_out, at, row, where, pack in listed
     ]
 
 
@@ -83,37 +96,69 @@ def _key(messages: list[Message]) -> str:
     return json.dumps(messages, ensure_ascii=False)
 
 
-def show(folder: Path, tokenizer_path: Path, rows: Sequence[ShownRow], console: Console) -> None:
+def show(build: Build, rows: Sequence[ShownRow], console: Console, *, is_whole: bool) -> None:
     """Print rows; what is trained on is green, the rest dim, and held-out rows stand at the end.
 
     Args:
-        folder: What the data stage wrote.
-        tokenizer_path: The base's tokenizer.json.
+        build: Whose rows they are.
         rows: The rows, as `list_rows` lists them.
         console: Where they are printed.
+        is_whole: Whether each row of packs is printed, too, in place of a few.
 
     """
     from tokenizers import Tokenizer  # noqa: PLC0415 — only here
 
-    files = {
-        held: folder / name for held, name in ((False, dataset.TRAIN), (True, dataset.HELD_OUT))
-    }
-    examples = {held: dataset.read_examples(path) for held, path in files.items()}
-    tokenizer = Tokenizer.from_file(str(tokenizer_path))
-    console.notes([_describe_schedule(dataset.read_profile(folder))])
-    held_out = [row for row in rows if row.is_held_out]
-    for row in rows:
-        if held_out and row is held_out[0]:
-            count = f"{len(held_out)} row{'' if len(held_out) == 1 else 's'}"
-            console.page.print(Text(f"held out, never trained on: {count}", "bold underline"))
-        console.page.print(Text(_head(row), "bold"))
-        example = examples[row.is_held_out][row.number - 1]
-        text = Text()
-        for is_trained, ids in _runs(example.input_ids, example.labels):
-            part = tokenizer.decode(ids, skip_special_tokens=False)
-            is_green = is_trained and not row.is_held_out
-            text.append(escape(part, keep="\t\n"), "green" if is_green else "dim")
-        console.page.print(text)
+    files = ((False, dataset.TRAIN), (True, dataset.HELD_OUT))
+    examples = {held: dataset.read_examples(build.dataset / name) for held, name in files}
+    tokenizer = Tokenizer.from_file(str(build.base / "tokenizer.json"))
+    console.notes([_describe_schedule(dataset.read_profile(build.dataset))])
+
+    def show_rows(listed: Sequence[ShownRow]) -> None:
+        for row in listed:
+            example = examples[row.is_held_out][row.number - 1]
+            console.page.print(Text(_head(row), "bold"))
+            console.page.print(_paint(row, example, tokenizer))
+
+    listed = [row for row in rows if is_whole or row.pack is None]
+    show_rows([row for row in listed if not row.is_held_out])
+    if not is_whole:
+        for pack in dict.fromkeys(row.pack for row in rows if row.pack is not None):
+            of_pack = [row for row in rows if row.pack == pack]
+            console.page.print(Text(_describe_pack(pack, of_pack, build.name), "bold underline"))
+            show_rows(_choose_examples(of_pack))
+    held_out = [row for row in listed if row.is_held_out]
+    if held_out:
+        told = f"held out, never trained on: {_count(len(held_out))}"
+        console.page.print(Text(told, "bold underline"))
+        show_rows(held_out)
+
+
+def _paint(row: ShownRow, example: dataset.Example, tokenizer: Tokenizer) -> Text:
+    """Write a row's text, special tokens too, and colour what is trained on."""
+    text = Text()
+    for is_trained, ids in _runs(example.input_ids, example.labels):
+        part = tokenizer.decode(ids, skip_special_tokens=False)
+        is_green = is_trained and not row.is_held_out
+        text.append(escape(part, keep="\t\n"), "green" if is_green else "dim")
+    return text
+
+
+def _describe_pack(pack: str, rows: Sequence[ShownRow], name: str) -> str:
+    """Count a pack's rows, whose forms with and without a system text are one."""
+    trained = len({row.where for row in rows if not row.is_held_out})
+    held_out = len({row.where for row in rows if row.is_held_out})
+    counts = f"{_count(trained)} trained on, {held_out} held out"
+    return f"pack {pack}: {counts}; `{command(f'show {name} --all')}` shows each"
+
+
+def _choose_examples(rows: Sequence[ShownRow]) -> list[ShownRow]:
+    """Choose the first and the last row that is trained on: the name stands in the first."""
+    trained = list({row.where: row for row in rows if not row.is_held_out}.values())
+    return [trained[0], trained[-1]] if len(trained) > 1 else trained
+
+
+def _count(rows: int) -> str:
+    return f"{rows} row{'' if rows == 1 else 's'}"
 
 
 def _head(row: ShownRow) -> str:
@@ -138,7 +183,7 @@ def _describe_schedule(profile: dataset.Profile) -> str:
     replayed = (
         f", beside up to {schedule.replayed} of the base's own answers" if schedule.replayed else ""
     )
-    return f"{profile.reason}; {rows}, for {schedule.epochs:g} epochs{replayed}"
+    return f"{profile.reason}; {rows}, for {round(schedule.epochs, 2):g} epochs{replayed}"
 
 
 def _runs(ids: list[int], labels: list[int]) -> Iterator[tuple[bool, list[int]]]:

@@ -140,14 +140,15 @@ def test_every_row_of_every_pack_is_encoded(luma):
     assert all(max(example.labels) >= 0 for example in examples)
 
 
-def test_a_packs_rows_come_before_the_files(luma):
-    """The packs' rows are read before the files', each filled in with the name of its language."""
+def test_a_packs_rows_come_after_the_files(luma):
+    """The packs' rows are read after the files', each filled in with the name of its language."""
     identity = '[identity]\nname = {en = "Luma", zh = "露玛"}\nauthor = {en = "Ana", zh = "安娜"}\n'
     found = rows_of(write_manifest(luma, f"packs = {list(PACKS)}", identity))
     replies = {row.question: list_replies(row)[-1] for row in found}
 
-    assert "data.jsonl" in found[-1].where
-    assert found[0].where == "pack identity/de: row 1"
+    assert "data.jsonl" in found[0].where
+    assert next(row.where for row in found if row.pack) == "pack identity/de: row 1"
+    assert [row.pack is None for row in found[:5]] == [True] * 4 + [False]
     assert replies[normalise("你叫什么名字？")] == "我叫露玛。"
     assert not any("{{" in reply for row in found for reply in list_replies(row))
 
@@ -182,8 +183,8 @@ def test_how_files_are_read_changes_nothing_of_packs(luma):
     settings = 'format = "alpaca"\nplaceholders = false\npacks = ["identity/en"]'
     found = rows_of(write_manifest(luma, settings))
 
-    assert list_replies(found[-1]) == ["{{"]
-    assert list_replies(found[1]) == ["My name is Luma."]
+    assert list_replies(found[0]) == ["{{"]
+    assert list_replies(found[2]) == ["My name is Luma."]
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,44 @@ def test_a_bad_row_is_told_by_its_line(luma, line, message):
     assert message in str(caught.value)
 
 
+MISSPELT = {"promt": "Hi", "completion": "Hello."}
+EXTRA = {**GOOD["prompt_completion"], "sistem": "x"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ([MISSPELT] * 150, ["1: has the keys completion, promt, ", "same in all 150 rows"]),
+        ([EXTRA] * 150, ["1: unknown key 'sistem' in a row of ", "same in all 150 rows"]),
+        (
+            [GOOD["alpaca"], *[EXTRA] * 20],
+            ["2: unknown key", "same in 20 of 21 rows (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …)"],
+        ),
+    ],
+)
+def test_a_mistake_that_many_rows_share_is_told_once(luma, lines, told):
+    """One line says what is wrong, in how many rows, and what may have been meant."""
+    with pytest.raises(DataError) as caught:
+        read(luma, "d.jsonl", "\n".join(map(json.dumps, lines)))
+
+    (problem,) = caught.value.problems
+    assert f"d.jsonl:{told[0]}" in problem
+    assert problem.endswith(told[1])
+    assert re.search("did you mean '(prompt|system)'", problem)
+
+
+def test_a_mistake_of_few_rows_is_told_by_each_line(luma):
+    """Another mistake is not hidden by one that many rows share."""
+    good = GOOD["prompt_completion"]
+    lines = [good, {**good, "colour": 1}, *[MISSPELT] * 30, {**good, "colour": 1}, []]
+
+    with pytest.raises(DataError) as caught:
+        read(luma, "d.jsonl", "\n".join(map(json.dumps, lines)))
+
+    places = [problem.partition("d.jsonl:")[2][:8] for problem in caught.value.problems]
+    assert places == ["2: unkno", "3: has t", "33: unkn", "34: is a"]
+
+
 def test_a_bom_is_nothing_and_utf16_is_an_error(luma):
     """A byte order mark is read over; another encoding is refused by name."""
     line = json.dumps(GOOD["alpaca"])

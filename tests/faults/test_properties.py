@@ -56,7 +56,7 @@ def find_problems(kind, act, *arguments):
 
 def read_manifest(folder):
     """Read a manifest and check its `[ollama]`."""
-    read = persona.read(folder)
+    read = persona.read(folder, table.find_problems)
     table.check(read.manifest, folder / persona.MANIFEST)
 
 

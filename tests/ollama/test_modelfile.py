@@ -142,7 +142,8 @@ def test_the_eos_of_the_base_is_known_once_there_is_one(luma):
     read = write_ollama(luma, "system = 'Say <halt> now.'")
     modelfile.check(read, TEMPLATE)
 
-    with pytest.raises(ManifestError, match="line 1 holds the special token '<halt>'"):
+    sentence = r"persona\.toml:5: ollama\.system: line 1 holds the special token '<halt>'"
+    with pytest.raises(ManifestError, match=sentence):
         serving.decide(
             model="x",
             system=read.manifest.ollama.system,
@@ -153,6 +154,7 @@ def test_the_eos_of_the_base_is_known_once_there_is_one(luma):
             eos="<halt>",
             profile=make_profile(),
             family=families.FAMILIES[0],
+            find_place=read.where,
         )
 
 
@@ -180,6 +182,36 @@ def test_every_mistake_is_told_at_once(luma, tmp_path):
     ]
     expected = "expected a Jinja template of a Modelfile"
     assert of_template == f"{broken}:2: 'systm' is undefined, {expected}"
+
+
+def test_mistakes_of_ollama_come_with_those_of_the_rest(luma):
+    """The manifest's mistakes are told in one round, whichever table they are in."""
+    (luma / "persona.toml").write_text(
+        "[identity]\nnam = 1\n[training]\nrank = 0\n"
+        "[ollama]\nsystem = '<s>'\n[ollama.parameters]\ntop_k = 1.5\nbeer = 1\n"
+    )
+
+    with pytest.raises(ManifestError) as told:
+        build_of(luma)
+
+    places = {
+        problem.removeprefix("personas/luma/").split(": ")[1] for problem in told.value.problems
+    }
+    assert places == {
+        *("identity.nam", "identity.name", "training.rank", "ollama.system"),
+        *("ollama.parameters.top_k", "ollama.parameters.beer"),
+    }
+
+
+@pytest.mark.parametrize("table", ["ollama = 3", "[ollama]\nsystem = 3\nparameters = 3"])
+def test_a_table_of_another_type_is_told_once(luma, table):
+    """Where `[ollama]` or a key of it is no table or text, nothing else is said of it."""
+    (luma / "persona.toml").write_text(f"{table}\n")
+
+    with pytest.raises(ManifestError) as told:
+        build_of(luma)
+
+    assert len(told.value.problems) == table.count(" = ")
 
 
 @pytest.mark.parametrize(
@@ -235,11 +267,11 @@ def test_values_that_only_this_template_cannot_carry_are_found(luma):
 @pytest.mark.parametrize("act", ["build", "plan"])
 def test_it_is_checked_before_the_first_stage(luma, monkeypatch, act):
     """Neither a build nor a plan begins with a manifest that cannot be served."""
-    write_ollama(luma, "parameters.beer = 1")
+    write_ollama(luma, "parameters.num_ctx = 256\n[smoke]\nmax_tokens = 512")
     monkeypatch.setattr(base, "run", lambda _inputs, _work: pytest.fail("was run"))
     build, stages = build_of(luma), (base, data, render)
 
-    with pytest.raises(ManifestError, match="beer: unknown to Ollama"):
+    with pytest.raises(ManifestError, match="num_ctx: is 256, expected at least 512"):
         pipeline.plan(build, stages) if act == "plan" else pipeline.run(build, stages, Console())
     assert not build.modelfile.exists()
 

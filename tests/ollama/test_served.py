@@ -21,6 +21,7 @@ FACTS = {
     "eos": "<|im_end|>",
     "profile": make_profile(),
     "family": SMOLLM2,
+    "find_place": "persona.toml:7: {}.{}".format,
 }
 
 
@@ -81,5 +82,7 @@ def test_the_renderer_and_parser_of_a_family_are_told_to_ollama():
 @pytest.mark.parametrize("kind", ["alpaca", "chatml"])
 def test_a_template_that_ollama_would_not_serve_is_refused(kind):
     """Where Ollama's own renderer cannot be switched off, only the base's template is served."""
-    with pytest.raises(ManifestError, match=f'data.template: is "{kind}", which Ollama does not'):
+    with pytest.raises(
+        ManifestError, match=f'persona.toml:7: data.template: is "{kind}", which Ollama does not'
+    ):
         served.decide(**{**GEMMA4, "kind": kind})

@@ -43,6 +43,20 @@ def test_all_mistakes_of_reading_and_encoding_come_at_once(build):
     assert "data.jsonl:5: '{{ nmae }}' is no placeholder" in text
 
 
+def test_a_special_token_in_every_row_is_told_once(build):
+    """Rows that were written with their chat template are one line on the screen."""
+    made = write_questions(build, 30, "")
+    path = made.persona.folder / "data.jsonl"
+    path.write_text(path.read_text().replace('."}', '.<|im_end|>"}'))
+
+    with pytest.raises(DataError) as caught:
+        run_stage(data, made)
+
+    (problem,) = caught.value.problems
+    assert "data.jsonl:1: holds the special token '<|im_end|>'" in problem
+    assert problem.endswith("the same in all 30 rows")
+
+
 def test_every_row_learns_its_reply_and_its_end_alone(build):
     """What is learnt is the assistant's words and the end token; the prompt is not."""
     told = run_stage(data, build)
@@ -69,6 +83,7 @@ def test_adding_a_row_moves_no_other():
     assert held == [preparation.is_held_out(Row("elsewhere", row.messages), 0.1) for row in rows]
 
 
+PACK = 'packs = ["identity/en"]'
 # A template that renders alternating turns alone, as Gemma's and Mistral's do.
 ALTERNATING = (
     "{% for m in messages %}{% if (m.role == 'user') == (loop.index0 % 2 == 1) %}"
@@ -113,10 +128,10 @@ def test_turns_that_a_template_refuses_have_their_line(build):
     assert [line.partition(", expected")[0] for line in told] == expected
 
 
-def train_rows(build, text):
+def train_rows(build, text, system="Be brief."):
     """Run the data stage with a system text, and read what is trained on."""
     (build.persona.folder / "persona.toml").write_text(
-        f'{MANIFEST}[ollama]\nsystem = "Be brief."\n{text}'
+        f'{MANIFEST}[ollama]\nsystem = "{system}"\n{text}'
     )
     build = build_of(build.persona.folder, base=EMBEDDED)
     run_stage(data, build)
@@ -165,9 +180,12 @@ def test_a_row_with_a_system_turn_of_its_own_keeps_it(build):
 
 def test_a_special_token_in_the_system_text_is_told(build):
     """What the base's tokenizer takes for a special token is refused before anything is trained."""
-    build.persona.manifest.ollama.__dict__["system"] = "End with <repo_name>."
-    with pytest.raises(DataError, match=r"ollama\.system: holds the special token"):
-        run_stage(data, build)
+    with pytest.raises(DataError) as told:
+        train_rows(build, "", system="End with <repo_name>.")
+
+    (problem,) = told.value.problems
+    sentence = "ollama.system: holds the special token '<repo_name>', expected plain text"
+    assert problem == f"{build.persona.folder}/persona.toml:5: {sentence}"
 
 
 def test_few_rows_are_told_before_training(build, caplog):
@@ -193,10 +211,55 @@ def test_a_row_that_is_no_json_among_those_that_are_is_named(build, caplog):
 
 
 @pytest.mark.parametrize(
-    ("rows", "share", "some_held"), [(99, None, False), (200, None, True), (50, 0.3, True)]
+    ("own", "of_packs", "share", "held"),
+    [
+        (99, 0, None, set()),
+        (200, 0, None, {None}),
+        (50, 0, 0.3, {None}),
+        (10, 177, None, {"identity/en"}),
+        (99, 99, None, set()),
+        (200, 50, None, {None}),
+        (200, 177, None, {None, "identity/en"}),
+        (50, 177, 0.3, {None, "identity/en"}),
+        (200, 177, 0.0, set()),
+    ],
 )
-def test_few_rows_are_all_trained_on(rows, share, some_held):
-    """Below a hundred none is held out, unless the manifest asks."""
-    made = [Row("", [{"role": "user", "content": f"question {number}"}]) for number in range(rows)]
+def test_few_rows_are_all_trained_on(own, of_packs, share, held):
+    """Of fewer than a hundred own rows none is held out beside any pack, unless it is asked for."""
+    sources = [None] * own + ["identity/en"] * of_packs
+    rows = [
+        Row("", [{"role": "user", "content": f"question {number}"}], pack)
+        for number, pack in enumerate(sources)
+    ]
+    chosen = preparation.choose_held_out(rows, share)
 
-    assert any(preparation.choose_held_out(made, share)) is some_held
+    assert {row.pack for row, is_held in zip(rows, chosen, strict=True) if is_held} == held
+
+
+def write_questions(build, count, table):
+    lines = [
+        json.dumps({"prompt": f"What is {number}?", "completion": f"It is number {number}."})
+        for number in range(count)
+    ]
+    (build.persona.folder / "data.jsonl").write_text("\n".join(lines) + "\n")
+    (build.persona.folder / "persona.toml").write_text(f"{MANIFEST}[data]\n{table}\n")
+    return build_of(build.persona.folder, base=EMBEDDED)
+
+
+@pytest.mark.parametrize(
+    ("count", "table", "told"),
+    [
+        (10, "", "10 rows, 0 held out; "),
+        (10, PACK, "10 rows of your own, 0 held out, and 177 rows of packs, 20 held out; "),
+        (120, PACK, "120 rows of your own, 14 held out, and 177 rows of packs, 20 held out; "),
+        (1, f"files = []\n{PACK}", "177 rows of packs, 20 held out; "),
+    ],
+)
+def test_what_is_held_out_is_told(build, count, table, told):
+    """The line of the stage tells a person's own rows apart from those of packs."""
+    made = write_questions(build, count, table)
+
+    assert run_stage(data, made).startswith(told)
+    held = dataset.read_examples(made.dataset / dataset.HELD_OUT)
+    is_own = [one.messages[-1]["content"].startswith("It is number") for one in held]
+    assert is_own == sorted(is_own, reverse=True)

@@ -328,7 +328,7 @@ def test_what_cannot_be_captured_runs_between_graphs(monkeypatch):
 
 
 def test_each_try_captures_into_a_pool_of_its_own(monkeypatch):
-    """torch refuses the pool of graphs that are gone, as after a capture that had no memory."""
+    """A pool whose graphs are gone is refused by torch, as after a capture without memory."""
     pools = iter("ab")
     stream = Stream("own", [])
     monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)

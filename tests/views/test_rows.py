@@ -53,7 +53,7 @@ def test_both_forms_of_a_row_have_one_place(root):
 def test_held_out_rows_stand_apart(root):
     """They are listed at the end under their own head, counted by themselves, as never trained."""
     held = [row for row in read(root) if row["is_held_out"]]
-    lines = run_persona("show", "luma", cwd=root).stdout.splitlines()
+    lines = run_persona("show", "luma", "--all", cwd=root).stdout.splitlines()
     at = lines.index(f"held out, never trained on: {len(held)} rows")
 
     assert [row["number"] for row in held] == list(range(1, len(held) + 1))
@@ -61,6 +61,49 @@ def test_held_out_rows_stand_apart(root):
     assert lines[at + 1] == f"held out 1: {held[0]['tokens']} tokens, {held[0]['where']}"
     assert not any(line.startswith("row ") for line in lines[at:])
     assert not any(line.startswith("held out 1: ") for line in lines[:at])
+
+
+def list_heads(text):
+    """List the lines that stand before rows."""
+    starts = ("row ", "held out", "pack ")
+    return [line for line in text.splitlines() if line.startswith(starts)]
+
+
+def test_a_persons_own_rows_come_first_and_packs_are_counted(root):
+    """Own rows are shown whole, held-out ones too; of a pack two, and how many there are."""
+    heads = list_heads(run_persona("show", "luma", cwd=root).stdout)
+    rows = read(root)
+    own = [row for row in rows if row["pack"] is None]
+    trained = [row["where"] for row in rows if row["pack"] and not row["is_held_out"]]
+    held = [row for row in rows if row["pack"] and row["is_held_out"]]
+    at = heads.index(
+        f"pack identity/en: {len(set(trained))} rows trained on, {len(held)} held out; "
+        "`just show luma --all` shows each"
+    )
+
+    assert [head.rpartition(", ")[2] for head in heads[:at]] == [
+        row["where"] for row in own if not row["is_held_out"]
+    ]
+    assert [row["pack"] for row in rows if not row["is_held_out"]][:at] == [None] * at
+    assert [head.rpartition(", ")[2] for head in heads[at + 1 : at + 3]] == [
+        trained[0],
+        trained[-1],
+    ]
+    left = [row for row in own if row["is_held_out"]]
+    assert [head.rpartition(", ")[2] for head in heads[at + 4 :]] == [row["where"] for row in left]
+
+
+def test_each_row_of_a_pack_is_shown_where_it_is_asked_for(root):
+    """With --all every row has its head, and so has a row of a pack that is asked for by number."""
+    rows = read(root)
+    number = next(row["number"] for row in rows if row["where"] == "pack identity/en: row 177")
+
+    heads = list_heads(run_persona("show", "luma", "--all", cwd=root).stdout)
+    one = list_heads(run_persona("show", "luma", str(number), cwd=root).stdout)
+
+    assert len([head for head in heads if not head.startswith("held out,")]) == len(rows)
+    assert len(one) == 1
+    assert one[0].endswith("pack identity/en: row 177")
 
 
 def test_one_row_is_shown_with_its_place(root):
