@@ -11,6 +11,7 @@ import pytest
 
 from builder import cli, persona, scaffold
 from builder.data import languages, rows
+from builder.data.languages import names
 from builder.errors import ManifestError
 from builder.manifest import packaged
 from builder.manifest.fields import is_visible
@@ -233,13 +234,13 @@ def answer(project, *lines):
 
 def test_a_terminal_is_asked_three_things(project):
     """Name, author and languages are asked for on stderr, again where an answer cannot be."""
-    code, out, said = answer(project, "\u200b", "Nova Prime", "", "xx", "fr, en")
+    code, out, said = answer(project, "\u200b", "Nova Prime", "", "xx", "Français, en")
     read = persona.read(project / "personas" / "nova")
 
     assert (code, out) == (0, "personas/nova\n"), said
     assert said.count("What does it call itself? [Nova]") == 2
     assert "U+200B" in said
-    assert "'xx' has no pack, expected some of de, en, fr, zh" in said
+    assert "'xx' has no pack, expected some of de (German, Deutsch), en (English), fr" in said
     assert read.manifest.own_words == ["Nova Prime"]
     assert read.manifest.data.packs == ("identity/fr", "identity/en")
 
@@ -247,8 +248,48 @@ def test_a_terminal_is_asked_three_things(project):
 def test_an_unknown_language_is_named_at_once(project, capsys):
     """A language without a pack is a mistake in the typing, with those that there are."""
     assert cli.main(["new", "nova", "--language", "xx"]) == cli.USAGE
-    assert "'de', 'en', 'fr', 'zh'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "'xx' has no pack, expected some of de (German, Deutsch), en (English), fr" in said
     assert list((project / "personas").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "codes"),
+    [
+        (["de,en"], ["de", "en"]),
+        (["de", "en", "de"], ["de", "en"]),
+        (["German, french"], ["de", "fr"]),
+        (["Deutsch", "FRANCAIS"], ["de", "fr"]),
+        (["中文、English"], ["zh", "en"]),
+        (["de-AT zh_Hans"], ["de", "zh"]),
+    ],
+    ids=" ".join,
+)
+def test_languages_are_named_as_people_do(project, typed, codes):
+    """Codes and names, in English and their own, in one flag or several, give each pack once."""
+    flags = [word for one in typed for word in ("--language", one)]
+
+    assert cli.main(["new", "nova", *flags]) == cli.DONE
+    packs = persona.read(project / "personas" / "nova").manifest.data.packs
+    assert packs == tuple(f"identity/{code}" for code in codes)
+
+
+@pytest.mark.parametrize("typed", ["", " , ", "de,xx", "xx-DE", "dee"])
+def test_a_list_with_an_unknown_language_is_refused_whole(project, capsys, typed):
+    """One language that has no pack, or none at all, leaves no folder, and all are listed."""
+    assert cli.main(["new", "nova", "--language", typed]) == cli.USAGE
+    assert "expected some of de (German, Deutsch)" in capsys.readouterr().err
+    assert list((project / "personas").iterdir()) == []
+
+
+def test_each_language_is_called_as_its_speakers_do():
+    """Every language that a persona can be taught in has a name of its own, found by itself."""
+    codes = packaged.list_languages()
+    for language in languages.list_languages():
+        if language.code in codes:
+            for name in (language.name, *language.own_names):
+                assert names.read(name, codes) == [language.code]
+            assert language.own_names
 
 
 def test_the_examples_are_of_the_languages():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,7 +12,7 @@ import click
 
 from builder import scaffold
 from builder.command import command
-from builder.data.languages import DEFAULT
+from builder.data.languages import DEFAULT, names
 from builder.errors import PersonaError
 from builder.importing import report, sources
 from builder.manifest import packaged, schema
@@ -21,6 +20,23 @@ from builder.terminal.console import Console
 
 PERSONAS = Path("personas")
 LANGUAGES = packaged.list_languages()
+
+
+def _read_languages(
+    _context: click.Context, _parameter: click.Parameter, typed: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Read the languages of one or several options; none is named where there is no option."""
+    try:
+        codes = [code for one in typed for code in names.read(one, LANGUAGES)]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return tuple(dict.fromkeys(codes))
+
+
+def _complete_language(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    return [code for code in LANGUAGES if code.startswith(incomplete)]
 
 
 @click.command()
@@ -31,8 +47,10 @@ LANGUAGES = packaged.list_languages()
     "--language",
     "languages",
     multiple=True,
-    type=click.Choice(LANGUAGES),
-    help="A language in which it is taught name and author; may be given several times.",
+    metavar="LANGUAGE,...",
+    callback=_read_languages,
+    shell_complete=_complete_language,
+    help=f"In which it is taught name and author: {', '.join(LANGUAGES)}, or by name.",
 )
 @click.option(
     "--from",
@@ -72,12 +90,12 @@ def new(
         title = title or _ask("What does it call itself?", default)
         if title:
             author = author or _ask("Who made it? (nothing: nobody is named)", "")
-            languages = languages or _ask_languages([DEFAULT])
+            languages = languages or _ask_languages()
     title = title or default or None
     if title is None and (author or languages):
         msg = "--author and --language are of a persona with a name, expected --name beside them"
         raise click.UsageError(msg)
-    codes = list(dict.fromkeys(languages)) or [DEFAULT]
+    codes = languages or (DEFAULT,)
     rows = _list_rows(imported, codes)
     scaffold.create(
         scaffold.Draft(
@@ -126,21 +144,17 @@ def _ask(question: str, default: str) -> str:
     return answer
 
 
-def _ask_languages(default: Sequence[str]) -> tuple[str, ...]:
-    """Ask for codes of languages until each is one that has a pack."""
+def _ask_languages() -> tuple[str, ...]:
+    """Ask for languages until each is one that has a pack."""
 
     def check(typed: str) -> tuple[str, ...]:
-        codes = tuple(re.findall(r"\w+", typed.casefold()))
-        unknown = [code for code in codes if code not in LANGUAGES]
-        if unknown or not codes:
-            what = f"{unknown[0]!r} has no pack" if unknown else "no language is named"
-            raise click.BadParameter(f"{what}, expected some of {', '.join(LANGUAGES)}")
-        return codes
+        try:
+            return tuple(names.read(typed, LANGUAGES))
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
 
-    question = f"In which languages? ({', '.join(LANGUAGES)})"
-    codes: tuple[str, ...] = click.prompt(
-        question, default=" ".join(default), value_proc=check, err=True
-    )
+    question = f"In which languages? {names.describe(LANGUAGES)}"
+    codes: tuple[str, ...] = click.prompt(question, default=DEFAULT, value_proc=check, err=True)
     return codes
 
 
