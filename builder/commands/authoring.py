@@ -12,14 +12,17 @@ import click
 
 from builder import scaffold
 from builder.command import command
+from builder.commands import questions
+from builder.commands.questions import LANGUAGES
+from builder.data import examples, kinds
 from builder.data.languages import DEFAULT, names
-from builder.errors import PersonaError
 from builder.importing import report, sources
-from builder.manifest import packaged, schema
+from builder.manifest import schema
 from builder.terminal.console import Console
 
 PERSONAS = Path("personas")
-LANGUAGES = packaged.list_languages()
+IDENTITY = "identity"
+NAMED = "--name, --author and --language are of a persona with a name"
 
 
 def _read_languages(
@@ -41,6 +44,11 @@ def _complete_language(
 
 @click.command()
 @click.argument("name", metavar="NAME")
+@click.option(
+    "--kind",
+    type=click.Choice(tuple(scaffold.KINDS)),
+    help="What it is; an identity where nothing is said.",
+)
 @click.option("--name", "title", metavar="TEXT", help="What it calls itself.")
 @click.option("--author", metavar="TEXT", help="Who made it.")
 @click.option(
@@ -57,7 +65,7 @@ def _complete_language(
     "source",
     metavar="FILE|FOLDER|hf:OWNER/NAME",
     type=click.Path(path_type=Path),
-    help="Conversations to begin with, in place of two examples.",
+    help="Conversations to begin with, in place of examples.",
 )
 @click.pass_obj
 def new(
@@ -65,12 +73,16 @@ def new(
     /,
     *,
     name: str,
+    kind: str | None,
     title: str | None,
     author: str | None,
     languages: tuple[str, ...],
     source: Path | None,
 ) -> None:
     """Start a persona: a folder in personas/ with a short manifest and rows.
+
+    An identity has a name and an author, a voice a manner of speaking, a format a form of every
+    answer, such as JSON. A voice and a format begin as a copy of one that comes with the project.
 
     What is not given is asked for; where standard input is no terminal it gets its default. With
     --from the persona has a name only where one is given.
@@ -83,79 +95,62 @@ def new(
     folder = scaffold.check_folder(PERSONAS, name)
     title = None if title is None else scaffold.check_text("--name", title)
     author = None if author is None else scaffold.check_text("--author", author)
+    is_named = bool(title or author or languages)
+    _check_kind(kind, is_named=is_named)
     imported = sources.read(source) if source else None
     console.pause()
-    default = "" if imported else scaffold.title_of(name)
-    if sys.stdin.isatty():
-        title = title or _ask("What does it call itself?", default)
-        if title:
-            author = author or _ask("Who made it? (nothing: nobody is named)", "")
-            languages = languages or _ask_languages()
-    title = title or default or None
-    if title is None and (author or languages):
-        msg = "--author and --language are of a persona with a name, expected --name beside them"
-        raise click.UsageError(msg)
-    codes = languages or (DEFAULT,)
-    rows = _list_rows(imported, codes)
-    scaffold.create(
-        scaffold.Draft(
-            folder=folder,
-            title=title,
-            author=author or None,
-            languages=codes,
-            rows=rows,
+    asks = sys.stdin.isatty()
+    if asks and kind is None and not is_named:
+        kind = questions.ask_choice(
+            "What do you make?", scaffold.KINDS, _recognise(imported) if imported else IDENTITY
         )
+    if kind in (None, IDENTITY):
+        default = "" if imported and kind is None else scaffold.title_of(name)
+        if asks:
+            title = title or questions.ask_text("What does it call itself?", default)
+            if title:
+                author = author or questions.ask_text("Who made it? (nothing: nobody is named)", "")
+                languages = languages or questions.ask_languages()
+        title = title or default or None
+    if title is None and (author or languages):
+        raise click.UsageError(f"{NAMED}, expected --name beside them")
+    draft = scaffold.Draft(
+        folder=folder,
+        title=title,
+        author=author or None,
+        languages=languages or (DEFAULT,),
+        rows=_list_rows(imported, languages or (DEFAULT,)),
+        kind=None if kind == IDENTITY else kind,
+        example=examples.read(kind) if kind in examples.NAMES and not imported else None,
     )
-    _tell(console, folder, imported)
+    told = scaffold.describe_next(draft, is_imported=imported is not None)
+    scaffold.create(draft)
+    if imported:
+        for head, text in report.describe(imported, folder / scaffold.DATA):
+            console.line(head, text)
+    console.notes([*told, *(f"  {command(f'{verb} {folder.name}')}" for verb in ("show", "build"))])
+    console.result(str(folder))
+
+
+def _check_kind(kind: str | None, *, is_named: bool) -> None:
+    if is_named and kind not in (None, IDENTITY):
+        expected = f"expected --kind {IDENTITY}, whose own rows may have a {kind} too"
+        raise click.UsageError(f"{NAMED}, {expected}")
+
+
+def _recognise(imported: sources.Import) -> str:
+    """Tell what conversations without a name show."""
+    replies = [
+        [message["content"] for message in messages if message["role"] == "assistant"]
+        for messages in imported.conversations
+    ]
+    return kinds.recognise(replies, ())[0].name
 
 
 def _list_rows(imported: sources.Import | None, codes: Sequence[str]) -> Sequence[dict[str, Any]]:
     if imported is None:
         return scaffold.example_rows(codes)
     return [{"messages": messages} for messages in imported.conversations]
-
-
-def _tell(console: Console, folder: Path, imported: sources.Import | None) -> None:
-    """Say what was written, and what comes next."""
-    data = folder / scaffold.DATA
-    if imported:
-        for name, text in report.describe(imported, data):
-            console.line(name, text)
-        told = f"read {data}, then:"
-    else:
-        told = f"write your own rows in {data}, one conversation a line; then:"
-    commands = (f"  {command(f'{verb} {folder.name}')}" for verb in ("show", "build"))
-    console.notes([told, *commands])
-    console.result(str(folder))
-
-
-def _ask(question: str, default: str) -> str:
-    """Ask until the answer is a text that can be seen, or nothing where that is the default."""
-
-    def check(typed: str) -> str:
-        try:
-            return scaffold.check_text("the answer", typed) if typed != default else typed
-        except PersonaError as error:
-            raise click.BadParameter(error.problems[0]) from None
-
-    answer: str = click.prompt(
-        question, default=default, show_default=bool(default), value_proc=check, err=True
-    )
-    return answer
-
-
-def _ask_languages() -> tuple[str, ...]:
-    """Ask for languages until each is one that has a pack."""
-
-    def check(typed: str) -> tuple[str, ...]:
-        try:
-            return tuple(names.read(typed, LANGUAGES))
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from None
-
-    question = f"In which languages? {names.describe(LANGUAGES)}"
-    codes: tuple[str, ...] = click.prompt(question, default=DEFAULT, value_proc=check, err=True)
-    return codes
 
 
 @click.command()
