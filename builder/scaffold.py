@@ -136,12 +136,13 @@ def describe_next(draft: Draft, *, is_imported: bool) -> list[str]:
         count = len(rows.read(example.data_files, manifest.data, manifest.identity))
         data = draft.folder / example.data_files[0].relative_to(example.folder)
         return [
-            f"a copy of {example.name}, {count} rows in {data}:",
+            f"a copy of {example.name}, {count} rows in {data};",
             "write your own replies in place of all of them, and change with them what",
-            f"{draft.folder / persona.MANIFEST} asks for. {_describe_need(draft.kind)}; then:",
+            f"{draft.folder / persona.MANIFEST} asks for.",
+            f"{_describe_need(draft.kind)}; then:",
         ]
     if is_imported:
-        return [f"read {data}. {_describe_need(draft.kind)}; then:"]
+        return [f"read {data}.", f"{_describe_need(draft.kind)}; then:"]
     return [
         "its name is taught by rows that come with the project; write your own about other",
         f"things in {data}, one conversation a line; then:",

@@ -32,7 +32,7 @@ EMPTY = "records without a question or an answer"
 OTHER_SPLITS = "files of other splits than train"
 OTHER_TEXTS = "files without Q:"
 # Values of keys of which nothing is lost.
-BLANKS = (None, "", [], {})
+BLANKS: tuple[object, ...] = (None, "", [], {})
 
 
 @dataclass(frozen=True, kw_only=True)
