@@ -150,7 +150,8 @@ def _encode_plain(
         content = json.dumps(row.messages, ensure_ascii=False)
         if content in seen:
             problems.append(f"{row.where}: is the same as {seen[content]}, expected no row twice")
-        seen.setdefault(content, row.where)
+            continue
+        seen[content] = row.where
         contents = (message["content"] for message in row.messages)
         if special := next(filter(None, map(template.special_in, contents)), None):
             what = f"holds the special token {special!r}, expected plain text"

@@ -128,6 +128,7 @@ def test_a_csv_without_a_column_says_so(luma):
         ("Frage;Antwort", "'prompt' by 'Frage' and 'completion' by 'Antwort'?"),
         ("promt\tcompletion", "'prompt' by 'promt'?"),
         ("instruction,response", "'output' by 'response'?"),
+        ("prompt,question", None),
         ("a lot of text,and more", None),
     ],
 )
