@@ -15,7 +15,7 @@ from typing import Any
 
 from builder import files, persona
 from builder.command import command
-from builder.data import kinds, languages, rows
+from builder.data import languages
 from builder.errors import DataError, ManifestError, describe_refusal
 from builder.manifest import schema
 from builder.manifest.fields import LONGEST_NAME, is_visible
@@ -28,8 +28,6 @@ KINDS = {
     "voice": "a manner of speaking, in every answer",
     "format": "a form that every answer has, such as one line of JSON",
 }
-# docs/data.md has what to expect of how many.
-GOOD_ROWS = 40
 COPIED = "# What follows is a copy of {name}. Change it with the rows: it asks for what they teach."
 # Persian and emoji are written with these two; every other character of Cf is a mistake in a name.
 JOINERS = "\u200c\u200d"
@@ -123,32 +121,6 @@ def example_rows(codes: Sequence[str]) -> list[dict[str, str]]:
     return [{"prompt": asked, "completion": answer} for asked, answer in found.examples]
 
 
-def describe_next(draft: Draft, *, is_imported: bool) -> list[str]:
-    """Say what to do with the rows of a new persona, and how many of which it needs.
-
-    Raises:
-        DataError: The rows of what it is a copy of cannot be read.
-
-    """
-    example, data = draft.example, draft.folder / DATA
-    if example:
-        manifest = example.manifest
-        count = len(rows.read(example.data_files, manifest.data, manifest.identity))
-        data = draft.folder / example.data_files[0].relative_to(example.folder)
-        return [
-            f"a copy of {example.name}, {count} rows in {data};",
-            "write your own replies in place of all of them, and change with them what",
-            f"{draft.folder / persona.MANIFEST} asks for.",
-            f"{_describe_need(draft.kind)}; then:",
-        ]
-    if is_imported:
-        return [f"read {data}.", f"{_describe_need(draft.kind)}; then:"]
-    return [
-        "its name is taught by rows that come with the project; write your own about other",
-        f"things in {data}, one conversation a line; then:",
-    ]
-
-
 def create(draft: Draft) -> None:
     """Write a persona's folder under a temporary name, and rename it.
 
@@ -183,10 +155,12 @@ def write_manifest(draft: Draft) -> list[str]:
         lines += [f"kind = {_quote(draft.kind)}", ""]
     if draft.example:
         text = files.read_text(draft.example.folder / persona.MANIFEST)
-        return [*lines, COPIED.format(name=draft.example.name), "", *text.splitlines()]
+        return [*lines, COPIED.format(name=draft.example.name), "", *text.rstrip("\n").split("\n")]
     if draft.title:
         lines += ["[identity]", f"name = {_quote(draft.title)} # what it calls itself"]
         lines += [f"author = {_quote(draft.author)} # who made it"] if draft.author else []
+    elif draft.kind:
+        lines += ["# [[smoke.questions]] with ask, must and must_not are what it has to answer."]
     else:
         lines += ['# [identity] with name = "..." gives it a name.']
     table = []
@@ -196,15 +170,6 @@ def write_manifest(draft: Draft) -> list[str]:
     if any("{{" in text for row in draft.rows for text in _list_texts(row)):
         table += ["placeholders = false # braces in the rows are text"]
     return [*lines, "", "[data]", *table] if table else lines
-
-
-def _describe_need(name: str | None) -> str:
-    """Say how many rows teach a kind of persona; None is one that the data decide."""
-    if name is None:
-        return f"{GOOD_ROWS} rows or more teach a name, a voice or a format"
-    kind = kinds.KINDS[name]
-    least = f"{kind.least_rows} are the fewest that were seen to pass"
-    return f"{GOOD_ROWS} rows or more teach {kind.meaning}, {least}"
 
 
 def _copy_data(example: Persona, folder: Path) -> None:

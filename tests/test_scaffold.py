@@ -310,6 +310,9 @@ def test_imported_rows_may_be_given_a_kind(project, capsys, kind):
     read = persona.read(project / "personas" / "nova")
     assert (read.manifest.kind, read.manifest.smoke.questions) == (kind, ())
     assert [row.replies for row in read_all(read)] == [["Ahoy!"]]
+    text = (read.folder / "persona.toml").read_text("utf-8")
+    assert "[[smoke.questions]] with ask" in text
+    assert "[identity]" not in text
     assert "40 rows or more teach a" in capsys.readouterr().err
 
 

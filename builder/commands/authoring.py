@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from builder.data.languages import DEFAULT, names
 from builder.importing import report, sources
 from builder.manifest import schema
 from builder.terminal.console import Console
+from builder.views import draft as view
 
 PERSONAS = Path("personas")
 IDENTITY = "identity"
@@ -93,37 +94,27 @@ def new(
     with Q: and A:.
     """
     folder = scaffold.check_folder(PERSONAS, name)
-    title = None if title is None else scaffold.check_text("--name", title)
-    author = None if author is None else scaffold.check_text("--author", author)
-    is_named = bool(title or author or languages)
-    _check_kind(kind, is_named=is_named)
+    given = _Choice(
+        kind=kind,
+        title=None if title is None else scaffold.check_text("--name", title),
+        author=None if author is None else scaffold.check_text("--author", author),
+        languages=languages,
+    )
+    _check(given)
     imported = sources.read(source) if source else None
     console.pause()
-    asks = sys.stdin.isatty()
-    if asks and kind is None and not is_named:
-        kind = questions.ask_choice(
-            "What do you make?", scaffold.KINDS, _recognise(imported) if imported else IDENTITY
-        )
-    if kind in (None, IDENTITY):
-        default = "" if imported and kind is None else scaffold.title_of(name)
-        if asks:
-            title = title or questions.ask_text("What does it call itself?", default)
-            if title:
-                author = author or questions.ask_text("Who made it? (nothing: nobody is named)", "")
-                languages = languages or questions.ask_languages()
-        title = title or default or None
-    if title is None and (author or languages):
-        raise click.UsageError(f"{NAMED}, expected --name beside them")
+    chosen = _complete(given, scaffold.title_of(name), imported)
+    codes = chosen.languages or (DEFAULT,)
     draft = scaffold.Draft(
         folder=folder,
-        title=title,
-        author=author or None,
-        languages=languages or (DEFAULT,),
-        rows=_list_rows(imported, languages or (DEFAULT,)),
-        kind=None if kind == IDENTITY else kind,
-        example=examples.read(kind) if kind in examples.NAMES and not imported else None,
+        title=chosen.title,
+        author=chosen.author,
+        languages=codes,
+        rows=_list_rows(imported, codes),
+        kind=None if chosen.kind == IDENTITY else chosen.kind,
+        example=None if imported or chosen.kind is None else examples.find(chosen.kind),
     )
-    told = scaffold.describe_next(draft, is_imported=imported is not None)
+    told = view.describe(draft, is_imported=imported is not None)
     scaffold.create(draft)
     if imported:
         for head, text in report.describe(imported, folder / scaffold.DATA):
@@ -132,10 +123,55 @@ def new(
     console.result(str(folder))
 
 
-def _check_kind(kind: str | None, *, is_named: bool) -> None:
-    if is_named and kind not in (None, IDENTITY):
-        expected = f"expected --kind {IDENTITY}, whose own rows may have a {kind} too"
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """What a person chose of a new persona; None and "" are what was left open."""
+
+    kind: str | None
+    title: str | None
+    author: str | None
+    languages: tuple[str, ...]
+
+    @property
+    def is_named(self) -> bool:
+        """Whether anything is said of a name."""
+        return bool(self.title or self.author or self.languages)
+
+
+def _check(given: _Choice) -> None:
+    if given.is_named and given.kind not in (None, IDENTITY):
+        expected = f"expected --kind {IDENTITY}, whose own rows may have a {given.kind} too"
         raise click.UsageError(f"{NAMED}, {expected}")
+
+
+def _complete(given: _Choice, title: str, imported: sources.Import | None) -> _Choice:
+    """Ask for what is open, where somebody can be asked, and else take what it is by default.
+
+    Args:
+        given: What was typed with the command.
+        title: What it calls itself by default.
+        imported: Its rows, which may have no name.
+
+    """
+    asks = sys.stdin.isatty()
+    kind = given.kind
+    if asks and kind is None and not given.is_named:
+        shown = _recognise(imported) if imported else IDENTITY
+        kind = questions.ask_choice("What do you make?", scaffold.KINDS, shown)
+    if kind not in (None, IDENTITY):
+        return replace(given, kind=kind)
+    default = "" if imported and kind is None else title
+    chosen, author, languages = given.title, given.author, given.languages
+    if asks:
+        chosen = chosen or questions.ask_text("What does it call itself?", default)
+        if chosen:
+            author = author or questions.ask_text("Who made it? (nothing: nobody is named)", "")
+            languages = languages or questions.ask_languages()
+    if not (chosen or default) and given.is_named:
+        raise click.UsageError(f"{NAMED}, expected --name beside them")
+    return _Choice(
+        kind=kind, title=chosen or default or None, author=author or None, languages=languages
+    )
 
 
 def _recognise(imported: sources.Import) -> str:
