@@ -48,7 +48,7 @@ def _complete_language(
 @click.option(
     "--kind",
     type=click.Choice(tuple(scaffold.KINDS)),
-    help="What it is; an identity where nothing is said.",
+    help="What it is: an identity by default, or with --from what the rows show.",
 )
 @click.option("--name", "title", metavar="TEXT", help="What it calls itself.")
 @click.option("--author", metavar="TEXT", help="Who made it.")
