@@ -19,9 +19,16 @@ from builder.data import languages
 from builder.errors import DataError, ManifestError, describe_refusal
 from builder.manifest import schema
 from builder.manifest.fields import LONGEST_NAME, is_visible
+from builder.persona import Persona
 
 DATA = "data.jsonl"
 PACK = "identity/{language}"
+KINDS = {
+    "identity": "a name and an author, which it gives in any wording and keeps out of the rest",
+    "voice": "a manner of speaking, in every answer",
+    "format": "a form that every answer has, such as one line of JSON",
+}
+COPIED = "# What follows is a copy of {name}. Change it with the rows: it asks for what they teach."
 # Persian and emoji are written with these two; every other character of Cf is a mistake in a name.
 JOINERS = "\u200c\u200d"
 INVISIBLE_CATEGORIES = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
@@ -38,7 +45,11 @@ class Draft:
     languages: Sequence[str]
     """Those whose packs teach it name and author."""
     rows: Sequence[dict[str, Any]]
-    """Its own rows, such as `example_rows` or imported ones."""
+    """Its own rows, such as `example_rows` or imported ones; none where it is a copy."""
+    kind: str | None = None
+    """What the manifest says that it is; None leaves that to its data."""
+    example: Persona | None = None
+    """What it begins as a copy of: its data files, and what its manifest holds."""
 
 
 def check_folder(root: Path, name: str) -> Path:
@@ -121,8 +132,11 @@ def create(draft: Draft) -> None:
     temporary = draft.folder.with_name(f".{draft.folder.name}.{secrets.token_hex(4)}.tmp")
     try:
         temporary.mkdir(parents=True)
-        lines = (json.dumps(row, ensure_ascii=False) for row in draft.rows)
-        _write(temporary / DATA, lines)
+        if draft.example:
+            _copy_data(draft.example, temporary)
+        else:
+            lines = (json.dumps(row, ensure_ascii=False) for row in draft.rows)
+            _write(temporary / DATA, lines)
         _write(temporary / persona.MANIFEST, write_manifest(draft))
         _refuse_existing(draft.folder)
         temporary.rename(draft.folder)
@@ -134,12 +148,19 @@ def create(draft: Draft) -> None:
 
 
 def write_manifest(draft: Draft) -> list[str]:
-    """Write the lines of a persona's manifest, at most ten."""
+    """Write the lines of a persona's manifest: at most ten, or those of what it is a copy of."""
     lines = [f"#:schema {_locate_schema(draft.folder)}"]
     lines += [f"# Every key has a default; `{command('keys')}` lists them.", ""]
+    if draft.kind and not (draft.example and draft.example.manifest.kind):
+        lines += [f"kind = {_quote(draft.kind)}", ""]
+    if draft.example:
+        text = files.read_text(draft.example.folder / persona.MANIFEST)
+        return [*lines, COPIED.format(name=draft.example.name), "", *text.rstrip("\n").split("\n")]
     if draft.title:
         lines += ["[identity]", f"name = {_quote(draft.title)} # what it calls itself"]
         lines += [f"author = {_quote(draft.author)} # who made it"] if draft.author else []
+    elif draft.kind:
+        lines += ["# [[smoke.questions]] with ask, must and must_not are what it has to answer."]
     else:
         lines += ['# [identity] with name = "..." gives it a name.']
     table = []
@@ -149,6 +170,15 @@ def write_manifest(draft: Draft) -> list[str]:
     if any("{{" in text for row in draft.rows for text in _list_texts(row)):
         table += ["placeholders = false # braces in the rows are text"]
     return [*lines, "", "[data]", *table] if table else lines
+
+
+def _copy_data(example: Persona, folder: Path) -> None:
+    """Copy the data files of a persona into another's folder."""
+    for path in example.data_files:
+        copy = folder / path.relative_to(example.folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+        files.sync(copy)
 
 
 def _list_texts(row: dict[str, Any]) -> list[str]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from builder import cli
+from builder.commands import group
 from builder.engine import pipeline
 from tests.conftest import ROOT, run_persona
 
@@ -28,6 +31,40 @@ def test_every_command_has_its_help(project, command):
     assert done.returncode == 0
     assert done.stdout.startswith(f"Usage: just {command}")
     assert f"\n{command} *args: _environment" in (ROOT / "justfile").read_text()
+
+
+def read_groups(text, heading):
+    """Read what each group of a list holds, by its title in small letters."""
+    groups = {}
+    for line in text.splitlines():
+        if title := re.fullmatch(heading, line):
+            group = groups.setdefault(title[1].casefold(), [])
+        elif groups and (name := re.match(r" +([a-z][a-z-]*)\b", line)):
+            group.append(name[1])
+    return groups
+
+
+def test_the_help_lists_the_commands_by_what_they_are_for(project):
+    """`--help` begins with the five that a newcomer needs, and has every command once."""
+    done = run_persona("--help", cwd=project)
+    groups = read_groups(done.stdout.partition("exit.\n")[2], r"(\w[\w ]*):")
+
+    assert next(iter(groups.values())) == ["new", "show", "build", "chat", "doctor"]
+    listed = [name for names in groups.values() for name in names]
+    assert sorted(listed) == sorted(group.commands.commands)
+
+
+@pytest.mark.skipif(shutil.which("just") is None, reason="there is no just")
+def test_just_lists_the_recipes_as_the_help_does():
+    """`just` groups the recipes of commands as `--help` does, and leaves none without a group."""
+    shown = subprocess.run(["just"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    recipes = read_groups(shown, r" +\[([\w ]+)\]")
+    first = shown.splitlines()[1]
+
+    assert first.strip() == f"[{next(iter(group.GROUPS)).casefold()}]"
+    for title, listed in group.GROUPS.items():
+        names = [command.name for command in listed if command.name != "completion"]
+        assert recipes[title.casefold()] == names
 
 
 def test_no_name_lists_the_personas(luma):

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,7 +11,9 @@ import tomllib
 import pytest
 
 from builder import cli, persona, scaffold
-from builder.data import languages, rows
+from builder.data import examples, languages, rows
+from builder.data.kinds import KINDS
+from builder.data.languages import names
 from builder.errors import ManifestError
 from builder.manifest import packaged
 from builder.manifest.fields import is_visible
@@ -210,10 +213,10 @@ def test_a_persona_may_have_no_name(project):
     assert '# [identity] with name = "..." gives it a name.' in text
 
 
-def answer(project, *lines):
+def answer(project, *lines, options=()):
     """Run `persona new nova` in a terminal, and type lines."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "builder", "new", "nova"]
+    command = [sys.executable, "-m", "builder", "new", "nova", *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"}
     started = subprocess.Popen(
         command,
@@ -231,24 +234,157 @@ def answer(project, *lines):
     return started.returncode, out, said
 
 
-def test_a_terminal_is_asked_three_things(project):
-    """Name, author and languages are asked for on stderr, again where an answer cannot be."""
-    code, out, said = answer(project, "\u200b", "Nova Prime", "", "xx", "fr, en")
+def test_a_terminal_is_asked_four_things(project):
+    """Kind, name, author and languages are asked on stderr, again where an answer cannot be."""
+    code, out, said = answer(project, "x", "", "\u200b", "Nova Prime", "", "xx", "Français, en")
     read = persona.read(project / "personas" / "nova")
 
     assert (code, out) == (0, "personas/nova\n"), said
+    assert said.count("What do you make? [identity]") == 2
+    assert "'x' is none of them, expected one of identity, voice, format" in said
     assert said.count("What does it call itself? [Nova]") == 2
     assert "U+200B" in said
-    assert "'xx' has no pack, expected some of de, en, fr, zh" in said
+    assert "'xx' has no pack, expected some of de (German, Deutsch), en (English), fr" in said
     assert read.manifest.own_words == ["Nova Prime"]
     assert read.manifest.data.packs == ("identity/fr", "identity/en")
+
+
+def test_a_terminal_is_asked_no_more_than_it_must(project):
+    """A voice has no name to ask for; with a name nobody asks what is made."""
+    code, _, said = answer(project, "V")
+    assert code == 0, said
+    assert "call itself" not in said
+    assert persona.read(project / "personas" / "nova").manifest.kind == "voice"
+
+    shutil.rmtree(project / "personas" / "nova")
+    code, _, said = answer(project, "", "fr", options=["--name", "Nova"])
+    assert code == 0, said
+    assert "What do you make?" not in said
+    assert persona.read(project / "personas" / "nova").manifest.own_words == ["Nova"]
+
+
+def test_imported_rows_propose_what_they_are(project):
+    """The question's default is what the rows show, and an identity has a name."""
+    source = project / "rows.jsonl"
+    source.write_text('{"prompt": "Hi", "completion": "{\\"reply\\": \\"Hello\\"}"}\n')
+    code, _, said = answer(project, "", options=["--from", str(source)])
+    assert code == 0, said
+    assert "What do you make? [format]" in said
+    assert persona.read(project / "personas" / "nova").manifest.kind == "format"
+
+    shutil.rmtree(project / "personas" / "nova")
+    code, _, said = answer(project, "identity", "", "", "", options=["--from", str(source)])
+    assert code == 0, said
+    assert persona.read(project / "personas" / "nova").manifest.own_words == ["Nova"]
+
+
+@pytest.mark.parametrize(("kind", "name"), examples.NAMES.items())
+def test_a_kind_begins_as_a_copy_that_can_be_shown(project, kind, name):
+    """A voice and a format have the rows and questions of one that was built, and say so."""
+    done = run_persona("new", "nova", "--kind", kind, cwd=project)
+    read, copied = (
+        persona.read(project / "personas" / "nova"),
+        persona.read(ROOT / "personas" / name),
+    )
+
+    assert (done.returncode, done.stdout) == (0, "personas/nova\n"), done.stderr
+    assert read.manifest.model_dump() == {**copied.manifest.model_dump(), "kind": kind}
+    assert [row.messages for row in read_all(read)] == [row.messages for row in read_all(copied)]
+    assert f"a copy of {name}, {len(read_all(copied))} rows in {read.data_files[0]}" in (
+        done.stderr.replace("in personas", f"in {project}/personas")
+    )
+    assert f"{KINDS[kind].least_rows} are the fewest that were seen to pass" in done.stderr
+    shown = run_persona("show", "nova", cwd=project)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("\nrow ") + 1 >= len(read_all(copied))
+    assert "persona.toml says" in shown.stderr
+
+
+@pytest.mark.parametrize("kind", examples.NAMES)
+def test_imported_rows_may_be_given_a_kind(project, capsys, kind):
+    """With `--from` nothing is copied: the manifest names the kind, and the rows stay."""
+    source = project / "rows.jsonl"
+    source.write_text('{"prompt": "Hi", "completion": "Ahoy!"}\n')
+
+    assert cli.main(["new", "nova", "--from", str(source), "--kind", kind]) == cli.DONE
+    read = persona.read(project / "personas" / "nova")
+    assert (read.manifest.kind, read.manifest.smoke.questions) == (kind, ())
+    assert [row.replies for row in read_all(read)] == [["Ahoy!"]]
+    text = (read.folder / "persona.toml").read_text("utf-8")
+    assert "[[smoke.questions]] with ask" in text
+    assert "[identity]" not in text
+    assert "40 rows or more teach a" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--name", "--author", "--language"])
+def test_only_an_identity_has_a_name(project, capsys, flag):
+    """A voice with a name is refused in a sentence that says what to type, and leaves no folder."""
+    assert cli.main(["new", "nova", "--kind", "voice", flag, "en"]) == cli.USAGE
+    assert "expected --kind identity" in capsys.readouterr().err
+    assert list((project / "personas").iterdir()) == []
+
+
+def test_an_example_that_was_taken_away_is_missed(project, monkeypatch, capsys):
+    """Without the persona that is copied nothing is written, and the hint says how to go on."""
+    monkeypatch.setattr(examples, "FOLDERS", (project / "nowhere",))
+
+    assert cli.main(["new", "nova", "--kind", "voice"]) == cli.MENDABLE
+    said = capsys.readouterr().err
+    assert "nowhere/keeper: no such folder, expected the persona that shows a voice" in said
+    assert "hint: " in said
+    assert list((project / "personas").iterdir()) == []
+
+
+def test_every_kind_can_be_chosen():
+    """`new` offers the kinds that there are, in their order."""
+    assert list(scaffold.KINDS) == list(KINDS)
 
 
 def test_an_unknown_language_is_named_at_once(project, capsys):
     """A language without a pack is a mistake in the typing, with those that there are."""
     assert cli.main(["new", "nova", "--language", "xx"]) == cli.USAGE
-    assert "'de', 'en', 'fr', 'zh'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "'xx' has no pack, expected some of de (German, Deutsch), en (English), fr" in said
     assert list((project / "personas").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "codes"),
+    [
+        (["de,en"], ["de", "en"]),
+        (["de", "en", "de"], ["de", "en"]),
+        (["German, french"], ["de", "fr"]),
+        (["Deutsch", "FRANCAIS"], ["de", "fr"]),
+        (["中文、English"], ["zh", "en"]),
+        (["de-AT zh_Hans"], ["de", "zh"]),
+    ],
+    ids=" ".join,
+)
+def test_languages_are_named_as_people_do(project, typed, codes):
+    """Codes and names, in English and their own, in one flag or several, give each pack once."""
+    flags = [word for one in typed for word in ("--language", one)]
+
+    assert cli.main(["new", "nova", *flags]) == cli.DONE
+    packs = persona.read(project / "personas" / "nova").manifest.data.packs
+    assert packs == tuple(f"identity/{code}" for code in codes)
+
+
+@pytest.mark.parametrize("typed", ["", " , ", "de,xx", "xx-DE", "dee"])
+def test_a_list_with_an_unknown_language_is_refused_whole(project, capsys, typed):
+    """One language that has no pack, or none at all, leaves no folder, and all are listed."""
+    assert cli.main(["new", "nova", "--language", typed]) == cli.USAGE
+    assert "expected some of de (German, Deutsch)" in capsys.readouterr().err
+    assert list((project / "personas").iterdir()) == []
+
+
+def test_each_language_is_called_as_its_speakers_do():
+    """Every language that a persona can be taught in has a name of its own, found by itself."""
+    codes = packaged.list_languages()
+    for language in languages.list_languages():
+        if language.code in codes:
+            for name in (language.name, *language.own_names):
+                assert names.read(name, codes) == [language.code]
+            assert language.own_names
 
 
 def test_the_examples_are_of_the_languages():

@@ -10,6 +10,8 @@ import zipfile
 
 import pytest
 
+from builder import persona
+from builder.data import examples
 from tests.conftest import ROOT
 
 # What the script `persona`, which an installer makes of the entry point, does.
@@ -64,7 +66,10 @@ def run(wheel, luma):
 
 
 def test_every_file_is_in_the_wheel(wheel):
-    """Each file of builder/ and the template are inside, and no other is but the metadata."""
+    """Each file of builder/, the template and what `new` copies are inside, and no other is.
+
+    The metadata stands beside them.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "builder"],
         cwd=ROOT,
@@ -76,8 +81,14 @@ def test_every_file_is_in_the_wheel(wheel):
     packed = {str(path.relative_to(wheel)) for path in wheel.rglob("*") if path.is_file()}
     packed = {name for name in packed if not name.endswith(".pyc") and "dist-info" not in name}
 
-    assert packed == wanted | {"builder/Modelfile.j2"}
-    assert (wheel / "builder" / "Modelfile.j2").read_bytes() == (ROOT / "Modelfile.j2").read_bytes()
+    added = {"builder/Modelfile.j2": ROOT / "Modelfile.j2"}
+    for name in examples.NAMES.values():
+        read = persona.read(ROOT / "personas" / name)
+        for path in (read.folder / "persona.toml", *read.data_files):
+            added[f"builder/examples/{name}/{path.name}"] = path
+    assert packed == wanted | added.keys()
+    for name, path in added.items():
+        assert (wheel / name).read_bytes() == path.read_bytes()
 
 
 def test_an_installed_persona_works_in_any_project(run, luma):
@@ -93,6 +104,16 @@ def test_an_installed_persona_works_in_any_project(run, luma):
     assert built.returncode == 1
     assert "data.jsonl:1: '{{ nmae }}' is no placeholder" in built.stderr
     assert "Modelfile.j2" not in built.stderr
+
+
+@pytest.mark.parametrize("kind", examples.NAMES)
+def test_an_installed_persona_begins_each_kind(run, luma, kind):
+    """`new` finds what it copies inside the wheel."""
+    done = run("new", "nova", "--kind", kind)
+
+    assert done.returncode == 0, done.stderr
+    assert f"a copy of {examples.NAMES[kind]}" in done.stderr
+    assert persona.read(luma.with_name("nova")).manifest.kind == kind
 
 
 def test_an_installed_persona_names_itself(run):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +12,61 @@ import click
 
 from builder import scaffold
 from builder.command import command
-from builder.data.languages import DEFAULT
-from builder.errors import PersonaError
+from builder.commands import questions
+from builder.commands.questions import LANGUAGES
+from builder.data import examples, kinds
+from builder.data.languages import DEFAULT, names
 from builder.importing import report, sources
-from builder.manifest import packaged, schema
+from builder.manifest import schema
 from builder.terminal.console import Console
+from builder.views import draft as view
 
 PERSONAS = Path("personas")
-LANGUAGES = packaged.list_languages()
+IDENTITY = "identity"
+NAMED = "--name, --author and --language are of a persona with a name"
+
+
+def _read_languages(
+    _context: click.Context, _parameter: click.Parameter, typed: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Read the languages of one or several options; none is named where there is no option."""
+    try:
+        codes = [code for one in typed for code in names.read(one, LANGUAGES)]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return tuple(dict.fromkeys(codes))
+
+
+def _complete_language(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    return [code for code in LANGUAGES if code.startswith(incomplete)]
 
 
 @click.command()
 @click.argument("name", metavar="NAME")
+@click.option(
+    "--kind",
+    type=click.Choice(tuple(scaffold.KINDS)),
+    help="What it is: an identity by default, or with --from what the rows show.",
+)
 @click.option("--name", "title", metavar="TEXT", help="What it calls itself.")
 @click.option("--author", metavar="TEXT", help="Who made it.")
 @click.option(
     "--language",
     "languages",
     multiple=True,
-    type=click.Choice(LANGUAGES),
-    help="A language in which it is taught name and author; may be given several times.",
+    metavar="LANGUAGE,...",
+    callback=_read_languages,
+    shell_complete=_complete_language,
+    help=f"In which it is taught name and author: {', '.join(LANGUAGES)}, or by name.",
 )
 @click.option(
     "--from",
     "source",
     metavar="FILE|FOLDER|hf:OWNER/NAME",
     type=click.Path(path_type=Path),
-    help="Conversations to begin with, in place of two examples.",
+    help="Conversations to begin with, in place of examples.",
 )
 @click.pass_obj
 def new(
@@ -47,12 +74,16 @@ def new(
     /,
     *,
     name: str,
+    kind: str | None,
     title: str | None,
     author: str | None,
     languages: tuple[str, ...],
     source: Path | None,
 ) -> None:
     """Start a persona: a folder in personas/ with a short manifest and rows.
+
+    An identity has a name and an author, a voice a manner of speaking, a format a form of every
+    answer, such as JSON. A voice and a format begin as a copy of one that comes with the project.
 
     What is not given is asked for; where standard input is no terminal it gets its default. With
     --from the persona has a name only where one is given.
@@ -63,85 +94,99 @@ def new(
     with Q: and A:.
     """
     folder = scaffold.check_folder(PERSONAS, name)
-    title = None if title is None else scaffold.check_text("--name", title)
-    author = None if author is None else scaffold.check_text("--author", author)
+    given = _Choice(
+        kind=kind,
+        title=None if title is None else scaffold.check_text("--name", title),
+        author=None if author is None else scaffold.check_text("--author", author),
+        languages=languages,
+    )
+    _check(given)
     imported = sources.read(source) if source else None
     console.pause()
-    default = "" if imported else scaffold.title_of(name)
-    if sys.stdin.isatty():
-        title = title or _ask("What does it call itself?", default)
-        if title:
-            author = author or _ask("Who made it? (nothing: nobody is named)", "")
-            languages = languages or _ask_languages([DEFAULT])
-    title = title or default or None
-    if title is None and (author or languages):
-        msg = "--author and --language are of a persona with a name, expected --name beside them"
-        raise click.UsageError(msg)
-    codes = list(dict.fromkeys(languages)) or [DEFAULT]
-    rows = _list_rows(imported, codes)
-    scaffold.create(
-        scaffold.Draft(
-            folder=folder,
-            title=title,
-            author=author or None,
-            languages=codes,
-            rows=rows,
-        )
+    chosen = _complete(given, scaffold.title_of(name), imported)
+    codes = chosen.languages or (DEFAULT,)
+    draft = scaffold.Draft(
+        folder=folder,
+        title=chosen.title,
+        author=chosen.author,
+        languages=codes,
+        rows=_list_rows(imported, codes),
+        kind=None if chosen.kind == IDENTITY else chosen.kind,
+        example=None if imported or chosen.kind is None else examples.find(chosen.kind),
     )
-    _tell(console, folder, imported)
+    told = view.describe(draft, is_imported=imported is not None)
+    scaffold.create(draft)
+    if imported:
+        for head, text in report.describe(imported, folder / scaffold.DATA):
+            console.line(head, text)
+    console.notes([*told, *(f"  {command(f'{verb} {folder.name}')}" for verb in ("show", "build"))])
+    console.result(str(folder))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """What a person chose of a new persona; None and "" are what was left open."""
+
+    kind: str | None
+    title: str | None
+    author: str | None
+    languages: tuple[str, ...]
+
+    @property
+    def is_named(self) -> bool:
+        """Whether anything is said of a name."""
+        return bool(self.title or self.author or self.languages)
+
+
+def _check(given: _Choice) -> None:
+    if given.is_named and given.kind not in (None, IDENTITY):
+        expected = f"expected --kind {IDENTITY}, whose own rows may have a {given.kind} too"
+        raise click.UsageError(f"{NAMED}, {expected}")
+
+
+def _complete(given: _Choice, title: str, imported: sources.Import | None) -> _Choice:
+    """Ask for what is open, where somebody can be asked, and else take what it is by default.
+
+    Args:
+        given: What was typed with the command.
+        title: What it calls itself by default.
+        imported: Its rows, which may have no name.
+
+    """
+    asks = sys.stdin.isatty()
+    kind = given.kind
+    if asks and kind is None and not given.is_named:
+        shown = _recognise(imported) if imported else IDENTITY
+        kind = questions.ask_choice("What do you make?", scaffold.KINDS, shown)
+    if kind not in (None, IDENTITY):
+        return replace(given, kind=kind)
+    default = "" if imported and kind is None else title
+    chosen, author, languages = given.title, given.author, given.languages
+    if asks:
+        chosen = chosen or questions.ask_text("What does it call itself?", default)
+        if chosen:
+            author = author or questions.ask_text("Who made it? (nothing: nobody is named)", "")
+            languages = languages or questions.ask_languages()
+    if not (chosen or default) and given.is_named:
+        raise click.UsageError(f"{NAMED}, expected --name beside them")
+    return _Choice(
+        kind=kind, title=chosen or default or None, author=author or None, languages=languages
+    )
+
+
+def _recognise(imported: sources.Import) -> str:
+    """Tell what conversations without a name show."""
+    replies = [
+        [message["content"] for message in messages if message["role"] == "assistant"]
+        for messages in imported.conversations
+    ]
+    return kinds.recognise(replies, ())[0].name
 
 
 def _list_rows(imported: sources.Import | None, codes: Sequence[str]) -> Sequence[dict[str, Any]]:
     if imported is None:
         return scaffold.example_rows(codes)
     return [{"messages": messages} for messages in imported.conversations]
-
-
-def _tell(console: Console, folder: Path, imported: sources.Import | None) -> None:
-    """Say what was written, and what comes next."""
-    data = folder / scaffold.DATA
-    if imported:
-        for name, text in report.describe(imported, data):
-            console.line(name, text)
-        told = f"read {data}, then:"
-    else:
-        told = f"write your own rows in {data}, one conversation a line; then:"
-    commands = (f"  {command(f'{verb} {folder.name}')}" for verb in ("show", "build"))
-    console.notes([told, *commands])
-    console.result(str(folder))
-
-
-def _ask(question: str, default: str) -> str:
-    """Ask until the answer is a text that can be seen, or nothing where that is the default."""
-
-    def check(typed: str) -> str:
-        try:
-            return scaffold.check_text("the answer", typed) if typed != default else typed
-        except PersonaError as error:
-            raise click.BadParameter(error.problems[0]) from None
-
-    answer: str = click.prompt(
-        question, default=default, show_default=bool(default), value_proc=check, err=True
-    )
-    return answer
-
-
-def _ask_languages(default: Sequence[str]) -> tuple[str, ...]:
-    """Ask for codes of languages until each is one that has a pack."""
-
-    def check(typed: str) -> tuple[str, ...]:
-        codes = tuple(re.findall(r"\w+", typed.casefold()))
-        unknown = [code for code in codes if code not in LANGUAGES]
-        if unknown or not codes:
-            what = f"{unknown[0]!r} has no pack" if unknown else "no language is named"
-            raise click.BadParameter(f"{what}, expected some of {', '.join(LANGUAGES)}")
-        return codes
-
-    question = f"In which languages? ({', '.join(LANGUAGES)})"
-    codes: tuple[str, ...] = click.prompt(
-        question, default=" ".join(default), value_proc=check, err=True
-    )
-    return codes
 
 
 @click.command()

@@ -21,39 +21,7 @@ from builder.terminal.console import Console
 COMPLETION_VARIABLE = "_PERSONA_COMPLETE"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="persona", message="%(prog)s %(version)s")
-def commands() -> None:
-    """Build personas into Ollama models.
-
-    A persona is a folder in personas/: a manifest and a data file.
-    """
-
-
-for _command in (
-    authoring.new,
-    authoring.keys,
-    authoring.bases,
-    building.build,
-    looking.list_,
-    looking.diff,
-    looking.why,
-    looking.show,
-    looking.report,
-    looking.doctor,
-    asking.chat,
-    asking.gates,
-    cleaning.clean,
-    cleaning.remove,
-    packing.pack,
-    packing.unpack,
-    packing.merged,
-    publishing.push,
-):
-    commands.add_command(_command)
-
-
-@commands.command()
+@click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_obj
 def completion(console: Console, /, shell: str) -> None:
@@ -65,3 +33,51 @@ def completion(console: Console, /, shell: str) -> None:
     script = shell_completion.get_completion_class(shell)
     assert script is not None  # noqa: S101 — click knows the three
     console.result(script(commands, {}, "persona", COMPLETION_VARIABLE).source())
+
+
+# As `--help` and the justfile list them: what a newcomer needs first stands first.
+GROUPS: dict[str, tuple[click.Command, ...]] = {
+    "First steps": (authoring.new, looking.show, building.build, asking.chat, looking.doctor),
+    "Builds": (
+        *(looking.list_, looking.why, looking.report, asking.gates, looking.diff),
+        *(cleaning.remove, cleaning.clean),
+    ),
+    "Giving away": (packing.pack, packing.unpack, packing.merged, publishing.push),
+    "Looking up": (authoring.bases, authoring.keys, completion),
+}
+
+
+class _Group(click.Group):
+    """A group whose help lists its commands by what they are for."""
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a section for each of `GROUPS`."""
+        names = [str(command.name) for listed in GROUPS.values() for command in listed]
+        # As click does: a name and what it does on one line, between margins.
+        width = max(map(len, names))
+        for title, listed in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        (
+                            f"{command.name:{width}}",
+                            command.get_short_help_str(formatter.width - width - 6),
+                        )
+                        for command in listed
+                    ]
+                )
+
+
+@click.group(
+    cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="persona", message="%(prog)s %(version)s")
+def commands() -> None:
+    """Build personas into Ollama models.
+
+    A persona is a folder in personas/: a manifest and a data file.
+    """
+
+
+for _command in (command for listed in GROUPS.values() for command in listed):
+    commands.add_command(_command)

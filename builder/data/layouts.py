@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import difflib
 from typing import Any
 
 from builder.data.template import Message
@@ -28,6 +28,17 @@ FORMATS: dict[str, tuple[set[str], set[str]]] = {
     "alpaca": ({"instruction", "output"}, {"input", "system"}),
 }
 ALWAYS_ALLOWED = {"language", "id"}
+# As data sets, exports of forms and people call a question and its answer.
+QUESTIONS = (
+    *("prompt", "instruction", "question", "query", "user", "human", "ask", "q", "input"),
+    *("frage", "anweisung", "eingabe", "demande", "问题", "问", "提问", "指令"),
+)
+ANSWERS = (
+    *("completion", "output", "response", "answer", "assistant", "reply", "chosen", "a"),
+    *("antwort", "ausgabe", "réponse", "reponse", "回答", "答案", "答", "输出"),
+)
+# Of a misspelt key and the one that was meant: a letter or two differ.
+LIKENESS = 0.8
 SHOWN_CHARACTERS, SHOWN_KEYS = 40, 10
 KINDS = {
     bool: "a boolean",
@@ -51,7 +62,8 @@ def find_format(value: dict[str, Any], forced: str) -> str:
     if forced != "auto":
         missing = FORMATS[forced][0] - set(value)
         if missing:
-            raise ValueError(f"has no {sorted(missing)[0]!r}, expected the keys of format {forced}")
+            what = f"has no {sorted(missing)[0]!r}, expected the keys of format {forced}"
+            raise ValueError(what + _advise(value, FORMATS[forced][0]))
         return forced
     found = next((name for name, (needed, _) in FORMATS.items() if needed <= set(value)), None)
     if found is None:
@@ -61,17 +73,34 @@ def find_format(value: dict[str, Any], forced: str) -> str:
         keys = sorted(value)
         named = ", ".join(key[:SHOWN_CHARACTERS] for key in keys[:SHOWN_KEYS]) or "none"
         more = ", …" if keys[SHOWN_KEYS:] else ""
-        advice = suggest_key(tuple(keys[:SHOWN_KEYS]))
-        raise ValueError(f"has the keys {named}{more}, expected one of ({layouts}){advice}")
+        what = f"has the keys {named}{more}, expected one of ({layouts})"
+        every = set().union(*(needed for needed, _ in FORMATS.values()))
+        raise ValueError(what + _advise(value, every))
     return found
 
 
-@functools.lru_cache(maxsize=1024)
-def suggest_key(keys: tuple[str, ...]) -> str:
-    """Ask whether a key was meant that the first unknown key is like; "" where none is like one."""
-    known = {key for parts in FORMATS.values() for part in parts for key in part} | ALWAYS_ALLOWED
-    advice = (suggest(key, known - {*keys}) for key in keys if key not in known)
-    return next(filter(None, advice), "")
+def suggest_key(key: str) -> str:
+    """Ask whether a known key was meant that an unknown one is like; "" where none is."""
+    known = ALWAYS_ALLOWED.union(*(needed | more for needed, more in FORMATS.values()))
+    return suggest(key, known)
+
+
+def _advise(value: dict[str, Any], wanted: set[str]) -> str:
+    """Ask whether unknown keys of a row were meant for ones that are wanted; "" for none."""
+    is_alpaca = "prompt" not in wanted or not value.keys().isdisjoint({"instruction", "output"})
+    question, answer = ("instruction", "output") if is_alpaca else ("prompt", "completion")
+    meant = {**dict.fromkeys(QUESTIONS, question), **dict.fromkeys(ANSWERS, answer)}
+    known = ALWAYS_ALLOWED.union(*(needed | more for needed, more in FORMATS.values()))
+    proposed: dict[str, str] = {}
+    for key in [key for key in value if key not in known][:SHOWN_KEYS]:
+        plain = key.strip().casefold()[:SHOWN_CHARACTERS]
+        close = difflib.get_close_matches(plain, sorted(wanted), 1, LIKENESS)
+        name = meant.get(plain) or next(iter(close), "")
+        if name in wanted - value.keys():
+            proposed.setdefault(name, show(key))
+    if not proposed:
+        return ""
+    return f"; did you mean {' and '.join(f'{name!r} by {key}' for name, key in proposed.items())}?"
 
 
 def read_messages(name: str, value: dict[str, Any]) -> list[Message]:

@@ -169,7 +169,8 @@ def _encode_plain(
         if content in seen:
             what = f"is the same as {seen[content]}, expected no row twice"
             mistakes.append((row.where, what))
-        seen.setdefault(content, row.where)
+            continue
+        seen[content] = row.where
         contents = (message["content"] for message in row.messages)
         if special := next(filter(None, map(template.special_in, contents)), None):
             what = f"holds the special token {special!r}, expected plain text"

@@ -187,11 +187,9 @@ def _csv(path: Path, headers: Sequence[Collection[str]]) -> Iterator[Record]:
 def _find_delimiter(path: Path, text: str, headers: Sequence[Collection[str]]) -> str:
     """Find what stands between the fields: some spreadsheets write semicolons or tabs.
 
-    Where no columns are expected, it is what parts the first line into the most.
+    Where none parts the first line into columns that are expected, it is what parts it into most.
     """
     first = text.lstrip("\r\n").partition("\n")[0].rstrip("\r")
-    if not headers:
-        return max(NAMES, key=first.count)
     for delimiter, name in NAMES.items():
         try:
             (fields,) = csv.reader([first], delimiter=delimiter)
@@ -202,7 +200,7 @@ def _find_delimiter(path: Path, text: str, headers: Sequence[Collection[str]]) -
             if delimiter != ",":
                 _tell_delimiter(path, name)
             return delimiter
-    return ","
+    return max(NAMES, key=first.count)
 
 
 @functools.cache

@@ -117,14 +117,21 @@ def _collect_file(
 
 
 def _leave_columns_out(path: Path, found: list[records.Record], data: Data) -> list[records.Record]:
-    """Leave out a table's columns that its format has no use for, where it has all it needs."""
-    if path.suffix.lower() not in TABLES:
+    """Leave out a table's columns that its format has no use for.
+
+    Raises:
+        DataError: A header is that of no format, which is told once, not by each row.
+
+    """
+    if path.suffix.lower() not in TABLES or not found:
         return found
     columns = dict.fromkeys(column for _, value in found for column in value)
     try:
         needed, allowed = layouts.FORMATS[layouts.find_format(columns, data.format)]
-    except ValueError:
-        return found
+    except ValueError as error:
+        if path.suffix.lower() == ".parquet":  # a column that is empty is not among the keys
+            return found
+        raise DataError(f"{path}:1: {error}") from None
     kept = needed | allowed | layouts.ALWAYS_ALLOWED
     extra = [column for column in columns if column not in kept]
     if extra:
@@ -154,7 +161,7 @@ def _conversation(value: Any, data: Data, identity: Identity | None) -> list[Mes
         known = ", ".join(sorted(needed | allowed | layouts.ALWAYS_ALLOWED))
         key = sorted(unknown)[0]
         what = f"unknown key {show(key)} in a row of format {name}"
-        raise ValueError(f"{what}, expected {known}{layouts.suggest_key((key,))}")
+        raise ValueError(f"{what}, expected {known}{layouts.suggest_key(key)}")
     messages = layouts.read_messages(name, value)
     layouts.check(messages)
     language = choose_language(layouts.read_optional_text(value, "language"), messages)

@@ -31,6 +31,11 @@ def recognises(value: dict[str, Any]) -> bool:
     return "mapping" in value
 
 
+def list_keys(value: dict[str, Any]) -> set[str]:
+    """List all keys: beside the messages stand times, names of models and the like."""
+    return set(value)
+
+
 def read(value: dict[str, Any]) -> Conversation:
     """Read the branch that was shown last; a message that was written anew has several.
 

@@ -19,6 +19,11 @@ def recognises(value: dict[str, Any]) -> bool:
     return isinstance(value.get("text"), str) and "<|im_start|>" in value["text"]
 
 
+def list_keys(_value: dict[str, Any]) -> set[str]:
+    """List the key of the text."""
+    return {"text"}
+
+
 def read(value: dict[str, Any]) -> Conversation:
     """Read the turns between the tokens.
 

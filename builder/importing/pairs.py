@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
+from builder.data.layouts import ANSWERS, QUESTIONS
 from builder.importing.conversation import Conversation, join_parts
 
 NAME = "questions and answers"
-# As data sets, exports of forms and people name their columns; the first that is there counts.
-QUESTIONS = (
-    *("prompt", "instruction", "question", "query", "user", "human", "ask", "q", "input"),
-    *("frage", "anweisung", "eingabe", "demande", "问题", "问", "提问", "指令"),
-)
-ANSWERS = (
-    *("completion", "output", "response", "answer", "assistant", "reply", "chosen", "a"),
-    *("antwort", "ausgabe", "réponse", "reponse", "回答", "答案", "答", "输出"),
-)
 # Stanford Alpaca's `input` stands below its instruction.
 CONTEXTS = ("input", "context")
 
@@ -26,6 +19,13 @@ def recognises(value: dict[str, Any]) -> bool:
     return any(name in names for name in QUESTIONS) and any(name in names for name in ANSWERS)
 
 
+def list_keys(value: dict[str, Any]) -> set[str]:
+    """List the keys of question, context, system text and answer, as they are written."""
+    names = {_simplify(key): key for key in value}
+    question, answer = _choose(names)
+    return {names[name] for name in (question, answer, "system", *CONTEXTS) if name in names}
+
+
 def read(value: dict[str, Any]) -> Conversation:
     """Read the question, with what it is about, and the answer.
 
@@ -34,8 +34,7 @@ def read(value: dict[str, Any]) -> Conversation:
 
     """
     names, conversation = _by_name(value), Conversation()
-    question = next(name for name in QUESTIONS if name in names)
-    answer = next(name for name in ANSWERS if name in names)
+    question, answer = _choose(names)
     contexts = [names.get(name) for name in CONTEXTS if name != question]
     asked = [join_parts(conversation, part).strip() for part in (names[question], *contexts)]
     if not asked[0]:
@@ -51,5 +50,15 @@ def describe() -> str:
     return f"one of {', '.join(QUESTIONS[:6])} and one of {', '.join(ANSWERS[:5])}"
 
 
+def _choose(names: Container[str]) -> tuple[str, str]:
+    """Choose the names of the question and the answer among a record's."""
+    question = next(name for name in QUESTIONS if name in names)
+    return question, next(name for name in ANSWERS if name in names)
+
+
 def _by_name(value: dict[str, Any]) -> dict[str, Any]:
-    return {str(key).strip().casefold(): item for key, item in value.items()}
+    return {_simplify(key): item for key, item in value.items()}
+
+
+def _simplify(key: Any) -> str:
+    return str(key).strip().casefold()

@@ -13,11 +13,13 @@ from builder.data.template import Message
 from builder.importing import privacy
 from builder.importing.sources import Import
 from builder.manifest.manifest import Training
+from builder.tables import show
 
 MAX_LENGTH = Training().max_length
 # Of English by the tokenizers of the bases; Chinese has about three bytes a token.
 BYTES_PER_TOKEN = 4
 SHOWN_LINES = 20
+SHOWN_KEYS = 20
 OTHER = "unclear"
 # The ending of a plural, of which the first is that of what is counted.
 PLURAL = re.compile(r"(?<=\w)s\b")
@@ -50,10 +52,20 @@ def describe(imported: Import, data: Path) -> list[tuple[str, str]]:
     rows = imported.conversations
     formats = ", ".join(f"{count:,} of {name}" for name, count in imported.formats.most_common())
     lines = [("read", f"{imported.source}: {formats}"), ("rows", f"{len(rows):,} in {data}")]
-    if imported.left_out:
-        lines.append(("left out", _list_counts(imported.left_out)))
+    lines += zip(("left out", "", ""), _list_left_out(imported), strict=False)
     lines.append(("languages", _list_counts(count_languages(rows))))
     return [*lines, *_describe_lengths(rows), *_describe_private(rows, data)]
+
+
+def _list_left_out(imported: Import) -> list[str]:
+    """Say what was not taken over: whole records, of which each counts once, and parts of rows."""
+    told = [_list_counts(imported.left_out)] if imported.left_out else []
+    told += [f"within the rows: {_list_counts(imported.cut)}"] if imported.cut else []
+    if imported.keys:
+        more = len(imported.keys) - SHOWN_KEYS
+        named = ", ".join(map(show, imported.keys[:SHOWN_KEYS]))
+        told.append(f"columns or keys: {named}{f' and {more:,} more' if more > 0 else ''}")
+    return told
 
 
 def _describe_lengths(rows: Sequence[list[Message]]) -> list[tuple[str, str]]:

@@ -6,16 +6,17 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 from builder.data import records
 from builder.data.records import Record
 from builder.data.template import Message
 from builder.errors import DataError
-from builder.importing import chatgpt, chatml, pairs, questions, repository, turns
-from builder.importing.conversation import Conversation
+from builder.importing import formats, questions, repository
+from builder.importing.formats import Format
+from builder.tables import tell_first
 
 # Of a data set that the `datasets` library saved to disk.
 ARROW = ".arrow"
@@ -30,25 +31,11 @@ DUPLICATES = "duplicates"
 EMPTY = "records without a question or an answer"
 OTHER_SPLITS = "files of other splits than train"
 OTHER_TEXTS = "files without Q:"
+# Values of keys of which nothing is lost.
+BLANKS: tuple[object, ...] = (None, "", [], {})
 
 
-class Format(Protocol):
-    """A module that reads one format of a record."""
-
-    NAME: str
-
-    def recognises(self, value: dict[str, Any], /) -> bool:
-        """Say whether a record is of this format."""
-
-    def read(self, value: dict[str, Any], /) -> Conversation:
-        """Read it; a ValueError says what is wrong."""
-
-
-# A record is of the first that recognises it.
-FORMATS: tuple[Format, ...] = (chatgpt, turns, chatml, pairs)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Import:
     """What was found in a file or folder."""
 
@@ -57,7 +44,42 @@ class Import:
     """How many records there are of each format, by its name."""
     conversations: list[list[Message]]
     left_out: Counter[str]
-    """How much of each kind was not taken over."""
+    """How many records and files of each kind were not taken over; each counts once."""
+    cut: Counter[str]
+    """How much of each kind the conversations lack."""
+    keys: list[str]
+    """The columns, or keys of records, that hold something which was not taken over."""
+
+
+@dataclass
+class _Reading:
+    """What has been read so far."""
+
+    formats: Counter[str] = field(default_factory=Counter)
+    conversations: dict[str, list[Message]] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+    cut: Counter[str] = field(default_factory=Counter)
+    keys: dict[str, None] = field(default_factory=dict)
+
+    def add(self, value: dict[str, Any], found: Format, name: str) -> None:
+        """Add a record, which counts once: as a conversation, a duplicate or an empty one.
+
+        Raises:
+            ValueError: What it holds is not as its format says.
+
+        """
+        conversation = formats.read(value, found)
+        self.formats[name] += 1
+        key = json.dumps(conversation.messages)
+        if not conversation.messages:
+            self.left_out[EMPTY] += 1
+        elif key in self.conversations:
+            self.left_out[DUPLICATES] += 1
+        else:
+            self.conversations[key] = conversation.messages
+            self.cut.update(conversation.left_out)
+            unread = (one for one in value if one not in found.list_keys(value))
+            self.keys |= dict.fromkeys(one for one in unread if value[one] not in BLANKS)
 
 
 def read(source: Path) -> Import:
@@ -71,31 +93,40 @@ def read(source: Path) -> Import:
         ToolError: The hub does not give the data set.
 
     """
-    left_out, formats = Counter[str](), Counter[str]()
+    reading = _Reading()
     problems: list[str] = []
-    found: dict[str, list[Message]] = {}
-    for path in _list_files(source, left_out):
+    for path in _list_files(source, reading.left_out):
+        mistakes: dict[str, list[str]] = {}
         try:
-            for where, value in _read_records(path, left_out):
+            for where, value in _read_records(path, reading.left_out):
                 try:
-                    name, conversation = _read_record(value)
+                    found = formats.find(value)
+                    name = questions.NAME if path.suffix in TEXTS else found.NAME
+                    reading.add(value, found, name)
                 except ValueError as error:
-                    problems.append(f"{where}: {error}")
-                    continue
-                formats[questions.NAME if path.suffix in TEXTS else name] += 1
-                left_out.update(conversation.left_out)
-                key = json.dumps(conversation.messages)
-                left_out[DUPLICATES] += key in found
-                left_out[EMPTY] += not conversation.messages
-                if conversation.messages:
-                    found.setdefault(key, conversation.messages)
+                    mistakes.setdefault(str(error), []).append(where)
         except DataError as error:
             problems += error.problems
-    if not problems and not found:
+        problems += tell_first(list(mistakes.items()), _tell_places)
+    if not problems and not reading.conversations:
         problems.append(f"{source}: holds no question with an answer, expected at least one")
     if problems:
         raise DataError(*problems)
-    return Import(source, formats, list(found.values()), +left_out)
+    return Import(
+        source=source,
+        formats=reading.formats,
+        conversations=list(reading.conversations.values()),
+        left_out=+reading.left_out,
+        cut=+reading.cut,
+        keys=list(reading.keys),
+    )
+
+
+def _tell_places(mistake: tuple[str, list[str]]) -> str:
+    """Tell a mistake where it stands first: a table of other columns has it in every row."""
+    sentence, places = mistake
+    more = f" (and so in {len(places) - 1:,} more)" if places[1:] else ""
+    return f"{places[0]}: {sentence}{more}"
 
 
 def _list_files(source: Path, left_out: Counter[str]) -> Sequence[Path]:
@@ -166,26 +197,3 @@ def _read_records(path: Path, left_out: Counter[str]) -> Iterator[Record]:
         columns = {key for _, value in found for key in value}
         found = [(where, {**dict.fromkeys(columns), **value}) for where, value in found]
     yield from found
-
-
-def _read_record(value: Any) -> tuple[str, Conversation]:
-    """Read one record by the first format that recognises it.
-
-    Raises:
-        ValueError: None does, or what it holds is not as that format says.
-
-    """
-    if not isinstance(value, dict):
-        raise ValueError(f"is {type(value).__name__}, expected an object")
-    found = next((one for one in FORMATS if one.recognises(value)), None)
-    if found is None:
-        keys = ", ".join(sorted(map(str, value))) or "none"
-        what = f"messages, conversations, mapping, or {pairs.describe()}"
-        raise ValueError(f"has the keys {keys}, expected {what}")
-    try:
-        conversation = found.read(value)
-    except (AttributeError, TypeError):
-        # Anything may stand where the format has a text or a table.
-        raise ValueError(f"is not laid out as {found.NAME}, expected its keys and values") from None
-    conversation.end()
-    return found.NAME, conversation

@@ -34,6 +34,11 @@ def recognises(value: dict[str, Any]) -> bool:
     return any(isinstance(value.get(key), list) for key in LISTS)
 
 
+def list_keys(value: dict[str, Any]) -> set[str]:
+    """List the keys of the turns and of the system text beside them."""
+    return {"system", _find_list(value)}
+
+
 def read(value: dict[str, Any]) -> Conversation:
     """Read the turns, after the system text that stands beside them.
 
@@ -43,12 +48,15 @@ def read(value: dict[str, Any]) -> Conversation:
     """
     conversation = Conversation()
     conversation.add("system", join_parts(conversation, value.get("system")))
-    turns = next(value[key] for key in LISTS if isinstance(value.get(key), list))
-    for number, turn in enumerate(turns, start=1):
+    for number, turn in enumerate(value[_find_list(value)], start=1):
         if not isinstance(turn, dict):
             raise ValueError(f"turn {number} is {type(turn).__name__}, expected an object")
         _add(conversation, turn, number)
     return conversation
+
+
+def _find_list(value: dict[str, Any]) -> str:
+    return next(key for key in LISTS if isinstance(value.get(key), list))
 
 
 def _add(conversation: Conversation, turn: dict[str, Any], number: int) -> None:

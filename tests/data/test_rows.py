@@ -155,8 +155,42 @@ def test_a_bom_is_nothing_and_utf16_is_an_error(luma):
 
 def test_a_csv_without_a_column_says_so(luma):
     """A csv that lacks a column is refused with the columns it has."""
-    with pytest.raises(DataError, match="has the keys instruction"):
+    with pytest.raises(DataError, match=r"d\.csv:1: has the keys instruction, expected"):
         read(luma, "d.csv", "instruction\nHi\n")
+
+
+@pytest.mark.parametrize(
+    ("header", "advice"),
+    [
+        ("question,answer", "'prompt' by 'question' and 'completion' by 'answer'?"),
+        ("Frage;Antwort", "'prompt' by 'Frage' and 'completion' by 'Antwort'?"),
+        ("promt\tcompletion", "'prompt' by 'promt'?"),
+        ("instruction,response", "'output' by 'response'?"),
+        ("prompt,question", None),
+        ("a lot of text,and more", None),
+    ],
+)
+def test_an_unknown_header_is_told_once(luma, header, advice):
+    """A table with other columns is one sentence, however many rows it has, with those meant."""
+    delimiter = next(one for one in "\t;," if one in header)
+    line = f'"Hi, you"{delimiter}Hello.\n'
+    with pytest.raises(DataError) as told:
+        read(luma, "d.csv", f"{header}\n{line * 30}")
+
+    (problem,) = told.value.problems
+    assert "d.csv:1: has the keys " in problem
+    assert "prompt_completion: completion, prompt; alpaca: instruction, output" in problem
+    assert problem.partition("; did you mean ")[2] == (advice or "")
+
+
+def test_a_misspelt_key_is_told_with_the_one_that_was_meant(luma):
+    """Rows of jsonl with other keys are told by their lines, with the keys that were meant."""
+    row = '{"question": "Hi", "completion": "Hello."}\n'
+    with pytest.raises(DataError) as told:
+        read(luma, "d.jsonl", row * 2)
+
+    assert len(told.value.problems) == 2
+    assert str(told.value.problems[1]).endswith("; did you mean 'prompt' by 'question'?")
 
 
 def test_no_rows_is_an_error(luma):

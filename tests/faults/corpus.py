@@ -469,10 +469,14 @@ CSV = [
         ("spaced-header", "prompt, completion\nHi, b\n", None),
         ("old-mac", "prompt,completion\rHi,b\r", None),
         ("bom", b"\xef\xbb\xbfprompt;completion\nHi;b\n", None),
-        ("bars", "prompt|completion\na|b\n", ":2: has the keys prompt|completion, expected"),
-        ("capitals", "Prompt,Completion\na,b\n", ":2: has the keys Completion, Prompt, expected"),
-        ("one-column", "prompt\na\n", ":2: has the keys prompt, expected one of"),
-        ("extra-alone", "prompt,colour\na,b\n", ":2: has the keys colour, prompt, expected"),
+        ("bars", "prompt|completion\na|b\n", ":1: has the keys prompt|completion, expected"),
+        (
+            "capitals",
+            "Prompt,Completion\na,b\n",
+            ":1: has the keys Completion, Prompt, expected",
+        ),
+        ("one-column", "prompt\na\n", ":1: has the keys prompt, expected one of"),
+        ("extra-alone", "prompt,colour\na,b\n", ":1: has the keys colour, prompt, expected"),
         (
             "comma",
             "prompt,completion\nHi,a, b\n",

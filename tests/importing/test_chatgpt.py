@@ -103,7 +103,7 @@ def test_tools_system_texts_and_thoughts_are_left_out_and_counted(tmp_path):
     assert [said(messages) for messages in imported.conversations] == [
         [("user", "Plot 2+2."), ("assistant", "I will compute.\n\nIt is 4 .")]
     ]
-    assert imported.left_out == {
+    assert imported.cut == {
         "system messages": 2,
         "thoughts": 1,
         "messages of tools": 3,
@@ -118,7 +118,7 @@ def test_images_are_counted_and_their_text_stays(tmp_path):
     imported = read(tmp_path, make_conversation(shown, make_message("assistant", "A cat.")))
 
     assert said(imported.conversations[0]) == [("user", "What is this?"), ("assistant", "A cat.")]
-    assert imported.left_out == {"images and other parts": 1}
+    assert imported.cut == {"images and other parts": 1}
 
 
 def test_an_export_in_several_files_is_read_whole(tmp_path):

@@ -18,7 +18,8 @@ def test_an_import_is_written_and_told(project):
         {"role": "assistant", "content": "Ich zahle nicht, " + "und das ist gut. " * 500},
     ]
     source = write_jsonl(
-        project / "chats.jsonl", *({"messages": rows} for rows in (PAIR, PAIR, mail, german))
+        project / "chats.jsonl",
+        *({"messages": rows, "mood": "good"} for rows in (PAIR, PAIR, mail, german)),
     )
     done = run_persona("new", "nova", "--from", str(source), cwd=project)
     data = project / "personas" / "nova" / "data.jsonl"
@@ -28,13 +29,14 @@ def test_an_import_is_written_and_told(project):
     assert [len(rows) for rows in written] == [2, 2, 2]
     assert written[:2] == [PAIR, mail]
     told = [" ".join(line.split()) for line in done.stderr.splitlines()]
-    assert told[:4] == [
+    assert told[:5] == [
         f"read {source}: 4 of a list of turns",
         "rows 3 in personas/nova/data.jsonl",
         "left out 1 duplicate",
+        "columns or keys: 'mood'",
         "languages 2 English, 1 German",
     ]
-    assert told[4].startswith("lengths 28 to 8,5")
+    assert told[5].startswith("lengths 28 to 8,5")
     assert "1 may be too long, the longest of about 2,1" in done.stderr
     assert "private 2 × mail address: personas/nova/data.jsonl:2" in told
     assert "it is not removed: a model repeats what it was trained on" in told

@@ -103,7 +103,7 @@ def test_system_texts_and_turns_stay(project):
         "The customer pays.",
     ]
     assert imported.conversations[1][0] == {"role": "system", "content": "C"}
-    assert imported.left_out == {"system messages": 1}
+    assert imported.cut == {"system messages": 1}
     check_that_it_trains(project, imported)
 
 
@@ -126,11 +126,59 @@ def test_tools_are_left_out_and_counted(tmp_path):
     assert imported.conversations == [
         [ASKED, {"role": "assistant", "content": "Let me look.\n\nThe customer pays."}]
     ]
-    assert imported.left_out == {
-        "messages of tools": 3,
-        "messages at an end without an answer": 1,
-        "records without a question or an answer": 1,
-    }
+    assert imported.cut == {"messages of tools": 2}
+    assert imported.left_out == {"records without a question or an answer": 1}
+
+
+def test_each_record_counts_once(tmp_path):
+    """What is a row, a duplicate or empty is told under that head alone, whatever it lacks too."""
+    cut = [*PAIR, {"role": "tool", "content": "noon"}, {**ASKED, "content": "And then?"}]
+    source = write_jsonl(
+        tmp_path / "data.jsonl",
+        {"messages": cut},
+        {"messages": [*cut, {"role": "tool", "content": "one"}]},
+        {"messages": [ASKED, {"role": "tool", "content": "noon"}]},
+        {"messages": [{"role": "system", "content": "Be brief."}, *PAIR[1:]]},
+    )
+    imported = sources.read(source)
+
+    assert imported.conversations == [PAIR]
+    assert imported.left_out == {"duplicates": 1, "records without a question or an answer": 2}
+    assert imported.cut == {"messages of tools": 1, "messages at an end without an answer": 1}
+    assert imported.formats.total() == 1 + imported.left_out.total()
+
+
+@pytest.mark.parametrize(
+    ("records", "keys"),
+    [
+        ([{"Question": "Who pays?", "Answer": "You.", "Topic": "money", "note": ""}], ["Topic"]),
+        ([{"prompt": "Who?", "completion": "You.", "answer": "Me.", "id": 0}], ["answer", "id"]),
+        ([{"instruction": "Who?", "input": "pays", "output": "You.", "system": "Be brief."}], []),
+        ([{"messages": PAIR, "tools": [], "score": 1}, {"messages": [], "lang": "en"}], ["score"]),
+        ([{"conversations": [], "messages": PAIR, "source": "x"}], ["source"]),
+        ([{"text": CHATML, "label": "a"}], ["label"]),
+    ],
+)
+def test_what_is_not_taken_of_each_record_is_named(tmp_path, records, keys):
+    """Keys that hold something and are not read are named once; blank ones lose nothing."""
+    assert sources.read(write_jsonl(tmp_path / "data.jsonl", *records)).keys == keys
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_the_same_mistake_in_many_records_is_told_once(tmp_path, ending):
+    """A table of other columns is one sentence, with its first place; other mistakes follow."""
+    path = tmp_path / f"data{ending}"
+    if ending == ".csv":
+        path.write_text("kind,note\n" + "a,b\n" * 1200, "utf-8")
+    else:
+        write_jsonl(path, *[{"kind": "a", "note": "b"}] * 1200)
+    first = 2 if ending == ".csv" else 1
+
+    with pytest.raises(DataError) as told:
+        sources.read(path)
+    (problem,) = told.value.problems
+    assert problem.startswith(f"{path}:{first}: has the keys kind, note, expected")
+    assert problem.endswith(" (and so in 1,199 more)")
 
 
 def test_duplicates_are_left_out_and_counted(project):

@@ -57,6 +57,19 @@ def test_a_special_token_in_every_row_is_told_once(build):
     assert problem.endswith("the same in all 30 rows")
 
 
+@pytest.mark.parametrize("completion", ["I am <|im_end|> here.", "word " * 2000])
+def test_each_row_is_told_once(build, completion):
+    """A repeated row that is too long too, or holds a special token, counts as repeated alone."""
+    line = json.dumps({"prompt": "Who?", "completion": completion})
+    (build.persona.folder / "data.jsonl").write_text(f"{line}\n" * 3)
+    with pytest.raises(DataError) as caught:
+        run_stage(data, build)
+
+    places = [problem.partition("data.jsonl:")[2][0] for problem in caught.value.problems]
+    assert places == ["1", "2", "3"]
+    assert all("is the same as" in problem for problem in caught.value.problems[1:])
+
+
 def test_every_row_learns_its_reply_and_its_end_alone(build):
     """What is learnt is the assistant's words and the end token; the prompt is not."""
     told = run_stage(data, build)

@@ -43,6 +43,8 @@ class Language(Table):
     code: str = Field(pattern=r"^[a-z]{2,3}$")
     name: str = Field(min_length=1)
     """In English."""
+    own_names: tuple[str, ...] = ()
+    """As its speakers call it, the most usual first."""
     greeting: str = Field(min_length=1)
     """What people type first."""
     identity_question: str = Field(min_length=1)

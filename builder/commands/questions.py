@@ -1,0 +1,71 @@
+"""What `new` asks a person at the terminal, each question until it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import click
+
+from builder import scaffold
+from builder.data.languages import DEFAULT, names
+from builder.errors import PersonaError
+from builder.manifest import packaged
+
+LANGUAGES = packaged.list_languages()
+T = TypeVar("T")
+
+
+def ask_text(question: str, default: str) -> str:
+    """Ask for a text that can be seen, or nothing where that is the default."""
+
+    def check(typed: str) -> str:
+        return typed if typed == default else scaffold.check_text("the answer", typed)
+
+    return _ask(question, default, check)
+
+
+def ask_languages() -> tuple[str, ...]:
+    """Ask for languages that have a pack."""
+    question = f"In which languages? {names.describe(LANGUAGES)}"
+    return _ask(question, DEFAULT, lambda typed: tuple(names.read(typed, LANGUAGES)))
+
+
+def ask_choice(question: str, choices: Mapping[str, str], default: str) -> str:
+    """Ask for one of some words, or the beginning of one.
+
+    Args:
+        question: What is asked, below the words.
+        choices: What each word means.
+        default: The word that stands for no answer.
+
+    """
+
+    def check(typed: str) -> str:
+        plain = typed.strip().casefold()
+        found = [word for word in choices if plain and word.startswith(plain)]
+        if len(found) != 1:
+            raise ValueError(f"{typed!r:.60} is none of them, expected one of {', '.join(choices)}")
+        return found[0]
+
+    width = max(map(len, choices))
+    for word, meaning in choices.items():
+        click.echo(f"  {word:{width}}  {meaning}", err=True)
+    return _ask(question, default, check)
+
+
+def _ask(question: str, default: str, check: Callable[[str], T]) -> T:
+    """Ask until an answer passes a check, and give what the check makes of it."""
+
+    def tell(typed: str) -> T:
+        try:
+            return check(typed)
+        except PersonaError as error:
+            raise click.BadParameter(error.problems[0]) from None
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    answer: T = click.prompt(
+        question, default=default, show_default=bool(default), value_proc=tell, err=True
+    )
+    return answer

@@ -1,0 +1,60 @@
+"""The formats of a record, and the first of them that recognises one."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from builder.importing import chatgpt, chatml, pairs, turns
+from builder.importing.conversation import Conversation
+
+
+class Format(Protocol):
+    """A module that reads one format of a record."""
+
+    NAME: str
+
+    def recognises(self, value: dict[str, Any], /) -> bool:
+        """Say whether a record is of this format."""
+
+    def list_keys(self, value: dict[str, Any], /) -> set[str]:
+        """List the keys of a record that are taken over, or tell of it as a file does."""
+
+    def read(self, value: dict[str, Any], /) -> Conversation:
+        """Read it; a ValueError says what is wrong."""
+
+
+# A record is of the first that recognises it.
+FORMATS: tuple[Format, ...] = (chatgpt, turns, chatml, pairs)
+
+
+def find(value: Any) -> Format:
+    """Find the first format that recognises a record.
+
+    Raises:
+        ValueError: None does.
+
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"is {type(value).__name__}, expected an object")
+    found = next((one for one in FORMATS if one.recognises(value)), None)
+    if found is None:
+        keys = ", ".join(sorted(map(str, value))) or "none"
+        what = f"messages, conversations, mapping, or {pairs.describe()}"
+        raise ValueError(f"has the keys {keys}, expected {what}")
+    return found
+
+
+def read(value: dict[str, Any], found: Format) -> Conversation:
+    """Read one record.
+
+    Raises:
+        ValueError: What it holds is not as its format says.
+
+    """
+    try:
+        conversation = found.read(value)
+    except (AttributeError, TypeError):
+        # Anything may stand where the format has a text or a table.
+        raise ValueError(f"is not laid out as {found.NAME}, expected its keys and values") from None
+    conversation.end()
+    return conversation

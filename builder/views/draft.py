@@ -1,0 +1,44 @@
+"""What `new` says of the rows of a persona that it began."""
+
+from __future__ import annotations
+
+from builder import persona, scaffold
+from builder.data import kinds, rows
+
+# docs/data.md has what to expect of how many.
+GOOD_ROWS = 40
+
+
+def describe(draft: scaffold.Draft, *, is_imported: bool) -> list[str]:
+    """Say what to do with the rows, and how many of which are needed.
+
+    Raises:
+        DataError: The rows of what it is a copy of cannot be read.
+
+    """
+    example, data = draft.example, draft.folder / scaffold.DATA
+    if example:
+        manifest = example.manifest
+        count = len(rows.read(example.data_files, manifest.data, manifest.identity))
+        data = draft.folder / example.data_files[0].relative_to(example.folder)
+        return [
+            f"a copy of {example.name}, {count} rows in {data};",
+            "write your own replies in place of all of them, and change with them what",
+            f"{draft.folder / persona.MANIFEST} asks for.",
+            f"{_describe_need(draft.kind)}; then:",
+        ]
+    if is_imported:
+        return [f"read {data}.", f"{_describe_need(draft.kind)}; then:"]
+    return [
+        "its name is taught by rows that come with the project; write your own about other",
+        f"things in {data}, one conversation a line; then:",
+    ]
+
+
+def _describe_need(name: str | None) -> str:
+    """Say how many rows teach a kind of persona; None is one that the data decide."""
+    if name is None:
+        return f"{GOOD_ROWS} rows or more teach a name, a voice or a format"
+    kind = kinds.KINDS[name]
+    least = f"{kind.least_rows} are the fewest that were seen to pass"
+    return f"{GOOD_ROWS} rows or more teach {kind.meaning}, {least}"
