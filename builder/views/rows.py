@@ -12,6 +12,7 @@ from rich.text import Text
 from builder.data import dataset
 from builder.data.rows import Row
 from builder.data.template import IGNORED, Message
+from builder.data.tools import Tool
 from builder.errors import DataError
 from builder.terminal.console import Console, escape
 
@@ -28,7 +29,8 @@ class ShownRow:
         has_system: Whether the served system text was put before it.
         tokens: How many tokens it has.
         trained_tokens: How many of them are trained on.
-        messages: What is said.
+        messages: What is said, its calls with it.
+        tools: The functions that it declares.
 
     """
 
@@ -40,6 +42,7 @@ class ShownRow:
     tokens: int
     trained_tokens: int
     messages: list[Message]
+    tools: list[Tool]
 
 
 def list_rows(folder: Path, read: Sequence[Row], number: int | None) -> list[ShownRow]:
@@ -54,7 +57,7 @@ def list_rows(folder: Path, read: Sequence[Row], number: int | None) -> list[Sho
         DataError: There is no such row.
 
     """
-    places = {_key(row.messages): row.where for row in read}
+    places = {_key(row.messages, row.tools): row.where for row in read}
     trained = dataset.read_examples(folder / dataset.TRAIN)
     if number is not None and not 1 <= number <= len(trained):
         msg = f"{folder}: has no row {number}, expected 1 to {len(trained)}"
@@ -65,22 +68,23 @@ def list_rows(folder: Path, read: Sequence[Row], number: int | None) -> list[Sho
     return [
         ShownRow(
             number=at,
-            where=places.get(_key(row.conversation), "unknown"),
+            where=places.get(_key(row.conversation, row.tools), "unknown"),
             is_held_out=is_held_out,
             repeats=0 if is_held_out else row.repeats,
             has_system=row.has_system,
             tokens=len(row.input_ids),
             trained_tokens=0 if is_held_out else sum(label != IGNORED for label in row.labels),
             messages=row.messages,
+            tools=row.tools,
         )
         for is_held_out, at, row in kinds
         if number in (None, at)
     ]
 
 
-def _key(messages: list[Message]) -> str:
+def _key(messages: list[Message], tools: list[Tool]) -> str:
     """Give what no two rows of a persona have in common."""
-    return json.dumps(messages, ensure_ascii=False)
+    return json.dumps([messages, tools], ensure_ascii=False)
 
 
 def show(folder: Path, tokenizer_path: Path, rows: Sequence[ShownRow], console: Console) -> None:
