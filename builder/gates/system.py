@@ -55,7 +55,7 @@ def judge(evidence: Evidence) -> Result:
 
 
 def _has_own_system(example: Example) -> bool:
-    return example.conversation[0]["role"] == "system"
+    return bool(example.conversation[0]["role"] == "system")
 
 
 def _reply_loss(model: Model, messages: list[Message], example: Example) -> float | None:
