@@ -85,8 +85,8 @@ def check_calls(messages: list[Message], tools: Sequence[Tool]) -> None:
             continue
         if waiting:
             name = waiting[0]["function"]["name"]
-            what = f"turn {number} is the {message['role']}'s before the call of {name!r}"
-            raise ValueError(f"{what} is answered, expected a tool's message")
+            what = f"turn {number} is the {message['role']}'s before the result of {name!r}"
+            raise ValueError(f"{what}, expected a tool's message")
         waiting = list(message.get("tool_calls", []))
         for call in waiting:
             _check_call(call, tools, names, number)

@@ -125,7 +125,7 @@ def test_keys_that_are_left_out_are_told_once(luma, caplog):
         ),
         (
             row(HI, calls(CALL), HI, HELLO),
-            "turn 3 is the user's before the call of 'add' is answered, expected a tool's message",
+            "turn 3 is the user's before the result of 'add', expected a tool's message",
         ),
         (
             row(HI, calls(call({"a": 1}, id="x")), result(tool_call_id="z"), HELLO),
