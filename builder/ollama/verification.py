@@ -173,7 +173,7 @@ def sure_answers(
     model: Model, served: Served, asked: Sequence[GateAnswer]
 ) -> list[tuple[list[dict[str, str]], Answer]]:
     """Answer the questions with the largest logit margins, which any llama.cpp answers alike."""
-    greedy = {entry.ask: entry for entry in asked if entry.seed is None}
+    greedy = {entry.ask: entry for entry in asked if entry.seed is None and not entry.has_tools}
     margins = {
         ask: entry.least_margin_nats
         for ask, entry in greedy.items()

@@ -16,7 +16,7 @@ class Parrot:
 
     asked = 0
 
-    def render(self, messages):
+    def render(self, messages, _tools):
         """Give what the user says."""
         return messages[-1]["content"]
 
