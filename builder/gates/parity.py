@@ -71,7 +71,10 @@ def own_shapes(examples: Iterable[Example]) -> list[Shape]:
     for example in examples:
         if example.tools:
             name = f"own tools: {', '.join(list_names(example.tools))}"[:NAME_CHARACTERS]
-            shape = Shape(name, example.conversation[:-1], example.tools)
+            messages = list(example.conversation)
+            while messages[-1]["role"] == "assistant":  # Ollama would go on with its words
+                messages.pop()
+            shape = Shape(name, messages, example.tools)
             found.setdefault(json.dumps(example.tools), shape)
     return list(found.values())[:MOST_OWN]
 

@@ -79,7 +79,7 @@ def tiny_build(luma, tiny):
 
 def test_a_template_with_tools_is_the_same_in_the_file(tiny_build):
     """Every shape, those with tools and of the persona's own rows too, gives the trained ids."""
-    rows = [Example(ANSWERED, [], [], tools=HARD_TOOLS)]
+    rows = [Example([*ANSWERED, REPLY], [], [], tools=HARD_TOOLS)]
     dataset.write_examples(tiny_build.dataset / dataset.TRAIN, rows)
     run_stage(parity, tiny_build)
     rows = json.loads(tiny_build.parity.read_text())["shapes"]
@@ -103,16 +103,20 @@ def test_a_template_with_tools_is_the_same_in_the_daemon(tiny_build, served):
     sha256 = files.sha256(tiny_build.gguf)
     daemon.upload(tiny_build.gguf, sha256)
     daemon.create({**told.to_request(sha256), "model": "tiny"})
-    model = Model(tiny_build.gguf)
-
-    rows = [
-        row
-        for shape in gate.shapes(qwen_template())
-        for row in verification.compare_prompts(model, daemon, "tiny", told, shape)
-    ]
+    rows = verification.verify(
+        daemon,
+        "tiny",
+        told,
+        gguf=tiny_build.gguf,
+        chat_template=qwen_template(),
+        own=[Shape("own tools: f, g", ANSWERED, HARD_TOOLS)],
+        asked=(),
+        has_read_longest=False,
+    )
     daemon.delete("tiny")
 
-    assert {row.shape for row in rows} >= {"two tools", "a tool's answer", "an empty system"}
+    shapes = {"two tools", "a tool's answer", "an empty system", "own tools: f, g"}
+    assert {row.shape for row in rows} >= shapes
     assert {row.shape for row in rows if not row.same_ids} <= {"a user twice"}
 
 
@@ -146,6 +150,7 @@ ANSWERED = [
     {"role": "assistant", "content": "", "tool_calls": HARD_CALLS[1:]},
     {"role": "tool", "content": "5"},
 ]
+REPLY = {"role": "assistant", "content": "Five."}
 WITH_TOOLS = [
     pytest.param(one, id=one.family) for one in ORIGINALS if families.find(one.family).tools
 ]
@@ -310,13 +315,13 @@ def test_a_persona_s_own_tools_are_compared():
     tools = [read_tools([{"name": f"f{number}"}]) for number in range(9)]
     rows = [
         Example(HARD_MESSAGES[:2], [], []),
-        Example([system, *ANSWERED], [], [], has_system=True, tools=HARD_TOOLS),
+        Example([system, *ANSWERED, REPLY, REPLY], [], [], has_system=True, tools=HARD_TOOLS),
         Example(HARD_MESSAGES[:2], [], [], tools=HARD_TOOLS),
         *(Example(HARD_MESSAGES[:2], [], [], tools=declared) for declared in tools),
     ]
     first, *others = gate.own_shapes(rows)
 
-    assert first == Shape("own tools: f, g", ANSWERED[:-1], HARD_TOOLS)
+    assert first == Shape("own tools: f, g", ANSWERED, HARD_TOOLS)
     assert [shape.name for shape in others] == [f"own tools: f{number}" for number in range(7)]
 
 
