@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -74,18 +75,31 @@ def check_limits(
     jinja: str,
     conversations: Iterable[Sequence[Mapping[str, Any]]],
     tokens: Mapping[str, str],
+    tools: Sequence[list[dict[str, Any]]] = (),
 ) -> None:
     """Render conversations, answered and awaiting an answer, under limits of time and size.
 
     A template that only cannot render them passes.
+
+    Args:
+        jinja: The template's text.
+        conversations: The conversations.
+        tokens: As `render` takes them.
+        tools: What each conversation declares, in their order; none where it is empty.
 
     Raises:
         LimitError: It takes more than it may.
 
     """
     values = [
-        {**DEFAULTS, **tokens, "messages": list(messages), "add_generation_prompt": is_asked}
-        for messages in conversations
+        {
+            **DEFAULTS,
+            **tokens,
+            "messages": list(messages),
+            "tools": declared or None,
+            "add_generation_prompt": is_asked,
+        }
+        for messages, declared in itertools.zip_longest(conversations, tools)
         for is_asked in (False, True)
     ]
     most_cpu_s = sandbox.MOST_CPU_S + math.ceil(len(values) * MOST_CPU_S_EACH)

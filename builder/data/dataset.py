@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from builder import files
 from builder.data.kinds import KINDS, Kind
 from builder.data.schedule import Schedule
+from builder.data.template import Message
+from builder.data.tools import Tool
 from builder.errors import NotBuiltError
 from builder.tables import read_record
 
@@ -26,7 +28,7 @@ TEMPLATE = "chat_template.jinja"
 class Example:
     """One conversation as it is trained on: its ids and labels, both of length T."""
 
-    messages: list[dict[str, str]]
+    messages: list[Message]
     input_ids: list[int]
     labels: list[int]
     """The id where it is trained on, -100 elsewhere."""
@@ -34,9 +36,11 @@ class Example:
     """How often it comes in an epoch."""
     has_system: bool = False
     """Whether the served system text was put before it."""
+    tools: list[Tool] = field(default_factory=list)
+    """The functions that it declares."""
 
     @property
-    def conversation(self) -> list[dict[str, str]]:
+    def conversation(self) -> list[Message]:
         """Its messages without the served system text; both forms of a row have the same."""
         return self.messages[1:] if self.has_system else self.messages
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from typing import Any
 
+from builder.data import calls
 from builder.data.template import Message
+from builder.data.tools import Tool
+from builder.data.values import describe_kind, read_text
 from builder.persona import suggest
 from builder.tables import show
 
@@ -16,14 +20,10 @@ ROLES = {
     "assistant": "assistant",
     "system": "system",
 }
-# Of OpenAI's messages and of ShareGPT's: who calls a tool, and who answers for one.
-CALLING_KEYS = ("tool_calls", "function_call")
-CALLING_ROLES = ("function_call",)
-TOOL_ROLES = ("tool", "function", "observation")
 # Each format's keys: needed, then allowed beside them.
 FORMATS: dict[str, tuple[set[str], set[str]]] = {
-    "messages": ({"messages"}, set()),
-    "sharegpt": ({"conversations"}, {"system"}),
+    "messages": ({"messages"}, {"tools"}),
+    "sharegpt": ({"conversations"}, {"system", "tools"}),
     "prompt_completion": ({"prompt", "completion"}, {"system"}),
     "alpaca": ({"instruction", "output"}, {"input", "system"}),
 }
@@ -40,16 +40,6 @@ ANSWERS = (
 # Of a misspelt key and the one that was meant: a letter or two differ.
 LIKENESS = 0.8
 SHOWN_CHARACTERS, SHOWN_KEYS = 40, 10
-KINDS = {
-    bool: "a boolean",
-    int: "a number",
-    float: "a number",
-    list: "a list",
-    dict: "an object",
-    str: "text",
-    bytes: "bytes",
-    type(None): "null",
-}
 
 
 def find_format(value: dict[str, Any], forced: str) -> str:
@@ -103,8 +93,13 @@ def _advise(value: dict[str, Any], wanted: set[str]) -> str:
     return f"; did you mean {' and '.join(f'{name!r} by {key}' for name, key in proposed.items())}?"
 
 
-def read_messages(name: str, value: dict[str, Any]) -> list[Message]:
+def read_messages(name: str, value: dict[str, Any], tools: Sequence[Tool] = ()) -> list[Message]:
     """Read the conversation that a row of a layout holds.
+
+    Args:
+        name: The layout.
+        value: The row.
+        tools: The functions that the row declares, which its messages may call.
 
     Raises:
         ValueError: A turn is not as it must be.
@@ -112,16 +107,18 @@ def read_messages(name: str, value: dict[str, Any]) -> list[Message]:
     """
     if name == "messages":
         messages = _turns(value["messages"], "role", "content")
+        calls.check_calls(messages, tools)
     elif name == "sharegpt":
         messages = _turns(value["conversations"], "from", "value")
+        calls.check_calls(messages, tools)
     else:
         asked, answered = (
             ("prompt", "completion") if name == "prompt_completion" else ("instruction", "output")
         )
-        question = [_text(value[asked], repr(asked)), read_optional_text(value, "input")]
+        question = [read_text(value[asked], repr(asked)), read_optional_text(value, "input")]
         messages = [
             {"role": "user", "content": "\n".join(filter(None, question))},
-            {"role": "assistant", "content": _text(value[answered], repr(answered))},
+            {"role": "assistant", "content": read_text(value[answered], repr(answered))},
         ]
     if system := read_optional_text(value, "system"):
         messages.insert(0, {"role": "system", "content": system})
@@ -135,30 +132,38 @@ def _turns(turns: Any, role_key: str, text_key: str) -> list[Message]:
     for number, turn in enumerate(turns, start=1):
         if not isinstance(turn, dict) or role_key not in turn:
             raise ValueError(f"turn {number} has no {role_key!r} and {text_key!r}, expected both")
-        role = _role(turn, role_key, number)
-        if text_key not in turn:
-            raise ValueError(f"turn {number} has no {text_key!r}, expected text")
-        content = _join_parts(turn[text_key], f"{text_key!r} of turn {number}")
-        messages.append({"role": role, "content": content})
+        messages.append(_message(turn, role_key, text_key, number))
     return messages
 
 
-def _role(turn: dict[str, Any], role_key: str, number: int) -> str:
-    role = _text(turn[role_key], f"{role_key!r} of turn {number}")
-    calls = role in CALLING_ROLES or any(turn.get(key) for key in CALLING_KEYS)
-    if calls or role in TOOL_ROLES:
-        what = "calls a tool" if calls else "is a tool's answer"
-        why = "tool calls cannot be trained on yet, expected user, assistant or system"
-        raise ValueError(f"turn {number} {what}; {why}")
-    if role not in ROLES:
-        raise ValueError(f"turn {number} is by {show(role)}, expected one of {', '.join(ROLES)}")
-    return ROLES[role]
+def _message(turn: dict[str, Any], role_key: str, text_key: str, number: int) -> Message:
+    role = read_text(turn[role_key], f"{role_key!r} of turn {number}")
+    if role in calls.CALLING_ROLES:
+        made = calls.parse_calls(turn.get(text_key), f"turn {number}")
+        return {"role": "assistant", "content": "", "tool_calls": made}
+    if role not in ROLES and role not in calls.RESULT_ROLES:
+        known = ", ".join((*ROLES, *calls.CALLING_ROLES, *calls.RESULT_ROLES))
+        raise ValueError(f"turn {number} is by {show(role)}, expected one of {known}")
+    is_call = any(turn.get(key) for key in calls.KEYS)
+    if is_call and ROLES.get(role) != "assistant":
+        raise ValueError(
+            f"turn {number} is the {role}'s and calls a tool, expected the assistant's"
+        )
+    if text_key not in turn and not is_call:
+        raise ValueError(f"turn {number} has no {text_key!r}, expected text")
+    content = turn.get(text_key)
+    where = f"{text_key!r} of turn {number}"
+    content = "" if content is None and is_call else _join_parts(content, where)
+    if role in calls.RESULT_ROLES:
+        return calls.read_result(turn, content, number)
+    message: Message = {"role": ROLES[role], "content": content}
+    return {**message, "tool_calls": calls.read_calls(turn, number)} if is_call else message
 
 
 def _join_parts(content: Any, where: str) -> str:
     """Join parts of text by line ends, as llama.cpp's server does; text stays as it is."""
     if not isinstance(content, list):
-        return _text(content, where)
+        return read_text(content, where)
     texts = []
     for number, part in enumerate(content, start=1):
         if not isinstance(part, dict) or part.get("type") != "text":
@@ -168,24 +173,13 @@ def _join_parts(content: Any, where: str) -> str:
                 else describe_kind(part)
             )
             raise ValueError(f"part {number} of {where} is {kind}, expected parts of type 'text'")
-        texts.append(_text(part.get("text"), f"part {number} of {where}"))
+        texts.append(read_text(part.get("text"), f"part {number} of {where}"))
     return "\n".join(texts)
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{where} is {describe_kind(value)}, expected text")
-    return value
 
 
 def read_optional_text(value: dict[str, Any], key: str) -> str:
     """Read what a row need not have; null is as if it were not there, as in a table."""
-    return "" if value.get(key) is None else _text(value[key], repr(key))
-
-
-def describe_kind(value: Any) -> str:
-    """Name a value's kind as JSON does."""
-    return KINDS.get(type(value), f"a {type(value).__name__}")
+    return "" if value.get(key) is None else read_text(value[key], repr(key))
 
 
 def check(messages: list[Message]) -> None:
@@ -206,5 +200,5 @@ def check(messages: list[Message]) -> None:
         message["content"] = (
             message["content"].strip() if message["role"] == "assistant" else message["content"]
         )
-        if not message["content"].strip():
+        if not message["content"].strip() and not message.get("tool_calls"):
             raise ValueError(f"the {message['role']}'s message is empty, expected text")

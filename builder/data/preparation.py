@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from builder import progress
+from builder.bases import families
+from builder.command import command
 from builder.data import dataset, languages
 from builder.data.dataset import Example, Profile
 from builder.data.kinds import LEAST_JSON_SHARE, Kind, recognise
@@ -15,6 +17,7 @@ from builder.data.rows import Row
 from builder.data.schedule import Schedule
 from builder.data.template import Message, Template
 from builder.data.texts import is_json
+from builder.data.tools import Tool
 from builder.errors import DataError
 from builder.tables import tell_alike
 
@@ -56,7 +59,7 @@ def encode(
         ToolError: The base's chat template takes more time or memory for them than it may.
 
     """
-    template.check_limits([row.messages for row in rows])
+    template.check_limits([row.messages for row in rows], [row.tools for row in rows])
     plain = _encode_plain(rows, problems, template, max_length)
     if system is None:
         return Encoded(plain, plain)
@@ -165,33 +168,61 @@ def _encode_plain(
     for number, row in enumerate(rows):
         if number % REPORT_EVERY_ROWS == 0:
             progress.report("encodes the rows", number, len(rows), "rows")
-        content = json.dumps(row.messages, ensure_ascii=False)
+        content = json.dumps([row.messages, row.tools], ensure_ascii=False)
         if content in seen:
             what = f"is the same as {seen[content]}, expected no row twice"
             mistakes.append((row.where, what))
             continue
         seen[content] = row.where
-        contents = (message["content"] for message in row.messages)
-        if special := next(filter(None, map(template.special_in, contents)), None):
+        if row.tools and not template.knows_tools:
+            continue
+        if special := _find_special(row, template):
             what = f"holds the special token {special!r}, expected plain text"
             mistakes.append((row.where, what))
             continue
         try:
-            encoded.append(_encode_one(row.messages, template, max_length))
+            encoded.append(_encode_one(row.messages, row.tools, template, max_length))
         except DataError as error:
             mistakes += [(row.where, problem) for problem in error.problems]
+    refused = [] if template.knows_tools else [row for row in rows if row.tools]
+    problems += [_refuse_tools(refused)] if refused else []
     if problems or mistakes:
-        raise DataError(*problems, *tell_alike(mistakes, len(rows)))
+        told = (*problems, *tell_alike(mistakes, len(rows)))
+        raise DataError(*told, hint=_suggest_base() if refused else None)
     return encoded
 
 
-def _encode_one(messages: list[Message], template: Template, max_length: int) -> Example:
-    coded = template.encode(messages)
+def _find_special(row: Row, template: Template) -> str | None:
+    """Find a special token that a row holds, in a message, a call or a tool."""
+    texts = [message["content"] for message in row.messages]
+    calls = [message.get("tool_calls", []) for message in row.messages]
+    texts += [json.dumps(part, ensure_ascii=False) for part in (*calls, row.tools) if part]
+    return next(filter(None, map(template.special_in, texts)), None)
+
+
+def _refuse_tools(refused: Sequence[Row]) -> str:
+    """Say that a base's chat template renders no tools, and which bases' do."""
+    count = f"{len(refused)} row{'s have' if len(refused) > 1 else ' has'}"
+    what = f"{count} tools, which this base's chat template does not render"
+    known = ", ".join(family.name for family in families.FAMILIES if family.tools)
+    return f"{refused[0].where}: {what}, expected a base of {known}"
+
+
+def _suggest_base() -> str:
+    family = next(family for family in families.FAMILIES if family.tools)
+    base = family.repositories[0].name
+    return f"`{command(f'build NAME --base {base}')}`; `{command('bases')}` lists those with tools"
+
+
+def _encode_one(
+    messages: list[Message], tools: list[Tool], template: Template, max_length: int
+) -> Example:
+    coded = template.encode(messages, tools)
     if len(coded.ids) > max_length:
         limit = f"expected at most {max_length} (training.max_length)"
         msg = f"is {len(coded.ids)} tokens long, {limit}"
         raise DataError(msg)
-    return Example(messages, coded.ids, coded.labels())
+    return Example(messages, coded.ids, coded.labels(), tools=tools)
 
 
 def _add_system(
@@ -209,7 +240,7 @@ def _add_system(
             continue
         messages = [{"role": "system", "content": system}, *example.messages]
         try:
-            coded = _encode_one(messages, template, max_length)
+            coded = _encode_one(messages, row.tools, template, max_length)
             found.append(replace(coded, has_system=True))
         except DataError as error:
             where = f"{row.where}: with ollama.system before it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from builder.data import languages, records
 from builder.data.template import Message
+from builder.data.tools import Tool
 from builder.errors import DataError
 from builder.tables import Table, list_problems
 
@@ -30,6 +32,8 @@ class Question:
     """Texts of which the answer holds one."""
     seed: int | None = None
     """How the answer is sampled; None is greedy."""
+    tools: str = ""
+    """JSON of the functions that it declares; empty where it declares none."""
 
     @property
     def text(self) -> str:
@@ -39,6 +43,10 @@ class Question:
     def as_messages(self) -> list[Message]:
         """Give the conversation as a chat template takes it."""
         return [{"role": role, "content": content} for role, content in self.messages]
+
+    def as_tools(self) -> list[Tool] | None:
+        """Give the functions that it declares as a chat template takes them."""
+        return json.loads(self.tools) if self.tools else None
 
 
 class Turn(Table):

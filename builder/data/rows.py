@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from builder.data.languages import DEFAULT, find_language
 from builder.data.placeholders import AUTHOR, fill
 from builder.data.template import Message
 from builder.data.texts import normalise
+from builder.data.tools import Tool, find_left_out, read_tools
+from builder.data.values import describe_kind
 from builder.errors import DataError
 from builder.manifest.identity import Identity
 from builder.manifest.manifest import Data
@@ -32,6 +34,8 @@ class Row:
     messages: list[Message]
     pack: str | None = None
     """The pack that it comes from; None of a row of the persona's own files."""
+    tools: list[Tool] = field(default_factory=list)
+    """The functions that it declares."""
 
     @property
     def replies(self) -> list[str]:
@@ -107,12 +111,16 @@ def _collect_file(
         return [], error.problems
     if not found:
         return [], [f"{path}: holds no rows, expected conversations"]
-    rows, mistakes = [], []
+    rows, mistakes, left_out = [], [], set[str]()
     for where, value in found:
         try:
-            rows.append(Row(where, _conversation(value, data, identity)))
+            rows.append(row := _read_row(where, value, data, identity))
         except ValueError as error:
             mistakes.append((where, str(error)))
+        else:
+            left_out |= find_left_out(value["tools"]) if row.tools else set()
+    if left_out:
+        _tell_left_out(path, ", ".join(map(show, sorted(left_out)[: layouts.SHOWN_KEYS])))
     return rows, tell_alike(mistakes, len(found))
 
 
@@ -151,9 +159,15 @@ def _tell_columns(path: Path, named: str) -> None:
     log.warning("%s: columns that no format knows are left out: %s", path, named)
 
 
-def _conversation(value: Any, data: Data, identity: Identity | None) -> list[Message]:
+@functools.cache
+def _tell_left_out(path: Path, named: str) -> None:
+    """Say once what of the tools is not trained on; a build reads its rows several times."""
+    log.warning("%s: what Ollama passes on of no tool is left out of its tools: %s", path, named)
+
+
+def _read_row(where: str, value: Any, data: Data, identity: Identity | None) -> Row:
     if not isinstance(value, dict):
-        raise ValueError(f"is {layouts.describe_kind(value)}, expected an object")
+        raise ValueError(f"is {describe_kind(value)}, expected an object")
     name = layouts.find_format(value, data.format)
     needed, allowed = layouts.FORMATS[name]
     unknown = set(value) - needed - allowed - layouts.ALWAYS_ALLOWED
@@ -162,14 +176,15 @@ def _conversation(value: Any, data: Data, identity: Identity | None) -> list[Mes
         key = sorted(unknown)[0]
         what = f"unknown key {show(key)} in a row of format {name}"
         raise ValueError(f"{what}, expected {known}{layouts.suggest_key(key)}")
-    messages = layouts.read_messages(name, value)
+    tools = read_tools(value.get("tools"))
+    messages = layouts.read_messages(name, value, tools)
     layouts.check(messages)
     language = choose_language(layouts.read_optional_text(value, "language"), messages)
     if data.placeholders:
         values = identity.placeholders(language) if identity else {}
         for message in messages:
             message["content"] = fill(message["content"], values)
-    return messages
+    return Row(where, messages, tools)
 
 
 def choose_language(given: str, messages: list[Message]) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.bases.chat_template import UNRENDERABLE, check_limits
 from builder.bases.family import Family
 from builder.data.builtin import ALPACA, CHATML
+from builder.data.tools import Tool
 from builder.errors import DataError, ToolError
 from builder.sandbox import LimitError
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 IGNORED = -100  # ignore_index of torch.nn.functional.cross_entropy
-Message = dict[str, str]
+Message = dict[str, Any]
+"""A role and a text, and of a row with tools its calls, as a chat template takes it."""
 
 # Rendered once to see how a template marks turns. Its words stand in no template.
 PROBE: list[Message] = [
@@ -25,6 +28,31 @@ PROBE: list[Message] = [
     {"role": "assistant", "content": "southward"},
     {"role": "user", "content": "eastward"},
     {"role": "assistant", "content": "westward"},
+]
+# Rendered to see whether it renders tools; Mistral's ids have nine letters.
+CALLED_TOOL: Tool = {
+    "type": "function",
+    "function": {
+        "name": "outward",
+        "description": "Goes out.",
+        "parameters": {"type": "object", "properties": {"upward": {"type": "string"}}},
+    },
+}
+CALLED: list[Message] = [
+    PROBE[0],
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [
+            {
+                "type": "function",
+                "id": "southeast",
+                "function": {"name": "outward", "arguments": {"upward": "downward"}},
+            }
+        ],
+    },
+    {"role": "tool", "content": "inward", "tool_call_id": "southeast"},
+    PROBE[1],
 ]
 
 
@@ -130,15 +158,21 @@ class Template:
             )
         )
 
-    def check_limits(self, conversations: Iterable[Sequence[Message]]) -> None:
+    def check_limits(
+        self, conversations: Iterable[Sequence[Message]], tools: Sequence[list[Tool]]
+    ) -> None:
         """Render conversations in a process of its own, before they are rendered in this one.
+
+        Args:
+            conversations: The conversations.
+            tools: The functions that each declares.
 
         Raises:
             ToolError: The template takes more time or memory than it may.
 
         """
         try:
-            check_limits(self.jinja, conversations, self.tokenizer.special_tokens_map)
+            check_limits(self.jinja, conversations, self.tokenizer.special_tokens_map, tools)
         except LimitError as error:
             msg = f"the chat template {error.message}, expected one of a few milliseconds a row"
             raise ToolError(msg, hint=self._hint) from None
@@ -163,12 +197,28 @@ class Template:
         match = self._special.search(text)
         return match[0] if match else None
 
-    def encode(self, messages: Sequence[Message]) -> Encoded:
+    @cached_property
+    def knows_tools(self) -> bool:
+        """Whether it renders functions, calls and results."""
+        try:
+            declared = self.render(CALLED[:1], [CALLED_TOOL])
+            called = self._render(self.jinja, CALLED, tools=[CALLED_TOOL])
+        except UNRENDERABLE:
+            return False
+        return CALLED_TOOL["function"]["name"] in declared and all(
+            word in called for word in ("upward", "downward", "inward")
+        )
+
+    def encode(self, messages: Sequence[Message], tools: list[Tool] | None = None) -> Encoded:
         """Turn a conversation into ids, with labels on each reply and its end-of-turn token.
 
         What follows the last label is left off: it would cost time and teach nothing. So is the
         EOS that some templates (Phi) write after the last end-of-turn token: no label, since the
         model is to stop at the end-of-turn token and is never asked for what comes after it.
+
+        Args:
+            messages: The conversation; a call is part of its reply, a result is none.
+            tools: The functions that it declares.
 
         Raises:
             DataError: The template cannot render the conversation or changes a reply, or a reply
@@ -176,9 +226,9 @@ class Template:
 
         """
         try:
-            text = self._render(self.jinja, messages)
+            text = self._render(self.jinja, messages, tools=tools or None)
             replies = [at for at, message in enumerate(messages) if message["role"] == "assistant"]
-            spans = [self._reply_span(text, messages, at) for at in replies]
+            spans = [self._reply_span(text, messages, at, tools or None) for at in replies]
         except UNRENDERABLE as error:
             msg = f"the chat template cannot render it ({error}), expected turns that it can render"
             raise DataError(msg, hint=self._hint) from None
@@ -205,9 +255,11 @@ class Template:
         msg = f"a reply does not end with {self.end_of_turn!r}, expected the model to learn to stop"
         return DataError(msg)
 
-    def _reply_span(self, text: str, messages: Sequence[Message], index: int) -> tuple[int, int]:
+    def _reply_span(
+        self, text: str, messages: Sequence[Message], index: int, tools: list[Tool] | None
+    ) -> tuple[int, int]:
         """Find where a reply begins in the rendered text, and where its end-of-turn token ends."""
-        prompt = self._render_prompt(messages, index)
+        prompt = self._render_prompt(messages, index, tools)
         if not text.startswith(prompt):
             msg = "the chat template renders a prompt otherwise once it is answered"
             msg += ", expected the same text"
@@ -215,18 +267,28 @@ class Template:
         end = text.find(self.end_of_turn, len(prompt))
         if end < 0:
             raise self._no_end_of_turn()
-        if messages[index]["content"].strip() not in text[len(prompt) : end]:
+        reply = text[len(prompt) : end]
+        if messages[index]["content"].strip() not in reply:
             msg = "the chat template changes a reply's words, expected them as they are written"
             raise DataError(msg, hint=self._hint)
+        for call in messages[index].get("tool_calls", []):
+            function = call["function"]
+            if any(word not in reply for word in (function["name"], *function["arguments"])):
+                name = function["name"]
+                msg = f"the chat template leaves out the call of {name!r}, expected it in the reply"
+                raise DataError(msg, hint=self._hint)
         return len(prompt), end + len(self.end_of_turn)
 
-    def _render_prompt(self, messages: Sequence[Message], index: int) -> str:
+    def _render_prompt(
+        self, messages: Sequence[Message], index: int, tools: list[Tool] | None
+    ) -> str:
         if index:
-            return self._render(self.jinja, messages[:index], add_generation_prompt=True)
+            return self.render(messages[:index], tools)
         # Few templates render an empty conversation. The prompt is what stands before the words of
         # the reply, without what the template writes between a prompt and a reply (a blank).
         marked = {**messages[0], "content": PROBE[0]["content"]}
-        before = self._render(self.jinja, [marked, *messages[1:]]).partition(marked["content"])[0]
+        every = self._render(self.jinja, [marked, *messages[1:]], tools=tools)
+        before = every.partition(marked["content"])[0]
         prompt = self._render(self.jinja, PROBE[:1], add_generation_prompt=True)
         blank = self._probe.removeprefix(prompt).partition(PROBE[1]["content"])[0]
         return before.removesuffix(blank)

@@ -69,7 +69,7 @@ class Asker:
 
     def answer(self, question: Question) -> Answer:
         """Answer one question, from the cache where it was asked before."""
-        prompt = self.model.tokenize(self.model.render(question.as_messages()))
+        prompt = self.model.tokenize(self.model.render(question.as_messages(), question.as_tools()))
         sampling = self._sampling_of(question)
         content = json.dumps([prompt, self.max_tokens, sampling])
         key = hashlib.sha256(content.encode()).hexdigest()[:24]
@@ -97,6 +97,11 @@ class Asker:
     def write(self) -> None:
         """Write the answers down; where the disk is full they are asked again next time."""
         files.write_cached(self.cache, {"owner": self.owner, "answers": self.answers})
+
+
+def _may_be_recorded(question: Question) -> bool:
+    """Say whether the in-memory model is asked it: greedily, and without tools."""
+    return question.seed is None and not question.tools
 
 
 def _is_whole(answer: Any) -> bool:
@@ -134,7 +139,8 @@ def ask(
     planned = [
         (gate, question)
         for gate, question in budget.plan(gates, subject, 1.0)
-        if question in of_file or (question.messages in recorded.persona and question.seed is None)
+        if question in of_file
+        or (_may_be_recorded(question) and question.messages in recorded.persona)
     ]
     answered = []
     for number, (gate, question) in enumerate(planned):
@@ -143,9 +149,8 @@ def ask(
         answer = persona.answer(question) if by_file else recorded.persona[question.messages]
         base_answer = None
         if question.seed is None:
-            base_answer = recorded.base.get(question.messages) or (
-                baseline.answer(question) if baseline else None
-            )
+            known = recorded.base.get(question.messages) if _may_be_recorded(question) else None
+            base_answer = known or (baseline.answer(question) if baseline else None)
         answered.append(Answered(gate.NAME, question, answer, by_file, base_answer))
     for asker in filter(None, (persona, baseline)):
         asker.write()

@@ -29,8 +29,9 @@ def plan(gates: Sequence[Gate], subject: Subject, share: float) -> list[tuple[Ga
 
 
 def list_greedy(gates: Sequence[Gate], subject: Subject) -> list[Question]:
-    """List every conversation that is answered greedily, once."""
-    asked = [question for _, question in plan(gates, subject, 1.0) if question.seed is None]
+    """List every conversation without tools that is answered greedily, once."""
+    every = [question for _, question in plan(gates, subject, 1.0)]
+    asked = [question for question in every if question.seed is None and not question.tools]
     return list({question.messages: question for question in asked}.values())
 
 
@@ -57,6 +58,7 @@ def predict_s(gates: Sequence[Gate], subject: Subject, share: float, tokens_per_
 
     Where a system text is served the base is asked too; its other answers are bundled or cached.
     """
-    distinct = {(item.messages, item.seed) for _, item in plan(gates, subject, share)}
-    greedy = sum(seed is None for _, seed in distinct) if subject.system else 0
+    planned = plan(gates, subject, share)
+    distinct = {(item.messages, item.tools, item.seed) for _, item in planned}
+    greedy = sum(seed is None for _, _, seed in distinct) if subject.system else 0
     return (len(distinct) * TOKENS_AN_ANSWER + greedy * BASE_TOKENS) / tokens_per_s

@@ -194,6 +194,7 @@ def _as_gate_answer(item: Answered, mark: Mark) -> GateAnswer:
         least_margin_nats=min(item.answer.margins, default=None),
         baseline=item.baseline.text if item.baseline else None,
         baseline_is_right=mark.baseline_is_right,
+        has_tools=bool(item.question.tools),
     )
 
 

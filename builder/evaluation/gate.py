@@ -57,5 +57,5 @@ class Gate(Protocol):
         ...
 
     def judge(self, evidence: Evidence, /) -> Result:
-        """Judge the file; a gate that does not apply says why in the note."""
+        """Judge the file; a gate that does not apply says why, where a person may wonder."""
         ...

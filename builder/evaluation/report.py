@@ -109,6 +109,8 @@ class GateAnswer:
     """Least logit margin of the answer's tokens; None where it was not measured."""
     baseline: str | None
     baseline_is_right: bool | None
+    has_tools: bool = False
+    """Whether functions were declared beside it."""
 
     @property
     def ask(self) -> str:

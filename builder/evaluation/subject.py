@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from builder import parameters
 from builder.bases import base
 from builder.data import dataset, languages
+from builder.data.dataset import Example
 from builder.data.kinds import Kind
 from builder.data.questions import Question
 from builder.data.texts import normalise
@@ -19,6 +21,8 @@ from builder.manifest.identity import Identity
 
 # Within so many tokens an answer must end, or within twice the longest reply of the data.
 LEAST_TOKENS = 192
+# As many rows with tools are asked for their call.
+MOST_CALLS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,8 @@ class Subject:
     """Special tokens, which no answer holds."""
     sampling: dict[str, float]
     max_tokens: int
+    calls: tuple[Question, ...] = ()
+    """Conversations of its rows that are answered by a call; `must` holds the function's name."""
     has_derived_base: bool = False
     """Whether the base is of no known family: what it calls itself, its own answers tell."""
 
@@ -106,9 +112,9 @@ def describe(source: Source) -> Subject:
         for word in family.identity_words
         if not any(word.casefold() in own.casefold() for own in own_words)
     )
-    parts = (
+    parts = [
         dataset.read_examples(source.dataset / part) for part in (dataset.TRAIN, dataset.HELD_OUT)
-    )
+    ]
     asked = [text for examples in parts for text in dataset.list_messages(examples, "user")]
     tokens = json.loads((source.base / "tokenizer.json").read_text("utf-8")).get("added_tokens", [])
     return Subject(
@@ -122,10 +128,34 @@ def describe(source: Source) -> Subject:
         own_languages=tuple(sorted(profile.own_languages)),
         spoken=tuple(profile.languages) or (languages.DEFAULT,),
         is_json=profile.is_json,
+        calls=list_calls(parts),
         system=source.system or None,
         special=tuple(token["content"] for token in tokens if token["special"]),
         sampling=parameters.find_parameters(family, profile, source.parameters),
         max_tokens=source.max_tokens or max(LEAST_TOKENS, 2 * profile.longest_reply_tokens),
+    )
+
+
+def list_calls(parts: Sequence[Sequence[Example]]) -> tuple[Question, ...]:
+    """List conversations up to their first call, from all over the rows, held-out ones first."""
+    chosen: list[Question] = []
+    for examples in reversed(parts):
+        questions = list(dict.fromkeys(filter(None, map(_ask_for_call, examples))))
+        room = MOST_CALLS - len(chosen)
+        chosen += questions[:: -(-len(questions) // room)] if questions and room else []
+    return tuple(chosen)
+
+
+def _ask_for_call(example: Example) -> Question | None:
+    messages = example.conversation
+    at = next((at for at, message in enumerate(messages) if message.get("tool_calls")), 0)
+    if not at:  # none, or nobody asked for it
+        return None
+    return Question(
+        tuple((message["role"], message["content"]) for message in messages[:at]),
+        "",
+        must=(messages[at]["tool_calls"][0]["function"]["name"],),
+        tools=json.dumps(example.tools, ensure_ascii=False),
     )
 
 

@@ -75,7 +75,7 @@ def _choose_trained(examples: list[Example]) -> list[Text]:
     whole = [pair for pair in texts if pair[1].is_whole]
     forms: dict[str, dict[bool, Text]] = {}
     for example, text in whole or texts:
-        forms.setdefault(repr(example.conversation), {})[example.has_system] = text
+        forms.setdefault(repr((example.conversation, example.tools)), {})[example.has_system] = text
     conversations = list(forms.values())
     chosen = conversations[:: -(-len(conversations) // OWN_ROWS)] if conversations else []
     return [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -18,12 +18,16 @@ from typing import Any
 
 from builder import progress
 from builder.bases.chat_template import UNRENDERABLE
+from builder.data.dataset import Example
 from builder.data.template import Template
+from builder.data.tools import list_names, read_tools
 from builder.errors import GateError
 from builder.llama import Model
 
 SCHEMA = 1
 AROUND = 5
+# Of a persona's rows with tools: how many are compared, and the length of their names.
+MOST_OWN, NAME_CHARACTERS = 8, 80
 # Plain entries of some vocabularies (Qwen's) that llama.cpp makes control tokens of by their text:
 # src/llama-vocab.cpp of llama-cpp-python 0.3.36, "control-looking token".
 LLAMA_CPP_CONTROLS = ("</s>",)
@@ -57,20 +61,40 @@ def fingerprint() -> str:
 def shapes(jinja: str) -> list[Shape]:
     """List the shapes that a chat template can render: those with tools where it knows them."""
     lines = _shapes_file().read_text("utf-8").splitlines()
-    every = [Shape(**json.loads(line)) for line in lines]
+    every = [_read_shape(json.loads(line)) for line in lines]
     return [shape for shape in every if shape.tools is None or "tools" in jinja]
+
+
+def own_shapes(examples: Iterable[Example]) -> list[Shape]:
+    """Make shapes of a persona's rows with tools: the first prompt of each set of functions."""
+    found: dict[str, Shape] = {}
+    for example in examples:
+        if example.tools:
+            name = f"own tools: {', '.join(list_names(example.tools))}"[:NAME_CHARACTERS]
+            messages = list(example.conversation)
+            while messages[-1]["role"] == "assistant":  # Ollama would go on with its words
+                messages.pop()
+            shape = Shape(name, messages, example.tools)
+            found.setdefault(json.dumps(example.tools), shape)
+    return list(found.values())[:MOST_OWN]
+
+
+def _read_shape(value: dict[str, Any]) -> Shape:
+    """Read a shape, its tools in the form in which rows are trained."""
+    return Shape(value["name"], value["messages"], read_tools(value.get("tools")) or None)
 
 
 def _shapes_file() -> Traversable:
     return resources.files("builder.gates").joinpath("shapes.jsonl")
 
 
-def compare_file(gguf: Path, template: Template) -> list[dict[str, Any]]:
+def compare_file(gguf: Path, template: Template, own: Sequence[Shape]) -> list[dict[str, Any]]:
     """Compare every shape as a file renders and tokenizes it with the trained prompt.
 
     Args:
         gguf: The file.
         template: The trained chat template and tokenizer.
+        own: Further shapes, of the persona's own rows.
 
     Returns:
         For each shape what `compare` gives, and its name.
@@ -82,7 +106,7 @@ def compare_file(gguf: Path, template: Template) -> list[dict[str, Any]]:
     progress.report("loads the file")
     model = Model(gguf)
     _check_facts(gguf, model, template)
-    rows, every = [], shapes(template.jinja)
+    rows, every = [], [*shapes(template.jinja), *own]
     for number, shape in enumerate(every):
         progress.report("compares prompts", number, len(every), "shapes")
         try:

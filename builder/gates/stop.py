@@ -51,6 +51,8 @@ def judge(evidence: Evidence) -> Result:
     counted: list[Answered] = []
     foreign: list[Answered] = []
     for item in evidence.all_answered:
+        if item.question.tools:  # a call may be written with special tokens; gate calls reads it
+            continue
         (counted if item.question.language in subject.spoken else foreign).append(item)
     endless = tuple(item for item in counted if not item.answer.ended)
     right, of = sum(is_right(subject, item.answer) for item in counted), len(counted)

@@ -6,7 +6,7 @@ import numpy as np
 
 from builder.data.dataset import Example
 from builder.data.questions import Question
-from builder.data.template import IGNORED
+from builder.data.template import IGNORED, Message
 from builder.evaluation.gate import Evidence
 from builder.evaluation.result import Result, does_not_apply
 from builder.evaluation.statistics import judge_greatest
@@ -33,7 +33,8 @@ def judge(evidence: Evidence) -> Result:
     if system is None:
         return does_not_apply(NAME, "no system text is served")
     rows = [example for example in evidence.rows if not _has_own_system(example)]
-    distinct = list({repr(example.conversation): example for example in rows}.values())
+    keys = (repr((example.conversation, example.tools)) for example in rows)
+    distinct = list(dict(zip(keys, rows, strict=True)).values())
     added = []
     for example in distinct[:: -(-len(distinct) // ROWS)] if distinct else []:
         messages = example.conversation
@@ -54,17 +55,17 @@ def judge(evidence: Evidence) -> Result:
 
 
 def _has_own_system(example: Example) -> bool:
-    return example.conversation[0]["role"] == "system"
+    return bool(example.conversation[0]["role"] == "system")
 
 
-def _reply_loss(model: Model, messages: list[dict[str, str]], example: Example) -> float | None:
+def _reply_loss(model: Model, messages: list[Message], example: Example) -> float | None:
     """Give the mean loss of the last reply and its end-of-turn token in nats; None if long."""
     reply: list[int] = []
     for token, label in zip(reversed(example.input_ids), reversed(example.labels), strict=True):
         if label == IGNORED:
             break
         reply.insert(0, token)
-    prompt = model.tokenize(model.render(messages[:-1]))
+    prompt = model.tokenize(model.render(messages[:-1], example.tools or None))
     if len(prompt) + len(reply) > MAX_TOKENS:
         return None
     log_probs = model.next_log_probs([*prompt, *reply])  # (T, V)

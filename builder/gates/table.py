@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from builder.evaluation.gate import Gate
 from builder.gates import (
+    calls,
     end,
     fidelity,
     greeting,
@@ -32,5 +33,6 @@ GATES: tuple[Gate, ...] = (
     sampled,
     greeting,
     json_format,
+    calls,
     stop,
 )

@@ -65,6 +65,7 @@ LIMITS = {
     "sampled": 0.5,
     "greeting": 0.6,
     "format": 0.8,
+    "calls": 0.6,
     "system": 0.1,
     "stop": 0.97,
     "end": 0.1,
@@ -108,6 +109,9 @@ class Gates(Settings):
     )
     format: GateSetting = _setting(
         "format", "Least share of answers to other questions that keep the data's format."
+    )
+    calls: GateSetting = _setting(
+        "calls", "Least share of rows with tools that are answered by a call of the right function."
     )
     system: GateSetting = _setting(
         "system",

@@ -26,6 +26,7 @@ from builder.tables import Table
 
 if TYPE_CHECKING:
     from builder.evaluation.report import GateAnswer
+    from builder.gates.parity import Shape
 
 SCHEMA = 5
 # Schema 4 had no `let_through`, and its `compared` is not read.
@@ -69,6 +70,8 @@ class Registration:
     gguf: Path
     chat_template: str
     """The trained Jinja."""
+    own: Sequence[Shape]
+    """Shapes of the persona's own rows with tools."""
     asked: Sequence[GateAnswer]
     """What the file was asked."""
     let_through: tuple[str, ...]
@@ -175,6 +178,7 @@ def register(daemon: Daemon, wanted: Registration) -> Receipt:
             served,
             gguf=wanted.gguf,
             chat_template=wanted.chat_template,
+            own=wanted.own,
             asked=wanted.asked,
             has_read_longest=last is not None and context.items() <= last.model_dump().items(),
         )

@@ -61,6 +61,7 @@ def verify(
     *,
     gguf: Path,
     chat_template: str,
+    own: Sequence[parity.Shape],
     asked: Sequence[GateAnswer],
     has_read_longest: bool,
 ) -> list[Compared]:
@@ -72,6 +73,7 @@ def verify(
         served: What the daemon was told.
         gguf: The file that was sent.
         chat_template: The trained Jinja.
+        own: Shapes of the persona's own rows with tools.
         asked: What the file was asked.
         has_read_longest: Whether this daemon read the longest prompt of this file before.
 
@@ -84,7 +86,7 @@ def verify(
     """
     _check_shown(daemon.show(name) or Shown(), served)
     model = Model(gguf)
-    shapes = parity.shapes(chat_template)
+    shapes = [*parity.shapes(chat_template), *own]
     sure = sure_answers(model, served, asked)
     total = len(shapes) + len(sure)
     longest = max(shapes, key=_count_characters)
@@ -171,7 +173,7 @@ def sure_answers(
     model: Model, served: Served, asked: Sequence[GateAnswer]
 ) -> list[tuple[list[dict[str, str]], Answer]]:
     """Answer the questions with the largest logit margins, which any llama.cpp answers alike."""
-    greedy = {entry.ask: entry for entry in asked if entry.seed is None}
+    greedy = {entry.ask: entry for entry in asked if entry.seed is None and not entry.has_tools}
     margins = {
         ask: entry.least_margin_nats
         for ask, entry in greedy.items()

@@ -29,6 +29,7 @@ class Inputs:
 
     gguf: File
     chat_template: File
+    rows: File
     base: Tree
     template: str = shown_as("data.template")
     shapes: str = shown_as("the shapes of conversation")
@@ -40,6 +41,7 @@ def inputs(build: Build, /) -> Inputs:
     return Inputs(
         gguf=File(build.gguf),
         chat_template=File(build.dataset / dataset.TEMPLATE),
+        rows=File(build.dataset / dataset.TRAIN),
         base=Tree(build.base),
         template=build.persona.manifest.data.template,
         shapes=parity.fingerprint(),
@@ -65,6 +67,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     """
     family = base.read(inputs.base.path).family
     template = Template(inputs.base.path, inputs.template, family)
-    rows = parity.compare_file(inputs.gguf.path, template)
+    own = parity.own_shapes(dataset.read_examples(inputs.rows.path))
+    rows = parity.compare_file(inputs.gguf.path, template, own)
     files.write_json(work.out, {"schema": parity.SCHEMA, "shapes": rows})
     return f"{sum(row['same_ids'] for row in rows)} of {len(rows)} shapes the same to the token"

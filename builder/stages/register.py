@@ -12,6 +12,7 @@ from builder.engine import stage
 from builder.engine.stage import File, Work, not_compared, shown_as
 from builder.errors import ToolError
 from builder.evaluation import report
+from builder.gates import parity
 from builder.ollama import client, registration
 from builder.ollama.served import Served
 from builder.project import Build
@@ -30,6 +31,7 @@ class Inputs:
     modelfile: File
     smoke: File
     chat_template: File
+    rows: File
     served: Served = shown_as("ollama")
     allow_remote: bool = not_compared()
     replace: bool = not_compared()
@@ -45,6 +47,7 @@ def inputs(build: Build, /) -> Inputs:
         modelfile=File(build.modelfile),
         smoke=File(build.smoke),
         chat_template=File(build.dataset / dataset.TEMPLATE),
+        rows=File(build.dataset / dataset.TRAIN),
         served=build.decide_served(),
         allow_remote=build.options.allow_remote,
         replace=build.options.replace,
@@ -112,6 +115,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
             served=inputs.served,
             gguf=inputs.gguf.path,
             chat_template=inputs.chat_template.path.read_text("utf-8"),
+            own=tuple(parity.own_shapes(dataset.read_examples(inputs.rows.path))),
             asked=examined.asked,
             let_through=tuple(examined.failed),
             claims=inputs.claims,

@@ -14,6 +14,7 @@ from builder.command import command
 from builder.data import dataset
 from builder.data.rows import Row
 from builder.data.template import IGNORED, Message
+from builder.data.tools import Tool
 from builder.errors import DataError
 from builder.project import Build
 from builder.terminal.console import Console, escape
@@ -35,7 +36,8 @@ class ShownRow:
         has_system: Whether the served system text was put before it.
         tokens: How many tokens it has.
         trained_tokens: How many of them are trained on.
-        messages: What is said.
+        messages: What is said, its calls with it.
+        tools: The functions that it declares.
 
     """
 
@@ -48,6 +50,7 @@ class ShownRow:
     tokens: int
     trained_tokens: int
     messages: list[Message]
+    tools: list[Tool]
 
 
 def list_rows(folder: Path, read: Sequence[Row], number: int | None) -> list[ShownRow]:
@@ -62,7 +65,7 @@ def list_rows(folder: Path, read: Sequence[Row], number: int | None) -> list[Sho
         DataError: There is no such row.
 
     """
-    sources = {_key(row.messages): (row.where, row.pack) for row in read}
+    sources = {_key(row.messages, row.tools): (row.where, row.pack) for row in read}
     trained = dataset.read_examples(folder / dataset.TRAIN)
     if number is not None and not 1 <= number <= len(trained):
         msg = f"{folder}: has no row {number}, expected 1 to {len(trained)}"
@@ -71,7 +74,7 @@ def list_rows(folder: Path, read: Sequence[Row], number: int | None) -> list[Sho
     kinds = [*((False, *one) for one in enumerate(trained, 1))]
     kinds += [(True, *one) for one in enumerate(held, 1)]
     listed = [
-        (*kind, *sources.get(_key(kind[2].conversation), ("unknown", None)))
+        (*kind, *sources.get(_key(kind[2].conversation, kind[2].tools), ("unknown", None)))
         for kind in kinds
         if number in (None, kind[1])
     ]
@@ -86,14 +89,15 @@ def list_rows(folder: Path, read: Sequence[Row], number: int | None) -> list[Sho
             tokens=len(row.input_ids),
             trained_tokens=0 if is_held_out else sum(label != IGNORED for label in row.labels),
             messages=row.messages,
+            tools=row.tools,
         )
         for is_held_out, at, row, where, pack in listed
     ]
 
 
-def _key(messages: list[Message]) -> str:
+def _key(messages: list[Message], tools: list[Tool]) -> str:
     """Give what no two rows of a persona have in common."""
-    return json.dumps(messages, ensure_ascii=False)
+    return json.dumps([messages, tools], ensure_ascii=False)
 
 
 def show(build: Build, rows: Sequence[ShownRow], console: Console, *, is_whole: bool) -> None:

@@ -52,11 +52,10 @@ def _findings(found: Report) -> Iterator[str]:
         if own.problem:
             problem = f"{own.problem}; let through by hand"
             yield f"weak: {own.ask!r} is answered wrongly ({problem})"
-    idle = []
     for finding in found.gates:
         if finding.verdict in ("off", "does not apply"):
-            idle.append(f"{finding.gate} ({finding.note or finding.verdict})")
-        elif finding.verdict == "fail":
+            continue
+        if finding.verdict == "fail":
             through = "let through by hand" if finding.mode == "stop" else "advice"
             yield f"weak: {finding.told} ({through}); {finding.advice}"
         elif finding.verdict == "not enough evidence":
@@ -67,8 +66,17 @@ def _findings(found: Report) -> Iterator[str]:
     if endless:
         some = f"{len(endless)} of {len(found.asked)} answers"
         yield f"{some} did not end: {_one_line(endless[0])!r}"
-    if idle:
+    if idle := _list_idle(found):
         yield f"not asked: {', '.join(idle)}"
+
+
+def _list_idle(found: Report) -> list[str]:
+    """List the gates that are off, and those that say why they do not apply."""
+    return [
+        f"{finding.gate} ({finding.note or finding.verdict})"
+        for finding in found.gates
+        if finding.verdict == "off" or (finding.verdict == "does not apply" and finding.note)
+    ]
 
 
 def _one_line(text: str) -> str:

@@ -162,6 +162,7 @@ class FamilyBuild:
                 served=served,
                 gguf=build.gguf,
                 chat_template=self.read_template().jinja,
+                own=(),
                 asked=(),
                 let_through=(),
                 claims=build.claims,

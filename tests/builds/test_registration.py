@@ -497,11 +497,13 @@ def test_a_daemon_that_goes_away_is_an_error(short, tmp_path, monkeypatch):
 def test_only_the_surest_answers_are_compared_with_ollamas():
     """The four greedy answers with the greatest logit margin are compared.
 
-    Those that are unsure under the served system text are left out.
+    Those that are unsure under the served system text are left out, and calls, of which Ollama
+    gives no text.
     """
     leads = {"a": 0.2, "b": 3.0, "c": 4.0, "d": 5.0, "e": 6.0}
     asked = [answer_to(ask, least_margin_nats=lead) for ask, lead in leads.items()]
     asked += [answer_to("in memory", least_margin_nats=None), answer_to("e", seed=1)]
+    asked.append(answer_to("a call", least_margin_nats=9.0, has_tools=True))
     model = SimpleNamespace(
         render=lambda messages: messages[-1]["content"], tokenize=lambda text: text
     )

@@ -7,6 +7,8 @@ import pytest
 
 from builder.bases import families
 from builder.data.template import Template
+from builder.data.tools import read_tools
+from builder.errors import DataError
 from tests.bases.originals import BY_FAMILY, CHATML
 from tests.bases.vocabularies import find_tokenizer, read_trl
 from tests.data.test_template import Kind, chat, make_base
@@ -17,6 +19,16 @@ CONVERSATIONS = {
     "two turns": TWO_TURNS,
     "a system text": [*chat("s: Be brief."), *TWO_TURNS],
 }
+CALLING = [name for name in BY_FAMILY if families.find(name).tools]
+(ADD,) = read_tools(
+    [
+        {
+            "name": "add",
+            "description": "Adds a number.",
+            "parameters": {"type": "object", "properties": {"first": {"type": "number"}}},
+        }
+    ]
+)
 REAL = [
     ("qwen3", "qwen3", None),
     ("qwen3-2507", "qwen3", "qwen3_instruct_2507"),
@@ -26,9 +38,9 @@ REAL = [
 ]
 
 
-def list_labels(template, messages):
+def list_labels(template, messages, tools=None):
     """Decode each run of labels."""
-    encoded = template.encode(messages)
+    encoded = template.encode(messages, tools)
     runs, run = [], []
     for token, is_label in zip(encoded.ids, encoded.loss_mask, strict=True):
         if is_label:
@@ -50,9 +62,10 @@ def expect_labels(name, end, messages):
 def template_of(tmp_path):
     """Make the template of a family on a vocabulary of single bytes and its special tokens."""
 
-    def make(name, kind="base", more=""):
+    def make(name, kind="base", more="", jinja=None):
         original, is_replaced = BY_FAMILY[name], families.find(name).replacement is not None
-        jinja, tokens = None if is_replaced else original.read_template(), original.special
+        tokens = original.special
+        jinja = None if is_replaced else jinja or original.read_template()
         written = Kind(jinja, tokens[-1], f"{more} {' '.join(tokens)}")
         folder = make_base(tmp_path / "base", written)
         path = folder / "tokenizer_config.json"
@@ -71,6 +84,52 @@ def test_labels_are_each_reply_to_its_end_of_turn(template_of, name, shape):
 
     assert template.end_of_turn == families.find(name).end_of_turn
     assert list_labels(template, messages) == expect_labels(name, template.end_of_turn, messages)
+
+
+@pytest.mark.parametrize("name", BY_FAMILY)
+def test_a_record_says_whether_its_template_renders_tools(template_of, name):
+    """What `bases` shows and a refusal advises is what a row with tools will meet."""
+    assert template_of(name).knows_tools == families.find(name).tools
+
+
+@pytest.mark.parametrize(
+    "begin", [[], chat("s: Be brief.")], ids=["no system text", "a system text"]
+)
+@pytest.mark.parametrize("name", CALLING)
+def test_labels_of_a_row_with_tools(template_of, name, begin):
+    """A call and the words before it are trained on to their end; functions and results are not."""
+    template = template_of(name)
+    end = template.end_of_turn
+    call = {"type": "function", "function": {"name": "add", "arguments": {"first": 2}}}
+    messages = [
+        *begin,
+        *chat("u: 2+2?"),
+        {"role": "assistant", "content": "Let me add.", "tool_calls": [call, call]},
+        {"role": "tool", "content": "The sum is 4."},
+        {"role": "tool", "content": "The sum is 4."},
+        *chat("a: Four.", "u: Thanks", "a: Welcome."),
+    ]
+    called, *others = list_labels(template, messages, [ADD])
+
+    assert others == [f"Four.{end}", f"Welcome.{end}"]
+    assert called.startswith("Let me add.")
+    assert called.endswith(end)
+    assert called.count("add") == 3
+    assert called.count("first") == 2
+    whole = template.tokenizer.decode(template.encode(messages, [ADD]).ids)
+    assert "Adds a number." in whole
+    assert whole.count("The sum is 4.") == 2
+
+
+def test_a_template_that_leaves_calls_out_is_refused(template_of):
+    """LFM2's first template renders functions, and nothing of a call."""
+    template = template_of("lfm2", jinja=read_trl("lfm2"))
+    call = {"type": "function", "function": {"name": "add", "arguments": {"first": 2}}}
+    messages = [*chat("u: 2+2?"), {"role": "assistant", "content": "", "tool_calls": [call]}]
+
+    assert not template.knows_tools
+    with pytest.raises(DataError, match="leaves out the call of 'add', expected it in the reply"):
+        template.encode(messages, [ADD])
 
 
 @pytest.mark.parametrize("shape", CONVERSATIONS)

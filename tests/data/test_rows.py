@@ -263,36 +263,9 @@ def test_whoever_speaks_first_or_twice_is_kept(luma):
     assert second.messages == [system, welcome, HI, HI, HELLO]
 
 
-TOOLS = "tool calls cannot be trained on yet, expected user, assistant or system"
-
-
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (
-            turns_of(HI, HELLO, {"role": "tool", "content": "4"}, HELLO),
-            f"turn 3 is a tool's answer; {TOOLS}",
-        ),
-        (
-            turns_of(HI, {"role": "function", "name": "f", "content": "4"}, HELLO),
-            f"turn 2 is a tool's answer; {TOOLS}",
-        ),
-        (
-            turns_of(HI, {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}),
-            f"turn 2 calls a tool; {TOOLS}",
-        ),
-        (
-            turns_of(HI, {"role": "assistant", "function_call": {"name": "f"}}),
-            f"turn 2 calls a tool; {TOOLS}",
-        ),
-        (
-            '{"conversations": [{"from": "function_call", "value": "f()"}]}',
-            f"turn 1 calls a tool; {TOOLS}",
-        ),
-        (
-            '{"conversations": [{"from": "observation", "value": "4"}]}',
-            f"turn 1 is a tool's answer; {TOOLS}",
-        ),
         (
             turns_of({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, HELLO),
             "part 1 of 'content' of turn 1 is of type 'image_url', expected parts of type 'text'",
@@ -328,7 +301,7 @@ TOOLS = "tool calls cannot be trained on yet, expected user, assistant or system
     ],
 )
 def test_what_is_no_text_is_refused(luma, line, message):
-    """A value of another type, a tool's call or an image is one sentence, never its Python form."""
+    """A value of another type or an image is one sentence, never its Python form."""
     with pytest.raises(DataError) as caught:
         read(luma, "d.jsonl", line)
 

@@ -1,11 +1,13 @@
 """Each question is asked once."""
 
+import dataclasses
 import importlib.metadata
 
 from builder import llama
 from builder.data.questions import Question
 from builder.evaluation import answers, asker, budget
 from builder.evaluation.asker import Asker
+from builder.gates import calls
 from builder.gates.table import GATES
 from builder.llama import Answer
 from tests.evaluation.samples import SUBJECT, answer
@@ -16,9 +18,9 @@ class Parrot:
 
     asked = 0
 
-    def render(self, messages):
-        """Give what the user says."""
-        return messages[-1]["content"]
+    def render(self, messages, tools):
+        """Give the functions and what the user says."""
+        return f"{tools}{messages[-1]['content']}"
 
     def tokenize(self, text):
         """Give the characters' codes."""
@@ -68,6 +70,37 @@ class Silent:
 
     def write(self):
         """Write nothing."""
+
+
+def test_a_question_with_tools_is_asked_of_the_files_alone():
+    """Its words may be those of another question, whose recorded answers declare no tools."""
+    plain = Question((("user", "Open?"),), "en")
+    calling = dataclasses.replace(plain, tools='[{"function": {"name": "hours"}}]', must=("hours",))
+    about = dataclasses.replace(SUBJECT, calls=(calling,))
+    known = {plain.messages: answer("in-memory")}
+    file, base = Silent("file"), Silent("base")
+    (found,) = asker.ask(
+        [calls],
+        about,
+        0.125,
+        persona=file,
+        baseline=base,
+        recorded=answers.Answers(known, known),
+    )
+
+    assert budget.list_greedy([calls], about) == []
+    assert (found.answer.text, found.baseline.text) == ("file", "base")
+
+
+def test_functions_are_rendered_with_their_question(tmp_path):
+    """The prompt, and with it the cached answer, is another where functions are declared."""
+    file = Parrot()
+    asking = Asker(file, cache=tmp_path / "a.json", max_tokens=8, sampling={}, owner="")
+    plain = Question((("user", "Open?"),), "en")
+    for tools in ("", '[{"name": "a"}]', '[{"name": "b"}]', '[{"name": "a"}]'):
+        asking.answer(dataclasses.replace(plain, tools=tools))
+
+    assert file.asked == 3
 
 
 def test_what_the_in_memory_model_answered_is_not_asked_again(tmp_path):

@@ -54,6 +54,7 @@ class World:
             served=Served(**{**vars(SERVED), "system": system}),
             gguf=self.gguf,
             chat_template="",
+            own=(),
             asked=(),
             let_through=(),
             claims=self.folder / name / "claims",

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from builder import files
-from builder.bases import base
+from builder.bases import base, families
+from builder.data import dataset
+from builder.data.calls import parse_calls
+from builder.data.dataset import Example
+from builder.data.tools import read_tools
 from builder.errors import GateError
 from builder.gates import parity as gate
 from builder.gates.parity import Prompt, Shape
@@ -20,6 +24,7 @@ from builder.ollama import client, verification
 from builder.ollama.served import Served
 from builder.stages import parity
 from tests.bases.checkpoints import make_tiny_base
+from tests.bases.originals import ORIGINALS
 from tests.conftest import build_of, make_profile, run_stage
 
 
@@ -65,6 +70,7 @@ def tiny_build(luma, tiny):
     chosen = base.Base(str(tiny[0]), "folder", "0", str(tiny[0]), "0", four_bit=False)
     (build.base / "base.json").write_text(json.dumps(asdict(chosen)))
     build.dataset.mkdir()
+    dataset.write_examples(build.dataset / dataset.TRAIN, [])
     make_profile().write(build.dataset)
     (build.dataset / "chat_template.jinja").write_text(qwen_template())
     shutil.copyfile(tiny[1], build.gguf)
@@ -72,7 +78,9 @@ def tiny_build(luma, tiny):
 
 
 def test_a_template_with_tools_is_the_same_in_the_file(tiny_build):
-    """Every shape, those with tools too, gives the trained ids, or a difference that has a name."""
+    """Every shape, those with tools and of the persona's own rows too, gives the trained ids."""
+    rows = [Example([*ANSWERED, REPLY], [], [], tools=HARD_TOOLS)]
+    dataset.write_examples(tiny_build.dataset / dataset.TRAIN, rows)
     run_stage(parity, tiny_build)
     rows = json.loads(tiny_build.parity.read_text())["shapes"]
 
@@ -81,8 +89,9 @@ def test_a_template_with_tools_is_the_same_in_the_file(tiny_build):
         "a tool's answer",
         "1,500 tokens",
         "joiners and wide blanks",
+        "own tools: f, g",
     }
-    assert all(row["same_ids"] or row["shape"] in {"two tools", "a tool's answer"} for row in rows)
+    assert [row["shape"] for row in rows if not row["same_ids"]] == []
 
 
 def test_a_template_with_tools_is_the_same_in_the_daemon(tiny_build, served):
@@ -94,21 +103,89 @@ def test_a_template_with_tools_is_the_same_in_the_daemon(tiny_build, served):
     sha256 = files.sha256(tiny_build.gguf)
     daemon.upload(tiny_build.gguf, sha256)
     daemon.create({**told.to_request(sha256), "model": "tiny"})
-    model = Model(tiny_build.gguf)
-
-    rows = [
-        row
-        for shape in gate.shapes(qwen_template())
-        for row in verification.compare_prompts(model, daemon, "tiny", told, shape)
-    ]
+    rows = verification.verify(
+        daemon,
+        "tiny",
+        told,
+        gguf=tiny_build.gguf,
+        chat_template=qwen_template(),
+        own=[Shape("own tools: f, g", ANSWERED, HARD_TOOLS)],
+        asked=(),
+        has_read_longest=False,
+    )
     daemon.delete("tiny")
 
-    assert {row.shape for row in rows} >= {"two tools", "a tool's answer", "an empty system"}
-    assert all(
-        row.same_ids
-        for row in rows
-        if row.shape not in {"two tools", "a tool's answer", "a user twice"}
-    )
+    shapes = {"two tools", "a tool's answer", "an empty system", "own tools: f, g"}
+    assert {row.shape for row in rows} >= shapes
+    assert {row.shape for row in rows if not row.same_ids} <= {"a user twice"}
+
+
+HARD = {
+    "type": "object",
+    "properties": {
+        "b": {"description": 'ü "q" <b>&', "type": ["number", "null"], "enum": [1.0, 2.5]},
+        "a": {"type": "array", "items": {"type": "string", "description": "d"}},
+        "o": {"type": "object", "required": ["z"], "properties": {"z": {"type": "string"}}},
+    },
+    "required": ["a", "b"],
+}
+HARD_TOOLS = read_tools([{"name": "f", "parameters": HARD}, {"name": "g", "description": "Goes."}])
+HARD_CALLS = parse_calls(
+    [
+        {"name": "f", "arguments": {"b": 1.0, "a": ['<&> "ü"'], "o": {"z": "", "y": None}}},
+        {"name": "g", "arguments": {}},
+    ],
+    "",
+)
+HARD_MESSAGES = [
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": "Let me see.", "tool_calls": HARD_CALLS},
+    {"role": "tool", "content": "line\n ü"},
+    {"role": "tool", "content": '{"a": 1}'},
+]
+ANSWERED = [
+    *HARD_MESSAGES,
+    {"role": "assistant", "content": "Two."},
+    {"role": "user", "content": "And now?"},
+    {"role": "assistant", "content": "", "tool_calls": HARD_CALLS[1:]},
+    {"role": "tool", "content": "5"},
+]
+REPLY = {"role": "assistant", "content": "Five."}
+WITH_TOOLS = [
+    pytest.param(one, id=one.family) for one in ORIGINALS if families.find(one.family).tools
+]
+
+
+@pytest.mark.parametrize("original", WITH_TOOLS)
+def test_prompts_with_tools_are_the_same_in_the_daemon(tiny, served, tmp_path, original):
+    """Of every family that renders tools: declared, called and answered, token for token."""
+    del served
+    jinja = families.find(original.family).chat_template(original.read_template())
+    gguf = tmp_path / "model.gguf"
+    names = {"general.name": "tiny"}
+    export.export(tiny[0], None, gguf, tokenizer=tiny[0], chat_template=jinja, metadata=names)
+    daemon, sha256 = client.connect(allow_remote=False), files.sha256(gguf)
+    daemon.upload(gguf, sha256)
+    told = Served(model="tiny", parameters={}, template=None, system=None, license=None)
+    daemon.create({**told.to_request(sha256), "model": "tiny"})
+    hard = [
+        Shape("declared", HARD_MESSAGES[:1], HARD_TOOLS),
+        Shape("called", HARD_MESSAGES, HARD_TOOLS),
+        Shape("answered", ANSWERED, HARD_TOOLS),
+    ]
+    shapes = [*hard, *(shape for shape in gate.shapes(jinja) if shape.tools)]
+    model = Model(gguf)
+    try:
+        rows = [
+            row
+            for shape in shapes
+            for row in verification.compare_prompts(model, daemon, "tiny", told, shape)
+        ]
+    finally:
+        daemon.delete("tiny")
+
+    assert len(rows) == 10
+    assert [row.shape for row in rows if not row.same_ids] == []
 
 
 def test_an_overridden_template_is_caught(tiny_build, served):
@@ -230,6 +307,22 @@ def test_a_shape_that_the_base_cannot_render_is_told(tiny_build, tiny):
 
     assert rows["a user twice"]["known_difference"] == gate.NOT_RENDERED
     assert rows["five turns"]["same_ids"]
+
+
+def test_a_persona_s_own_tools_are_compared():
+    """A prompt of each set of functions, without the served system text, and eight at most."""
+    system = {"role": "system", "content": "Be brief."}
+    tools = [read_tools([{"name": f"f{number}"}]) for number in range(9)]
+    rows = [
+        Example(HARD_MESSAGES[:2], [], []),
+        Example([system, *ANSWERED, REPLY, REPLY], [], [], has_system=True, tools=HARD_TOOLS),
+        Example(HARD_MESSAGES[:2], [], [], tools=HARD_TOOLS),
+        *(Example(HARD_MESSAGES[:2], [], [], tools=declared) for declared in tools),
+    ]
+    first, *others = gate.own_shapes(rows)
+
+    assert first == Shape("own tools: f, g", ANSWERED, HARD_TOOLS)
+    assert [shape.name for shape in others] == [f"own tools: f{number}" for number in range(7)]
 
 
 def test_known_differences_have_names():

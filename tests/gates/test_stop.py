@@ -30,6 +30,15 @@ def test_every_gates_answer_is_counted_and_an_endless_one_named():
     assert result.wrong == (endless,)
 
 
+def test_calls_are_left_to_their_own_gate():
+    """A call may be written with special tokens, which no other answer holds."""
+    call = answered("calls", "Open?", "<|tool_call_start|>[hours()]<|tool_call_end|>")
+    declared = dataclasses.replace(call, question=dataclasses.replace(call.question, tools="[{}]"))
+    asked = [answered("recall", "Who?", "Luma."), declared]
+
+    assert stop.judge(evidence(SUBJECT, asked, gate="stop")).of == 1
+
+
 def test_an_endless_answer_in_a_language_of_no_row_is_named_and_not_counted():
     """A French persona on a base that loops in Chinese is judged by its French answers."""
     french = dataclasses.replace(SUBJECT, spoken=("fr",))

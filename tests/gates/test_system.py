@@ -13,7 +13,7 @@ from tests.evaluation.samples import SUBJECT, evidence
 class Reader:
     """Stands in for a loaded file: finds each reply token as likely as the prompt's length says."""
 
-    def render(self, messages):
+    def render(self, messages, _tools):
         """Give the texts, one after the other."""
         return "".join(message["content"] for message in messages)
 

@@ -93,6 +93,7 @@ def test_a_source_build_is_warned_about(fake, luma, caplog):
                     ),
                     gguf=luma / "model.gguf",
                     chat_template="",
+                    own=(),
                     asked=[],
                     let_through=(),
                     claims=luma / "claims",

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tokenizers import Tokenizer
 
 from builder.bases.base import EMBEDDED
 from builder.data import dataset, preparation
@@ -68,6 +69,89 @@ def test_each_row_is_told_once(build, completion):
     places = [problem.partition("data.jsonl:")[2][0] for problem in caught.value.problems]
     assert places == ["1", "2", "3"]
     assert all("is the same as" in problem for problem in caught.value.problems[1:])
+
+
+CALL = {"type": "function", "function": {"name": "add", "arguments": {"a": 2}}}
+ADD = {"name": "add", "parameters": {"properties": {"a": {"type": "number", "enum": [2]}}}}
+CALLED = {
+    "messages": [
+        {"role": "user", "content": "2+2?"},
+        {"role": "assistant", "content": "", "tool_calls": [CALL]},
+    ],
+    "tools": [ADD],
+}
+# Of the form of Qwen's, in a few words.
+WITH_TOOLS = (
+    "{% if tools %}<|im_start|>system\n{{ tools | tojson }}<|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def write_lines(build, *rows):
+    """Write the persona's data."""
+    path = build.persona.folder / "data.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+
+
+def test_rows_with_tools_are_refused_where_the_base_renders_none(build):
+    """One sentence counts them, by the first one's line, and names the families that do."""
+    others = [{**CALLED, "tools": [ADD, {"name": f"f{number}"}]} for number in range(2)]
+    write_lines(build, {"prompt": "Hi", "completion": "Hello."}, CALLED, *others)
+    with pytest.raises(DataError) as caught:
+        run_stage(data, build)
+
+    (problem,) = caught.value.problems
+    assert problem.endswith(
+        "data.jsonl:2: 3 rows have tools, which this base's chat template does not render, "
+        "expected a base of qwen3-2507, qwen3, qwen2.5, granite4, lfm2"
+    )
+    assert "build NAME --base Qwen/Qwen3-4B-Instruct-2507" in caught.value.hint
+
+
+def test_rows_with_tools_are_trained_where_the_base_renders_them(build):
+    """The functions stand in the prompt, the call in the labels; each set of them is a row."""
+    (build.base / "chat_template.jinja").write_text(WITH_TOOLS)
+    write_lines(build, CALLED, {**CALLED, "tools": [ADD, {"name": "sub"}]})
+    run_stage(data, build)
+    rows = dataset.read_examples(build.dataset / dataset.TRAIN)
+    tokenizer = Tokenizer.from_file(str(build.base / "tokenizer.json"))
+    labels = [label for label in rows[0].labels if label >= 0]
+
+    assert [[tool["function"]["name"] for tool in row.tools] for row in rows] == [
+        ["add"],
+        ["add", "sub"],
+    ]
+    assert tokenizer.decode(labels, skip_special_tokens=False) == (
+        '{"name": "add", "arguments": {"a": 2}}<|im_end|>'
+    )
+    assert '"enum": [2]' in tokenizer.decode(rows[0].input_ids)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {**CALLED, "tools": [{**ADD, "description": "<|im_end|>"}]},
+        {
+            **CALLED,
+            "messages": [
+                CALLED["messages"][0],
+                {
+                    "role": "assistant",
+                    "tool_calls": [{"name": "add", "arguments": {"a": "<|im_end|>"}}],
+                },
+            ],
+        },
+    ],
+    ids=["a tool", "a call"],
+)
+def test_a_special_token_in_a_tool_or_a_call_is_refused(build, row):
+    """It would end the turn there."""
+    (build.base / "chat_template.jinja").write_text(WITH_TOOLS)
+    write_lines(build, row)
+    with pytest.raises(DataError, match=r"data\.jsonl:1: holds the special token '<\|im_end\|>'"):
+        run_stage(data, build)
 
 
 def test_every_row_learns_its_reply_and_its_end_alone(build):

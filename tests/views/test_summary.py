@@ -48,6 +48,7 @@ def test_it_tells_answers_findings_and_the_command(luma):
         ),
         Finding("leak_out", "does not apply", note="no names are known"),
         Finding("format", "off"),
+        Finding("calls", "does not apply"),
         Finding("end", "pass", is_told=False, told="was trained to end its turn"),
     ]
     asked = [
@@ -67,6 +68,7 @@ def test_it_tells_answers_findings_and_the_command(luma):
     assert "1 of 2 answers did not end: 'Write a haiku'" in said
     assert "not asked: leak_out (no names are known)" in said
     assert "format (off)" in said
+    assert "calls" not in said
     assert "was trained to end its turn" not in said
     assert said.endswith("talk to it: ollama run luma")
 

@@ -1,0 +1,129 @@
+"""The calls of a row's messages, and the results that answer them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from builder.data.template import Message
+from builder.data.tools import Tool, list_names, read_name
+from builder.data.values import describe_kind, order_keys, read_json, read_text
+from builder.tables import show
+
+Call = dict[str, Any]
+# Of OpenAI's messages, the newer first; a message has one or the other.
+KEYS = ("tool_calls", "function_call")
+# ShareGPT's role of who calls; its text is the call as JSON.
+CALLING_ROLES = ("function_call",)
+RESULT_ROLES = ("tool", "function", "observation")
+
+
+def read_calls(turn: dict[str, Any], number: int) -> list[Call]:
+    """Read the calls of an assistant's message; most have none.
+
+    Raises:
+        ValueError: A call is not as it must be.
+
+    """
+    given = turn.get("tool_calls") or turn.get("function_call") or []
+    return parse_calls(given, f"turn {number}")
+
+
+def parse_calls(given: Any, where: str) -> list[Call]:
+    """Read calls: a list of them or one, or JSON text of either.
+
+    Raises:
+        ValueError: A call is not as it must be.
+
+    """
+    given = read_json(given, f"the call of {where}")
+    listed = given if isinstance(given, list) else [given]
+    return [_read_call(call, f"call {at} of {where}") for at, call in enumerate(listed, start=1)]
+
+
+def _read_call(call: Any, where: str) -> Call:
+    function = call.get("function", call) if isinstance(call, dict) else call
+    if not isinstance(function, dict):
+        raise ValueError(f"{where} is {describe_kind(function)}, expected an object")
+    if "name" not in function:
+        raise ValueError(f"{where} has no 'name', expected that of a function")
+    name = read_name(function["name"], f"'name' of {where}")
+    arguments = read_json(function.get("arguments"), f"'arguments' of {where}")
+    if not isinstance(arguments, dict):
+        raise ValueError(
+            f"'arguments' of {where} is {describe_kind(arguments)}, expected an object"
+        )
+    # The order of arguments is kept by Ollama, that of keys within them is not.
+    ordered = {key: order_keys(item, f"an argument of {where}") for key, item in arguments.items()}
+    made: Call = {"type": "function", "function": {"name": name, "arguments": ordered}}
+    if call.get("id") is not None:
+        made["id"] = read_text(call["id"], f"'id' of {where}")
+    return made
+
+
+def read_result(turn: dict[str, Any], content: str, number: int) -> Message:
+    """Make the message of a result."""
+    made = {"role": "tool", "content": content}
+    for key in ("tool_call_id", "name"):
+        if turn.get(key) is not None:
+            made[key] = read_text(turn[key], f"{key!r} of turn {number}")
+    return made
+
+
+def check_calls(messages: list[Message], tools: Sequence[Tool]) -> None:
+    """Check that each call is to a declared function, and that results follow calls.
+
+    Raises:
+        ValueError: They do not.
+
+    """
+    waiting: list[Call] = []
+    names = list_names(tools)
+    for number, message in enumerate(messages, start=1):
+        if message["role"] == "tool":
+            _take_result(message, waiting, number)
+            continue
+        if waiting:
+            name = waiting[0]["function"]["name"]
+            what = f"turn {number} is the {message['role']}'s before the result of {name!r}"
+            raise ValueError(f"{what}, expected a tool's message")
+        waiting = list(message.get("tool_calls", []))
+        for call in waiting:
+            _check_call(call, tools, names, number)
+
+
+def _take_result(message: Message, waiting: list[Call], number: int) -> None:
+    """Take the call that a result answers off those that wait: by its id, or else the first."""
+    if not waiting:
+        what = f"turn {number} is a tool's result, and no call before it waits for one"
+        raise ValueError(f"{what}, expected an assistant's message with 'tool_calls' before it")
+    wanted = message.get("tool_call_id")
+    ids = [call.get("id") for call in waiting]
+    if wanted is None or not any(ids):
+        waiting.pop(0)
+    elif wanted in ids:
+        waiting.pop(ids.index(wanted))
+    else:
+        what = f"turn {number} answers the call {show(wanted)}, which does not wait for a result"
+        raise ValueError(f"{what}, expected {' or '.join(show(one) for one in ids if one)}")
+
+
+def _check_call(call: Call, tools: Sequence[Tool], names: list[str], number: int) -> None:
+    function = call["function"]
+    name = function["name"]
+    if not tools:
+        what = f"turn {number} calls {show(name)}, and the row has no 'tools'"
+        raise ValueError(f"{what}, expected the functions that it may call")
+    if name not in names:
+        what = f"turn {number} calls {show(name)}, which its 'tools' do not declare"
+        raise ValueError(f"{what}, expected {' or '.join(map(show, names))}")
+    declared = tools[names.index(name)]["function"]["parameters"]
+    where = f"turn {number} calls {show(name)}"
+    for key in declared.get("required", []):
+        if key not in function["arguments"]:
+            raise ValueError(f"{where} without {show(key)}, expected what its tool requires")
+    properties = declared["properties"]
+    for key in function["arguments"] if properties else ():
+        if key not in properties:
+            known = " or ".join(map(show, properties))
+            raise ValueError(f"{where} with {show(key)}, expected {known}")

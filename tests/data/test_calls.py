@@ -1,0 +1,180 @@
+"""Rows with tools: calls and results in the layouts of OpenAI, TRL and ShareGPT."""
+
+import json
+
+import pytest
+
+from builder.errors import DataError
+from tests.data.test_rows import HELLO, HI, read
+
+ADD = {
+    "type": "function",
+    "function": {
+        "name": "add",
+        "description": "Add two numbers.",
+        "parameters": {
+            "type": "object",
+            "required": ["a"],
+            "properties": {"a": {"type": "number"}, "b": {"type": "number"}},
+        },
+    },
+}
+
+
+def call(arguments, name="add", **more):
+    """Write a call as OpenAI does."""
+    return {"type": "function", "function": {"name": name, "arguments": arguments}, **more}
+
+
+def calls(*listed, **more):
+    """Write an assistant's message with calls."""
+    return {"role": "assistant", "content": None, "tool_calls": list(listed), **more}
+
+
+def result(content="5", **more):
+    """Write a tool's message."""
+    return {"role": "tool", "content": content, **more}
+
+
+def row(*messages, tools=(ADD,), **more):
+    """Write a row with tools."""
+    return json.dumps({"messages": list(messages), "tools": list(tools), **more})
+
+
+CALL = call({"a": 2, "b": 3})
+CALLED = {"role": "assistant", "content": "", "tool_calls": [CALL]}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        row(HI, calls(CALL), result(), HELLO),
+        row(HI, calls(call('{"a": 2.0, "b": 3}'), content=""), result(), HELLO),
+        row(HI, calls({"name": "add", "arguments": {"a": 2, "b": 3}}), result(), HELLO),
+        row(
+            HI,
+            {"role": "assistant", "function_call": {"name": "add", "arguments": '{"a":2,"b":3}'}},
+            {"role": "function", "content": "5"},
+            HELLO,
+        ),
+        json.dumps({
+            "conversations": [
+                {"from": "human", "value": "Hi"},
+                {"from": "function_call", "value": json.dumps(CALL["function"])},
+                {"from": "observation", "value": "5"},
+                {"from": "gpt", "value": "Hello."},
+            ],
+            "tools": json.dumps([ADD["function"]]),
+        }),
+    ],
+)  # fmt: skip
+def test_a_row_with_tools_is_read(luma, line):
+    """Arguments are an object or JSON text of one, and every layout gives the same row."""
+    (found,) = read(luma, "d.jsonl", line)
+
+    assert found.messages == [HI, CALLED, result(), HELLO]
+    assert found.tools == [ADD]
+    assert found.question == "hi"
+
+
+def test_a_row_may_end_with_a_call_or_make_none(luma):
+    """What is learnt may be the call alone, words before it, and when to call nothing."""
+    say = calls(CALL, content="Let me add. ")
+    ending, without = read(luma, "d.jsonl", f"{row(HI, say)}\n{row(HI, HELLO)}")
+
+    assert ending.messages[-1] == {**CALLED, "content": "Let me add."}
+    assert without.tools == [ADD]
+
+
+def test_results_may_come_in_another_order(luma):
+    """Each names its call; without ids they answer calls in order."""
+    both = calls(call({"a": 1}, id="x"), call({"a": 2}, id="y"))
+    answers = (result("2", tool_call_id="y"), result("1", tool_call_id="x"))
+    (found,) = read(luma, "d.jsonl", row(HI, both, *answers, HELLO))
+
+    assert found.messages[2:4] == list(answers)
+    assert [one["id"] for one in found.messages[1]["tool_calls"]] == ["x", "y"]
+
+
+def test_arguments_are_written_as_ollama_writes_them(luma):
+    """They keep their order, but the keys of an object in them are sorted, and 1.0 is 1."""
+    line = row(HI, calls(call({"b": {"y": 1.0, "x": [2.5]}, "a": 1})))
+    (found,) = read(luma, "d.jsonl", line)
+    written = json.dumps(found.messages[1]["tool_calls"][0]["function"]["arguments"])
+
+    assert written == '{"b": {"x": [2.5], "y": 1}, "a": 1}'
+
+
+def test_keys_that_are_left_out_are_told_once(luma, caplog):
+    """Of a JSON schema Ollama passes on some keys; a build reads its rows several times."""
+    given = json.loads(json.dumps(ADD))
+    given["function"]["parameters"]["properties"]["a"]["default"] = 1
+    line = row(HI, calls(CALL), tools=[given])
+
+    assert [one.tools for one in read(luma, "d.jsonl", f"{line}\n{row(HI, HELLO)}")] == [[ADD]] * 2
+    assert caplog.text.count("left out of its tools: 'default'") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (row(HI, HELLO, result(), HELLO), "turn 3 is a tool's result, and no call before it waits"),
+        (
+            row(HI, calls(CALL), result(), result(), HELLO),
+            "turn 4 is a tool's result, and no call before it waits",
+        ),
+        (
+            row(HI, calls(CALL), HI, HELLO),
+            "turn 3 is the user's before the result of 'add', expected a tool's message",
+        ),
+        (
+            row(HI, calls(call({"a": 1}, id="x")), result(tool_call_id="z"), HELLO),
+            "turn 3 answers the call 'z', which does not wait for a result, expected 'x'",
+        ),
+        (row(HI, calls(call("{")), result(), HELLO), "'arguments' of call 1 of turn 2 is '{'"),
+        (
+            row(HI, calls(call([1])), result(), HELLO),
+            "'arguments' of call 1 of turn 2 is a list, expected an object",
+        ),
+        (row(HI, calls(call(None))), "'arguments' of call 1 of turn 2 is null, expected an object"),
+        (row(HI, calls({"id": "x"})), "call 1 of turn 2 has no 'name', expected that of"),
+        (row(HI, calls(4)), "call 1 of turn 2 is a number, expected an object"),
+        (row(HI, calls(call({}, name="a b"))), "'name' of call 1 of turn 2 is 'a b', expected"),
+        (row(HI, calls(call({"a": 1}, id=4))), "'id' of call 1 of turn 2 is a number"),
+        (
+            row(HI, calls(call({"a": 1 << 60}))),
+            "an argument of call 1 of turn 2 holds a number beyond 2^53, expected it as text",
+        ),
+        (
+            row(HI, calls(call({"a": float("nan")}))),
+            "an argument of call 1 of turn 2 holds nan, expected a finite number",
+        ),
+        (
+            row(HI, calls(call({"a": 1}, name="sub"))),
+            "turn 2 calls 'sub', which its 'tools' do not declare, expected 'add'",
+        ),
+        (row(HI, calls(CALL), tools=()), "turn 2 calls 'add', and the row has no 'tools'"),
+        (row(HI, calls(call({"b": 1}))), "turn 2 calls 'add' without 'a', expected what its tool"),
+        (row(HI, calls(call({"a": 1, "c": 1}))), "turn 2 calls 'add' with 'c', expected 'a'"),
+        (row({**HI, "tool_calls": [CALL]}, HELLO), "turn 1 is the user's and calls a tool"),
+        (row(HI, calls(CALL), result("")), "the last message is the tool's, expected"),
+        (row(HI, calls(CALL), result(""), HELLO), "the tool's message is empty, expected text"),
+        (row(HI, calls(CALL), result({"a": 1}), HELLO), "'content' of turn 3 is an object"),
+        (row(HI, calls(CALL), result(tool_call_id=4), HELLO), "'tool_call_id' of turn 3 is a"),
+        (row(HI, {"role": "developer", "content": "x"}), "turn 2 is by 'developer', expected"),
+        (row(HI, HELLO, tools=["add"]), "tool 1 is text, expected an object"),
+        (
+            '{"conversations": [{"from": "function_call", "value": "f()"}]}',
+            "the call of turn 1 is 'f()', expected JSON",
+        ),
+        ('{"conversations": [{"from": "observation", "value": "4"}]}', "turn 1 is a tool's result"),
+        ('{"prompt": "Hi", "completion": "x", "tools": []}', "unknown key 'tools' in a row of"),
+    ],
+)  # fmt: skip
+def test_a_mistake_of_a_row_with_tools_is_one_sentence(luma, line, message):
+    """It stands with its file and line, and says what was expected."""
+    with pytest.raises(DataError) as caught:
+        read(luma, "d.jsonl", line)
+
+    (problem,) = caught.value.problems
+    assert f"d.jsonl:1: {message}" in problem
