@@ -204,8 +204,8 @@ def main() -> None:
         write_base(options.base)
         return
     if options.part:
-        found = measure_article(options.base, options.steps, options.trained)
-        options.part.write_text(json.dumps(found))
+        measured = measure_article(options.base, options.steps, options.trained)
+        options.part.write_text(json.dumps(measured))
         return
     environment = {**os.environ, "PYTHONPATH": gpu.search_path()}
     command = [sys.executable, __file__, str(options.base)]

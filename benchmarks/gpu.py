@@ -334,7 +334,7 @@ def count_attention() -> dict[Any, Any]:
     def backward(_gradient: Any, query: Any, key: Any, value: Any, *_more: Any, **_o: Any) -> int:
         return forward(query, key, value) * 5 // 2  # five products in place of two
 
-    found = {}
+    found: dict[Any, Any] = {}
     for kind in ("flash", "efficient", "cudnn"):
         name = f"_scaled_dot_product_{kind}_attention"
         found[getattr(torch.ops.aten, name)] = forward

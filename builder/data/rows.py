@@ -184,7 +184,7 @@ def _read_row(where: str, value: Any, data: Data, identity: Identity | None) -> 
         values = identity.placeholders(language) if identity else {}
         for message in messages:
             message["content"] = fill(message["content"], values)
-    return Row(where, messages, tools)
+    return Row(where, messages, tools=tools)
 
 
 def choose_language(given: str, messages: list[Message]) -> str:

@@ -245,7 +245,7 @@ class Loop:
             what = "with activations computed twice"
         else:
             is_four_bit = getattr(self.step.model, "is_loaded_in_4bit", False)
-            step = min(self.done, len(self.planned) - 1)  # reading the last losses takes memory too
+            step = min(self.done, len(self.plan) - 1)  # reading the last losses takes memory too
             raise failures.describe_no_room(step, is_four_bit=is_four_bit)
         log.warning("train: out of GPU memory; going on from step %d %s", self.done, what)
 
