@@ -100,7 +100,7 @@ def test_why_shows_what_a_recipe_changes(luma):
 
     assert "training.optimizer is now adamw_8bit, was adamw" in reasons
     assert "training.learning_rate_ratio is now 1.0, was 8.0" in reasons
-    assert "training.max_steps is now 60, was null" in reasons
+    assert "training.max_steps is now 60, was not set" in reasons
     assert not any("rank" in reason for reason in reasons)
 
 
