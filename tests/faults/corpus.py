@@ -431,7 +431,7 @@ JSON = [
     row("role", {"messages": [{"role": "bot", "content": "a"}]}, "turn 1 is by 'bot', expected"),
     row("long-role", {"messages": [{"role": "r" * MANY, "content": ""}]}, "turn 1 is by 'rrrrr"),
     row("role-null", {"messages": [{"role": None, "content": "a"}]}, "'role' of turn 1 is null"),
-    row("tool", {"messages": [{"role": "tool", "content": "a"}]}, "turn 1 is a tool's answer"),
+    row("tool", {"messages": [{"role": "tool", "content": "a"}]}, "turn 1 is a tool's result"),
     row(
         "image",
         {"messages": [{"role": "user", "content": [{"type": "image"}]}]},
