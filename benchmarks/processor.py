@@ -26,8 +26,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from builder.data.builtin import CHATML
-from builder.gguf import convert, merge, quantiser
-from builder.gguf.export import write_small_files
+from builder.gguf import convert, quantiser
+from builder.gguf.export import link_checkpoint
 from builder.gguf.quantisation import DEFAULT
 from builder.llama import Model
 
@@ -60,14 +60,12 @@ def main() -> None:
 def measure(layers: int) -> dict[str, float]:
     """Take a model of so many layers through an export, and ask it."""
     with tempfile.TemporaryDirectory() as folder:
-        base, merged, whole, out = (Path(folder) / name for name in ("base", "16", "16.gguf", "q"))
+        base, linked, whole, out = (Path(folder) / name for name in ("base", "16", "16.gguf", "q"))
         writer = [sys.executable, str(ROOT / "benchmarks" / "random_base.py"), str(base)]
         subprocess.run([*writer, "--layers", str(layers)], check=True, stdout=sys.stderr)
-        merged.mkdir()
-        merge.merge(base, None, merged)
-        write_small_files(base, base, CHATML, merged)
+        link_checkpoint(base, base, CHATML, linked)
         name = {"general.name": "benchmark"}
-        converter = convert.Converter(merged, whole, base_name="benchmark", metadata=name)
+        converter = convert.Converter(linked, whole, base_name="benchmark", metadata=name)
         found = {
             "convert_s": spend(converter.write),
             "quantise_s": spend(lambda: quantiser.quantize(whole, out, DEFAULT)),

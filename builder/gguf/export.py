@@ -58,26 +58,27 @@ def export(
         GateError: A layer's trained change is not in the file as it was trained.
 
     """
-    from builder.gguf import convert, merge  # noqa: PLC0415 — import torch
+    from builder.gguf import convert, layer_shares, merge  # noqa: PLC0415 — import torch
 
     need_bytes = quantisation.count_room_bytes(_measure(base))
     disk.check_room(out.parent, need_bytes, "the export", hint=CLEAN)
-    merged, converted = out.with_name("merged"), out.with_name("converted.gguf")
-    merged.mkdir()
+    checkpoint, converted = out.with_name("checkpoint"), out.with_name("converted.gguf")
+    changes = {} if adapter is None else merge.read_changes(adapter)
     with using_threads_for(_measure(base)):
         with explain_full_disk(out.parent):
-            merge.merge(base, adapter, merged)
-            write_small_files(base, tokenizer, chat_template, merged)
+            link_checkpoint(base, tokenizer, chat_template, checkpoint)
             progress.report("reads the tokenizer")
             converter = convert.Converter(
-                merged, converted, base_name=base_name or str(base), metadata=metadata
+                checkpoint, converted, base_name=base_name or str(base), metadata=metadata
             )
+            if adapter is not None:
+                converter.add(changes, adapter)
             with progress.watching("writes the GGUF in 16 bit", converted, _measure(base)):
                 converter.write()
-        shutil.rmtree(merged)
-        if adapter is not None:
+        shutil.rmtree(checkpoint)
+        if changes:
             progress.report("looks for each adapted layer in it")
-            _verify(base, adapter, converted, converter)
+            layer_shares.check(layer_shares.measure(base, changes, converted, converter), changes)
     with explain_full_disk(out.parent):
         if converted_is_final(quantisation):
             converted.rename(out)
@@ -137,6 +138,14 @@ def explain_full_disk(folder: Path) -> Iterator[None]:
         raise
 
 
+def link_checkpoint(base: Path, tokenizer: Path, chat_template: str, out: Path) -> None:
+    """Make a folder of links to the base's weights, with config, tokenizer and trained template."""
+    out.mkdir()
+    for shard in base.glob("*.safetensors"):
+        (out / shard.name).symlink_to(shard.resolve())
+    write_small_files(base, tokenizer, chat_template, out)
+
+
 def write_small_files(base: Path, tokenizer: Path, chat_template: str, out: Path) -> None:
     """Write config and tokenizer beside the weights, with the trained template alone."""
     small = [base / "model.safetensors.index.json", *base.glob("*.json")]
@@ -150,14 +159,6 @@ def write_small_files(base: Path, tokenizer: Path, chat_template: str, out: Path
     config.pop("chat_template", None)
     config_path.write_text(json.dumps(config), "utf-8")
     (out / "chat_template.jinja").write_text(chat_template, "utf-8")
-
-
-def _verify(base: Path, adapter: Path, converted: Path, converter: Converter) -> None:
-    from builder.gguf import layer_shares, merge  # noqa: PLC0415 — import torch
-
-    changes = merge.read_changes(adapter)
-    shares = layer_shares.measure(base, changes, converted, converter)
-    layer_shares.check(shares, changes)
 
 
 def _list_left_out(base: Path, converter: Converter) -> tuple[str, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from builder import progress
 from builder.errors import ToolError
@@ -69,28 +69,6 @@ def read_changes(adapter: Path) -> dict[str, Change]:
     }
 
 
-def merge(base: Path, adapter: Path | None, out: Path) -> None:
-    """Write the base's shards with the adapter added to the layers it has, or link them.
-
-    The sum is computed in float32 and written as float16; every other tensor stays as it is.
-
-    Args:
-        base: A folder with the base's 16-bit safetensors.
-        adapter: A folder as PEFT writes one, or None for the base alone.
-        out: An existing, empty folder.
-
-    Raises:
-        ToolError: The adapter is of another base, or the weights are not of 16 or 32 bit.
-
-    """
-    if adapter is None:
-        for shard in base.glob("*.safetensors"):
-            (out / shard.name).symlink_to(shard.resolve())
-        return
-    for shard, weights in add_adapter(sorted(base.glob("*.safetensors")), adapter, torch.float16):
-        save_file(weights, out / shard.name, metadata={"format": "pt"})
-
-
 def add_adapter(
     shards: Sequence[Path], adapter: Path, dtype: torch.dtype | None = None
 ) -> Iterator[tuple[Path, dict[str, torch.Tensor]]]:
@@ -118,15 +96,30 @@ def add_adapter(
                 done += 1
                 weight, layer = file.get_tensor(name), name_layer(name)
                 if name.endswith(".weight") and layer in changes:
-                    changed = _add(weight, changes[layer], f"{shard}: {name}")
+                    changed = add(weight, changes[layer], f"{shard}: {name}")
                     weight = changed.to(dtype or weight.dtype)
                     waiting.discard(layer)
                 weights[name] = weight.contiguous()
         yield shard, weights
-    if waiting:
+    check_complete(waiting, changes, adapter)
+
+
+def check_complete(missing: Collection[str], changes: Collection[str], where: str | Path) -> None:
+    """Refuse an adapter of layers that the base lacks.
+
+    Args:
+        missing: The adapted layers that were not found.
+        changes: All of them.
+        where: What is at fault, for the message.
+
+    Raises:
+        ToolError: One is missing.
+
+    """
+    if missing:
         raise ToolError(
-            f"{adapter}: {len(waiting)} of {len(changes)} adapted layers are not in the base "
-            f"({min(waiting)}), expected all",
+            f"{where}: {len(missing)} of {len(changes)} adapted layers are not in the base "
+            f"({min(missing)}), expected all",
             hint=OTHER_BASE,
         )
 
@@ -139,8 +132,24 @@ def _count_tensors(shards: Sequence[Path]) -> int:
     return count
 
 
-def _add(weight: torch.Tensor, change: Change, where: str) -> torch.Tensor:
-    """Add a change to a weight, in float32."""
+def add(weight: torch.Tensor, change: Change, where: str) -> torch.Tensor:
+    """Add a change to a weight, in float32.
+
+    Raises:
+        ToolError: The change does not fit it.
+
+    """
+    check_fit(weight, change, where)
+    return weight.float() + change.compute()
+
+
+def check_fit(weight: torch.Tensor, change: Change, where: str) -> None:
+    """Refuse a change of another shape than a weight, and a weight that is not in 16 or 32 bit.
+
+    Raises:
+        ToolError: It is either.
+
+    """
     if weight.dtype not in FLOATS:
         raise ToolError(
             f"{where}: is {weight.dtype}, expected 16-bit weights",
@@ -152,4 +161,3 @@ def _add(weight: torch.Tensor, change: Change, where: str) -> torch.Tensor:
             f"{where}: has shape {tuple(weight.shape)}, expected {trained} as in the adapter",
             hint=OTHER_BASE,
         )
-    return weight.float() + change.compute()

@@ -31,12 +31,14 @@ class Quantisation:
     def count_room_bytes(self, base_bytes: int) -> int:
         """Count the free bytes that an export of 16-bit weights of *base_bytes* needs.
 
-        First the merged and the converted copy lie side by side, then the converted and the
-        quantised one; a tenth is for what else is written.
+        The converted and the quantised copy lie side by side, which in 16 bit are one; a tenth is
+        for what else is written.
         """
-        return int(base_bytes * max(2.0, 1.0 + self.bits_per_weight / 16) * 1.1)
+        copies = 1.0 if self.bits_per_weight == BITS_16 else 1.0 + self.bits_per_weight / BITS_16
+        return int(base_bytes * copies * 1.1)
 
 
+BITS_16 = 16
 FLOOR_SHARE = 0.25
 QUANTISATIONS = (
     Quantisation("q4_k_m", 15, 4.9, 1.0),

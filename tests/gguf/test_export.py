@@ -118,7 +118,7 @@ def test_a_layer_that_is_not_as_trained_is_found(name, layer, scale, tmp_path, m
     base, adapter = tmp_path / "base", tmp_path / "adapter"
     base.mkdir()
     add_adapter(make_base(name, base), adapter)
-    add = merge._add
+    add = merge.add
     true = merge.read_changes(adapter)[layer]
 
     def add_otherwise(weight, change, where):
@@ -126,7 +126,7 @@ def test_a_layer_that_is_not_as_trained_is_found(name, layer, scale, tmp_path, m
         change = Change(true.b, true.a, true.scale * scale) if is_it else change
         return add(weight, change, where)
 
-    monkeypatch.setattr(merge, "_add", add_otherwise)
+    monkeypatch.setattr(merge, "add", add_otherwise)
     with pytest.raises(GateError) as refused:
         export_as(base, adapter, tmp_path / "model.gguf")
 
@@ -150,7 +150,7 @@ def test_an_adapter_of_another_size_is_refused(tiny, tmp_path):
     add_adapter(make_base("qwen3", tmp_path / "other"), tmp_path / "adapter")
 
     with pytest.raises(ToolError, match=r"has shape .* expected .* as in the adapter"):
-        merge.merge(tiny, tmp_path / "adapter", tmp_path)
+        export_as(tiny, tmp_path / "adapter", tmp_path / "model.gguf")
 
 
 def test_an_adapter_of_other_layers_is_refused(tiny, tmp_path):
@@ -165,7 +165,7 @@ def test_an_adapter_of_other_layers_is_refused(tiny, tmp_path):
     (tmp_path / "out").mkdir()
 
     with pytest.raises(ToolError, match="1 of 1 adapted layers are not in the base"):
-        merge.merge(tiny, tmp_path, tmp_path / "out")
+        export_as(tiny, tmp_path, tmp_path / "out" / "model.gguf")
 
 
 @pytest.mark.parametrize(
