@@ -69,7 +69,7 @@ class GateError(PersonaError):
 
 
 def rebuild(kind: str, problems: list[str], hint: str | None) -> PersonaError:
-    """Make again an error that travelled from a child process as plain values."""
+    """Make an error of a kind from plain values, as it travels from a child process."""
     classes = {cls.__name__: cls for cls in (ManifestError, DataError, ToolError, GateError)}
     return classes.get(kind, PersonaError)(*problems, hint=hint)
 

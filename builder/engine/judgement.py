@@ -9,7 +9,7 @@ from pathlib import Path
 from builder.engine import freshness, publish
 from builder.engine.hashes import Hashes
 from builder.engine.stage import Build, Checkpoint, Stage, list_files
-from builder.errors import NotBuiltError
+from builder.errors import NotBuiltError, PersonaError, rebuild
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,22 @@ def _join_or(names: Sequence[str]) -> str:
 
 
 def check(build: Build, stages: Sequence[Stage], judgements: list[Judgement]) -> None:
-    """Check what a stale stage needs, before any stage runs.
+    """Check what every stale stage needs, before any stage runs.
 
     Raises:
-        PersonaError: It could not finish.
+        PersonaError: One could not finish; what keeps others from it is in the same error.
 
     """
+    errors: list[PersonaError] = []
     for stage, judgement in zip(stages, judgements, strict=True):
         if judgement.is_stale:
-            stage.check(build)
+            try:
+                stage.check(build)
+            except PersonaError as error:
+                errors.append(error)
+    if len(errors) > 1:
+        problems = dict.fromkeys(problem for error in errors for problem in error.problems)
+        hint = next((error.hint for error in errors if error.hint), None)
+        raise rebuild(type(errors[0]).__name__, list(problems), hint) from errors[0]
+    if errors:
+        raise errors[0]
