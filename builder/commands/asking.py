@@ -16,7 +16,10 @@ from builder.terminal.console import Console
 @click.option("--beside", is_flag=True, help="Show what the base answers beside it.")
 @click.pass_obj
 def chat(console: Console, /, name: str, question: str | None, *, beside: bool) -> None:
-    """Talk to the built file, without Ollama; with a QUESTION, ask once and stop."""
+    """Talk to the built file, without Ollama.
+
+    With a QUESTION, ask once and stop.
+    """
     build = arguments.read_build(name)
     arguments.check_built(build, build.gguf)
     from builder.chat.talk import talk  # noqa: PLC0415 — loads llama.cpp

@@ -80,7 +80,7 @@ def new(
     languages: tuple[str, ...],
     source: Path | None,
 ) -> None:
-    """Start a persona: a folder in personas/ with a short manifest and rows.
+    """Start a persona: a folder with a short manifest and rows.
 
     An identity has a name and an author, a voice a manner of speaking, a format a form of every
     answer, such as JSON. A voice and a format begin as a copy of one that comes with the project.
@@ -193,7 +193,7 @@ def _list_rows(imported: sources.Import | None, codes: Sequence[str]) -> Sequenc
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a key.")
 @click.pass_obj
 def keys(console: Console, /, *, as_json: bool) -> None:
-    """List the keys of persona.toml, with type, default and description."""
+    """List the keys of persona.toml: type, default, description."""
     found = schema.list_keys()
     if as_json:
         console.print_json([asdict(key) for key in found])
@@ -207,7 +207,10 @@ def keys(console: Console, /, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a base.")
 @click.pass_obj
 def bases(console: Console, /, *, as_json: bool) -> None:
-    """List the bases that a persona can be built on, and what each takes."""
+    """List the bases that a persona can be built on.
+
+    What each takes, and what its licence asks for, stands beside it.
+    """
     from builder.bases import table  # noqa: PLC0415 — only here
 
     found = table.rows()

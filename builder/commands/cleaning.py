@@ -50,7 +50,10 @@ class Removal:
 )
 @click.pass_obj
 def clean(console: Console, /, names: tuple[str, ...], *, yes: bool, as_json: bool) -> int:
-    """Delete the builds of personas; with no name, say what each build takes."""
+    """Delete the builds of personas.
+
+    With no name, say what each build takes.
+    """
     builds = catalogue.list_builds(arguments.ROOT)
     if not names:
         _tell_sizes(builds, console, as_json=as_json)
@@ -162,7 +165,10 @@ def _delete(folder: Path, console: Console) -> bool:
 )
 @click.pass_obj
 def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool, as_json: bool) -> int:
-    """Take a persona's model out of Ollama; its folder and its build stay."""
+    """Take a persona's model out of Ollama.
+
+    Its folder and its build stay.
+    """
     builds = catalogue.list_builds(arguments.ROOT)
     folder = arguments.ROOT / "build" / arguments.read_name(name, set(builds))
     if not folder.is_dir():

@@ -28,7 +28,7 @@ NONE_YET = "there is no persona yet: `{}` begins one"
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a persona.")
 @click.pass_obj
 def list_(console: Console, /, *, as_json: bool) -> None:
-    """List the personas: what their last builds came to, their base, gates and name in Ollama.
+    """List the personas and what their last builds came to.
 
     "stale?" is a build of which a file was changed since; `why` knows whether that matters.
     """
@@ -106,7 +106,9 @@ def why(console: Console, /, name: str, *, times: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a row.")
 @click.pass_obj
 def show(console: Console, /, name: str, row: int | None, *, is_whole: bool, as_json: bool) -> None:
-    """Show what is trained on, in colour: your own rows and two of each pack, or one row by number.
+    """Show the rows that are trained on, in colour.
+
+    Those are your own and two of each pack, or one by its number.
 
     Each is told with its file and line. Rows that are held out stand apart, at the end.
     """
@@ -147,7 +149,7 @@ def report(console: Console, /, name: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object a finding.")
 @click.pass_obj
 def doctor(console: Console, /, *, as_json: bool) -> int:
-    """Say what this machine has for a build, what will be used, and what is missing."""
+    """Say what this machine has for a build, and what is missing."""
     from builder.doctor import examination  # noqa: PLC0415 — only here
 
     findings = []
@@ -167,7 +169,9 @@ def doctor(console: Console, /, *, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every answer.")
 @click.pass_obj
 def diff(console: Console, /, name: str, other: str | None, *, as_json: bool) -> None:
-    """Compare the last two builds of NAME that differ, or the last build of NAME with OTHER's.
+    """Compare the last two builds of NAME that differ.
+
+    With OTHER, compare its last build with that of NAME.
 
     It tells the settings that differ, the gates' figures, and the answers that differ.
     """

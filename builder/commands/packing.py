@@ -33,7 +33,9 @@ SUFFIX = ".persona"
 @click.option("--json", "as_json", is_flag=True, help="Print what is in it as one JSON object.")
 @click.pass_obj
 def pack(console: Console, /, name: str, output: Path | None, *, as_json: bool) -> None:
-    """Write a persona and its build into one file, to go on with on another machine.
+    """Write a persona and its build into one file.
+
+    Another machine goes on from there.
 
     In it are the manifest, its data files and base.lock, the GGUF, the Modelfile, the adapter, and
     what the stages noted. Left out are what only this machine needs: caches, logs, checkpoints,
@@ -64,7 +66,7 @@ def pack(console: Console, /, name: str, output: Path | None, *, as_json: bool) 
 @click.option("--json", "as_json", is_flag=True, help="Print the stages that would run, as JSON.")
 @click.pass_obj
 def unpack(console: Console, /, source: Path, *, replace: bool, as_json: bool) -> None:
-    """Check a file of `pack`, and put its persona and its build in place."""
+    """Check a file of `pack`, and put what it holds in place."""
     began_s = time.monotonic()
     console.started("unpack", [str(source)])
     build = placement.unpack(source, Project(arguments.ROOT), is_replacing=replace)
@@ -97,7 +99,7 @@ def unpack(console: Console, /, source: Path, *, replace: bool, as_json: bool) -
 @arguments.name
 @click.pass_obj
 def merged(console: Console, /, name: str) -> None:
-    """Write the model in 16 bit, for transformers and vLLM, and print its folder.
+    """Write the model in 16 bit, for transformers and vLLM.
 
     In it are the trained chat template, and the sampling and stops that Ollama is told. What is
     stale of the training runs first; neither gates nor Ollama are asked.

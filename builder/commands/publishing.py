@@ -63,7 +63,7 @@ def push(
     allow_remote: bool,
     **typed: Any,
 ) -> int:
-    """Give a finished build to others: to the Hugging Face hub, or with Ollama.
+    """Publish a finished build on Hugging Face or with Ollama.
 
     What will be published, and where, is listed first. On the hub are then the GGUF, the Modelfile,
     the model card, and what Ollama reads there; a new repository is private. What is pushed with
