@@ -1,6 +1,7 @@
 """The shipped personas built whole over seeds: does each pass, and how well.
 
 Run as: .venv/bin/python benchmarks/personas.py [--quick] [--json] [--seeds 1 2 3] [NAME ...]
+A NAME may be a pack, such as identity/de: then what `new` writes for its language is built.
 
 Each build runs in a folder of its own, without Ollama, kept to `--cores` processor cores; with
 `--gpus N` the builds at once are spread over so many GPUs, which train and answer. Prints an
@@ -22,6 +23,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -79,10 +81,14 @@ def build(
     """Build one persona under one seed, and ask its file."""
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        _set_seed(copy_persona(name, root, most_rows=most_rows) / "persona.toml", seed)
+        if language := name.partition("/")[2]:
+            folder = _begin(language, root, place)
+        else:
+            folder = copy_persona(name, root, most_rows=most_rows)
+        _set_seed(folder / "persona.toml", seed)
         began_s = time.monotonic()
-        done = _run(root, place, "-m", "builder", "build", name, "--base", "cpu")
-        made = Project(root).build(name)
+        done = _run(root, place, "-m", "builder", "build", folder.name, "--base", "cpu")
+        made = Project(root).build(folder.name)
         result: dict[str, Any] = {
             "persona": name,
             "rows": most_rows,
@@ -96,13 +102,22 @@ def build(
             if path.is_file():
                 result |= _read_gates(report.read(path))
         if made.gguf.is_file():
-            options = ("--ask", name, "--penalties", *map(str, penalties))
+            options = ("--ask", folder.name, "--penalties", *map(str, penalties))
             asked = _run(root, place, __file__, *options)
             if asked.returncode == 0:
                 result |= json.loads(asked.stdout.splitlines()[-1])
             else:
                 result["ask_error"] = asked.stderr[-ERROR_CHARACTERS:]
         return result
+
+
+def _begin(language: str, root: Path, place: Place) -> Path:
+    """Begin a persona of a language's pack, as a person does; give its folder."""
+    (root / "personas").mkdir()
+    shutil.copy(ROOT / "Modelfile.j2", root)
+    options = ("--kind", "identity", "--name", "Nova", "--author", "Ana Quist")
+    _run(root, place, "-m", "builder", "new", "nova", *options, "--language", language)
+    return root / "personas" / "nova"
 
 
 def _set_seed(manifest: Path, seed: int) -> None:
