@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import files, progress, workers
-from builder.bases import base
+from builder.bases import ahead, base
 from builder.data import dataset
 from builder.engine import stage
 from builder.engine.stage import Checkpoint, File, Tree, Work, not_compared
@@ -84,6 +84,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     from builder.training.job import Job  # noqa: PLC0415 — with it
 
     chosen = base.read(inputs.base.path)
+    ahead.start(chosen)
     rows = dataset.repeat(dataset.read_examples(inputs.rows.path))
     rows += dataset.read_examples(inputs.replay.path)
     job = Job(
