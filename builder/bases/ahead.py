@@ -1,12 +1,13 @@
 """Fetches the 16-bit weights that export needs, while an adapter is trained on their 4-bit sibling.
 
-Run as a program it fetches one base's weights, and ends with the process that started it.
+Run as a program it fetches one base's weights, and ends with the build.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -19,36 +20,45 @@ from builder.errors import PersonaError
 _started: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
 
 
-def start(chosen: Base) -> None:
+def start(chosen: Base) -> subprocess.Popen[bytes] | None:
     """Begin to fetch a base's own weights, where others of the hub are trained on.
 
-    Nothing is said of it: what it could not fetch is fetched, or told, when it is needed. It ends
-    with this process, and the next fetch goes on where it was.
+    Call it in a worker. What is fetched goes on when the worker ends, and ends with the process
+    that started the worker. Export waits for it, by the lock that huggingface_hub has for each
+    file. Nothing is said of it: what it could not fetch, export tells.
 
     Args:
         chosen: The base.
 
+    Returns:
+        The process that fetches, the same for the same base; None where nothing is to be fetched.
+
     """
     key = (chosen.source, chosen.revision)
-    if chosen.kind != "hub" or key == (chosen.train_source, chosen.train_revision):
-        return
-    if key not in _started:
-        command = [sys.executable, "-m", __name__, json.dumps(asdict(chosen))]
-        _started[key] = subprocess.Popen(command, stdin=subprocess.PIPE)
+    is_wanted = chosen.kind == "hub" and key != (chosen.train_source, chosen.train_revision)
+    if is_wanted and key not in _started and hasattr(os, "pidfd_open"):  # Linux has it
+        build = os.pidfd_open(os.getppid())
+        command = [sys.executable, "-m", __name__, json.dumps(asdict(chosen)), str(build)]
+        _started[key] = subprocess.Popen(command, pass_fds=(build,), stdin=subprocess.DEVNULL)
+        os.close(build)
+    return _started.get(key)
 
 
 def main() -> None:
     """Fetch the weights of the base that is named."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    chosen, build = Base(**json.loads(sys.argv[1])), int(sys.argv[2])
+    threading.Thread(target=_end_with, args=(build,), daemon=True).start()
     try:
-        fetch.find_weights(Base(**json.loads(sys.argv[1])))
+        fetch.find_weights(chosen)
     except PersonaError as error:
         sys.exit(str(error))  # into the log of the stage that started it
 
 
-def _end_with_parent() -> None:
-    # Nothing is ever sent: the only thing that arrives is the end of the parent.
-    sys.stdin.buffer.read()
+def _end_with(build: int) -> None:
+    """End when a process has ended, by its file descriptor."""
+    waiting = select.poll()
+    waiting.register(build, select.POLLIN)
+    waiting.poll()
     os._exit(1)
 
 

@@ -18,25 +18,30 @@ from tests.bases.test_fetch import FILES
 from tests.conftest import ROOT
 
 SIBLING = f"{REPOSITORY}-4bit"
-START = """
+WORKER = """
 import json, sys
 from builder.bases import ahead
 from builder.bases.base import Base
 chosen = Base(**json.loads(sys.argv[1]))
-ahead.start(chosen)
-ahead.start(chosen)
-print("started", flush=True)
+started = {ahead.start(chosen), ahead.start(chosen)} - {None}
+print([one.pid for one in started], flush=True)
+"""
+# What a build does: it starts a worker, which ends before the build does.
+BUILD = """
+import subprocess, sys
+subprocess.run([sys.executable, "-c", *sys.argv[1:]])
 sys.stdin.read()
 """
 WAIT_S = 60.0
 
 
 def begin(tmp_path, environment, train_source=SIBLING):
-    """Start a process that fetches ahead and then waits, as one that trains does."""
+    """Start a build whose worker fetches ahead; give it and the processes that fetch."""
     chosen = [REPOSITORY, "hub", COMMIT, train_source, COMMIT, True]
     names = ("source", "kind", "revision", "train_source", "train_revision", "four_bit")
-    process = subprocess.Popen(
-        [sys.executable, "-c", START, json.dumps(dict(zip(names, chosen, strict=True)))],
+    base = json.dumps(dict(zip(names, chosen, strict=True)))
+    build = subprocess.Popen(
+        [sys.executable, "-c", BUILD, WORKER, base],
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -48,14 +53,16 @@ def begin(tmp_path, environment, train_source=SIBLING):
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline() == "started\n"
-    return process
+    return build, json.loads(build.stdout.readline())
 
 
-def list_children(process):
-    """List the processes that a process started."""
-    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    return [int(number) for number in path.read_text().split()]
+def has_ended(process):
+    """Say whether a process, by its number, is gone or waits to be asked how it ended."""
+    path = Path(f"/proc/{process}/stat")
+    try:
+        return path.read_text().rpartition(") ")[2].startswith("Z")
+    except FileNotFoundError:
+        return True
 
 
 def wait_until(is_so):
@@ -68,45 +75,40 @@ def wait_until(is_so):
     return True
 
 
-def test_the_weights_come_while_another_process_trains(tmp_path):
+def test_the_weights_come_after_the_worker_has_ended(tmp_path):
     """They are whole in the cache at the base's own revision, fetched once, and nothing is said."""
     with serve(FILES) as hub:
-        process = begin(tmp_path, hub.environment)
-        try:
-            (child,) = list_children(process)
-            assert wait_until(lambda: Path(f"/proc/{child}/stat").read_text().split()[2] == "Z")
-        finally:
-            process.stdin.close()
-            process.wait(WAIT_S)
+        build, (fetching,) = begin(tmp_path, hub.environment)
+        assert wait_until(lambda: has_ended(fetching))
+        said, _ = build.communicate(timeout=WAIT_S)
         found = list((tmp_path / "hf").rglob(f"snapshots/{COMMIT}/{SHARD}"))
 
         assert [path.read_bytes() for path in found] == [FILES[SHARD]]
         assert hub.count("GET", "/large/") == 1
-        assert process.stdout.read() == ""
+        assert said == ""
 
 
 def test_a_base_that_is_trained_on_itself_is_fetched_by_training_alone(tmp_path):
     """So is one in a folder, and the embedded one."""
     with serve(FILES) as hub:
-        process = begin(tmp_path, hub.environment, train_source=REPOSITORY)
-        assert list_children(process) == []
-        process.stdin.close()
-        process.wait(WAIT_S)
+        build, fetching = begin(tmp_path, hub.environment, train_source=REPOSITORY)
+        build.communicate(timeout=WAIT_S)
 
-        assert hub.asked == []
-    ahead.start(Base("folder", "folder", "hash", "folder", "hash", four_bit=True))
+        assert (fetching, hub.asked) == ([], [])
+    assert ahead.start(Base("folder", "folder", "hash", "folder", "hash", four_bit=True)) is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_the_fetch_ends_with_the_process_that_trains(tmp_path, number):
-    """However that ends, and wherever a hub that says nothing keeps the fetch."""
+def test_the_fetch_ends_with_the_build(tmp_path, number):
+    """However that ends, and though the hub says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        process = begin(tmp_path, {"HF_ENDPOINT": url, "HF_HUB_OFFLINE": "0"})
-        (child,) = list_children(process)
+        build, (fetching,) = begin(tmp_path, {"HF_ENDPOINT": url, "HF_HUB_OFFLINE": "0"})
         silent.settimeout(WAIT_S)
-        silent.accept()[0].close()  # it has begun to ask
-        process.send_signal(number)
-        process.wait(WAIT_S)
+        asked, _ = silent.accept()
+        assert not has_ended(fetching)
+        build.send_signal(number)
+        build.communicate(timeout=WAIT_S)
 
-        assert wait_until(lambda: not Path(f"/proc/{child}").exists())
+        with asked:
+            assert wait_until(lambda: has_ended(fetching))
