@@ -42,7 +42,9 @@ from builder.evaluation.gate import Evidence
 from builder.examined import ExaminedFile
 from builder.gates import fidelity
 from builder.gates.table import GATES
-from builder.gguf import export, merge, quantiser
+from builder.gguf import export, quantiser
+from builder.gguf.convert import Converter
+from builder.gguf.merge import Change
 from builder.gguf.quantisation import Quantisation
 from builder.ollama import client, verification
 from builder.ollama.served import Served
@@ -237,20 +239,19 @@ def _compare_with_reference(build: Build) -> None:
 
 
 def _layer_left_out(build: Build) -> None:
-    true = merge.read_changes
-    calls = iter((False, True))
+    true = Converter.add
 
-    def without_a_layer(adapter: Path) -> dict[str, merge.Change]:
-        """Leave a layer out in the merge, not in the verification."""
-        is_verification = next(calls)
-        return {
-            name: change
-            if is_verification or f"layers.{LEFT_OUT_LAYER}." not in name
-            else dataclasses.replace(change, scale=0.0)
-            for name, change in true(adapter).items()
+    def without_a_layer(converter: Converter, changes: dict[str, Change], adapter: Path) -> None:
+        """Add nothing to one layer; the verification knows what was trained of it."""
+        added = {
+            name: dataclasses.replace(change, scale=0.0)
+            if f"layers.{LEFT_OUT_LAYER}." in name
+            else change
+            for name, change in changes.items()
         }
+        true(converter, added, adapter)
 
-    with mock.patch.object(merge, "read_changes", without_a_layer):
+    with mock.patch.object(Converter, "add", without_a_layer):
         _export(build)
 
 
