@@ -18,6 +18,16 @@ KINDS = {
     bytes: "bytes",
     type(None): "null",
 }
+# By the types of a JSON schema.
+SCHEMA_KINDS = {
+    "string": "text",
+    "number": "a number",
+    "integer": "a number",
+    "boolean": "a boolean",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
 # The greatest whole number that every reader of JSON keeps; llama.cpp and Ollama read larger ones
 # as another number.
 MOST_WHOLE = 1 << 53

@@ -108,14 +108,14 @@ def run(inputs: Inputs, work: Work, /) -> str:
 
     """
     daemon = client.connect(allow_remote=inputs.allow_remote)
-    examined = report.read(inputs.smoke.path)
+    examined, rows = report.read(inputs.smoke.path), dataset.read_examples(inputs.rows.path)
     receipt = registration.register(
         daemon,
         registration.Registration(
             served=inputs.served,
             gguf=inputs.gguf.path,
             chat_template=inputs.chat_template.path.read_text("utf-8"),
-            own=tuple(parity.own_shapes(dataset.read_examples(inputs.rows.path))),
+            own=tuple(parity.own_shapes(rows, inputs.served.parameters.get("num_ctx"))),
             asked=examined.asked,
             let_through=tuple(examined.failed),
             claims=inputs.claims,
