@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -273,7 +274,8 @@ class Template:
             raise DataError(msg, hint=self._hint)
         for call in messages[index].get("tool_calls", []):
             function = call["function"]
-            if any(word not in reply for word in (function["name"], *function["arguments"])):
+            words = (function["name"], *function["arguments"])
+            if any(word not in reply and _quote(word) not in reply for word in words):
                 name = function["name"]
                 msg = f"the chat template leaves out the call of {name!r}, expected it in the reply"
                 raise DataError(msg, hint=self._hint)
@@ -292,6 +294,11 @@ class Template:
         prompt = self._render(self.jinja, PROBE[:1], add_generation_prompt=True)
         blank = self._probe.removeprefix(prompt).partition(PROBE[1]["content"])[0]
         return before.removesuffix(blank)
+
+
+def _quote(word: str) -> str:
+    """Write a word as it stands in JSON."""
+    return json.dumps(word, ensure_ascii=False)[1:-1]
 
 
 def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
