@@ -133,8 +133,8 @@ def _check_call(
     declared = tools[names.index(name)]["function"]["parameters"]
     for key in declared.get("required", []):
         if key not in function["arguments"]:
-            where = f"turn {number} calls {show(name)} without {show(key)}"
-            raise ValueError(f"{where}, expected what its tool requires")
+            what = f"turn {number} calls {show(name)} without {show(key)}"
+            raise ValueError(f"{what}, expected what its tool requires")
     properties = declared["properties"]
     for key in function["arguments"] if properties and name not in open_names else ():
         if key not in properties:
