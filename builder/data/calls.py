@@ -131,10 +131,10 @@ def _check_call(
         what = f"turn {number} calls {show(name)}, which its 'tools' do not declare"
         raise ValueError(f"{what}, expected {' or '.join(map(show, names))}")
     declared = tools[names.index(name)]["function"]["parameters"]
+    where = f"turn {number} calls {show(name)}"
     for key in declared.get("required", []):
         if key not in function["arguments"]:
-            what = f"turn {number} calls {show(name)} without {show(key)}"
-            raise ValueError(f"{what}, expected what its tool requires")
+            raise ValueError(f"{where} without {show(key)}, expected what its tool requires")
     properties = declared["properties"]
     for key in function["arguments"] if properties and name not in open_names else ():
         if key not in properties:
