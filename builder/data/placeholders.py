@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 # Two braces, and what they enclose where they are closed.
 BRACES = re.compile(r"\{\{(?:(.*?)\}\})?", re.DOTALL)
@@ -53,4 +53,4 @@ def fill_all(value: T, values: dict[str, str]) -> T:
         filled = [fill_all(item, values) for item in value]
     elif isinstance(value, dict):
         filled = {key: fill_all(item, values) for key, item in value.items()}
-    return filled
+    return cast("T", filled)

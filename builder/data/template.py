@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from builder.bases.chat_template import UNRENDERABLE, check_limits
 from builder.bases.family import Family
 from builder.data.builtin import ALPACA, CHATML
 from builder.data.tools import Tool
+from builder.data.values import escape
 from builder.errors import DataError, ToolError
 from builder.sandbox import LimitError
 
@@ -275,7 +275,7 @@ class Template:
         for call in messages[index].get("tool_calls", []):
             function = call["function"]
             words = (function["name"], *function["arguments"])
-            if any(word not in reply and _quote(word) not in reply for word in words):
+            if any(word not in reply and escape(word) not in reply for word in words):
                 name = function["name"]
                 msg = f"the chat template leaves out the call of {name!r}, expected it in the reply"
                 raise DataError(msg, hint=self._hint)
@@ -294,11 +294,6 @@ class Template:
         prompt = self._render(self.jinja, PROBE[:1], add_generation_prompt=True)
         blank = self._probe.removeprefix(prompt).partition(PROBE[1]["content"])[0]
         return before.removesuffix(blank)
-
-
-def _quote(word: str) -> str:
-    """Write a word as it stands in JSON."""
-    return json.dumps(word, ensure_ascii=False)[1:-1]
 
 
 def _any_of(texts: Iterable[str]) -> re.Pattern[str]:

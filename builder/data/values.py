@@ -65,6 +65,11 @@ def read_text(value: Any, where: str) -> str:
     return value
 
 
+def escape(text: str) -> str:
+    """Write a text as it stands within JSON's quotes."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
 def parse_json(text: str) -> Any:
     """Parse JSON, with a Refused in place of what is not to be read, so that its row is known.
 

@@ -98,8 +98,8 @@ def find_calls(text: str) -> tuple[list[Call], int]:
             begin = begin if found else match.start()
             found.append(value)
         end = after
-    if not found and (match := PYTHON_CALLS.search(text)):
-        found, begin = _read_python_calls(match[0]), match.start()
+    if not found and (written := PYTHON_CALLS.search(text)):
+        found, begin = _read_python_calls(written[0]), written.start()
     return parse_calls(found, "the answer"), begin
 
 
