@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def shapes(jinja: str) -> list[Shape]:
     return [shape for shape in every if shape.tools is None or "tools" in jinja]
 
 
-def own_shapes(examples: Iterable[Example], most_tokens: int | None = None) -> list[Shape]:
+def own_shapes(examples: Iterable[Example], most_tokens: float = math.inf) -> list[Shape]:
     """Make shapes of a persona's rows with tools: of each set of functions one prompt.
 
     It is that with the most calls, the first of those.
@@ -77,7 +78,7 @@ def own_shapes(examples: Iterable[Example], most_tokens: int | None = None) -> l
     """
     found: dict[str, Shape] = {}
     for example in examples:
-        if not example.tools or (most_tokens and len(example.input_ids) > most_tokens):
+        if not example.tools or len(example.input_ids) > most_tokens:
             continue
         name = f"own tools: {', '.join(list_names(example.tools))}"[:NAME_CHARACTERS]
         messages = list(example.conversation)

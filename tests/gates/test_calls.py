@@ -9,6 +9,7 @@ from builder.bases import chat_template, families
 from builder.data.dataset import Example
 from builder.data.questions import Question
 from builder.data.tools import read_tools
+from builder.evaluation import examination
 from builder.evaluation.result import Answered
 from builder.evaluation.subject import count_too_long, list_calls
 from builder.gates import calls
@@ -163,6 +164,9 @@ def test_without_tools_it_does_not_apply():
     assert (none.verdict, none.note) == ("does not apply", "")
     assert unread.verdict == "does not apply"
     assert "cannot read" in unread.note
+    asked = [Answered(calls.NAME, ask(), answer("x"))]
+    (finding,), answers = examination.judge([calls], evidence(SUBJECT, asked, model=model))
+    assert (finding.verdict, answers) == ("does not apply", [])
 
 
 def test_rows_are_asked_for_their_first_call():
