@@ -106,7 +106,7 @@ def test_arguments_are_written_as_ollama_writes_them(luma):
 
 
 def test_placeholders_are_filled_in_in_calls_and_tools(luma):
-    """As in what is said; a braces typo would be learnt by letters."""
+    """As in what is said; a misspelt one is refused, not learnt."""
     line = row(HI, calls(call({"a": ["{{ name }}"]})), result("I am {{ name }}."), HELLO)
     (found,) = read(luma, "d.jsonl", line.replace("Add two numbers.", "Ask {{ name }}."))
 
