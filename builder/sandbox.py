@@ -58,7 +58,7 @@ def render(
     source: str,
     values: list[dict[str, Any]],
     *,
-    is_lenient: bool = False,
+    is_check: bool = False,
     most_cpu_s: int | None = None,
 ) -> list[str]:
     """Render a template with one set of values after another.
@@ -68,12 +68,13 @@ def render(
             values piece by piece. It imports nothing heavy.
         source: The template's text.
         values: JSON values by the names that the template knows.
-        is_lenient: Whether values that the template cannot render give an empty text.
+        is_check: Whether only the limits are checked: values that the template cannot render pass,
+            and no text is given back.
         most_cpu_s: Seconds of processor time for all of it; `MOST_CPU_S` by default.
 
     Raises:
         RenderingError: It is broken.
-        LimitError: It cannot be rendered within the limits.
+        LimitError: It cannot be rendered within the limits, or the process that renders it died.
 
     """
     most_cpu_s = most_cpu_s or MOST_CPU_S
@@ -81,7 +82,7 @@ def render(
         "module": module,
         "source": source,
         "values": values,
-        "is_lenient": is_lenient,
+        "is_check": is_check,
         "most_cpu_s": most_cpu_s,
         "most_memory_bytes": MOST_MEMORY_BYTES,
         "most_characters": MOST_CHARACTERS,
@@ -102,8 +103,8 @@ def render(
         answer = json.loads(done.stdout)
     except ValueError:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        message = f"its rendering ended with {done.returncode} ({last[:200]})"
-        raise RenderingError(message) from None
+        why = f"{done.returncode}, {last[:200]}" if last else str(done.returncode)
+        raise LimitError(f"ends the process that renders it ({why})") from None
     if "limit" in answer:
         raise LimitError(answer["limit"])
     if "message" in answer:
@@ -116,17 +117,17 @@ def serve() -> None:
     request = json.load(sys.stdin.buffer)
     module = importlib.import_module(request["module"])
     _limit(request["most_cpu_s"], request["most_memory_bytes"])
-    answer: dict[str, Any]
     try:
-        answer = {"texts": _render_all(module.compile_template, request)}
+        answer = json.dumps({"texts": _render_all(module.compile_template, request)})
     except MemoryError:
-        answer = {"limit": "takes too much memory to render"}
+        answer = json.dumps({"limit": "takes too much memory to render"})
     except LimitError as error:
-        answer = {"limit": error.message}
+        answer = json.dumps({"limit": error.message})
     except Exception as error:  # noqa: BLE001 — an expression of the template may raise anything
         message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
-        answer = {"message": message[:SHOWN_CHARACTERS], "line": _find_line(error)}
-    sys.stdout.write(json.dumps(answer))
+        told = {"message": message[:SHOWN_CHARACTERS], "line": _find_line(error)}
+        answer = json.dumps(told)
+    sys.stdout.write(answer)
 
 
 def _render_all(compile_template: Callable[[str], Any], request: dict[str, Any]) -> list[str]:
@@ -134,13 +135,14 @@ def _render_all(compile_template: Callable[[str], Any], request: dict[str, Any])
     texts = []
     for values in request["values"]:
         try:
-            texts.append(_join(generate(values), request["most_characters"]))
+            text = _join(generate(values), request["most_characters"])
         except (MemoryError, LimitError):
             raise
         except Exception:
-            if not request["is_lenient"]:
+            if not request["is_check"]:
                 raise
-            texts.append("")
+        else:
+            texts += [] if request["is_check"] else [text]
     return texts
 
 

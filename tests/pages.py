@@ -16,7 +16,7 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *DOCS]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # What a line of a block begins with that is typed, not printed.
-PROGRAMS = ("just", "persona", "ollama", "pip", ".venv/bin/python")
+PROGRAMS = ("just", "persona", "ollama", "pip", ".venv/bin/python", "curl")
 # The blocks of each page that show what is printed, in order, by what they show; a test compares
 # each: `tests/test_transcripts.py` what takes no training, `tests/builds/test_newcomer.py` the
 # rest, `tests/test_layout.py` the tree.

@@ -17,6 +17,7 @@ from builder.comparison import Comparison
 from builder.data import rows
 from builder.data.kinds import KINDS
 from builder.data.languages import list_languages
+from builder.data.tools import list_names, read_tools
 from builder.doctor.finding import Finding
 from builder.gates.table import GATES
 from builder.manifest import packaged, schema
@@ -171,6 +172,19 @@ def test_every_row_can_be_trained_on(path, tmp_path):
             file = tmp_path / "data.jsonl"
             file.write_text(line + "\n", "utf-8")
             assert rows.read([file], manifest.data, manifest.identity)
+
+
+@each_page
+def test_every_request_can_be_sent(path):
+    """What curl sends to Ollama is JSON, with functions as they are trained."""
+    shown = [body for body in list_blocks(path.read_text("utf-8"), "") if body.startswith("curl")]
+    for words in map(shlex.split, shown):
+        request = json.loads(words[words.index("-d") + 1])
+        declared = [tool["function"]["name"] for tool in request["tools"]]
+
+        assert words[1].endswith("/api/chat")
+        assert {message["role"] for message in request["messages"]} == {"user"}
+        assert list_names(read_tools(request["tools"])) == declared
 
 
 PRINTED = {

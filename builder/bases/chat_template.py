@@ -6,7 +6,7 @@ import datetime as dt
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError, nodes
@@ -34,6 +34,9 @@ UNRENDERABLE = (
 DEFAULTS = {"add_generation_prompt": False, "tools": None, "documents": None}
 # Of processor time; the longest template known, Gemma 4's, takes a thousandth of it.
 MOST_CPU_S_EACH = 0.1
+# Of the JSON of conversations that one process renders; parsed they take at most some tens of times
+# as many bytes.
+MOST_BATCH_CHARACTERS = 8 << 20
 
 
 class _Generation(Extension):
@@ -91,7 +94,7 @@ def check_limits(
         LimitError: It takes more than it may.
 
     """
-    values = [
+    values = (
         {
             **DEFAULTS,
             **tokens,
@@ -101,14 +104,29 @@ def check_limits(
         }
         for messages, declared in itertools.zip_longest(conversations, tools)
         for is_asked in (False, True)
-    ]
-    most_cpu_s = sandbox.MOST_CPU_S + math.ceil(len(values) * MOST_CPU_S_EACH)
-    try:
-        sandbox.render(__name__, jinja, values, is_lenient=True, most_cpu_s=most_cpu_s)
-    except LimitError:
-        raise
-    except RenderingError:  # which whoever renders it tells
-        return
+    )
+    for batch in _divide(values):
+        most_cpu_s = sandbox.MOST_CPU_S + math.ceil(len(batch) * MOST_CPU_S_EACH)
+        try:
+            sandbox.render(__name__, jinja, batch, is_check=True, most_cpu_s=most_cpu_s)
+        except LimitError:
+            raise
+        except RenderingError:  # which whoever renders it tells
+            return
+
+
+def _divide(values: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Divide values into batches, so that rows together do not reach the limit of memory."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for value in values:
+        batch.append(value)
+        size += len(json.dumps(value))
+        if size >= MOST_BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def compile_template(jinja: str) -> Callable[[dict[str, Any]], Iterable[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from builder.data.template import Message
@@ -70,8 +70,15 @@ def read_result(turn: dict[str, Any], content: str, number: int) -> Message:
     return made
 
 
-def check_calls(messages: list[Message], tools: Sequence[Tool]) -> None:
+def check_calls(
+    messages: list[Message], tools: Sequence[Tool], open_names: Collection[str] = ()
+) -> None:
     """Check that each call is to a declared function, and that results follow calls.
+
+    Args:
+        messages: The conversation.
+        tools: The functions that it declares.
+        open_names: Those that take other arguments than they declare.
 
     Raises:
         ValueError: They do not.
@@ -89,7 +96,7 @@ def check_calls(messages: list[Message], tools: Sequence[Tool]) -> None:
             raise ValueError(f"{what}, expected a tool's message")
         waiting = list(message.get("tool_calls", []))
         for call in waiting:
-            _check_call(call, tools, names, number)
+            _check_call(call, tools, names, number, open_names)
 
 
 def _take_result(message: Message, waiting: list[Call], number: int) -> None:
@@ -108,7 +115,13 @@ def _take_result(message: Message, waiting: list[Call], number: int) -> None:
         raise ValueError(f"{what}, expected {' or '.join(show(one) for one in ids if one)}")
 
 
-def _check_call(call: Call, tools: Sequence[Tool], names: list[str], number: int) -> None:
+def _check_call(
+    call: Call,
+    tools: Sequence[Tool],
+    names: list[str],
+    number: int,
+    open_names: Collection[str],
+) -> None:
     function = call["function"]
     name = function["name"]
     if not tools:
@@ -123,7 +136,8 @@ def _check_call(call: Call, tools: Sequence[Tool], names: list[str], number: int
         if key not in function["arguments"]:
             raise ValueError(f"{where} without {show(key)}, expected what its tool requires")
     properties = declared["properties"]
-    for key in function["arguments"] if properties else ():
+    for key in function["arguments"] if properties and name not in open_names else ():
         if key not in properties:
             known = " or ".join(map(show, properties))
-            raise ValueError(f"{where} with {show(key)}, expected {known}")
+            what = f"turn {number} passes {show(name)} the argument {show(key)}"
+            raise ValueError(f"{what}, which it does not declare, expected {known}")

@@ -122,12 +122,12 @@ def _unreadable(path: Path) -> NotBuiltError:
 
 
 def list_messages(examples: Iterable[Example], role: str) -> list[str]:
-    """List what one role says in all of some conversations."""
+    """List what one role says in all of some conversations; a call without words is nothing."""
     return [
         message["content"]
         for example in examples
         for message in example.messages
-        if message["role"] == role
+        if message["role"] == role and message["content"]
     ]
 
 

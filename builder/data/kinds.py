@@ -101,7 +101,7 @@ def recognise(
     """Tell what a persona is by the replies of its rows.
 
     Args:
-        rows: The replies of each row.
+        rows: The replies of each row; a row that only calls functions has none.
         own_words: Every wording of its name and author.
         given: The kind that the manifest sets, or None.
 
@@ -114,8 +114,9 @@ def recognise(
     )
     if given:
         return KINDS[given], f"{KINDS[given].meaning}, as persona.toml says"
+    rows = [replies for replies in rows if replies]
     written = sum(all(map(is_json, replies)) for replies in rows)
-    if written >= LEAST_JSON_SHARE * len(rows):
+    if written and written >= LEAST_JSON_SHARE * len(rows):
         return KINDS["format"], f"{written} of {len(rows)} rows are answered in JSON: a format"
     is_identity = own and (own >= LEAST_IDENTITY_SHARE * len(rows) or own >= LEAST_IDENTITY_ROWS)
     kind = KINDS["identity" if is_identity else "voice"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from builder.data import calls
 from builder.data.template import Message
-from builder.data.tools import Tool
+from builder.data.tools import Tool, find_open
 from builder.data.values import describe_kind, read_text
 from builder.persona import suggest
 from builder.tables import show
@@ -107,10 +107,10 @@ def read_messages(name: str, value: dict[str, Any], tools: Sequence[Tool] = ()) 
     """
     if name == "messages":
         messages = _turns(value["messages"], "role", "content")
-        calls.check_calls(messages, tools)
+        calls.check_calls(messages, tools, find_open(value.get("tools")))
     elif name == "sharegpt":
         messages = _turns(value["conversations"], "from", "value")
-        calls.check_calls(messages, tools)
+        calls.check_calls(messages, tools, find_open(value.get("tools")))
     else:
         asked, answered = (
             ("prompt", "completion") if name == "prompt_completion" else ("instruction", "output")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any, TypeVar, cast
 
 # Two braces, and what they enclose where they are closed.
 BRACES = re.compile(r"\{\{(?:(.*?)\}\})?", re.DOTALL)
 PLACEHOLDERS = ("name", "author")
 AUTHOR = "{{ author }}"  # as packs write it
 SHOWN_CHARACTERS = 40
+T = TypeVar("T")
 
 
 def fill(text: str, values: dict[str, str]) -> str:
@@ -35,3 +37,20 @@ def fill(text: str, values: dict[str, str]) -> str:
         raise ValueError(f"{what}; set data.placeholders = false where braces are text")
 
     return BRACES.sub(find_value, text)
+
+
+def fill_all(value: T, values: dict[str, str]) -> T:
+    """Fill every text of a value in, at whatever depth; keys stay as they are.
+
+    Raises:
+        ValueError: As `fill` does.
+
+    """
+    filled: Any = value
+    if isinstance(value, str):
+        filled = fill(value, values)
+    elif isinstance(value, list):
+        filled = [fill_all(item, values) for item in value]
+    elif isinstance(value, dict):
+        filled = {key: fill_all(item, values) for key, item in value.items()}
+    return cast("T", filled)

@@ -95,7 +95,7 @@ def profile(
         rows=rows,
         longest_reply_tokens=max(_count_reply_tokens(example) for example in examples),
         end_of_turn=template.end_of_turn,
-        is_json=sum(map(is_json, replies)) >= LEAST_JSON_SHARE * len(replies),
+        is_json=sum(map(is_json, replies)) >= LEAST_JSON_SHARE * (len(replies) or 1),
         languages=languages.count_languages(replies),
         own_languages=languages.count_own_languages(replies, own_words),
         schedule=plan(kind, rows),

@@ -34,6 +34,8 @@ class Question:
     """How the answer is sampled; None is greedy."""
     tools: str = ""
     """JSON of the functions that it declares; empty where it declares none."""
+    calls: str = ""
+    """JSON of the calls with which its row answers; empty where it answers in words."""
 
     @property
     def text(self) -> str:
@@ -47,6 +49,10 @@ class Question:
     def as_tools(self) -> list[Tool] | None:
         """Give the functions that it declares as a chat template takes them."""
         return json.loads(self.tools) if self.tools else None
+
+    def as_calls(self) -> list[dict[str, Any]]:
+        """Give the calls with which its row answers as a chat template takes them."""
+        return json.loads(self.calls) if self.calls else []
 
 
 class Turn(Table):

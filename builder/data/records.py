@@ -8,31 +8,21 @@ import functools
 import io
 import json
 import logging
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from builder import files
+from builder.data.values import find_mistake, parse_json
 from builder.errors import DataError
 from builder.tables import show
 
 MAX_LINE_LENGTH = 1 << 20
-MAX_NUMBER_DIGITS = 4300  # sys.int_info.default_max_str_digits: Python reads no longer one
 SHOWN_REASON = 200
 # What may stand between a csv's fields.
 NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
-SURROGATE = re.compile(r"[\ud800-\udfff]")
 Record = tuple[str, Any]
 log = logging.getLogger("builder")
-
-
-@dataclass(frozen=True)
-class Refused:
-    """What stands in JSON that this project refuses, and the sentence that says so."""
-
-    reason: str
 
 
 def read(path: Path, headers: Sequence[Collection[str]] = ()) -> Iterator[Record]:
@@ -78,12 +68,12 @@ def _jsonl(path: Path) -> Iterator[Record]:
             problems.append(f"{where}: {what}")
         elif line.strip():
             try:
-                value = _parse(line)
+                value = parse_json(line)
             except json.JSONDecodeError as error:
                 what = f"column {error.colno}: {error.msg.lower()}"
                 problems.append(f"{where}: {what}, expected one JSON object a line")
             else:
-                mistake = _find_mistake(value)
+                mistake = find_mistake(value)
                 found.append((where, value))
                 problems += [f"{where}: {mistake}"] if mistake else []
     if problems:
@@ -94,64 +84,19 @@ def _jsonl(path: Path) -> Iterator[Record]:
 def _json(path: Path) -> Iterator[Record]:
     text = _text(path)
     try:
-        values = _parse(text)
+        values = parse_json(text)
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path}:{error.lineno}: column {error.colno}: {error.msg.lower()}, expected JSON"
         ) from None
     if not isinstance(values, list):
-        reason = _find_mistake(values) or f"holds {type(values).__name__}, expected a list of rows"
+        reason = find_mistake(values) or f"holds {type(values).__name__}, expected a list of rows"
         raise DataError(f"{path}:1: {reason}")
     found = [(f"{path}: row {number}", value) for number, value in enumerate(values, start=1)]
-    mistakes = [(where, _find_mistake(value)) for where, value in found]
+    mistakes = [(where, find_mistake(value)) for where, value in found]
     if problems := [f"{where}: {mistake}" for where, mistake in mistakes if mistake]:
         raise DataError(*problems)
     yield from found
-
-
-def _parse(text: str) -> Any:
-    """Parse JSON, with a Refused in place of what is not to be read, so that its row is known.
-
-    Raises:
-        json.JSONDecodeError: It is no JSON.
-
-    """
-    try:
-        return json.loads(text, object_pairs_hook=_object, parse_int=_number)
-    except RecursionError:
-        return Refused("is nested too deeply, expected lists and objects of a few levels")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Refused:
-    made = dict(pairs)
-    if len(made) == len(pairs):
-        return made
-    ((key, _),) = collections.Counter(key for key, _ in pairs).most_common(1)
-    return Refused(f"the key {show(key)} stands twice in an object, expected it once")
-
-
-def _number(digits: str) -> int | Refused:
-    if len(digits) <= MAX_NUMBER_DIGITS:
-        return int(digits)
-    return Refused(f"holds a number of {len(digits):,} digits, expected text")
-
-
-def _find_mistake(value: Any) -> str | None:
-    """Find what a parsed record may not hold, at whatever depth."""
-    left = [value]
-    while left:
-        item = left.pop()
-        if isinstance(item, Refused):
-            return item.reason
-        if isinstance(item, dict):
-            left += [*item, *item.values()]
-        elif isinstance(item, list):
-            left += item
-        elif isinstance(item, str) and (lone := SURROGATE.search(item)):
-            return f"holds half a surrogate pair (\\u{ord(lone[0]):x}), expected whole characters"
-        elif isinstance(item, str) and "\0" in item:
-            return "holds the character U+0000, expected text"
-    return None
 
 
 def _csv(path: Path, headers: Sequence[Collection[str]]) -> Iterator[Record]:
@@ -175,7 +120,7 @@ def _csv(path: Path, headers: Sequence[Collection[str]]) -> Iterator[Record]:
             elif fields:
                 value = dict(zip(header, fields, strict=True))
                 found.append((where, value))
-                mistake = _find_mistake(value)
+                mistake = find_mistake(value)
                 problems += [f"{where}: {mistake}"] if mistake else []
     except csv.Error as error:
         problems.append(f"{path}:{began}: {error}, expected CSV")
@@ -256,14 +201,21 @@ def _table(path: Path, load: Callable[[], Any]) -> Iterator[Record]:
     found = [
         (
             f"{path}: row {number}",
-            {key: item for key, item in value.items() if item is not None},
+            _drop_nulls(value),
         )
         for number, value in enumerate(values, start=1)
     ]
-    mistakes = [(where, _find_mistake(value)) for where, value in found]
+    mistakes = [(where, find_mistake(value)) for where, value in found]
     if problems := [f"{where}: {mistake}" for where, mistake in mistakes if mistake]:
         raise DataError(*problems)
     yield from found
+
+
+def _drop_nulls(value: Any) -> Any:
+    """Drop keys that are null: in a table each object has the keys of those of all rows."""
+    if isinstance(value, dict):
+        return {key: _drop_nulls(item) for key, item in value.items() if item is not None}
+    return [_drop_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _text(path: Path) -> str:

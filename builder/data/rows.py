@@ -11,10 +11,10 @@ from typing import Any
 
 from builder.data import layouts, packs, records
 from builder.data.languages import DEFAULT, find_language
-from builder.data.placeholders import AUTHOR, fill
+from builder.data.placeholders import AUTHOR, fill, fill_all
 from builder.data.template import Message
 from builder.data.texts import normalise
-from builder.data.tools import Tool, find_left_out, read_tools
+from builder.data.tools import Tool, read_tools
 from builder.data.values import describe_kind
 from builder.errors import DataError
 from builder.manifest.identity import Identity
@@ -39,8 +39,9 @@ class Row:
 
     @property
     def replies(self) -> list[str]:
-        """What the assistant says, each reply by itself."""
-        return [one["content"] for one in self.messages if one["role"] == "assistant"]
+        """What the assistant says, each reply by itself; a call without words is none."""
+        said = [one["content"] for one in self.messages if one["role"] == "assistant"]
+        return [text for text in said if text]
 
     @property
     def question(self) -> str:
@@ -114,11 +115,9 @@ def _collect_file(
     rows, mistakes, left_out = [], [], set[str]()
     for where, value in found:
         try:
-            rows.append(row := _read_row(where, value, data, identity))
+            rows.append(_read_row(where, value, data, identity, left_out))
         except ValueError as error:
             mistakes.append((where, str(error)))
-        else:
-            left_out |= find_left_out(value["tools"]) if row.tools else set()
     if left_out:
         _tell_left_out(path, ", ".join(map(show, sorted(left_out)[: layouts.SHOWN_KEYS])))
     return rows, tell_alike(mistakes, len(found))
@@ -162,10 +161,13 @@ def _tell_columns(path: Path, named: str) -> None:
 @functools.cache
 def _tell_left_out(path: Path, named: str) -> None:
     """Say once what of the tools is not trained on; a build reads its rows several times."""
-    log.warning("%s: what Ollama passes on of no tool is left out of its tools: %s", path, named)
+    what = "Ollama does not pass on these keys of a tool; they are not trained"
+    log.warning("%s: %s: %s", path, what, named)
 
 
-def _read_row(where: str, value: Any, data: Data, identity: Identity | None) -> Row:
+def _read_row(
+    where: str, value: Any, data: Data, identity: Identity | None, left_out: set[str]
+) -> Row:
     if not isinstance(value, dict):
         raise ValueError(f"is {describe_kind(value)}, expected an object")
     name = layouts.find_format(value, data.format)
@@ -176,14 +178,13 @@ def _read_row(where: str, value: Any, data: Data, identity: Identity | None) -> 
         key = sorted(unknown)[0]
         what = f"unknown key {show(key)} in a row of format {name}"
         raise ValueError(f"{what}, expected {known}{layouts.suggest_key(key)}")
-    tools = read_tools(value.get("tools"))
+    tools = read_tools(value.get("tools"), left_out)
     messages = layouts.read_messages(name, value, tools)
     layouts.check(messages)
     language = choose_language(layouts.read_optional_text(value, "language"), messages)
     if data.placeholders:
         values = identity.placeholders(language) if identity else {}
-        for message in messages:
-            message["content"] = fill(message["content"], values)
+        messages, tools = fill_all(messages, values), fill_all(tools, values)
     return Row(where, messages, tools=tools)
 
 

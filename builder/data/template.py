@@ -12,6 +12,7 @@ from builder.bases.chat_template import UNRENDERABLE, check_limits
 from builder.bases.family import Family
 from builder.data.builtin import ALPACA, CHATML
 from builder.data.tools import Tool
+from builder.data.values import escape
 from builder.errors import DataError, ToolError
 from builder.sandbox import LimitError
 
@@ -273,7 +274,8 @@ class Template:
             raise DataError(msg, hint=self._hint)
         for call in messages[index].get("tool_calls", []):
             function = call["function"]
-            if any(word not in reply for word in (function["name"], *function["arguments"])):
+            words = (function["name"], *function["arguments"])
+            if any(word not in reply and escape(word) not in reply for word in words):
                 name = function["name"]
                 msg = f"the chat template leaves out the call of {name!r}, expected it in the reply"
                 raise DataError(msg, hint=self._hint)

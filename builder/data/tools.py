@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from builder.data.values import describe_kind, order_keys, read_json, read_text
@@ -17,7 +17,7 @@ PARAMETERS_KEYS = ("type", "$defs", "items", "required", "properties")
 PROPERTY_KEYS = ("anyOf", "type", "items", "description", "enum", "properties", "required")
 
 
-def read_tools(given: Any) -> list[Tool]:
+def read_tools(given: Any, left_out: set[str] | None = None) -> list[Tool]:
     """Read the `tools` of a row, in the form in which a served model is shown them.
 
     Ollama reads some keys of a JSON schema and writes them in an order of its own; so are they
@@ -25,6 +25,7 @@ def read_tools(given: Any) -> list[Tool]:
 
     Args:
         given: A list of functions, or JSON text of one, as tables hold it; None is no tools.
+        left_out: Gains the keys that Ollama does not pass on.
 
     Raises:
         ValueError: A tool is not as it must be.
@@ -33,7 +34,8 @@ def read_tools(given: Any) -> list[Tool]:
     given = read_json(given, "'tools'") if given else []
     if not isinstance(given, list):
         raise ValueError(f"'tools' is {describe_kind(given)}, expected a list of functions")
-    tools = [_read_tool(tool, f"tool {number}") for number, tool in enumerate(given, start=1)]
+    lost = set() if left_out is None else left_out
+    tools = [_read_tool(tool, f"tool {number}", lost) for number, tool in enumerate(given, start=1)]
     names = list_names(tools)
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"two tools are called {show(twice)}, expected each name once")
@@ -45,31 +47,14 @@ def list_names(tools: Sequence[Tool]) -> list[str]:
     return [tool["function"]["name"] for tool in tools]
 
 
-def find_left_out(given: Any) -> set[str]:
-    """Find the keys of `tools`, such as `read_tools` takes, that Ollama does not pass on."""
-    functions = [tool.get("function", tool) for tool in read_json(given, "'tools'") or []]
-    left = {key for one in functions for key in one if key not in (*FUNCTION_KEYS, "type")}
-    for function in functions:
-        parameters = function.get("parameters") or {}
-        left |= _list_filled(parameters) - set(PARAMETERS_KEYS)
-        left |= _find_left_out_of((parameters.get("properties") or {}).values())
-    return left
+def find_open(given: Any) -> set[str]:
+    """Find the functions of `tools`, such as `read_tools` took, that take any other arguments."""
+    functions = [tool.get("function", tool) for tool in read_json(given or [], "'tools'")]
+    is_open = [(one.get("parameters") or {}).get("additionalProperties") for one in functions]
+    return {one["name"] for one, more in zip(functions, is_open, strict=True) if more}
 
 
-def _find_left_out_of(properties: Iterable[dict[str, Any] | None]) -> set[str]:
-    left: set[str] = set()
-    for one in filter(None, properties):
-        left |= _list_filled(one) - set(PROPERTY_KEYS)
-        left |= _find_left_out_of((one.get("properties") or {}).values())
-        left |= _find_left_out_of(one.get("anyOf") or [])
-    return left
-
-
-def _list_filled(value: dict[str, Any]) -> set[str]:
-    return {key for key, item in value.items() if item is not None}
-
-
-def _read_tool(tool: Any, where: str) -> Tool:
+def _read_tool(tool: Any, where: str, left_out: set[str]) -> Tool:
     if not isinstance(tool, dict):
         raise ValueError(f"{where} is {describe_kind(tool)}, expected an object")
     if tool.get("type", "function") != "function":
@@ -87,8 +72,9 @@ def _read_tool(tool: Any, where: str) -> Tool:
         "name": name,
         # llama.cpp writes one that is not there as an empty one.
         "description": read_text(description or "", f"'description' of {name!r}"),
-        "parameters": _order_parameters(parameters or {}, name),
+        "parameters": _order_parameters(parameters or {}, name, left_out),
     }
+    left_out |= _list_filled(function) - {*FUNCTION_KEYS, "type"}
     return {"type": "function", "function": made}
 
 
@@ -106,43 +92,65 @@ def read_name(value: Any, where: str) -> str:
     return name
 
 
-def _order_parameters(parameters: dict[str, Any], name: str) -> dict[str, Any]:
+def _list_filled(value: dict[str, Any]) -> set[str]:
+    return {key for key, item in value.items() if item is not None}
+
+
+def _order_parameters(parameters: dict[str, Any], name: str, left_out: set[str]) -> dict[str, Any]:
     if (kind := parameters.get("type") or "object") != "object":
         raise ValueError(f"'parameters' of {name!r} are of type {show(kind)}, expected 'object'")
-    properties = _order_properties(parameters.get("properties") or {}, f"'parameters' of {name!r}")
-    required = _read_required(parameters, f"'parameters' of {name!r}")
+    where = f"'parameters' of {name!r}"
+    properties = _order_properties(parameters.get("properties") or {}, where, left_out)
+    required = _read_required(parameters, where)
     if missing := [key for key in required if key not in properties]:
         what = f"{name!r} requires {show(missing[0])}, which it has no property for"
         raise ValueError(f"{what}, expected one")
     made = {key: order_keys(parameters.get(key), name) for key in ("$defs", "items")}
+    left_out |= _list_filled(parameters) - set(PARAMETERS_KEYS)
     values = {"type": "object", **made, "required": required or None, "properties": properties}
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _order_properties(properties: Any, where: str) -> dict[str, Any]:
+def _order_properties(properties: Any, where: str, left_out: set[str]) -> dict[str, Any]:
     if not isinstance(properties, dict):
         kind = describe_kind(properties)
         raise ValueError(f"the properties of {where} are {kind}, expected an object")
     filled = {key: value for key, value in properties.items() if value is not None}
-    return {key: _order_property(value, show(key)) for key, value in filled.items()}
+    return {key: _order_property(value, show(key), left_out) for key, value in filled.items()}
 
 
-def _order_property(value: Any, where: str) -> dict[str, Any]:
+def _order_property(value: Any, where: str, left_out: set[str]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"the property {where} is {describe_kind(value)}, expected an object")
-    kinds, nested = value.get("type"), value.get("properties")
-    choices = value.get("anyOf") or []
+    nested = value.get("properties")
+    choices = _read_list(value, "anyOf", where)
     made = {
-        "anyOf": [_order_property(choice, where) for choice in choices] or None,
-        "type": kinds[0] if isinstance(kinds, list) and len(kinds) == 1 else kinds,
+        "anyOf": [_order_property(choice, where, left_out) for choice in choices] or None,
+        "type": _read_type(value, where),
         "items": order_keys(value.get("items"), where),
         "description": read_text(value.get("description") or "", f"'description' of {where}")
         or None,
-        "enum": order_keys(value.get("enum"), where) or None,
-        "properties": None if nested is None else _order_properties(nested, where),
+        "enum": order_keys(_read_list(value, "enum", where), where) or None,
+        "properties": None if nested is None else _order_properties(nested, where, left_out),
         "required": _read_required(value, where) or None,
     }
+    left_out |= _list_filled(value) - set(PROPERTY_KEYS)
     return {key: made[key] for key in PROPERTY_KEYS if made[key] is not None}
+
+
+def _read_list(value: dict[str, Any], key: str, where: str) -> list[Any]:
+    listed = [] if value.get(key) is None else value[key]
+    if not isinstance(listed, list):
+        raise ValueError(f"{key!r} of {where} is {describe_kind(listed)}, expected a list")
+    return listed
+
+
+def _read_type(value: dict[str, Any], where: str) -> str | list[str] | None:
+    kinds = value.get("type")
+    listed = kinds if isinstance(kinds, list) else [] if kinds is None else [kinds]
+    if not all(isinstance(kind, str) for kind in listed):
+        raise ValueError(f"'type' of {where} is {show(kinds)}, expected text or a list of texts")
+    return listed[0] if len(listed) == 1 else listed or None
 
 
 def _read_required(value: dict[str, Any], where: str) -> list[str]:

@@ -1,9 +1,12 @@
-"""The values of a row: what kind each is, and those that JSON holds within text."""
+"""The values of a row: JSON read, what kind each is, and what none may hold."""
 
 from __future__ import annotations
 
+import collections
 import json
 import math
+import re
+from dataclasses import dataclass
 from typing import Any
 
 from builder.tables import show
@@ -18,9 +21,31 @@ KINDS = {
     bytes: "bytes",
     type(None): "null",
 }
+# By the types of a JSON schema.
+SCHEMA_KINDS = {
+    "string": "text",
+    "number": "a number",
+    "integer": "a number",
+    "boolean": "a boolean",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
 # The greatest whole number that every reader of JSON keeps; llama.cpp and Ollama read larger ones
 # as another number.
 MOST_WHOLE = 1 << 53
+
+MAX_NUMBER_DIGITS = 4300  # sys.int_info.default_max_str_digits: Python reads no longer one
+# Of lists and objects in a tool or a call: Python's and Ollama's readers go by recursion.
+MOST_LEVELS = 64
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What stands in JSON that this project refuses, and the sentence that says so."""
+
+    reason: str
 
 
 def describe_kind(value: Any) -> str:
@@ -40,19 +65,83 @@ def read_text(value: Any, where: str) -> str:
     return value
 
 
+def escape(text: str) -> str:
+    """Write a text as it stands within JSON's quotes."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON, with a Refused in place of what is not to be read, so that its row is known.
+
+    Raises:
+        json.JSONDecodeError: It is no JSON.
+
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_int=_number)
+    except RecursionError:
+        return Refused("is nested too deeply, expected lists and objects of a few levels")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Refused:
+    made = dict(pairs)
+    if len(made) == len(pairs):
+        return made
+    ((key, _),) = collections.Counter(key for key, _ in pairs).most_common(1)
+    return Refused(f"the key {show(key)} stands twice in an object, expected it once")
+
+
+def _number(digits: str) -> int | Refused:
+    if len(digits) <= MAX_NUMBER_DIGITS:
+        return int(digits)
+    return Refused(f"holds a number of {len(digits):,} digits, expected text")
+
+
+def find_mistake(value: Any) -> str | None:
+    """Find what a parsed record may not hold, at whatever depth."""
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, Refused):
+            return item.reason
+        if isinstance(item, dict):
+            left += [*item, *item.values()]
+        elif isinstance(item, list):
+            left += item
+        elif isinstance(item, str) and (lone := SURROGATE.search(item)):
+            return f"holds half a surrogate pair (\\u{ord(lone[0]):x}), expected whole characters"
+        elif isinstance(item, str) and "\0" in item:
+            return "holds the character U+0000, expected text"
+    return None
+
+
 def read_json(value: Any, where: str) -> Any:
     """Read a value that some files hold as JSON within text.
 
     Raises:
-        ValueError: It is text, and no JSON.
+        ValueError: It is text, and no JSON, or holds what no row may hold.
 
     """
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        raise ValueError(f"{where} is {show(value)}, expected JSON") from None
+    if isinstance(value, str):
+        try:
+            value = parse_json(value)
+        except json.JSONDecodeError:
+            raise ValueError(f"{where} is {show(value)}, expected JSON") from None
+        if mistake := find_mistake(value):
+            raise ValueError(f"{where}: {mistake}")
+    _check_levels(value, where)
+    return value
+
+
+def _check_levels(value: Any, where: str) -> None:
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):
+        filled = [item for item in level if isinstance(item, dict | list)]
+        if not filled:
+            return
+        listed = [item.values() if isinstance(item, dict) else item for item in filled]
+        level = [item for items in listed for item in items]
+    raise ValueError(f"{where} is nested too deeply, expected at most {MOST_LEVELS} levels")
 
 
 def order_keys(value: Any, where: str) -> Any:
@@ -71,8 +160,10 @@ def order_keys(value: Any, where: str) -> Any:
         return [order_keys(item, where) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{where} holds {value}, expected a finite number")
-    if isinstance(value, int) and abs(value) > MOST_WHOLE:
+    if isinstance(value, int | float) and abs(value) > MOST_WHOLE:
         raise ValueError(f"{where} holds a number beyond 2^53, expected it as text")
-    if isinstance(value, float) and value.is_integer() and abs(value) <= MOST_WHOLE:
+    if isinstance(value, float) and value.is_integer():
         return int(value)
+    if isinstance(value, float) and "e" in repr(value):  # Go writes it with other digits
+        raise ValueError(f"{where} holds {value}, expected a number from 0.0001 on, or text")
     return value

@@ -125,7 +125,8 @@ def judge(gates: Sequence[Gate], evidence: Evidence) -> tuple[list[Finding], lis
         own = [item for item in evidence.all_answered if item.gate == gate.NAME]
         result = gate.judge(replace(evidence, answered=own))
         findings.append(_find(gate, evidence.subject, result))
-        asked += [_as_gate_answer(item, mark) for item, mark in zip(own, result.marks, strict=True)]
+        marked = zip(own, result.marks, strict=True)
+        asked += [_as_gate_answer(item, mark) for item, mark in marked if mark]
     return findings, asked
 
 

@@ -50,8 +50,8 @@ class Result:
     figures: dict[str, float | list[float]] = field(default_factory=dict)
     brief: str = ""
     """A word or two for the line of the smoke stage; nothing where no figure tells it."""
-    marks: tuple[Mark, ...] = ()
-    """One for each of the gate's own questions, in order."""
+    marks: tuple[Mark | None, ...] = ()
+    """One for each of the gate's own questions, in order; None of one that is not judged."""
     wrong: tuple[Answered, ...] = ()
     """The answers that are shown as examples where it fails."""
 

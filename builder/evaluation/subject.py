@@ -16,6 +16,7 @@ from builder.data.dataset import Example
 from builder.data.kinds import Kind
 from builder.data.questions import Question
 from builder.data.texts import normalise
+from builder.llama import MAX_CONTEXT_TOKENS
 from builder.manifest.gate_settings import Gates, Mode
 from builder.manifest.identity import Identity
 
@@ -51,7 +52,9 @@ class Subject:
     sampling: dict[str, float]
     max_tokens: int
     calls: tuple[Question, ...] = ()
-    """Conversations of its rows that are answered by a call; `must` holds the function's name."""
+    """Conversations of its rows that are answered by a call."""
+    too_long_calls: int = 0
+    """Rows with calls that are too long to be asked."""
     has_derived_base: bool = False
     """Whether the base is of no known family: what it calls itself, its own answers tell."""
 
@@ -116,6 +119,7 @@ def describe(source: Source) -> Subject:
         dataset.read_examples(source.dataset / part) for part in (dataset.TRAIN, dataset.HELD_OUT)
     ]
     asked = [text for examples in parts for text in dataset.list_messages(examples, "user")]
+    max_tokens = source.max_tokens or max(LEAST_TOKENS, 2 * profile.longest_reply_tokens)
     tokens = json.loads((source.base / "tokenizer.json").read_text("utf-8")).get("added_tokens", [])
     return Subject(
         kind=profile.kind,
@@ -128,22 +132,37 @@ def describe(source: Source) -> Subject:
         own_languages=tuple(sorted(profile.own_languages)),
         spoken=tuple(profile.languages) or (languages.DEFAULT,),
         is_json=profile.is_json,
-        calls=list_calls(parts),
+        calls=list_calls(parts, MAX_CONTEXT_TOKENS - max_tokens),
+        too_long_calls=count_too_long(parts, MAX_CONTEXT_TOKENS - max_tokens),
         system=source.system or None,
         special=tuple(token["content"] for token in tokens if token["special"]),
         sampling=parameters.find_parameters(family, profile, source.parameters),
-        max_tokens=source.max_tokens or max(LEAST_TOKENS, 2 * profile.longest_reply_tokens),
+        max_tokens=max_tokens,
     )
 
 
-def list_calls(parts: Sequence[Sequence[Example]]) -> tuple[Question, ...]:
-    """List conversations up to their first call, from all over the rows, held-out ones first."""
+def list_calls(parts: Sequence[Sequence[Example]], most_tokens: int) -> tuple[Question, ...]:
+    """List conversations up to their first call, from all over the rows, held-out ones first.
+
+    Args:
+        parts: The rows that are trained on, and those that are held out.
+        most_tokens: Rows that are longer leave no room for an answer, and are not asked.
+
+    """
     chosen: list[Question] = []
     for examples in reversed(parts):
-        questions = list(dict.fromkeys(filter(None, map(_ask_for_call, examples))))
+        asked = [_ask_for_call(one) for one in examples if len(one.input_ids) <= most_tokens]
+        questions = list(dict.fromkeys(filter(None, asked)))
         room = MOST_CALLS - len(chosen)
         chosen += questions[:: -(-len(questions) // room)] if questions and room else []
     return tuple(chosen)
+
+
+def count_too_long(parts: Sequence[Sequence[Example]], most_tokens: int) -> int:
+    """Count conversations with a call that are longer than `list_calls` takes."""
+    every = (one for examples in parts for one in examples)
+    asked = {_ask_for_call(one) for one in every if len(one.input_ids) > most_tokens}
+    return len(asked - {None})
 
 
 def _ask_for_call(example: Example) -> Question | None:
@@ -154,8 +173,8 @@ def _ask_for_call(example: Example) -> Question | None:
     return Question(
         tuple((message["role"], message["content"]) for message in messages[:at]),
         "",
-        must=(messages[at]["tool_calls"][0]["function"]["name"],),
         tools=json.dumps(example.tools, ensure_ascii=False),
+        calls=json.dumps(messages[at]["tool_calls"], ensure_ascii=False),
     )
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import json
 import re
+from dataclasses import replace
+from typing import Any
 
 from builder.data.calls import Call, check_calls, parse_calls
 from builder.data.questions import Question
+from builder.data.values import SCHEMA_KINDS, describe_kind
 from builder.evaluation.gate import Evidence
 from builder.evaluation.result import Result, count, does_not_apply, judge_count
 from builder.evaluation.subject import Subject
@@ -27,52 +30,83 @@ def questions(subject: Subject, _share: float) -> list[Question]:
     return list(subject.calls)
 
 
-def is_right(_subject: Subject, question: Question, answer: Answer) -> bool:
-    """Say whether the answer is a call of the row's function with arguments as declared."""
-    tools = question.as_tools() or []
-    try:
-        calls = find_calls(answer.text)
-        check_calls([{"role": "assistant", "content": "", "tool_calls": calls}], tools)
-    except ValueError:
-        return False
-    return answer.ended and bool(calls) and calls[0]["function"]["name"] in question.must
+def is_right(question: Question, answer: Answer, markup: str) -> bool:
+    """Say whether the answer is a call of the row's function with arguments as declared.
+
+    Args:
+        question: The conversation up to the row's call.
+        answer: What the model answered.
+        markup: What the base's chat template writes before a call; llama.cpp's server and Ollama
+            take what stands elsewhere for text.
+
+    """
+    return answer.ended and _is_right_text(question, answer.text, markup)
 
 
 def judge(evidence: Evidence) -> Result:
-    """Compare the share of right calls with `gates.calls`."""
-    if not evidence.answered:
-        return does_not_apply(NAME, "")
-    if not _can_be_read(evidence.model, evidence.answered[0].question):
-        return does_not_apply(NAME, "its base writes calls in a form that this gate cannot read")
-    counted = count(NAME, evidence.subject, evidence.answered, is_right)
+    """Compare the share of right calls with `gates.calls`.
+
+    A row whose own call, as the base writes it, would not be right here is left out.
+    """
+    answered = evidence.answered
+    too_long = evidence.subject.too_long_calls
+    notes = [f"rows that are too long to be asked: {too_long}"] if too_long else []
+    if not answered:
+        return does_not_apply(NAME, "".join(notes))
+    markups = {one.question: _find_markup(evidence.model, one.question) for one in answered}
+    readable = {question: markup for question, markup in markups.items() if markup is not None}
+    if not readable:
+        note = "its base writes calls in a form that this gate cannot read"
+        return replace(does_not_apply(NAME, note), marks=(None,) * len(answered))
+    kept = [one for one in answered if one.question in readable]
+    counted = count(
+        NAME,
+        evidence.subject,
+        kept,
+        lambda _, question, answer: is_right(question, answer, readable[question]),
+    )
+    marks = iter(counted.marks)
+    if left_out := len(answered) - len(kept):
+        notes.append(f"rows whose calls this gate cannot read: {left_out}")
+    counted = replace(
+        counted,
+        marks=tuple(next(marks) if one.question in readable else None for one in answered),
+        note=", ".join(notes),
+    )
     return judge_count(counted, evidence.subject.gates.limit(NAME))
 
 
-def find_calls(text: str) -> list[Call]:
+def find_calls(text: str) -> tuple[list[Call], int]:
     """Find the calls in an answer, as JSON objects with a name and arguments or as Python's.
+
+    Returns:
+        The calls, and where the first of them begins.
 
     Raises:
         ValueError: A call is none.
 
     """
-    found, decoder, end = [], json.JSONDecoder(), 0
+    found, begin, decoder, end = list[Any](), 0, json.JSONDecoder(), 0
     for match in re.finditer(r"\{", text):
         if match.start() < end:
             continue
         try:
-            value, end = decoder.raw_decode(text, match.start())
-        except ValueError:
+            value, after = decoder.raw_decode(text, match.start())
+        except (ValueError, RecursionError):
             continue
         if "name" in value and isinstance(value.get("arguments"), dict):
+            begin = begin if found else match.start()
             found.append(value)
-    return parse_calls(found or _find_python_calls(text), "the answer")
+        end = after
+    if not found and (written := PYTHON_CALLS.search(text)):
+        found, begin = _read_python_calls(written[0]), written.start()
+    return parse_calls(found, "the answer"), begin
 
 
-def _find_python_calls(text: str) -> list[Call]:
-    match = PYTHON_CALLS.search(text)
+def _read_python_calls(text: str) -> list[Any]:
     try:
-        listed = ast.parse(match[0], mode="eval").body if match else None
-        return [
+        listed = ast.parse(text, mode="eval").body
+        found = [
             {
                 "name": ast.unparse(call.func),
                 "arguments": {
@@ -82,20 +116,54 @@ def _find_python_calls(text: str) -> list[Call]:
             for call in (listed.elts if isinstance(listed, ast.List) else ())
             if isinstance(call, ast.Call) and not call.args
         ]
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        # Through JSON, which has neither sets nor keys that are no text.
+        return list(json.loads(json.dumps(found)))
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):
         return []
 
 
-def _can_be_read(model: Model, question: Question) -> bool:
-    """Say whether a call is found in what the chat template makes of one."""
-    call = {
-        "type": "function",
-        "id": "southeast",
-        "function": {"name": "outward", "arguments": {"upward": "downward"}},
-    }
-    messages = question.as_messages()
-    answered = [*messages, {"role": "assistant", "content": "", "tool_calls": [call]}]
-    prompt = model.render(messages, question.as_tools())
-    written = model.render(answered, question.as_tools()).removeprefix(prompt)
-    found = find_calls(written)
-    return [one["function"] for one in found] == [call["function"]]
+def _is_right_text(question: Question, text: str, markup: str) -> bool:
+    tools = question.as_tools() or []
+    wanted = question.as_calls()[0]["function"]["name"]
+    try:
+        calls, begin = find_calls(text)
+        check_calls([{"role": "assistant", "content": "", "tool_calls": calls}], tools)
+    except ValueError:
+        return False
+    before = text[:begin].rstrip()
+    is_marked = before.endswith(markup) if markup else not before
+    declared = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
+    return (
+        is_marked
+        and bool(calls)
+        and calls[0]["function"]["name"] == wanted
+        and all(_are_of_type(call["function"], declared) for call in calls)
+    )
+
+
+def _are_of_type(function: dict[str, Any], declared: dict[str, Any]) -> bool:
+    properties = declared[function["name"]]["properties"]
+    for key, value in function["arguments"].items():
+        kinds = properties.get(key, {}).get("type")
+        named = [SCHEMA_KINDS.get(kind) for kind in (kinds if isinstance(kinds, list) else [kinds])]
+        if None not in named and describe_kind(value) not in named:
+            return False
+    return True
+
+
+def _find_markup(model: Model, question: Question) -> str | None:
+    """Find what the chat template writes before the row's own call; None if it cannot be read."""
+    messages, tools, calls = question.as_messages(), question.as_tools(), question.as_calls()
+    prompt = model.render(messages, tools)
+    answered = [*messages, {"role": "assistant", "content": "", "tool_calls": calls}]
+    written = model.render(answered, tools)
+    if not written.startswith(prompt):
+        return None
+    written = written.removeprefix(prompt)
+    try:
+        found, begin = find_calls(written)
+    except ValueError:
+        return None
+    markup = written[:begin].strip()
+    is_same = [one["function"] for one in found] == [one["function"] for one in calls]
+    return markup if is_same and _is_right_text(question, written, markup) else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -65,18 +66,32 @@ def shapes(jinja: str) -> list[Shape]:
     return [shape for shape in every if shape.tools is None or "tools" in jinja]
 
 
-def own_shapes(examples: Iterable[Example]) -> list[Shape]:
-    """Make shapes of a persona's rows with tools: the first prompt of each set of functions."""
+def own_shapes(examples: Iterable[Example], most_tokens: float = math.inf) -> list[Shape]:
+    """Make shapes of a persona's rows with tools: of each set of functions one prompt.
+
+    It is that with the most calls, the first of those.
+
+    Args:
+        examples: The rows.
+        most_tokens: Longer rows are left out, since a daemon would cut them.
+
+    """
     found: dict[str, Shape] = {}
     for example in examples:
-        if example.tools:
-            name = f"own tools: {', '.join(list_names(example.tools))}"[:NAME_CHARACTERS]
-            messages = list(example.conversation)
-            while messages[-1]["role"] == "assistant":  # Ollama would go on with its words
-                messages.pop()
-            shape = Shape(name, messages, example.tools)
-            found.setdefault(json.dumps(example.tools), shape)
+        if not example.tools or len(example.input_ids) > most_tokens:
+            continue
+        name = f"own tools: {', '.join(list_names(example.tools))}"[:NAME_CHARACTERS]
+        messages = list(example.conversation)
+        while messages[-1]["role"] == "assistant":  # Ollama would go on with its words
+            messages.pop()
+        shape, key = Shape(name, messages, example.tools), json.dumps(example.tools)
+        if key not in found or _count_calls(shape) > _count_calls(found[key]):
+            found[key] = shape
     return list(found.values())[:MOST_OWN]
+
+
+def _count_calls(shape: Shape) -> int:
+    return sum(len(message.get("tool_calls", [])) for message in shape.messages)
 
 
 def _read_shape(value: dict[str, Any]) -> Shape:
@@ -198,13 +213,6 @@ def compare(
     if split is not None and split.ids == other.ids:
         tokens = " and ".join(LLAMA_CPP_CONTROLS)
         return {**figures, "known_difference": f"llama.cpp takes {tokens} for a token of its own"}
-    bos = decode(trained.ids[:1])  # a text may leave it to the tokenizer
-    without_bos = [prompt.text.removeprefix(bos) for prompt in (trained, other)]
-    if shape.tools and _with_parsed_json(without_bos[0]) == _with_parsed_json(without_bos[1]):
-        return {
-            **figures,
-            "known_difference": "the keys of a tool's schema are written in another order",
-        }
     at = next(
         (
             i
@@ -245,18 +253,3 @@ def merge_neighbours(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         else:
             merged.append(message)
     return merged
-
-
-def _with_parsed_json(text: str) -> list[Any]:
-    """Split a text into what is JSON, parsed, and what is between: some templates add words."""
-    decoder, parts, end = json.JSONDecoder(), [], 0
-    for found in re.finditer(r"[{\[]", text):
-        if found.start() < end:
-            continue
-        try:
-            value, after = decoder.raw_decode(text, found.start())
-        except ValueError:
-            continue
-        parts += [text[end : found.start()], value]
-        end = after
-    return [*parts, text[end:]]

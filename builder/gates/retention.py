@@ -43,12 +43,11 @@ def judge(evidence: Evidence) -> Result:
     if not evidence.answered:
         return does_not_apply(NAME, "no task was asked")
     counted = count(NAME, evidence.subject, evidence.answered, is_right)
-    baseline = [
-        mark.baseline_is_right for mark in counted.marks if mark.baseline_is_right is not None
-    ]
-    if len(baseline) != len(counted.marks):
+    marks = [mark for mark in counted.marks if mark]
+    baseline = [mark.baseline_is_right for mark in marks if mark.baseline_is_right is not None]
+    if len(baseline) != len(marks):
         return replace(counted, note="the base is not here to compare with")
-    verdict, note = judge_paired([mark.is_right for mark in counted.marks], baseline)
+    verdict, note = judge_paired([mark.is_right for mark in marks], baseline)
     return replace(counted, verdict=verdict, note=note)
 
 

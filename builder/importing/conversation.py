@@ -9,6 +9,7 @@ from typing import Any
 from builder.data.template import Message
 
 TOOL_MESSAGES = "messages of tools"
+WITH_TOOLS = "conversations with calls of tools"
 SYSTEM_MESSAGES = "system messages"
 THOUGHTS = "thoughts"
 OTHER_PARTS = "images and other parts"
@@ -22,6 +23,8 @@ class Conversation:
     messages: list[Message] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     """How much of each kind was not taken over."""
+    unusable: str = ""
+    """What keeps all of it from being taken over; empty where nothing does."""
 
     def add(self, role: str, text: str) -> None:
         """Add what somebody says; neighbours of one role become one message, blank texts none."""
@@ -40,11 +43,11 @@ class Conversation:
         self.left_out[kind] += 1
 
     def end(self) -> None:
-        """Cut what nobody answers; nothing stays of a conversation in which nobody asks."""
+        """Cut what nobody answers; nothing stays where nobody asks, or of what is unusable."""
         kept = self.messages
         while kept and kept[-1]["role"] != "assistant":
             self.left_out[UNANSWERED] += kept.pop()["role"] == "user"
-        if not any(message["role"] == "user" for message in kept):
+        if self.unusable or not any(message["role"] == "user" for message in kept):
             kept.clear()
 
 

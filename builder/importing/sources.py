@@ -72,7 +72,7 @@ class _Reading:
         self.formats[name] += 1
         key = json.dumps(conversation.messages)
         if not conversation.messages:
-            self.left_out[EMPTY] += 1
+            self.left_out[conversation.unusable or EMPTY] += 1
         elif key in self.conversations:
             self.left_out[DUPLICATES] += 1
         else:

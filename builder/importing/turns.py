@@ -6,7 +6,7 @@ from typing import Any
 
 from builder.importing.conversation import (
     SYSTEM_MESSAGES,
-    TOOL_MESSAGES,
+    WITH_TOOLS,
     Conversation,
     join_parts,
 )
@@ -62,12 +62,13 @@ def _find_list(value: dict[str, Any]) -> str:
 def _add(conversation: Conversation, turn: dict[str, Any], number: int) -> None:
     role = next((turn[key] for key in ROLE_KEYS if key in turn), None)
     if role in TOOL_ROLES:
-        conversation.leave_out(TOOL_MESSAGES)
+        # Without its call and result, an answer would teach to guess.
+        conversation.unusable = WITH_TOOLS
         return
     if role not in ROLES:
         raise ValueError(f"turn {number} is by {role!r}, expected one of {', '.join(ROLES)}")
     if turn.get("tool_calls") or turn.get("function_call"):
-        conversation.leave_out(TOOL_MESSAGES)
+        conversation.unusable = WITH_TOOLS
     elif not any(key in turn for key in TEXT_KEYS):
         raise ValueError(f"turn {number} holds no text, expected one of {', '.join(TEXT_KEYS)}")
     content = next((turn[key] for key in TEXT_KEYS if turn.get(key) is not None), None)

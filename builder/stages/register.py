@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,14 +109,14 @@ def run(inputs: Inputs, work: Work, /) -> str:
 
     """
     daemon = client.connect(allow_remote=inputs.allow_remote)
-    examined = report.read(inputs.smoke.path)
+    examined, rows = report.read(inputs.smoke.path), dataset.read_examples(inputs.rows.path)
     receipt = registration.register(
         daemon,
         registration.Registration(
             served=inputs.served,
             gguf=inputs.gguf.path,
             chat_template=inputs.chat_template.path.read_text("utf-8"),
-            own=tuple(parity.own_shapes(dataset.read_examples(inputs.rows.path))),
+            own=tuple(parity.own_shapes(rows, _count_room_tokens(inputs.served))),
             asked=examined.asked,
             let_through=tuple(examined.failed),
             claims=inputs.claims,
@@ -125,3 +126,9 @@ def run(inputs: Inputs, work: Work, /) -> str:
     )
     receipt.write(work.out)
     return f"{receipt.model} at {daemon.url.split('//')[1]}"
+
+
+def _count_room_tokens(served: Served) -> float:
+    """Count the tokens that the served context has beside the system text; each has a byte."""
+    num_ctx = float(served.parameters.get("num_ctx", math.inf))
+    return num_ctx - len((served.system or "").encode())

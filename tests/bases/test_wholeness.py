@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from builder import sandbox
 from builder.bases import admission, chat_template
 from builder.errors import ToolError
 from builder.sandbox import LimitError
@@ -58,6 +59,27 @@ def test_limits_grow_with_the_rows():
     chat_template.check_limits(CHATML, rows, {})
     with pytest.raises(LimitError):
         chat_template.check_limits(ENDLESS["memory"], rows[:1], {})
+
+
+def test_the_limit_of_memory_is_of_a_row(monkeypatch):
+    """Many rows, each with its functions, are no template that takes too much memory."""
+    monkeypatch.setattr(sandbox, "MOST_MEMORY_BYTES", sandbox.MOST_MEMORY_BYTES // 5)
+    rows = [[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]] * 8_000
+    tools = [[{"name": "f", "description": "ü" * 6_000}]] * len(rows)
+    jinja = "{{ tools | tojson }}" + CHATML
+
+    chat_template.check_limits(jinja, rows, {}, tools)
+    with pytest.raises(LimitError, match="memory"):
+        chat_template.check_limits(ENDLESS["memory"] + jinja, rows[:1], {}, tools[:1])
+
+
+def test_a_process_that_dies_is_no_pass(tmp_path, monkeypatch):
+    """A rendering that nobody saw the end of is refused."""
+    (tmp_path / "dying.py").write_text("def compile_template(source): raise SystemExit(7)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    with pytest.raises(LimitError, match=r"ends the process that renders it \(7\)"):
+        sandbox.render("dying", "", [{}], is_check=True)
 
 
 BROKEN = {

@@ -105,6 +105,46 @@ def test_arguments_are_written_as_ollama_writes_them(luma):
     assert written == '{"b": {"x": [2.5], "y": 1}, "a": 1}'
 
 
+def test_placeholders_are_filled_in_in_calls_and_tools(luma):
+    """As in what is said; a misspelt one is refused, not learnt."""
+    line = row(HI, calls(call({"a": ["{{ name }}"]})), result("I am {{ name }}."), HELLO)
+    (found,) = read(luma, "d.jsonl", line.replace("Add two numbers.", "Ask {{ name }}."))
+
+    assert found.messages[1]["tool_calls"][0]["function"]["arguments"] == {"a": ["Luma"]}
+    assert found.messages[2]["content"] == "I am Luma."
+    assert found.tools[0]["function"]["description"] == "Ask Luma."
+
+
+def test_other_arguments_may_be_allowed(luma):
+    """A schema with `additionalProperties` says that a call may pass more than it declares."""
+    given = json.loads(json.dumps(ADD))
+    given["function"]["parameters"]["additionalProperties"] = True
+    (found,) = read(luma, "d.jsonl", row(HI, calls(call({"a": 1, "c": 2})), tools=[given]))
+
+    assert found.messages[1]["tool_calls"][0]["function"]["arguments"] == {"a": 1, "c": 2}
+
+
+def test_a_table_s_nulls_are_no_arguments(luma):
+    """In Parquet every row's object has the keys of those of all rows."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows = [
+        {"messages": [HI, calls(call({"a": 1})), result(), HELLO], "tools": [ADD]},
+        {
+            "messages": [HI, calls(call({"place": "x"}, "find"))],
+            "tools": [
+                {"name": "find", "parameters": {"properties": {"place": {"type": "string"}}}}
+            ],
+        },
+    ]
+    parquet.write_table(pa.Table.from_pylist(rows), luma / "d.parquet")
+    first, second = read(luma, "d.parquet", (luma / "d.parquet").read_bytes())
+
+    assert first.messages[1]["tool_calls"][0]["function"]["arguments"] == {"a": 1}
+    assert second.messages[1]["tool_calls"][0]["function"]["arguments"] == {"place": "x"}
+
+
 def test_keys_that_are_left_out_are_told_once(luma, caplog):
     """Of a JSON schema Ollama passes on some keys; a build reads its rows several times."""
     given = json.loads(json.dumps(ADD))
@@ -112,7 +152,7 @@ def test_keys_that_are_left_out_are_told_once(luma, caplog):
     line = row(HI, calls(CALL), tools=[given])
 
     assert [one.tools for one in read(luma, "d.jsonl", f"{line}\n{row(HI, HELLO)}")] == [[ADD]] * 2
-    assert caplog.text.count("left out of its tools: 'default'") == 1
+    assert caplog.text.count("these keys of a tool; they are not trained: 'default'") == 1
 
 
 @pytest.mark.parametrize(
@@ -145,6 +185,16 @@ def test_keys_that_are_left_out_are_told_once(luma, caplog):
             row(HI, calls(call({"a": 1 << 60}))),
             "an argument of call 1 of turn 2 holds a number beyond 2^53, expected it as text",
         ),
+        (row(HI, calls(call({"a": 1e17}))), "an argument of call 1 of turn 2 holds a number"),
+        (row(HI, calls(call({"a": 1e-5}))), "an argument of call 1 of turn 2 holds 1e-05, expec"),
+        (
+            row(HI, calls(call(r'{"a": "\ud800"}'))),
+            "'arguments' of call 1 of turn 2: holds half a surrogate pair",
+        ),
+        (row(HI, calls(call(r'{"a": "\u0000"}'))), "'arguments' of call 1 of turn 2: holds the"),
+        (row(HI, calls(call('{"a": 1, "a": 2}'))), "'arguments' of call 1 of turn 2: the key 'a'"),
+        (row(HI, calls(call({"a": "{{ nmae }}"}))), "'{{ nmae }}' is no placeholder, expected"),
+        (row(HI, HELLO, tools=[{"name": "f", "description": "{{ x }}"}]), "'{{ x }}' is no place"),
         (
             row(HI, calls(call({"a": float("nan")}))),
             "an argument of call 1 of turn 2 holds nan, expected a finite number",
@@ -155,7 +205,7 @@ def test_keys_that_are_left_out_are_told_once(luma, caplog):
         ),
         (row(HI, calls(CALL), tools=()), "turn 2 calls 'add', and the row has no 'tools'"),
         (row(HI, calls(call({"b": 1}))), "turn 2 calls 'add' without 'a', expected what its tool"),
-        (row(HI, calls(call({"a": 1, "c": 1}))), "turn 2 calls 'add' with 'c', expected 'a'"),
+        (row(HI, calls(call({"a": 1, "c": 1}))), "turn 2 passes 'add' the argument 'c', which it"),
         (row({**HI, "tool_calls": [CALL]}, HELLO), "turn 1 is the user's and calls a tool"),
         (row(HI, calls(CALL), result("")), "the last message is the tool's, expected"),
         (row(HI, calls(CALL), result(""), HELLO), "the tool's message is empty, expected text"),

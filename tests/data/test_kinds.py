@@ -59,3 +59,11 @@ def test_every_reply_of_a_row_counts():
     found, why = recognise([["I am Luma.", "You are welcome!"]] * 4, ["Luma"])
 
     assert (found.name, why) == ("identity", "speaks of itself in 4 of 4 rows: an identity")
+
+
+def test_a_row_without_a_reply_tells_nothing():
+    """Rows that only call functions are neither JSON nor prose."""
+    found, why = recognise([[], *[['{"a": 1}']] * 4], [])
+
+    assert (found.name, why) == ("format", "4 of 4 rows are answered in JSON: a format")
+    assert recognise([[], []], [])[0].name == "voice"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from builder.data.tools import find_left_out, read_tools
+from builder.data.tools import find_open, read_tools
 
 
 def declare(parameters, **more):
@@ -43,12 +43,20 @@ def test_tools_are_written_as_ollama_writes_them():
 
 def test_what_ollama_does_not_pass_on_is_named():
     """At every depth, and nothing that it passes on."""
-    assert find_left_out(declare(NESTED, strict=True)) == {
-        "additionalProperties",
-        "minimum",
-        "strict",
-    }
-    assert find_left_out(read_tools(declare(NESTED))) == set()
+    left_out, nothing = set(), set()
+    tools = read_tools(declare(NESTED, strict=True), left_out)
+    read_tools(tools, nothing)
+
+    assert left_out == {"additionalProperties", "minimum", "strict"}
+    assert nothing == set()
+
+
+def test_a_function_may_take_other_arguments_than_it_declares():
+    """A JSON schema says so by `additionalProperties`."""
+    given = [*declare({"additionalProperties": True}), {"name": "sub"}, *declare(NESTED)]
+
+    assert find_open(given[:2]) == find_open(json.dumps(given[:2])) == {"add"}
+    assert find_open(given[1:]) == find_open(None) == set()
 
 
 @pytest.mark.parametrize(
@@ -78,6 +86,11 @@ def test_a_row_may_declare_nothing(given):
     assert read_tools(given) == []
 
 
+deep = []
+for _ in range(900):
+    deep = [deep]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -98,6 +111,13 @@ def test_a_row_may_declare_nothing(given):
         (declare({"required": ["a"]}), "'add' requires 'a', which it has no property for"),
         (declare({"required": "a"}), "'required' of 'parameters' of 'add' is 'a', expected a list"),
         (declare({"properties": {"a": {"enum": [1 << 60]}}}), "'a' holds a number beyond 2^53"),
+        (declare({"properties": {"a": {"anyOf": 5}}}), "'anyOf' of 'a' is a number, expected a"),
+        (declare({"properties": {"a": {"enum": 5}}}), "'enum' of 'a' is a number, expected a list"),
+        (declare({"properties": {"a": {"type": 5}}}), "'type' of 'a' is 5, expected text or a"),
+        (declare({"properties": {"a": {"type": {"x": 1}}}}), "'type' of 'a' is {'x': 1}, expected"),
+        (declare({"properties": {"a": {"type": ["null", 1]}}}), "'type' of 'a' is ['null', 1]"),
+        ('[{"name": "add", "description": "a\\u0000b"}]', "'tools': holds the character U+0000"),
+        (declare({"items": deep}), "'tools' is nested too deeply, expected at most 64 levels"),
     ],
 )
 def test_a_mistake_of_a_tool_is_one_sentence(given, message):

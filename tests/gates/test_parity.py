@@ -309,12 +309,24 @@ def test_a_shape_that_the_base_cannot_render_is_told(tiny_build, tiny):
     assert rows["five turns"]["same_ids"]
 
 
+@pytest.mark.parametrize("other", ['{"b": 2, "a": true}', '{"a": 1, "b": 2}'])
+def test_tools_written_otherwise_are_a_difference(other):
+    """Rows are trained as Ollama writes tools: neither another order nor `true` for 1 is it."""
+    tools = Shape("t", [{"role": "user", "content": "x"}], [{"a": 1}])
+    with pytest.raises(GateError):
+        gate.compare(tools, Prompt("a", '{"b": 2, "a": 1}', [1]), Prompt("b", other, [2]), str)
+
+
 def test_a_persona_s_own_tools_are_compared():
-    """A prompt of each set of functions, without the served system text, and eight at most."""
+    """A prompt of each set of functions, that with the most calls, without the served system text.
+
+    Eight are compared at most, and none that a daemon would cut.
+    """
     system = {"role": "system", "content": "Be brief."}
     tools = [read_tools([{"name": f"f{number}"}]) for number in range(9)]
     rows = [
         Example(HARD_MESSAGES[:2], [], []),
+        Example(HARD_MESSAGES[:1], [], [], tools=HARD_TOOLS),
         Example([system, *ANSWERED, REPLY, REPLY], [], [], has_system=True, tools=HARD_TOOLS),
         Example(HARD_MESSAGES[:2], [], [], tools=HARD_TOOLS),
         *(Example(HARD_MESSAGES[:2], [], [], tools=declared) for declared in tools),
@@ -323,23 +335,12 @@ def test_a_persona_s_own_tools_are_compared():
 
     assert first == Shape("own tools: f, g", ANSWERED, HARD_TOOLS)
     assert [shape.name for shape in others] == [f"own tools: f{number}" for number in range(7)]
+    long = [Example(HARD_MESSAGES[:1], [1] * 9, [], tools=HARD_TOOLS)]
+    assert (len(gate.own_shapes(long, 9)), gate.own_shapes(long, 8)) == (1, [])
 
 
 def test_known_differences_have_names():
-    """Another order of a schema's keys, and merged neighbours, are compared as what they mean."""
-    tools = Shape("t", [{"role": "user", "content": "x"}], [{"a": 1}])
-    ours, theirs = (
-        Prompt("a", '<tools>\n{"a": 1, "b": 2}\n</tools>', [1]),
-        Prompt("b", '<tools>\n{"b": 2, "a": 1}\n</tools>', [2]),
-    )
+    """Merged neighbours are compared as what they mean."""
     twice = [{"role": "user", "content": "one"}, {"role": "user", "content": "two"}]
 
-    assert "another order" in gate.compare(tools, ours, theirs, str)["known_difference"]
-    with pytest.raises(GateError):
-        gate.compare(tools, ours, Prompt("b", '<tools>\n{"b": 3, "a": 1}\n</tools>', [2]), str)
-    inside = [
-        f"List: [{schema}]<|im_end|> [x" for schema in ('{"a": 1, "b": 2}', '{"b": 2, "a": 1}')
-    ]
-    prompts = [Prompt("a", text, [at]) for at, text in enumerate(inside)]
-    assert "another order" in gate.compare(tools, *prompts, str)["known_difference"]
     assert gate.merge_neighbours(twice) == [{"role": "user", "content": "one\n\ntwo"}]

@@ -107,44 +107,46 @@ def test_system_texts_and_turns_stay(project):
     check_that_it_trains(project, imported)
 
 
-def test_tools_are_left_out_and_counted(tmp_path):
-    """Calls and answers of tools go, what the assistant says around them becomes one message."""
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [{"role": "assistant", "content": "Let me look.", "tool_calls": [CALL]}, ANSWERED],
+        [{"role": "tool", "tool_call_id": "1", "content": "noon"}, ANSWERED],
+        [ANSWERED, ASKED, {"role": "assistant", "content": None, "function_call": CALL}],
+    ],
+)
+def test_conversations_with_tools_are_left_out_and_counted(tmp_path, turns):
+    """An answer whose call and result are not there would teach to guess."""
+    other = [{"role": "user", "content": "And then?"}, ANSWERED]
     source = write_jsonl(
-        tmp_path / "data.jsonl",
-        {
-            "messages": [
-                ASKED,
-                {"role": "assistant", "content": "Let me look.", "tool_calls": [CALL]},
-                {"role": "tool", "tool_call_id": "1", "content": "noon"},
-                ANSWERED,
-            ]
-        },
-        {"messages": [ASKED, {"role": "assistant", "content": None, "tool_calls": [CALL]}]},
+        tmp_path / "data.jsonl", {"messages": [ASKED, *turns]}, {"messages": other}
     )
     imported = sources.read(source)
 
-    assert imported.conversations == [
-        [ASKED, {"role": "assistant", "content": "Let me look.\n\nThe customer pays."}]
-    ]
-    assert imported.cut == {"messages of tools": 2}
-    assert imported.left_out == {"records without a question or an answer": 1}
+    assert imported.conversations == [other]
+    assert imported.left_out == {"conversations with calls of tools": 1}
+    assert imported.cut == {}
 
 
 def test_each_record_counts_once(tmp_path):
     """What is a row, a duplicate or empty is told under that head alone, whatever it lacks too."""
-    cut = [*PAIR, {"role": "tool", "content": "noon"}, {**ASKED, "content": "And then?"}]
+    cut = [*PAIR, {**ASKED, "content": "And then?"}]
     source = write_jsonl(
         tmp_path / "data.jsonl",
         {"messages": cut},
-        {"messages": [*cut, {"role": "tool", "content": "one"}]},
+        {"messages": [*cut, {**ASKED, "content": "And now?"}]},
         {"messages": [ASKED, {"role": "tool", "content": "noon"}]},
         {"messages": [{"role": "system", "content": "Be brief."}, *PAIR[1:]]},
     )
     imported = sources.read(source)
 
     assert imported.conversations == [PAIR]
-    assert imported.left_out == {"duplicates": 1, "records without a question or an answer": 2}
-    assert imported.cut == {"messages of tools": 1, "messages at an end without an answer": 1}
+    assert imported.left_out == {
+        "duplicates": 1,
+        "conversations with calls of tools": 1,
+        "records without a question or an answer": 1,
+    }
+    assert imported.cut == {"messages at an end without an answer": 1}
     assert imported.formats.total() == 1 + imported.left_out.total()
 
 

@@ -129,6 +129,40 @@ def test_rows_with_tools_are_trained_where_the_base_renders_them(build):
     assert '"enum": [2]' in tokenizer.decode(rows[0].input_ids)
 
 
+def test_a_call_without_words_is_no_reply(build, caplog):
+    """Rows that call first and then answer in JSON are a format, and none is named as prose."""
+    (build.base / "chat_template.jinja").write_text(WITH_TOOLS)
+    ending = [{"role": "tool", "content": "4"}, {"role": "assistant", "content": '{"sum": 4}'}]
+    asked = [{"role": "user", "content": f"2+2? {number}"} for number in range(20)]
+    rows = [[one, CALLED["messages"][1], *ending] for one in asked]
+    write_lines(build, *({"messages": row, "tools": [ADD]} for row in rows))
+    run_stage(data, build)
+    found = dataset.read_profile(build.dataset)
+
+    assert (found.kind_name, found.is_json) == ("format", True)
+    assert "not answered in JSON" not in caplog.text
+
+
+def test_rows_that_only_call_are_no_format(build):
+    """Nothing is said in them."""
+    (build.base / "chat_template.jinja").write_text(WITH_TOOLS)
+    write_lines(build, CALLED)
+    run_stage(data, build)
+
+    assert not dataset.read_profile(build.dataset).is_json
+
+
+def test_an_argument_s_name_may_hold_quotes(build):
+    """A template writes it as JSON does."""
+    (build.base / "chat_template.jinja").write_text(WITH_TOOLS)
+    function = {"name": "f", "arguments": {'a "b\\': 1}}
+    row = [CALLED["messages"][0], {"role": "assistant", "tool_calls": [function]}]
+    write_lines(build, {"messages": row, "tools": [{"name": "f"}]})
+    run_stage(data, build)
+
+    assert len(dataset.read_examples(build.dataset / dataset.TRAIN)) == 1
+
+
 @pytest.mark.parametrize(
     "row",
     [

@@ -14,16 +14,22 @@ from builder.stages import register
 from tests.conftest import build_of
 
 TOOLS = [{"type": "function", "function": {"name": "hours", "description": "", "parameters": {}}}]
+LONG = [{"type": "function", "function": {"name": "long", "description": "", "parameters": {}}}]
 MESSAGES = [{"role": "user", "content": "Open?"}, {"role": "assistant", "content": "Yes."}]
 
 
 def test_a_persona_s_own_tools_are_compared_with_the_daemon(luma, monkeypatch):
-    """Before the model has its name, and only of rows with tools."""
+    """Before the model has its name, and only of rows with tools that its context holds."""
     build = build_of(luma)
     build.dataset.mkdir(parents=True)
     rows = build.dataset / dataset.TRAIN
     dataset.write_examples(
-        rows, [Example(MESSAGES, [], []), Example(MESSAGES, [], [], tools=TOOLS)]
+        rows,
+        [
+            Example(MESSAGES, [], []),
+            Example(MESSAGES, [1] * 5, [], tools=TOOLS),
+            Example(MESSAGES, [1] * 6, [], tools=[*TOOLS, *LONG]),
+        ],
     )
     (build.dataset / dataset.TEMPLATE).write_text("")
     empty = {"gates": [], "hello": None, "manifest": [], "asked": []}
@@ -42,7 +48,9 @@ def test_a_persona_s_own_tools_are_compared_with_the_daemon(luma, monkeypatch):
         smoke=File(build.smoke),
         chat_template=File(build.dataset / dataset.TEMPLATE),
         rows=File(rows),
-        served=Served(model="luma", parameters={}, template=None, system=None, license=None),
+        served=Served(
+            model="luma", parameters={"num_ctx": 8}, template=None, system="Be.", license=None
+        ),
         allow_remote=False,
         replace=False,
         claims=build.claims,
