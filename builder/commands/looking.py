@@ -93,7 +93,10 @@ def why(console: Console, /, name: str, *, times: bool, as_json: bool) -> None:
         return
     judgements = pipeline.plan(build, targets.MODEL.stages)
     if as_json:
-        console.print_json({one.stage: one.list_reasons() for one in judgements})
+        stages = [stage.NAME for stage in targets.MODEL.stages]
+        running = next((one.as_json() for one in judgements if one.is_running), None)
+        told = {one.stage: one.as_json() for one in judgements}
+        console.print_json(dict.fromkeys(stages, running) if running else told)
         return
     for one in judgements:
         console.verdict(one.stage, one.describe(), one.summary)
@@ -115,7 +118,7 @@ def show(console: Console, /, name: str, row: int | None, *, is_whole: bool, as_
     from builder.views import rows as view  # noqa: PLC0415 — imports numpy
 
     build = arguments.read_build(name)
-    if any(one.is_stale for one in pipeline.plan(build, targets.ROWS.stages)):
+    if any(one.may_run for one in pipeline.plan(build, targets.ROWS.stages)):
         pipeline.run(build, targets.ROWS.stages, console)
     read = build.persona.manifest
     found = rows.read(build.persona.data_files, read.data, read.identity)

@@ -76,7 +76,7 @@ def unpack(console: Console, /, source: Path, *, replace: bool, as_json: bool) -
     stale: list[Judgement] = []
     try:
         judgements = pipeline.plan(build, targets.MODEL.stages)
-        stale = [one for one in judgements if one.is_stale]
+        stale = [one for one in judgements if one.may_run]
     except PersonaError as error:  # of this machine, such as a model of that name in Ollama
         problems, hint = error.problems, error.hint
     if as_json:

@@ -114,7 +114,8 @@ class Forecast:
             count=len(names),
             expected_s=self.stages[stage],
             later_s=sum(known) if len(known) == len(later) else None,
-            steps_s=self.steps_s.get(stage, {}),
+            # Of what took nothing of its own last time, nothing is foretold.
+            steps_s={what: last_s for what, last_s in self.steps_s.get(stage, {}).items() if last_s},
         )
 
 
@@ -138,6 +139,12 @@ def note(step: Step, workload: Workload, took_s: float, spans: Sequence[Span]) -
         for span in spans
         if span.took_s >= LEAST_SPAN_S or (growing and span.what == growing.what)
     }
+    if growing and growing.what in pieces:
+        # What was timed before and did not come, or was short, took nothing of its own, unless it
+        # could not come.
+        known = _list_steps_s(times.read(), step.stage, workload)
+        gone = known.keys() - pieces.keys() - {*growing.absent}
+        pieces |= dict.fromkeys(sorted(gone), (1.0, 0.0))
     observations |= {_name_piece(step.stage, what): piece for what, piece in pieces.items()}
     if growing and growing.what in pieces:
         rest_s = max(0.0, took_s - sum(piece_s for _, piece_s in pieces.values()))

@@ -85,7 +85,7 @@ def run(
         hashes = Hashes(build.folder)
         judgements = judge(build, stages, hashes)
         check(build, stages, judgements)
-        steps = [_as_step(one) for one in judgements if one.is_stale]
+        steps = [_as_step(one) for one in judgements if one.may_run]
         clock = Clock(steps, measure() if measure and steps else None)
         if steps:
             clock.tell(console)
