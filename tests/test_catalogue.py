@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -66,6 +67,20 @@ def test_a_persona_without_a_build_was_never_built(luma):
         *(None, None),
     )
     assert (entry.passed, entry.failed, entry.model, entry.let_through) == (None, [], None, [])
+
+
+def test_a_build_that_was_cut_short_is_half_built(built):
+    """Where stages ran, and no finished file is there, that is told as `chat` and `pack` do."""
+    root = built.folder.parent.parent
+    built.gguf.unlink()
+
+    assert read(built).state == "half built"
+    for command in (("chat", "luma"), ("pack", "luma")):
+        done = run_persona(*command, cwd=root)
+        assert "luma: is half built: model.gguf is not there yet" in done.stderr
+    shutil.rmtree(built.folder)
+    assert read(built).state == "never built"
+    assert "luma: was never built" in run_persona("pack", "luma", cwd=root).stderr
 
 
 def test_what_a_build_came_to(built):

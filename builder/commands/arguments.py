@@ -11,7 +11,6 @@ import click
 
 from builder import catalogue, outcome, persona
 from builder.command import command
-from builder.engine import freshness
 from builder.errors import ManifestError, ToolError
 from builder.project import Build, Options, Project
 
@@ -113,7 +112,7 @@ def check_built(build: Build, *paths: Path) -> None:
     stop = outcome.find_stop(build.folder)
     if stop:
         what = f"is half built: its last build stopped at {stop.stage} ({stop.message})"
-    elif any(freshness.stamps_folder(build.folder).glob("*.json")):
+    elif outcome.has_begun(build.folder):
         what = f"is half built: {missing.relative_to(build.folder)} is not there yet"
     else:
         what = "was never built"

@@ -20,7 +20,13 @@ from builder.terminal.console import Console
 from builder.views import waterfall
 
 HEADS = ("persona", "state", "base", "size", "gates", "in Ollama")
-STYLES = {"built": "green", "refused": "bold red", "stopped": "bold red", "stale?": "yellow"}
+STYLES = {
+    "built": "green",
+    "refused": "bold red",
+    "stopped": "bold red",
+    "stale?": "yellow",
+    "half built": "yellow",
+}
 NONE_YET = "there is no persona yet: `{}` begins one"
 
 

@@ -42,6 +42,7 @@ def pack(console: Console, /, name: str, output: Path | None, *, as_json: bool) 
     the receipt of Ollama.
     """
     build = arguments.read_build(name)
+    arguments.check_built(build, build.gguf)
     out = output or Path(f"{build.name}{SUFFIX}")
     out = out / f"{build.name}{SUFFIX}" if out.is_dir() else out
     began_s = time.monotonic()

@@ -109,13 +109,14 @@ class Forecast:
             return Place()
         later = [self.stages[name] for name in names[names.index(stage) + 1 :]]
         known = [took_s for took_s in later if took_s is not None]
+        steps_s = self.steps_s.get(stage, {})
         return Place(
             number=names.index(stage) + 1,
             count=len(names),
             expected_s=self.stages[stage],
             later_s=sum(known) if len(known) == len(later) else None,
             # Of what took nothing of its own last time, nothing is foretold.
-            steps_s={what: last_s for what, last_s in self.steps_s.get(stage, {}).items() if last_s},
+            steps_s={what: took_s for what, took_s in steps_s.items() if took_s},
         )
 
 

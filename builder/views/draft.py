@@ -27,6 +27,11 @@ def describe(draft: scaffold.Draft, *, is_imported: bool) -> list[str]:
             f"{draft.folder / persona.MANIFEST} asks for.",
             f"{_describe_need(draft.kind)}; then:",
         ]
+    if is_imported and draft.title:
+        return [
+            "its name is taught by rows that come with the project, and yours teach the rest;",
+            f"read {data}; then:",
+        ]
     if is_imported:
         return [f"read {data}.", f"{_describe_need(draft.kind)}; then:"]
     return [
