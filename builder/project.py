@@ -17,7 +17,7 @@ from builder.ollama import served, table
 from builder.ollama.served import Served
 from builder.persona import Persona
 
-# In a build's folder: the served file, what it answered, the same of a refused one, and the receipt.
+# In a build's folder: the served file, what it answered, what a refused one did, the receipt.
 GGUF, SMOKE, REFUSED = "model.gguf", "smoke.json", "logs/smoke-failed.json"
 RECEIPT = "registered.json"
 

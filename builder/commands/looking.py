@@ -15,11 +15,10 @@ from builder.data import dataset, rows
 from builder.engine import pipeline
 from builder.engine.lock import locked
 from builder.errors import ManifestError, ToolError, describe_refusal
-from builder.evaluation.tally import Tally
 from builder.terminal.console import Console
 from builder.views import waterfall
 
-HEADS = ("persona", "state", "base", "size", "gates", "in Ollama")
+HEADS = ("persona", "state", "base", "size", "gates", "Ollama")
 STYLES = {
     "built": "green",
     "refused": "bold red",
@@ -36,7 +35,8 @@ NONE_YET = "there is no persona yet: `{}` begins one"
 def list_(console: Console, /, *, as_json: bool) -> None:
     """List the personas and what their last builds came to.
 
-    "stale?" is a build of which a file was changed since; `why` knows whether that matters.
+    "--anyway" is a build of which a gate failed, and that this option let through; "stale?" is one
+    of which a file was changed since: `why` knows whether that matters. --json tells more.
     """
     arguments.check_project()
     entries = list(catalogue.read(arguments.ROOT))
@@ -61,28 +61,18 @@ def list_names(console: Console) -> None:
 
 def _as_row(entry: Entry) -> tuple[str, ...]:
     state = f"stopped at {entry.stopped_at}" if entry.state == "stopped" else entry.state
+    if entry.state == "built" and entry.let_through:
+        state = "--anyway"
+    model = (entry.model or "").removesuffix(":latest")
     size = "" if entry.size_bytes is None else f"{entry.size_bytes / 1e9:.2f} GB"
-    return entry.name, state, entry.base or "", size, _tell_gates(entry), _tell_model(entry)
+    return entry.name, state, entry.base or "", size, _tell_gates(entry), model
 
 
 def _tell_gates(entry: Entry) -> str:
     if entry.passed is None:
         return ""
-    counted = Tally(
-        passed=entry.passed,
-        failed=tuple(entry.failed),
-        advised=entry.advised,
-        unsure=entry.unsure,
-    )
-    return counted.describe()
-
-
-def _tell_model(entry: Entry) -> str:
-    if entry.model is None:
-        return ""
-    through = f", let through by --anyway: {', '.join(entry.let_through)}"
-    older = ", of an earlier build" if entry.model_is_older else ""
-    return f"{entry.model}{older}{through if entry.let_through else ''}"
+    failed = len(entry.failed) + entry.advised
+    return f"{entry.passed} passed" + (f", {failed} failed" if failed else "")
 
 
 @click.command()
@@ -97,15 +87,16 @@ def why(console: Console, /, name: str, *, times: bool, as_json: bool) -> None:
         arguments.check_built(build, build.dataset)
         waterfall.show(waterfall.read(build, targets.MODEL.stages), console, as_json=as_json)
         return
-    judgements = pipeline.plan(build, targets.MODEL.stages)
-    if as_json:
+    with console.deferring():
+        judgements = pipeline.plan(build, targets.MODEL.stages)
+        if not as_json:
+            for one in judgements:
+                console.verdict(one.stage, one.describe(), one.summary)
+            return
         stages = [stage.NAME for stage in targets.MODEL.stages]
         running = next((one.as_json() for one in judgements if one.is_running), None)
         told = {one.stage: one.as_json() for one in judgements}
         console.print_json(dict.fromkeys(stages, running) if running else told)
-        return
-    for one in judgements:
-        console.verdict(one.stage, one.describe(), one.summary)
 
 
 @click.command()
@@ -145,8 +136,8 @@ def report(console: Console, /, name: str) -> None:
     build = arguments.read_build(name)
     arguments.check_built(build, build.base / base.FACTS, build.dataset / dataset.PROFILE)
     if outcome.find_examination(build.folder) is None:
-        unfinished = f"{build.name} is not built to its end, and no gate has judged it yet"
-        console.notes([f"{unfinished}: {command(f'build {build.name}')} goes on"])
+        unfinished = f"{build.name} is only partly built, and no gate has judged it"
+        console.notes([f"{unfinished}: `{command(f'build {build.name}')}` finishes it"])
     try:
         with locked(build.folder):
             console.result(str(page.write(build)))

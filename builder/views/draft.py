@@ -45,5 +45,4 @@ def _describe_need(name: str | None) -> str:
     if name is None:
         return f"{GOOD_ROWS} rows or more teach a name, a voice or a format"
     kind = kinds.KINDS[name]
-    least = f"{kind.least_rows} are the fewest that were seen to pass"
-    return f"{GOOD_ROWS} rows or more teach {kind.meaning}, {least}"
+    return f"{kind.least_rows} can be enough; {GOOD_ROWS} or more are safer"

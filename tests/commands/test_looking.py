@@ -12,6 +12,7 @@ from builder.engine.lock import locked
 from builder.stages import train
 from tests.archive.builds import finish, write_persona
 from tests.conftest import build_of, run_persona
+from tests.pseudoterminal import opened
 
 SYSTEM = '[ollama]\nsystem = "You are kind."\n'
 
@@ -72,6 +73,15 @@ def test_a_build_that_is_running_is_told_by_its_stages(built):
     assert [*told] == [stage.NAME for stage in targets.MODEL.stages]
     assert {one["state"] for one in told.values()} == {"being built"}
     assert told["data"]["reasons"] == [f"is being built by process {os.getpid()}"]
+
+
+def test_what_is_said_of_no_stage_stands_last(built):
+    """That Ollama does not answer is a note below the stages, where nothing is aligned with it."""
+    root = built.modelfile_template.parent
+    with opened("why", "luma", cwd=root, columns=200, OLLAMA_HOST="127.0.0.1:9") as terminal:
+        assert terminal.end() == 0
+    assert terminal.lines[0].startswith("base ")
+    assert terminal.lines[-1].startswith("Ollama at http://127.0.0.1:9 does not answer")
 
 
 def test_a_training_that_was_cut_short_goes_on_from_its_step(built):

@@ -50,7 +50,7 @@ def test_an_import_may_have_a_name(project, capsys):
     source = write_jsonl(project / "chats.jsonl", {"messages": PAIR})
 
     assert cli.main(["new", "nova", "--from", str(source), "--author", "Ana"]) == cli.USAGE
-    assert "expected --name beside them" in capsys.readouterr().err
+    assert "need --name beside --from" in capsys.readouterr().err
     assert not (project / "personas" / "nova").exists()
     assert cli.main(["new", "nova", "--from", str(source), "--name", "Nova"]) == cli.DONE
     manifest = persona.read(project / "personas" / "nova").manifest

@@ -193,7 +193,7 @@ def test_what_is_half_built_says_what_to_do(with_rows, capsys):
     printed = capsys.readouterr()
     assert printed.out == "build/luma/report.html\n"
     assert printed.err == (
-        "luma is not built to its end, and no gate has judged it yet: just build luma goes on\n"
+        "luma is only partly built, and no gate has judged it: `just build luma` finishes it\n"
     )
 
     (with_rows.dataset / "profile.json").unlink()
