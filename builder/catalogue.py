@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from builder import files, outcome, persona, targets
+from builder import files, last_build, persona, targets
 from builder.bases import base
 from builder.engine import freshness
 from builder.errors import ToolError
@@ -74,7 +74,7 @@ def list_builds(root: Path) -> list[str]:
 def _read_entry(folder: Path, build: Path, template: Path) -> Entry:
     receipt = _read_table(build / RECEIPT)
     gates = receipt.get("let_through")
-    stop, counted = outcome.find_stop(build), _count_gates(build)
+    stop, counted = last_build.find_stop(build), _count_gates(build)
     stopped_at = stop.stage if stop else None
     is_built = (build / GGUF).is_file() and (build / SMOKE).is_file()
     return Entry(
@@ -104,7 +104,7 @@ def _read_entry(folder: Path, build: Path, template: Path) -> Entry:
 def _count_gates(build: Path) -> Tally | None:
     """Count the gates that judged the file that is there; None where none is known to have."""
     try:
-        path = outcome.find_examination(build)
+        path = last_build.find_examination(build)
     except ToolError:
         return None
     found = _read_table(path) if path else {}
@@ -126,7 +126,7 @@ def _find_state(
     if stopped_at:
         return "refused" if is_refused else "stopped"
     if not is_built:
-        return "half built" if outcome.has_begun(build) else "never built"
+        return "half built" if last_build.has_begun(build) else "never built"
     changed = max(_find_change(folder), _stat(template)[1])
     return "stale?" if changed > _find_end(build) or not _is_whole(build) else "built"
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from builder import catalogue, outcome, persona, targets
+from builder import catalogue, last_build, persona, targets
 from builder.bases import base
 from builder.catalogue import Entry
 from builder.command import command
@@ -135,7 +135,7 @@ def report(console: Console, /, name: str) -> None:
 
     build = arguments.read_build(name)
     arguments.check_built(build, build.base / base.FACTS, build.dataset / dataset.PROFILE)
-    if outcome.find_examination(build.folder) is None:
+    if last_build.find_examination(build.folder) is None:
         unfinished = f"{build.name} is only partly built, and no gate has judged it"
         console.notes([f"{unfinished}: `{command(f'build {build.name}')}` finishes it"])
     try:

@@ -128,11 +128,10 @@ def run(inputs: Inputs, work: Work, /) -> str:
 
 
 def _check_trained(found: list[Row], held: list[bool]) -> None:
-    """Check that rows are left to train on: of the persona's own, where it has any."""
+    """Check that not all of the persona's own rows are held out, where it has any."""
     own = [is_held for row, is_held in zip(found, held, strict=True) if row.pack is None]
-    if all(own or held):
-        of_whom = "rows of your own" if own else "rows"
-        msg = f"all {len(own or held)} {of_whom} are held out, expected some to train on"
+    if own and all(own):
+        msg = f"all {len(own)} rows of your own are held out, expected some to train on"
         hint = "rows are held out by their question: set data.held_out = 0"
         raise DataError(msg, hint=hint)
 
