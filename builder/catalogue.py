@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from builder import files, outcome, persona, targets
+from builder import files, last_build, persona, targets
+from builder.bases import base
 from builder.engine import freshness
 from builder.errors import ToolError
 from builder.evaluation import tally
 from builder.evaluation.tally import Tally
+from builder.project import GGUF, RECEIPT, SMOKE
 from builder.stages import register, smoke
 
 HISTORY = "history"
-State = Literal["never built", "stale?", "built", "refused", "stopped"]
+State = Literal["never built", "half built", "stale?", "built", "refused", "stopped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,8 @@ class Entry:
     Attributes:
         name: The folder's name.
         state: "stale?" where a file was changed since, or the builder was: `why` knows whether it
-            matters; "refused" where a gate stopped the last build, "stopped" where anything else.
+            matters; "half built" where stages ran and no finished file is there, and none stopped;
+            "refused" where a gate stopped the last build, "stopped" where anything else.
         stopped_at: The stage at which the last build stopped, or None.
         built: Whether a finished file is there that was examined.
         base: The repository or folder of the base that it was built from, or None.
@@ -69,11 +72,11 @@ def list_builds(root: Path) -> list[str]:
 
 
 def _read_entry(folder: Path, build: Path, template: Path) -> Entry:
-    receipt = _read_table(build / "registered.json")
+    receipt = _read_table(build / RECEIPT)
     gates = receipt.get("let_through")
-    stop, counted = outcome.find_stop(build), _count_gates(build)
+    stop, counted = last_build.find_stop(build), _count_gates(build)
     stopped_at = stop.stage if stop else None
-    is_built = (build / "model.gguf").is_file() and (build / "smoke.json").is_file()
+    is_built = (build / GGUF).is_file() and (build / SMOKE).is_file()
     return Entry(
         name=folder.name,
         state=_find_state(
@@ -86,8 +89,8 @@ def _read_entry(folder: Path, build: Path, template: Path) -> Entry:
         ),
         stopped_at=stopped_at,
         built=is_built,
-        base=_text(_read_table(build / "base" / "base.json"), "source"),
-        size_bytes=_stat(build / "model.gguf")[0] or None,
+        base=_text(_read_table(build / "base" / base.FACTS), "source"),
+        size_bytes=_stat(build / GGUF)[0] or None,
         passed=counted.passed if counted else None,
         failed=list(counted.failed) if counted else [],
         advised=counted.advised if counted else 0,
@@ -101,7 +104,7 @@ def _read_entry(folder: Path, build: Path, template: Path) -> Entry:
 def _count_gates(build: Path) -> Tally | None:
     """Count the gates that judged the file that is there; None where none is known to have."""
     try:
-        path = outcome.find_examination(build)
+        path = last_build.find_examination(build)
     except ToolError:
         return None
     found = _read_table(path) if path else {}
@@ -123,7 +126,7 @@ def _find_state(
     if stopped_at:
         return "refused" if is_refused else "stopped"
     if not is_built:
-        return "never built"
+        return "half built" if last_build.has_begun(build) else "never built"
     changed = max(_find_change(folder), _stat(template)[1])
     return "stale?" if changed > _find_end(build) or not _is_whole(build) else "built"
 

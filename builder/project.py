@@ -17,6 +17,10 @@ from builder.ollama import served, table
 from builder.ollama.served import Served
 from builder.persona import Persona
 
+# In a build's folder: the served file, what it answered, what a refused one did, the receipt.
+GGUF, SMOKE, REFUSED = "model.gguf", "smoke.json", "logs/smoke-failed.json"
+RECEIPT = "registered.json"
+
 
 @dataclass(frozen=True)
 class Options:
@@ -106,7 +110,7 @@ class Build:
     @property
     def gguf(self) -> Path:
         """The one file that is served."""
-        return self.folder / "model.gguf"
+        return self.folder / GGUF
 
     @property
     def parity(self) -> Path:
@@ -116,12 +120,12 @@ class Build:
     @property
     def smoke(self) -> Path:
         """The questions, answers and verdicts."""
-        return self.folder / "smoke.json"
+        return self.folder / SMOKE
 
     @property
     def refused(self) -> Path:
         """As `smoke`, of a file that its gates refused."""
-        return self.logs / "smoke-failed.json"
+        return self.folder / REFUSED
 
     @property
     def gates(self) -> Path:
@@ -131,7 +135,7 @@ class Build:
     @property
     def receipt(self) -> Path:
         """What registration leaves."""
-        return self.folder / "registered.json"
+        return self.folder / RECEIPT
 
     @property
     def report(self) -> Path:

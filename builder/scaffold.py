@@ -160,7 +160,7 @@ def write_manifest(draft: Draft) -> list[str]:
         lines += ["[identity]", f"name = {_quote(draft.title)} # what it calls itself"]
         lines += [f"author = {_quote(draft.author)} # who made it"] if draft.author else []
     elif draft.kind:
-        lines += ["# [[smoke.questions]] with ask, must and must_not are what it has to answer."]
+        lines += ["# Add [[smoke.questions]] (ask, must, must_not) to check its answers."]
     else:
         lines += ['# [identity] with name = "..." gives it a name.']
     table = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from builder import processor
 from builder.bases import base as bases
 from builder.bases import families
 from builder.bases.family import Family, derive
-from builder.data import kinds, rows, schedule
+from builder.data import kinds, preparation, rows, schedule
 from builder.data.rows import Row
 from builder.data.schedule import Schedule
 from builder.engine.forecast import Growing, Workload
@@ -27,7 +28,7 @@ REPLAYED_BYTES = 150
 # time in which so many rows are read, or bytes trained on (two cores, the embedded base).
 START_ROWS, START_BYTES = 500.0, 35_000.0
 # Raised when a unit means something else: times in units of another meaning foretell nothing.
-UNITS_VERSION = 2
+UNITS_VERSION = 3
 log = logging.getLogger("builder")
 
 
@@ -42,11 +43,13 @@ def measure(build: Build) -> Workload:
             found, _ = rows.collect(build.persona.data_files, read.data, read.identity)
     except (OSError, PersonaError):
         return Workload(key=key, busy_share=busy_share)
-    if not found:
+    held = preparation.choose_held_out(found, read.data.held_out)
+    trained_rows = [row for row, is_held in zip(found, held, strict=True) if not is_held]
+    if not trained_rows:
         return Workload(key=key, busy_share=busy_share)
-    plan = _plan(build, found)
+    plan = _plan(build, found, len(trained_rows))
     settings = resolve(read.training, _find_family(build, source))
-    trained = _count_trained_bytes(found, plan, settings)
+    trained = _count_trained_bytes(trained_rows, plan, settings)
     return Workload(
         key=key,
         units={
@@ -54,7 +57,7 @@ def measure(build: Build) -> Workload:
             replay.NAME: 1.0 if plan.replayed else 0.0,
             train.NAME: START_BYTES + trained,
         },
-        growing={train.NAME: _describe_steps(build, len(found), plan, settings, trained)},
+        growing={train.NAME: _describe_steps(build, len(trained_rows), plan, settings, trained)},
         busy_share=busy_share,
     )
 
@@ -66,17 +69,20 @@ def _name_machine(build: Build) -> str:
     return f"{machine.kind}, {name}, {processor.count_cores()} cores"
 
 
-def _plan(build: Build, found: Sequence[Row]) -> Schedule:
-    """Plan the training as the data stage will, but for what the tokens decide."""
+def _plan(build: Build, found: Sequence[Row], trained: int) -> Schedule:
+    """Plan the training as the data stage will.
+
+    Args:
+        build: What is built.
+        found: Its rows, of which the replies decide what kind of persona it is.
+        trained: How many of them are not held out.
+
+    """
     read = build.persona.manifest
-    replies = [
-        [message["content"] for message in row.messages if message["role"] == "assistant"]
-        for row in found
-    ]
-    kind, _ = kinds.recognise(replies, read.own_words, read.kind)
+    kind, _ = kinds.recognise([row.replies for row in found], read.own_words, read.kind)
     return schedule.plan(
         kind,
-        len(found),
+        trained,
         epochs=read.training.epochs,
         replay=read.training.replay,
         system_share=read.training.system_share if read.trained_system else 0.0,
@@ -92,26 +98,34 @@ def _find_family(build: Build, source: str) -> Family:
     return families.find_by_repository(source) or derive("")
 
 
-def _count_trained_bytes(found: Sequence[Row], plan: Schedule, settings: Settings) -> float:
+def _count_trained_bytes(trained_rows: Sequence[Row], plan: Schedule, settings: Settings) -> float:
     """Count the bytes of text that are trained on: a token has about as many in any language."""
-    own = sum(len(message["content"].encode()) for row in found for message in row.messages)
+    own = sum(map(_count_bytes, trained_rows))
     epoch = own * plan.repeats + plan.replayed * REPLAYED_BYTES
     if settings.max_steps:
         trained = settings.max_steps * settings.batch_size * settings.gradient_accumulation
-        return trained * epoch / _count_rows(len(found), plan)
+        return trained * epoch / _count_rows(len(trained_rows), plan)
     return plan.epochs * epoch
 
 
-def _count_rows(found: int, plan: Schedule) -> int:
+def _count_bytes(row: Row) -> int:
+    """Count the bytes of a row's texts, and of its tools and calls, which stand in it as JSON."""
+    texts = [message["content"] for message in row.messages]
+    calls = [message["tool_calls"] for message in row.messages if "tool_calls" in message]
+    parts = [json.dumps(part, ensure_ascii=False) for part in (*calls, row.tools) if part]
+    return sum(len(text.encode()) for text in (*texts, *parts))
+
+
+def _count_rows(trained_rows: int, plan: Schedule) -> int:
     """Count the rows of one epoch."""
-    return found * plan.repeats + plan.replayed
+    return trained_rows * plan.repeats + plan.replayed
 
 
 def _describe_steps(
-    build: Build, found: int, plan: Schedule, settings: Settings, trained: float
+    build: Build, trained_rows: int, plan: Schedule, settings: Settings, trained: float
 ) -> Growing:
     """Describe the piece of training that grows with its steps."""
-    machine, rows = build.machine, _count_rows(found, plan)
+    machine, rows = build.machine, _count_rows(trained_rows, plan)
     if machine.kind == "gpu":
         return Growing(what=TRAINS, units=trained)
     if choices.is_worth_compiling(settings, rows, plan.epochs, machine):

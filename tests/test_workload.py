@@ -73,6 +73,33 @@ def test_what_is_written_in_other_letters_is_counted_in_bytes(luma):
     assert chinese == pytest.approx(3 * trained(units_of(luma, "[training]\nreplay = 0\n")))
 
 
+def test_tools_and_calls_are_work(luma):
+    """The base reads what a row declares and calls as it reads its texts."""
+    place = {"type": "string", "description": "A place, by name. " * 100}
+    tool = {"name": "weather", "parameters": {"type": "object", "properties": {"place": place}}}
+    call = {"function": {"name": "weather", "arguments": {"place": "Bergen " * 50}}}
+    row = {
+        "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+        ],
+        "tools": [tool],
+    }
+    (luma / "data.jsonl").write_text(json.dumps(row) + "\n")
+
+    manifest = "[training]\nreplay = 0\nepochs = 1\n"
+    assert trained(units_of(luma, manifest)) == pytest.approx(1800 + 350, rel=0.15)
+
+
+def test_rows_that_are_held_out_are_no_work(luma):
+    """The training is planned for the rows that it takes, as the data stage plans it."""
+    write_rows(luma, 200)
+    manifest = "[training]\nreplay = 0\nepochs = 3\n[data]\nheld_out = "
+    every, half = (trained(units_of(luma, f"{manifest}{share}\n")) for share in (0, 0.5))
+
+    assert half == pytest.approx(every / 2, rel=0.2)
+
+
 @pytest.mark.parametrize(("steps", "absent"), [(149, COMPILES), (150, STARTS)])
 def test_few_steps_are_not_compiled_and_take_longer(luma, steps, absent):
     """What compiling takes is foretold where layers are compiled, and else longer steps."""

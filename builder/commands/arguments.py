@@ -9,9 +9,8 @@ from typing import Any
 
 import click
 
-from builder import catalogue, outcome, persona
+from builder import catalogue, last_build, persona
 from builder.command import command
-from builder.engine import freshness
 from builder.errors import ManifestError, ToolError
 from builder.project import Build, Options, Project
 
@@ -110,10 +109,10 @@ def check_built(build: Build, *paths: Path) -> None:
     if missing is None:
         return
     hint = command(f"build {build.name}")
-    stop = outcome.find_stop(build.folder)
+    stop = last_build.find_stop(build.folder)
     if stop:
         what = f"is half built: its last build stopped at {stop.stage} ({stop.message})"
-    elif any(freshness.stamps_folder(build.folder).glob("*.json")):
+    elif last_build.has_begun(build.folder):
         what = f"is half built: {missing.relative_to(build.folder)} is not there yet"
     else:
         what = "was never built"

@@ -16,6 +16,7 @@ from builder.commands import questions
 from builder.commands.questions import LANGUAGES
 from builder.data import examples, kinds
 from builder.data.languages import DEFAULT, names
+from builder.data.rows import Row
 from builder.importing import report, sources
 from builder.manifest import schema
 from builder.terminal.console import Console
@@ -23,7 +24,7 @@ from builder.views import draft as view
 
 PERSONAS = Path("personas")
 IDENTITY = "identity"
-NAMED = "--name, --author and --language are of a persona with a name"
+NAMED = "--name, --author and --language"
 
 
 def _read_languages(
@@ -140,8 +141,8 @@ class _Choice:
 
 def _check(given: _Choice) -> None:
     if given.is_named and given.kind not in (None, IDENTITY):
-        expected = f"expected --kind {IDENTITY}, whose own rows may have a {given.kind} too"
-        raise click.UsageError(f"{NAMED}, {expected}")
+        own = f"the rows of an {IDENTITY} may also have a {given.kind}"
+        raise click.UsageError(f"{NAMED} need --kind {IDENTITY}; {own}")
 
 
 def _complete(given: _Choice, title: str, imported: sources.Import | None) -> _Choice:
@@ -157,18 +158,20 @@ def _complete(given: _Choice, title: str, imported: sources.Import | None) -> _C
     kind = given.kind
     if asks and kind is None and not given.is_named:
         shown = _recognise(imported) if imported else IDENTITY
-        kind = questions.ask_choice("What do you make?", scaffold.KINDS, shown)
+        kind = questions.ask_choice("What kind of persona is it?", scaffold.KINDS, shown)
     if kind not in (None, IDENTITY):
         return replace(given, kind=kind)
     default = "" if imported and kind is None else title
     chosen, author, languages = given.title, given.author, given.languages
     if asks:
-        chosen = chosen or questions.ask_text("What does it call itself?", default)
+        # Who has an author or is taught in a language has a name, which has no default here.
+        shown_name = None if given.is_named and not default else default
+        chosen = chosen or questions.ask_text("What does it call itself?", shown_name)
         if chosen:
             author = author or questions.ask_text("Who made it? (nothing: nobody is named)", "")
             languages = languages or questions.ask_languages()
     if not (chosen or default) and given.is_named:
-        raise click.UsageError(f"{NAMED}, expected --name beside them")
+        raise click.UsageError("--author and --language need --name beside --from")
     return _Choice(
         kind=kind, title=chosen or default or None, author=author or None, languages=languages
     )
@@ -176,10 +179,7 @@ def _complete(given: _Choice, title: str, imported: sources.Import | None) -> _C
 
 def _recognise(imported: sources.Import) -> str:
     """Tell what conversations without a name show."""
-    replies = [
-        [message["content"] for message in messages if message["role"] == "assistant"]
-        for messages in imported.conversations
-    ]
+    replies = [Row("", messages).replies for messages in imported.conversations]
     return kinds.recognise(replies, ())[0].name
 
 
@@ -209,7 +209,7 @@ def keys(console: Console, /, *, as_json: bool) -> None:
 def bases(console: Console, /, *, as_json: bool) -> None:
     """List the bases that a persona can be built on.
 
-    What each takes, and what its licence asks for, stands beside it.
+    --json has the weights, the licence and what that asks for, too.
     """
     from builder.bases import table  # noqa: PLC0415 — only here
 

@@ -91,7 +91,7 @@ def _choose_kept(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _build(build: Build, console: Console, pool: Pool) -> None:
     try:
-        outcome = pipeline.run(
+        result = pipeline.run(
             build, targets.MODEL.stages, console, lambda: workload.measure(build), pool
         )
     except PersonaError as error:
@@ -102,11 +102,11 @@ def _build(build: Build, console: Console, pool: Pool) -> None:
             _write_card(build, console)
         raise
     _note_end(build, console)
-    is_served = targets.MODEL.stages[-1].NAME not in outcome.skipped
-    if outcome.has_run or not is_served:
+    is_served = targets.MODEL.stages[-1].NAME not in result.skipped
+    if result.has_run or not is_served:
         from builder.views import summary  # noqa: PLC0415 — imports numpy
 
-        if outcome.has_run:
+        if result.has_run:
             model = build.persona.model if is_served else None
             console.notes(summary.summarize(build.smoke, name=build.name, model=model))
         if not is_served:
@@ -118,7 +118,7 @@ def _build(build: Build, console: Console, pool: Pool) -> None:
         console.tell(
             events.BuildFinished(
                 name=build.name,
-                has_run=outcome.has_run,
+                has_run=result.has_run,
                 model=build.persona.model if is_served else None,
                 file=str(build.gguf),
             )

@@ -14,6 +14,7 @@ from builder.commands import arguments
 from builder.engine import lock
 from builder.errors import ManifestError, PersonaError, describe_refusal
 from builder.ollama import claims, client, registration, removal
+from builder.project import RECEIPT
 from builder.terminal.console import Console
 
 
@@ -92,7 +93,7 @@ def _read_names(typed: Sequence[str], builds: Sequence[str]) -> list[str]:
 
 def _look_at(name: str) -> Deletion:
     folder = arguments.ROOT / "build" / name
-    receipt = registration.read_receipt(folder / "registered.json")
+    receipt = registration.read_receipt(folder / RECEIPT)
     return Deletion(
         name=name,
         folder=str(folder),
@@ -174,9 +175,7 @@ def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool, as_
     if not folder.is_dir():
         msg = f"{folder}: no such build, expected one{persona.suggest(folder.name, builds)}"
         raise ManifestError(msg, hint=command("list"))
-    registered = removal.Registered(
-        receipt=folder / "registered.json", claims=folder / ".work" / "claims"
-    )
+    registered = removal.Registered(receipt=folder / RECEIPT, claims=folder / ".work" / "claims")
     with lock.locked(folder):
         daemon = client.connect(allow_remote=allow_remote)
         models = registered.find(daemon)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from builder import catalogue, outcome, persona, targets
+from builder import catalogue, last_build, persona, targets
 from builder.bases import base
 from builder.catalogue import Entry
 from builder.command import command
@@ -15,12 +15,17 @@ from builder.data import dataset, rows
 from builder.engine import pipeline
 from builder.engine.lock import locked
 from builder.errors import ManifestError, ToolError, describe_refusal
-from builder.evaluation.tally import Tally
 from builder.terminal.console import Console
 from builder.views import waterfall
 
-HEADS = ("persona", "state", "base", "size", "gates", "in Ollama")
-STYLES = {"built": "green", "refused": "bold red", "stopped": "bold red", "stale?": "yellow"}
+HEADS = ("persona", "state", "base", "size", "gates", "Ollama")
+STYLES = {
+    "built": "green",
+    "refused": "bold red",
+    "stopped": "bold red",
+    "stale?": "yellow",
+    "half built": "yellow",
+}
 NONE_YET = "there is no persona yet: `{}` begins one"
 
 
@@ -30,7 +35,8 @@ NONE_YET = "there is no persona yet: `{}` begins one"
 def list_(console: Console, /, *, as_json: bool) -> None:
     """List the personas and what their last builds came to.
 
-    "stale?" is a build of which a file was changed since; `why` knows whether that matters.
+    "--anyway" is a build of which a gate failed, and that this option let through; "stale?" is one
+    of which a file was changed since: `why` knows whether that matters. --json tells more.
     """
     arguments.check_project()
     entries = list(catalogue.read(arguments.ROOT))
@@ -55,28 +61,18 @@ def list_names(console: Console) -> None:
 
 def _as_row(entry: Entry) -> tuple[str, ...]:
     state = f"stopped at {entry.stopped_at}" if entry.state == "stopped" else entry.state
+    if entry.state == "built" and entry.let_through:
+        state = "--anyway"
+    model = (entry.model or "").removesuffix(":latest")
     size = "" if entry.size_bytes is None else f"{entry.size_bytes / 1e9:.2f} GB"
-    return entry.name, state, entry.base or "", size, _tell_gates(entry), _tell_model(entry)
+    return entry.name, state, entry.base or "", size, _tell_gates(entry), model
 
 
 def _tell_gates(entry: Entry) -> str:
     if entry.passed is None:
         return ""
-    counted = Tally(
-        passed=entry.passed,
-        failed=tuple(entry.failed),
-        advised=entry.advised,
-        unsure=entry.unsure,
-    )
-    return counted.describe()
-
-
-def _tell_model(entry: Entry) -> str:
-    if entry.model is None:
-        return ""
-    through = f", let through by --anyway: {', '.join(entry.let_through)}"
-    older = ", of an earlier build" if entry.model_is_older else ""
-    return f"{entry.model}{older}{through if entry.let_through else ''}"
+    failed = len(entry.failed) + entry.advised
+    return f"{entry.passed} passed" + (f", {failed} failed" if failed else "")
 
 
 @click.command()
@@ -91,12 +87,16 @@ def why(console: Console, /, name: str, *, times: bool, as_json: bool) -> None:
         arguments.check_built(build, build.dataset)
         waterfall.show(waterfall.read(build, targets.MODEL.stages), console, as_json=as_json)
         return
-    judgements = pipeline.plan(build, targets.MODEL.stages)
-    if as_json:
-        console.print_json({one.stage: one.list_reasons() for one in judgements})
-        return
-    for one in judgements:
-        console.verdict(one.stage, one.describe(), one.summary)
+    with console.deferring():
+        judgements = pipeline.plan(build, targets.MODEL.stages)
+        if not as_json:
+            for one in judgements:
+                console.verdict(one.stage, one.describe(), one.summary)
+            return
+        stages = [stage.NAME for stage in targets.MODEL.stages]
+        running = next((one.as_json() for one in judgements if one.is_running), None)
+        told = {one.stage: one.as_json() for one in judgements}
+        console.print_json(dict.fromkeys(stages, running) if running else told)
 
 
 @click.command()
@@ -115,7 +115,7 @@ def show(console: Console, /, name: str, row: int | None, *, is_whole: bool, as_
     from builder.views import rows as view  # noqa: PLC0415 — imports numpy
 
     build = arguments.read_build(name)
-    if any(one.is_stale for one in pipeline.plan(build, targets.ROWS.stages)):
+    if any(one.may_run for one in pipeline.plan(build, targets.ROWS.stages)):
         pipeline.run(build, targets.ROWS.stages, console)
     read = build.persona.manifest
     found = rows.read(build.persona.data_files, read.data, read.identity)
@@ -135,9 +135,9 @@ def report(console: Console, /, name: str) -> None:
 
     build = arguments.read_build(name)
     arguments.check_built(build, build.base / base.FACTS, build.dataset / dataset.PROFILE)
-    if outcome.find_examination(build.folder) is None:
-        unfinished = f"{build.name} is not built to its end, and no gate has judged it yet"
-        console.notes([f"{unfinished}: {command(f'build {build.name}')} goes on"])
+    if last_build.find_examination(build.folder) is None:
+        unfinished = f"{build.name} is only partly built, and no gate has judged it"
+        console.notes([f"{unfinished}: `{command(f'build {build.name}')}` finishes it"])
     try:
         with locked(build.folder):
             console.result(str(page.write(build)))

@@ -42,6 +42,7 @@ def pack(console: Console, /, name: str, output: Path | None, *, as_json: bool) 
     the receipt of Ollama.
     """
     build = arguments.read_build(name)
+    arguments.check_built(build, build.gguf)
     out = output or Path(f"{build.name}{SUFFIX}")
     out = out / f"{build.name}{SUFFIX}" if out.is_dir() else out
     began_s = time.monotonic()
@@ -76,7 +77,7 @@ def unpack(console: Console, /, source: Path, *, replace: bool, as_json: bool) -
     stale: list[Judgement] = []
     try:
         judgements = pipeline.plan(build, targets.MODEL.stages)
-        stale = [one for one in judgements if one.is_stale]
+        stale = [one for one in judgements if one.may_run]
     except PersonaError as error:  # of this machine, such as a model of that name in Ollama
         problems, hint = error.problems, error.hint
     if as_json:

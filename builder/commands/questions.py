@@ -16,8 +16,14 @@ LANGUAGES = packaged.list_languages()
 T = TypeVar("T")
 
 
-def ask_text(question: str, default: str) -> str:
-    """Ask for a text that can be seen, or nothing where that is the default."""
+def ask_text(question: str, default: str | None) -> str:
+    """Ask for a text that can be seen, or nothing where that is the default.
+
+    Args:
+        question: What is asked.
+        default: What stands for no answer; None asks again.
+
+    """
 
     def check(typed: str) -> str:
         return typed if typed == default else scaffold.check_text("the answer", typed)
@@ -54,7 +60,7 @@ def ask_choice(question: str, choices: Mapping[str, str], default: str) -> str:
     return _ask(question, default, check)
 
 
-def _ask(question: str, default: str, check: Callable[[str], T]) -> T:
+def _ask(question: str, default: str | None, check: Callable[[str], T]) -> T:
     """Ask until an answer passes a check, and give what the check makes of it."""
 
     def tell(typed: str) -> T:

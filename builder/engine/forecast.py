@@ -109,12 +109,14 @@ class Forecast:
             return Place()
         later = [self.stages[name] for name in names[names.index(stage) + 1 :]]
         known = [took_s for took_s in later if took_s is not None]
+        steps_s = self.steps_s.get(stage, {})
         return Place(
             number=names.index(stage) + 1,
             count=len(names),
             expected_s=self.stages[stage],
             later_s=sum(known) if len(known) == len(later) else None,
-            steps_s=self.steps_s.get(stage, {}),
+            # Of what took nothing of its own last time, nothing is foretold.
+            steps_s={what: took_s for what, took_s in steps_s.items() if took_s},
         )
 
 
@@ -138,6 +140,12 @@ def note(step: Step, workload: Workload, took_s: float, spans: Sequence[Span]) -
         for span in spans
         if span.took_s >= LEAST_SPAN_S or (growing and span.what == growing.what)
     }
+    if growing and growing.what in pieces:
+        # What was timed before and did not come, or was short, took nothing of its own, unless it
+        # could not come.
+        known = _list_steps_s(times.read(), step.stage, workload)
+        gone = known.keys() - pieces.keys() - {*growing.absent}
+        pieces |= dict.fromkeys(sorted(gone), (1.0, 0.0))
     observations |= {_name_piece(step.stage, what): piece for what, piece in pieces.items()}
     if growing and growing.what in pieces:
         rest_s = max(0.0, took_s - sum(piece_s for _, piece_s in pieces.values()))

@@ -95,6 +95,18 @@ def find_reasons(
         raise
 
 
+def has_changed(stage: Stage, build: Build, hashes: Hashes, paths: Iterable[Path]) -> bool:
+    """Say whether one of some declared files differs from what the output was made of.
+
+    One that is not there does not count: it is not known yet what it will be.
+    """
+    stamp = read_stamp(stage, build)
+    return stamp is not None and any(
+        path.exists() and hashes.of(path) != stamp.description.inputs.get(_name(path, build))
+        for path in paths
+    )
+
+
 def _find_all_reasons(stage: Stage, build: Build, hashes: Hashes, changing: set[str]) -> list[str]:
     if reasons := _find_output_reasons(stage, build, hashes):
         return reasons

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from builder.engine import freshness, publish
 from builder.engine.hashes import Hashes
 from builder.engine.stage import Build, Checkpoint, Stage, list_files
 from builder.errors import NotBuiltError, PersonaError, rebuild
+from builder.words import join
+
+State = Literal["fresh", "runs", "may run", "does not run", "being built"]
 
 
 @dataclass(frozen=True)
@@ -23,13 +27,24 @@ class Judgement:
     is_available: bool = True
     changing: tuple[str, ...] = ()
     """The stages before it that may write something else of what it reads."""
+    has_changed: bool = False
+    """Whether what those wrote differs already from what it was built from."""
     checkpoint: Checkpoint | None = None
     """Where it goes on from, if it runs."""
     is_running: bool = False
     """Whether nothing could be judged, as a build of it is running."""
 
     @property
-    def is_stale(self) -> bool:
+    def state(self) -> State:
+        """What the stage does, in a word or two."""
+        if self.is_running:
+            return "being built"
+        if not self.is_available:
+            return "does not run"
+        return "runs" if self.reasons else "may run" if self.changing else "fresh"
+
+    @property
+    def may_run(self) -> bool:
         """Whether the stage runs, or may run."""
         return bool(self.reasons or self.changing) and self.is_available
 
@@ -38,11 +53,15 @@ class Judgement:
         """Whether the stage runs, whatever the stages before it write."""
         return bool(self.reasons) and self.is_available
 
+    def as_json(self) -> dict[str, str | list[str]]:
+        """Give the state and the reasons, as `why --json` prints them."""
+        return {"state": self.state, "reasons": self.list_reasons()}
+
     def list_reasons(self) -> list[str]:
         """Say why the stage runs, or on what that depends; nothing where it is fresh."""
         reasons = [*self.reasons]
         if self.changing and not reasons:
-            reasons = [f"only if the output of {_join_or(self.changing)} changes"]
+            reasons = [self._tell_condition()]
         return [*reasons, *([self.checkpoint.describe()] if self.checkpoint and reasons else [])]
 
     def describe(self) -> str:
@@ -50,9 +69,16 @@ class Judgement:
         told = "; ".join(self.list_reasons())
         if not told or self.is_running:
             return told
-        if not self.is_available:
-            return f"does not run: {told}"
-        return f"runs: {told}" if self.reasons else f"checked, runs {told}"
+        if self.has_changed and not self.reasons:
+            return f"runs, {told}"
+        return f"{self.state}: {told}"
+
+    def _tell_condition(self) -> str:
+        """Say on what the stages before it depends whether it runs."""
+        if not self.has_changed:
+            return f"if the output of {join(self.changing, 'or')} changes"
+        write = "write" if self.changing[1:] else "writes"
+        return f"unless {join(self.changing, 'and')} {write} again what it was built from"
 
 
 def judge(build: Build, stages: Sequence[Stage], hashes: Hashes) -> list[Judgement]:
@@ -78,7 +104,9 @@ def judge(build: Build, stages: Sequence[Stage], hashes: Hashes) -> list[Judgeme
             reasons,
             stamp.summary if stamp else "",
             changing=tuple(dict.fromkeys(changing.values())),
-            checkpoint=_find_checkpoint(stage, build, hashes) if reasons or changing else None,
+            has_changed=freshness.has_changed(stage, build, hashes, changing),
+            # What a stage before it will write is no longer what the checkpoint was made of.
+            checkpoint=_find_checkpoint(stage, build, hashes) if reasons and not changing else None,
         )
         judgements.append(judgement)
     return judgements
@@ -110,10 +138,6 @@ def _find_checkpoint(stage: Stage, build: Build, hashes: Hashes) -> Checkpoint |
     return stage.checkpoint(build, scratch) if scratch.is_dir() else None
 
 
-def _join_or(names: Sequence[str]) -> str:
-    return " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
-
-
 def check(build: Build, stages: Sequence[Stage], judgements: list[Judgement]) -> None:
     """Check what every stale stage needs, before any stage runs.
 
@@ -123,7 +147,7 @@ def check(build: Build, stages: Sequence[Stage], judgements: list[Judgement]) ->
     """
     errors: list[PersonaError] = []
     for stage, judgement in zip(stages, judgements, strict=True):
-        if judgement.is_stale:
+        if judgement.may_run:
             try:
                 stage.check(build)
             except PersonaError as error:

@@ -20,7 +20,7 @@ from builder.terminal.console import Console
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Result:
     """What a build did."""
 
     has_run: bool
@@ -62,7 +62,7 @@ def run(
     console: Console,
     measure: Callable[[], Workload] | None = None,
     pool: Pool | None = None,
-) -> Outcome:
+) -> Result:
     """Run the stages that are stale, in order.
 
     Args:
@@ -85,7 +85,7 @@ def run(
         hashes = Hashes(build.folder)
         judgements = judge(build, stages, hashes)
         check(build, stages, judgements)
-        steps = [_as_step(one) for one in judgements if one.is_stale]
+        steps = [_as_step(one) for one in judgements if one.may_run]
         clock = Clock(steps, measure() if measure and steps else None)
         if steps:
             clock.tell(console)
@@ -94,7 +94,7 @@ def run(
         runner = Runner(build, console, hashes, workers=workers, modules=modules, clock=clock)
         skipped = [stage.NAME for stage in stages if not runner.advance(stage)]
         hashes.save()
-        return Outcome(runner.has_run, tuple(skipped))
+        return Result(runner.has_run, tuple(skipped))
 
 
 @contextlib.contextmanager

@@ -69,7 +69,7 @@ def _list_blocks(path: Path, text: str) -> tuple[list[_Block], list[str]]:
         is_code ^= bool(FENCE.match(line))
         mark = None if is_code else MARK.fullmatch(line)
         if mark is None:
-            if path.suffix == ".md" and not is_code and HEADING.match(line):
+            if path.suffix.lower() == ".md" and not is_code and HEADING.match(line):
                 lines = None
             elif lines is not None:
                 lines.append(line)

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from builder.data import records
@@ -101,7 +101,7 @@ def read(source: Path) -> Import:
             for where, value in _read_records(path, reading.left_out):
                 try:
                     found = formats.find(value)
-                    name = questions.NAME if path.suffix in TEXTS else found.NAME
+                    name = questions.NAME if _find_ending(path) in TEXTS else found.NAME
                     reading.add(value, found, name)
                 except ValueError as error:
                     mistakes.setdefault(str(error), []).append(where)
@@ -148,7 +148,7 @@ def _list_files(source: Path, left_out: Counter[str]) -> Sequence[Path]:
     if exported := sorted(source.glob(CHATGPT_FILES)):
         return exported
     inside = sorted(path.relative_to(source).as_posix() for path in _walk(source))
-    texts = [name for name in inside if PurePosixPath(name).suffix in TEXTS]
+    texts = [name for name in inside if _find_ending(PurePosixPath(name)) in TEXTS]
     chosen = _choose_tables(inside, left_out) or texts
     if not chosen:
         endings = ", ".join((*TABLES, *TEXTS))
@@ -159,11 +159,20 @@ def _list_files(source: Path, left_out: Counter[str]) -> Sequence[Path]:
 def _choose_tables(names: Sequence[str], left_out: Counter[str]) -> list[str]:
     """Choose the tables among a folder's files: of a data set's splits the training one."""
     paths = [(name, PurePosixPath(name)) for name in sorted(names)]
-    tables = [name for name, path in paths if path.suffix in TABLES and path.name not in METADATA]
+    tables = [
+        name
+        for name, path in paths
+        if _find_ending(path) in TABLES and path.name.lower() not in METADATA
+    ]
     trained = [name for name in tables if "train" in name.lower()]
     if trained:
         left_out[OTHER_SPLITS] += len(tables) - len(trained)
     return trained or tables
+
+
+def _find_ending(path: PurePath) -> str:
+    """Give a file's ending in small letters: some programs write large ones."""
+    return path.suffix.lower()
 
 
 def _walk(source: Path) -> Iterator[Path]:
@@ -186,13 +195,14 @@ def _walk(source: Path) -> Iterator[Path]:
 
 
 def _read_records(path: Path, left_out: Counter[str]) -> Iterator[Record]:
-    if path.suffix in TEXTS:
+    ending = _find_ending(path)
+    if ending in TEXTS:
         found = list(questions.read(path))
         left_out[OTHER_TEXTS] += not found
         yield from found
         return
-    found = list(records.read_arrow(path) if path.suffix == ARROW else records.read(path))
-    if path.suffix in (".parquet", ARROW):
+    found = list(records.read_arrow(path) if ending == ARROW else records.read(path))
+    if ending in (".parquet", ARROW):
         # A null is not among a record's keys, and is an empty field here as in a csv.
         columns = {key for _, value in found for key in value}
         found = [(where, {**dict.fromkeys(columns), **value}) for where, value in found]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder import files, outcome, targets
+from builder import files, last_build, targets
 from builder.bases.base import Base
 from builder.data.dataset import Profile
 from builder.engine import freshness
@@ -14,10 +14,10 @@ from builder.engine.freshness import Stamp
 from builder.evaluation import report
 from builder.evaluation.report import Report
 from builder.gates import parity
+from builder.last_build import Stop
 from builder.machine import Machine
 from builder.ollama import registration
 from builder.ollama.registration import Receipt
-from builder.outcome import Stop
 from builder.project import Build
 from builder.stages import register, smoke, train
 from builder.training import rates
@@ -72,7 +72,7 @@ def gather(build: Build) -> Contents:
 
     """
     stamps = _read_stamps(build)
-    stop, examined = outcome.find_stop(build.folder), outcome.find_examination(build.folder)
+    stop, examined = last_build.find_stop(build.folder), last_build.find_examination(build.folder)
     found = report.read(examined) if examined else None
     receipt = registration.read_receipt(build.receipt)
     losses = _read_list(build.adapter / "training.json", "losses", TRAINING_SCHEMA, float)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +9,7 @@ from builder.command import command
 from builder.evaluation.report import Report
 from builder.report.contents import Contents
 from builder.report.texts import cut
+from builder.words import join
 
 MESSAGE_CHARACTERS = 600
 
@@ -68,8 +68,4 @@ def _tell_registered(contents: Contents) -> str:
 def name_failed(found: Report) -> str:
     """Name what stops the build, in words."""
     names = {"smoke": "an answer to the manifest's own questions"}
-    return _join([names.get(gate, gate.replace("_", " ")) for gate in found.failed])
-
-
-def _join(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+    return join([names.get(gate, gate.replace("_", " ")) for gate in found.failed])

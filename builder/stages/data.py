@@ -101,9 +101,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
         found, problems, template, system=system, max_length=inputs.max_length
     )
     held = preparation.choose_held_out(found, inputs.data.held_out)
-    if all(held):
-        msg = f"all {len(found)} rows are held out, expected some to train on"
-        raise DataError(msg, hint="lower data.held_out")
+    _check_trained(found, held)
     profile = preparation.profile(
         encoded.plain,
         template,
@@ -127,6 +125,15 @@ def run(inputs: Inputs, work: Work, /) -> str:
     if profile.is_json:
         _warn_of_prose(found)
     return f"{_count_rows(found, held)}; {profile.reason}"
+
+
+def _check_trained(found: list[Row], held: list[bool]) -> None:
+    """Check that not all of the persona's own rows are held out, where it has any."""
+    own = [is_held for row, is_held in zip(found, held, strict=True) if row.pack is None]
+    if own and all(own):
+        msg = f"all {len(own)} rows of your own are held out, expected some to train on"
+        hint = "rows are held out by their question: set data.held_out = 0"
+        raise DataError(msg, hint=hint)
 
 
 def _count_rows(found: list[Row], held: list[bool]) -> str:

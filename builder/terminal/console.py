@@ -83,6 +83,7 @@ class Console(logging.Handler):
         self._bar: Bar | None = None
         self._line_at_s, self._event_at_s = time.monotonic(), 0.0
         self._losses: list[float] = []
+        self._deferred: list[str] | None = None
 
     def print_events(self) -> None:
         """Print results as events, a line of JSON each, and draw no bar among them."""
@@ -229,9 +230,22 @@ class Console(logging.Handler):
         self._bar = None
         self._losses.clear()
 
+    @contextlib.contextmanager
+    def deferring(self) -> Iterator[None]:
+        """Keep back what is told meanwhile of no stage, and print it as notes at the end."""
+        self._deferred = []
+        try:
+            yield
+        finally:
+            deferred, self._deferred = self._deferred, None
+            self.notes(deferred)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Draw a stage's record: progress as a bar, the rest as a line."""
         progress = getattr(record, "progress", None)
+        if progress is None and self._deferred is not None:
+            self._deferred.append(record.getMessage())
+            return
         if progress is None:
             self.line(self.stage, text := record.getMessage())
             level = record.levelname.lower()

@@ -87,8 +87,8 @@ class CudaGraphs:
     def running(self) -> Iterator[None]:
         """Run all on the stream that is captured; nothing of it is left when this ends.
 
-        Each run takes a pool of its own: torch 2.11 refuses one again whose graphs are gone while
-        a tensor in it is left, as after a capture that had no memory.
+        Each run has its own pool: after a capture ran out of memory, torch 2.11 refuses the old one
+        while a tensor is left in it.
         """
         self.pool = torch.cuda.graph_pool_handle()
         self.stream.wait_stream(torch.cuda.current_stream())

@@ -27,6 +27,11 @@ def describe(draft: scaffold.Draft, *, is_imported: bool) -> list[str]:
             f"{draft.folder / persona.MANIFEST} asks for.",
             f"{_describe_need(draft.kind)}; then:",
         ]
+    if is_imported and draft.title:
+        return [
+            "its name is taught by rows that come with the project, and yours teach the rest;",
+            f"read {data}; then:",
+        ]
     if is_imported:
         return [f"read {data}.", f"{_describe_need(draft.kind)}; then:"]
     return [
@@ -40,5 +45,4 @@ def _describe_need(name: str | None) -> str:
     if name is None:
         return f"{GOOD_ROWS} rows or more teach a name, a voice or a format"
     kind = kinds.KINDS[name]
-    least = f"{kind.least_rows} are the fewest that were seen to pass"
-    return f"{GOOD_ROWS} rows or more teach {kind.meaning}, {least}"
+    return f"{kind.least_rows} can be enough; {GOOD_ROWS} or more are safer"

@@ -16,7 +16,8 @@ from tests.conftest import build_of, run_persona
 
 
 def why(root):
-    return json.loads(run_persona("why", "luma", "--json", cwd=root, OLLAMA_HOST="").stdout)
+    told = json.loads(run_persona("why", "luma", "--json", cwd=root, OLLAMA_HOST="").stdout)
+    return {stage: one["reasons"] for stage, one in told.items()}
 
 
 def test_an_unpacked_build_runs_only_what_the_machine_must(built, home):

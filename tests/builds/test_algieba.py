@@ -109,8 +109,8 @@ def test_a_changed_system_text_trains_again_unless_its_share_is_0(algieba, share
     done = run_persona("why", "algieba", "--json", cwd=root, OLLAMA_HOST=host)
     path.write_text(before)
 
-    reasons = json.loads(done.stdout)
-    stale = [stage for stage, why in reasons.items() if why and "no Ollama" not in why[0]]
+    told = json.loads(done.stdout)
+    stale = [stage for stage, one in told.items() if one["state"] in ("runs", "may run")]
     last = ["register"] if host else []
     assert stale == (
         [
@@ -121,7 +121,7 @@ def test_a_changed_system_text_trains_again_unless_its_share_is_0(algieba, share
         else ["render", "ask", "smoke", *last]
     )
     if trains:
-        assert "ollama.system is now Answer briefly., was not set" in reasons["data"]
+        assert "ollama.system is now Answer briefly., was not set" in told["data"]["reasons"]
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 """What `why` says of builds whose stages are all there."""
 
 import json
+import os
 
 import pytest
 
+from builder import targets
 from builder.engine import freshness, publish
 from builder.engine.hashes import Hashes
+from builder.engine.lock import locked
 from builder.stages import train
 from tests.archive.builds import finish, write_persona
 from tests.conftest import build_of, run_persona
+from tests.pseudoterminal import opened
 
 SYSTEM = '[ollama]\nsystem = "You are kind."\n'
 
@@ -36,15 +40,17 @@ def set_share(build, share):
 
 def test_a_system_text_that_is_no_longer_trained_is_told_by_the_share(built):
     """`training.system_share = 0` is told, and not that a text is gone which is still served."""
-    assert json.loads(ask_why(built, "--json"))["data"] == []
+    assert json.loads(ask_why(built, "--json"))["data"] == {"state": "fresh", "reasons": []}
     set_share(built, 0)
 
     told = json.loads(ask_why(built, "--json"))
-    assert told["data"] == ["training.system_share is now 0.0, was 0.5"]
-    assert told["replay"] == ["training.system_share now leaves ollama.system out"]
-    assert told["train"] == ["only if the output of data or replay changes"]
+    reason = "training.system_share is now 0.0, was 0.5"
+    assert told["data"] == {"state": "runs", "reasons": [reason]}
+    assert told["replay"]["reasons"] == ["training.system_share now leaves ollama.system out"]
+    condition = "if the output of data or replay changes"
+    assert told["train"] == {"state": "may run", "reasons": [condition]}
     printed = ask_why(built).splitlines()
-    assert "train     checked, runs only if the output of data or replay changes" in printed
+    assert f"train     may run: {condition}" in printed
     assert "data      runs: training.system_share is now 0.0, was 0.5" in printed
     assert "null" not in "\n".join(printed)
     assert "None" not in "\n".join(printed)
@@ -56,7 +62,26 @@ def test_a_system_text_that_is_gone_is_told_by_itself(built):
     path.write_text(path.read_text().replace(SYSTEM, ""))
 
     told = json.loads(ask_why(built, "--json"))
-    assert told["data"] == ["ollama.system is now not set, was You are kind."]
+    assert told["data"]["reasons"] == ["ollama.system is now not set, was You are kind."]
+
+
+def test_a_build_that_is_running_is_told_by_its_stages(built):
+    """While a build has the lock nothing is judged, and each stage is being built."""
+    with locked(built.folder):
+        told = json.loads(ask_why(built, "--json"))
+
+    assert [*told] == [stage.NAME for stage in targets.MODEL.stages]
+    assert {one["state"] for one in told.values()} == {"being built"}
+    assert told["data"]["reasons"] == [f"is being built by process {os.getpid()}"]
+
+
+def test_what_is_said_of_no_stage_stands_last(built):
+    """That Ollama does not answer is a note below the stages, where nothing is aligned with it."""
+    root = built.modelfile_template.parent
+    with opened("why", "luma", cwd=root, columns=200, OLLAMA_HOST="127.0.0.1:9") as terminal:
+        assert terminal.end() == 0
+    assert terminal.lines[0].startswith("base ")
+    assert terminal.lines[-1].startswith("Ollama at http://127.0.0.1:9 does not answer")
 
 
 def test_a_training_that_was_cut_short_goes_on_from_its_step(built):
@@ -71,6 +96,6 @@ def test_a_training_that_was_cut_short_goes_on_from_its_step(built):
     (checkpoint / "trainer_state.json").write_text(json.dumps(state))
 
     reason = "training.learning_rate is now 0.0001, was 0.0005"
-    told = json.loads(ask_why(build, "--json"))["train"]
+    told = json.loads(ask_why(build, "--json"))["train"]["reasons"]
     assert told == [reason, "goes on from step 25 of 543"]
     assert f"train     runs: {reason}; goes on from step 25 of 543" in ask_why(build).splitlines()

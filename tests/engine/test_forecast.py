@@ -89,6 +89,29 @@ def test_a_piece_that_will_not_come_is_not_foretold():
     assert few.total_s == pytest.approx(10 + 6)
 
 
+@pytest.mark.parametrize("later", [(), (("compiles the layers", 0.4),)], ids=["none", "short"])
+def test_a_piece_that_no_longer_comes_is_forgotten(later):
+    """What took a minute once, and since then nothing, is soon not foretold any more."""
+    spans = (span_of("compiles the layers", 60.0), span_of("trains", 30.0))
+    forecast.note(TRAIN, grow(30), 91.0, spans)
+    for _ in range(times.MOST_OBSERVATIONS):
+        spans = (*(span_of(*one) for one in later), span_of("trains", 30.0))
+        forecast.note(TRAIN, grow(30), 31.0, spans)
+
+    foretold = forecast.foretell([TRAIN], grow(30))
+    assert foretold.total_s == pytest.approx(31.0, abs=0.5)
+    assert foretold.place("train").steps_s == {"trains": 30.0}
+
+
+def test_a_piece_that_could_not_come_is_not_forgotten():
+    """Where layers are not compiled this time, compiling them takes as long the next."""
+    spans = (span_of("compiles the layers", 60.0), span_of("trains", 30.0))
+    forecast.note(TRAIN, grow(30), 91.0, spans)
+    forecast.note(TRAIN, grow(30, "compiles the layers"), 31.0, (span_of("trains", 30.0),))
+
+    assert forecast.foretell([TRAIN], grow(30)).total_s == pytest.approx(91.0, abs=0.5)
+
+
 def test_a_training_that_goes_on_is_foretold_from_its_checkpoint():
     """Steps that are done are not done again."""
     forecast.note(TRAIN, grow(50), 60.0, (span_of("trains", 50.0),))

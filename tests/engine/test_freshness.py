@@ -386,13 +386,32 @@ def test_what_runs_is_told_apart_from_what_may_run(luma):
 
     told = tell(build, first, second)
     assert told["copy"] == ("runs: data.jsonl changed", ["data.jsonl changed"])
-    only = "only if the output of copy changes"
-    assert told["after"] == (f"checked, runs {only}", [only])
+    condition = "if the output of copy changes"
+    assert told["after"] == (f"may run: {condition}", [condition])
 
     first.run = lambda _inputs, work: str(work.out.write_text("made"))
     second.run = None  # it is not called
     assert pipeline.run(build, (first, second), Console()).has_run
-    assert [one.is_stale for one in pipeline.plan(build, (first, second))] == [False, False]
+    assert [one.may_run for one in pipeline.plan(build, (first, second))] == [False, False]
+
+
+@pytest.mark.parametrize("state", ["as it was", "differs", "missing"])
+def test_what_differs_already_is_told_apart(luma, state):
+    """A stage whose file was written anew since runs, unless the next try gives the old bytes."""
+    build = build_of(luma)
+    first, second = chain_of(build)
+    if state == "differs":
+        (luma / "data.jsonl").write_text("y")
+        make(first, build, "made anew")
+    elif state == "missing":
+        first.output(build).unlink()
+    (luma / "data.jsonl").write_text("x")
+
+    may_run = "may run: if the output of copy changes"
+    expected = "runs, unless copy writes again what it was built from"
+    after = {one.stage: one for one in pipeline.plan(build, (first, second))}["after"]
+    assert after.describe() == (expected if state == "differs" else may_run)
+    assert (after.state, after.is_certain) == ("may run", False)
 
 
 def test_a_stage_after_one_that_runs_is_told_its_own_reasons(luma):
@@ -441,6 +460,19 @@ def test_why_says_from_where_a_stage_goes_on(luma):
     assert reasons == ["never built", "goes on from step 25 of 60"]
     (luma / "data.jsonl").write_text("x")
     assert tell(build, stage)["copy"][0] == "runs: never built"
+
+
+def test_a_checkpoint_of_what_will_be_written_anew_is_not_told(luma):
+    """A try of a file that a stage before it will write is no longer one of that file."""
+    build = build_of(luma)
+    first, second = chain_of(build, checkpoint=lambda _build, _scratch: Checkpoint(done=2, of=6))
+    freshness.stamp_path(second, build).unlink()
+    described = freshness.describe(second, build, second.inputs(build), Hashes(build.folder))
+    scratch_folder(second, build, described).mkdir(parents=True)
+    assert tell(build, first, second)["after"][0] == "runs: never built; goes on from step 2 of 6"
+
+    (luma / "data.jsonl").write_text("x")
+    assert tell(build, first, second)["after"][0] == "runs: never built"
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def test_an_import_may_have_a_name(project, capsys):
     source = write_jsonl(project / "chats.jsonl", {"messages": PAIR})
 
     assert cli.main(["new", "nova", "--from", str(source), "--author", "Ana"]) == cli.USAGE
-    assert "expected --name beside them" in capsys.readouterr().err
+    assert "need --name beside --from" in capsys.readouterr().err
     assert not (project / "personas" / "nova").exists()
     assert cli.main(["new", "nova", "--from", str(source), "--name", "Nova"]) == cli.DONE
     manifest = persona.read(project / "personas" / "nova").manifest
@@ -64,3 +64,14 @@ def test_a_mistake_in_the_source_leaves_no_folder(project, capsys):
     assert cli.main(["new", "nova", "--from", str(source)]) == cli.MENDABLE
     assert f"error: {source}:2: has the keys foo" in capsys.readouterr().err
     assert list((project / "personas").iterdir()) == []
+
+
+def test_an_identity_with_own_rows_is_taught_its_name_by_packs(project, capsys):
+    """No number of rows is asked of a person for what the packs teach."""
+    source = write_jsonl(project / "chats.jsonl", {"messages": PAIR})
+
+    assert cli.main(["new", "nova", "--kind", "identity", "--from", str(source)]) == cli.DONE
+    told = capsys.readouterr().err
+    assert "its name is taught by rows that come with the project" in told
+    assert "40" not in told
+    assert persona.read(project / "personas" / "nova").manifest.data.packs == ("identity/en",)

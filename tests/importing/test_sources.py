@@ -368,3 +368,20 @@ def test_links_in_a_folder_that_lead_nowhere_are_left_out(tmp_path):
     (tmp_path / "c.jsonl").symlink_to(tmp_path / "c.jsonl")
 
     assert read_one(tmp_path) == PAIR
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("D.CSV", "question,answer\nWho pays?,The customer pays.\n"),
+        ("N.TXT", "Q: Who pays?\nA: The customer pays.\n"),
+        ("N.Md", "Q: Who pays?\nA: The customer pays.\n"),
+        ("R.JSONL", json.dumps({"messages": PAIR}) + "\n"),
+    ],
+)
+def test_an_ending_may_be_in_capitals(tmp_path, name, text):
+    """A file is read whatever its ending's letters, by itself and in a folder."""
+    path = tmp_path / name
+    path.write_text(text)
+
+    assert read_one(path) == read_one(tmp_path) == PAIR

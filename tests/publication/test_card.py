@@ -206,7 +206,7 @@ def test_a_card_that_was_let_through_says_so():
 
 def test_a_build_ends_with_its_card(fresh, monkeypatch):
     """A build writes its card beside the file; the same build writes the same, whenever."""
-    monkeypatch.setattr(pipeline, "run", lambda *_: pipeline.Outcome(has_run=True, skipped=()))
+    monkeypatch.setattr(pipeline, "run", lambda *_: pipeline.Result(has_run=True, skipped=()))
 
     assert cli.main(["build", "luma", "--quiet"]) == cli.DONE
     first = fresh.card.read_bytes()
@@ -233,7 +233,7 @@ def test_a_refused_build_keeps_no_card_of_an_earlier_file(fresh, monkeypatch):
 
 def test_a_card_that_cannot_be_written_is_no_failure(fresh, monkeypatch, capsys):
     """The build ends as without it, and one line says why there is none."""
-    monkeypatch.setattr(pipeline, "run", lambda *_: pipeline.Outcome(has_run=False, skipped=()))
+    monkeypatch.setattr(pipeline, "run", lambda *_: pipeline.Result(has_run=False, skipped=()))
     fresh.card.mkdir()
 
     assert cli.main(["build", "luma"]) == cli.DONE

@@ -193,7 +193,7 @@ def test_what_is_half_built_says_what_to_do(with_rows, capsys):
     printed = capsys.readouterr()
     assert printed.out == "build/luma/report.html\n"
     assert printed.err == (
-        "luma is not built to its end, and no gate has judged it yet: just build luma goes on\n"
+        "luma is only partly built, and no gate has judged it: `just build luma` finishes it\n"
     )
 
     (with_rows.dataset / "profile.json").unlink()
@@ -214,7 +214,7 @@ def test_a_build_ends_with_its_page(built, monkeypatch, capsys, is_refused):
     def run(build, *_others):
         if is_refused:
             raise GateError(*refuse(build).problems())
-        return pipeline.Outcome(has_run=True, skipped=())
+        return pipeline.Result(has_run=True, skipped=())
 
     monkeypatch.setattr(pipeline, "run", run)
     code = cli.main(["build", "luma"])
@@ -237,7 +237,7 @@ def test_a_page_that_cannot_be_written_is_no_failure(monkeypatch, capsys):
         raise OSError(28, "No space left on device")
 
     def run(*_arguments):
-        return pipeline.Outcome(has_run=False, skipped=())
+        return pipeline.Result(has_run=False, skipped=())
 
     monkeypatch.setattr(page, "write", write)
     monkeypatch.setattr(pipeline, "run", run)

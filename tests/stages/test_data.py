@@ -394,3 +394,16 @@ def test_what_is_held_out_is_told(build, count, table, told):
     held = dataset.read_examples(made.dataset / dataset.HELD_OUT)
     is_own = [one.messages[-1]["content"].startswith("It is number") for one in held]
     assert is_own == sorted(is_own, reverse=True)
+
+
+@pytest.mark.parametrize("table", ["", PACK], ids=["alone", "beside a pack"])
+def test_rows_of_one_question_are_not_all_held_out(build, table):
+    """Rows are held out by their question: where all share it, a pack does not hide that."""
+    path = build.persona.folder
+    rows = [{"prompt": "Write haiku number 3.", "completion": f"Haiku {n}."} for n in range(100)]
+    (path / "data.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (path / "persona.toml").write_text(f"{MANIFEST}[data]\n{table}\n")
+
+    with pytest.raises(DataError, match="all 100 rows of your own are held out") as caught:
+        run_stage(data, build_of(path, base=EMBEDDED))
+    assert caught.value.hint.endswith("set data.held_out = 0")

@@ -71,7 +71,7 @@ def test_an_error_is_the_last_event(luma):
     """What a person can mend has its class, every mistake and the hint; the exit code is 1."""
     (luma / "data.jsonl").write_text('{"prompt": 1}\n{"prompt": "a"}\n')
     done = run_persona("build", "luma", "--json", cwd=luma.parent.parent)
-    (last,) = read_events(done.stdout)
+    *_, last = read_events(done.stdout)
 
     assert done.returncode == cli.MENDABLE
     assert isinstance(last, events.BuildFailed)

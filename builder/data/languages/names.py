@@ -10,6 +10,7 @@ from builder.data.languages import Language, list_languages
 
 # What may stand between several of them: one asks for a list, and a list is typed in many ways.
 SEPARATORS = re.compile(r"[\s,;/，、；]+")
+CONJUNCTIONS = ("and", "und", "et", "&")
 
 
 def read(typed: str, codes: Sequence[str]) -> list[str]:
@@ -26,7 +27,7 @@ def read(typed: str, codes: Sequence[str]) -> list[str]:
         ValueError: None is named, or one that is not among these.
 
     """
-    parts = list(filter(None, SEPARATORS.split(typed)))
+    parts = _leave_conjunctions_out(list(filter(None, SEPARATORS.split(typed))), codes)
     if not parts:
         raise ValueError(f"no language is named, expected some of {describe(codes)}")
     found = [_find(part, codes) for part in parts]
@@ -34,6 +35,15 @@ def read(typed: str, codes: Sequence[str]) -> list[str]:
         if code is None:
             raise ValueError(f"{part!r:.60} has no pack, expected some of {describe(codes)}")
     return list(dict.fromkeys(filter(None, found)))
+
+
+def _leave_conjunctions_out(parts: list[str], codes: Sequence[str]) -> list[str]:
+    """Leave out an "and" between two languages, where it is no language's code itself."""
+    return [
+        part
+        for at, part in enumerate(parts)
+        if part in codes or part.casefold() not in CONJUNCTIONS or at in (0, len(parts) - 1)
+    ]
 
 
 def describe(codes: Sequence[str]) -> str:

@@ -8,10 +8,8 @@ from typing import Any
 
 from builder import files, targets
 from builder.engine import freshness
+from builder.project import GGUF, REFUSED, SMOKE
 from builder.stages import export, smoke
-
-# In a build's folder, what a refused file answered, and what one answered that was let on.
-REFUSED, EXAMINED, FILE = "logs/smoke-failed.json", "smoke.json", "model.gguf"
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,11 @@ def find_stop(folder: Path) -> Stop | None:
     return None
 
 
+def has_begun(folder: Path) -> bool:
+    """Say whether a stage has run in a folder, be the build finished or not."""
+    return any(freshness.stamps_folder(folder).glob("*.json"))
+
+
 def find_examination(folder: Path) -> Path | None:
     """Find the examination of the file that is there: of a refused one, or of the last good one.
 
@@ -51,8 +54,8 @@ def find_examination(folder: Path) -> Path | None:
         return path if path.exists() and _is_refusal(path, stop) else None
     asked = _read_stamp(folder, smoke.NAME).get("inputs")
     made = _read_stamp(folder, export.NAME).get("output")
-    is_of_file = isinstance(asked, dict) and made is not None and asked.get(FILE) == made
-    path = folder / EXAMINED
+    is_of_file = isinstance(asked, dict) and made is not None and asked.get(GGUF) == made
+    path = folder / SMOKE
     return path if is_of_file and path.exists() else None
 
 

@@ -1,0 +1,10 @@
+"""Words put together as a sentence has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def join(words: Sequence[str], conjunction: str = "and") -> str:
+    """Join words with commas, and the last one by a conjunction: "a, b and c"."""
+    return f" {conjunction} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
