@@ -32,14 +32,25 @@ def show(
     """
     cells = [[escape(value) for value in row] for row in rows]
     looks = styles or [[""] * len(heads) for _ in rows]
-    widths = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
-    total = sum(widths) + len(GAP) * (len(heads) - 1)
-    if console.page.file.isatty() and total > console.page.width:
+    if not fits(heads, rows, console):
         _stack(heads, cells, looks, console)
         return
+    widths = _measure(heads, cells)
     _line(heads, ["bold"] * len(heads), widths, console)
     for row, look in zip(cells, looks, strict=True):
         _line(row, look, widths, console)
+
+
+def fits(heads: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> bool:
+    """Say whether a terminal is as wide as a table; what is no terminal has room for any."""
+    widths = _measure(heads, [[escape(value) for value in row] for row in rows])
+    total = sum(widths) + len(GAP) * (len(heads) - 1)
+    return not console.page.file.isatty() or total <= console.page.width
+
+
+def _measure(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
+    """Give the width of each column."""
+    return [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
 
 
 def _line(row: Sequence[str], look: Sequence[str], widths: Sequence[int], console: Console) -> None:

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from builder.bases.base import EMBEDDED_REPOSITORY
 from builder.bases.table import GIGABYTE, Row
 from builder.command import command
 from builder.terminal import grid
 from builder.terminal.console import Console
 
-HEADS = ("base", "GPU memory", "tools", "thinking", "verified")
-# A word of how a family's record was verified stands for it, as in "built and served".
-WORDS = ("built", "compared", "rendered", "reading")
+Column = Callable[[Row], str]
+COLUMNS: dict[str, Column] = {
+    "base": lambda row: row.repository,
+    "weights": lambda row: f"{row.size_bytes / GIGABYTE:.1f} GB",
+    "4 bit": lambda row: row.train_source if row.train_source != row.repository else "",
+    "GPU memory": lambda row: f"{row.memory_bytes / GIGABYTE:.1f} GB",
+    "licence": lambda row: _shorten(row.licence),
+    "tools": lambda row: "yes" if row.has_tools else "no",
+    "thinking": lambda row: row.thinking.partition(":")[0].partition(",")[0],
+    "verified": lambda row: "built" if row.repository == EMBEDDED_REPOSITORY else "random weights",
+}
+# What a terminal has room for, the most first; the last set fits 80 columns.
+SETS = (
+    tuple(COLUMNS),
+    ("base", "weights", "GPU memory", "licence", "tools", "thinking", "verified"),
+    ("base", "GPU memory", "licence", "tools"),
+)
+NOTES = (
+    "verified: random weights of the family went through the whole chain; built: real ones did",
+    f"{command('bases --json')} tells each base's 4-bit weights, thinking and licence in full",
+)
 
 
 def show(rows: Sequence[Row], console: Console) -> None:
-    """Print the bases, one a line, with what a person chooses one by, in 80 columns."""
-    cells = [
-        (
-            row.repository,
-            f"{row.memory_bytes / GIGABYTE:.1f} GB",
-            "yes" if row.has_tools else "no",
-            re.split("[:,]", row.thinking)[0],
-            next((word for word in WORDS if word in row.verified), row.verified),
-        )
-        for row in rows
-    ]
-    grid.show(HEADS, cells, console)
-    notes = [
-        "verified: built and served, or its chat template compared with another's, or rendered;",
-        f"else by reading alone. `{command('bases --json')}` tells weights and licences too.",
-    ]
-    console.notes(notes)
+    """Print the bases, one a line, with the columns that there is room for."""
+    tables = [(heads, [[COLUMNS[head](row) for head in heads] for row in rows]) for heads in SETS]
+    fitting = (table for table in tables if grid.fits(*table, console))
+    grid.show(*next(fitting, tables[-1]), console)
+    asked = {_shorten(row.licence): row.licence_asks for row in rows if row.licence_asks}
+    console.notes([*(f"{licence}: {asks}" for licence, asks in asked.items()), *NOTES])
+
+
+def _shorten(licence: str) -> str:
+    """Give a licence's name in a word or two."""
+    return licence.removesuffix(" Community License").removesuffix(" License")

@@ -4,8 +4,11 @@ import json
 import re
 from dataclasses import asdict, replace
 
+import pytest
+
 from builder import cli
-from builder.bases import families, table
+from builder.bases import base, families, table
+from builder.views import bases as view
 from tests.pseudoterminal import opened
 
 
@@ -37,17 +40,24 @@ def test_a_long_name_breaks_no_line(capsys, monkeypatch):
     assert len(capsys.readouterr().out.splitlines()) == 1 + len(long)
 
 
-def test_eighty_columns_have_a_line_a_base(project):
-    """An ordinary terminal shows a table, each of whose cells is a word or two."""
-    with opened("bases", cwd=project, columns=80) as terminal:
+@pytest.mark.parametrize(
+    ("columns", "heads"),
+    [
+        (80, ["base", "GPU memory", "licence", "tools"]),
+        (130, ["base", "weights", "GPU memory", "licence", "tools", "thinking", "verified"]),
+        (200, list(view.COLUMNS)),
+    ],
+)
+def test_a_terminal_has_a_line_a_base(project, columns, heads):
+    """There is a table on an ordinary terminal too, and what each licence asks for below it."""
+    with opened("bases", cwd=project, columns=columns) as terminal:
         assert terminal.end() == 0
-        head, *lines = terminal.lines[: 1 + len(table.rows())]
+        head, *lines = terminal.lines
 
-    assert re.split("  +", head) == ["base", "GPU memory", "tools", "thinking", "verified"]
-    cells = [re.split("  +", line) for line in lines]
-    assert [cell[0] for cell in cells] == [row.repository for row in table.rows()]
-    assert {cell[3] for cell in cells} == {"off", "never"}
-    assert {cell[4] for cell in cells} == {"built", "compared", "rendered", "reading"}
+    assert re.split("  +", head) == heads
+    bases = [row.repository for row in table.rows()]
+    assert [line.split()[0] for line in lines[: len(bases)]] == bases
+    assert any(line.startswith("Llama 3.2: the name begins with") for line in lines)
 
 
 def test_bases_are_printed(capsys):
@@ -58,7 +68,9 @@ def test_bases_are_printed(capsys):
     listed = json.loads(capsys.readouterr().out)
 
     assert listed == [asdict(row) for row in table.rows()]
-    assert printed[0].split()[:2] == ["base", "GPU"]
+    assert re.split("  +", printed[0]) == list(view.COLUMNS)
     assert [line.split()[0] for line in printed[1:]] == [row.repository for row in table.rows()]
     (qwen,) = [line for line in printed if line.startswith("Qwen/Qwen3-4B ")]
-    assert qwen.split()[-3:] == ["yes", "off", "compared"]
+    assert re.split("  +", qwen)[-4:] == ["Apache-2.0", "yes", "off", "random weights"]
+    built = [line for line in printed if line.endswith("  built")]
+    assert [line.split()[0] for line in built] == [base.EMBEDDED_REPOSITORY]

@@ -27,7 +27,7 @@ QWEN3_2507 = Family(
             four_bit="unsloth/Qwen3-4B-Instruct-2507-unsloth-bnb-4bit",
         ),
     ),
-    verified="built and served",
+    verified="chat template compared with the original",
 )
 
 QWEN3 = Family(
