@@ -1,6 +1,6 @@
 """What real kills do to builds: SIGKILL at random moments, then a build that must end as any other.
 
-Run as: .venv/bin/python benchmarks/kills.py [--kills N] [--minutes M] [--seed S] [--json]
+Run as: .venv/bin/python benchmarks/kills.py [--kills N] [--minutes M] [--seed S] [--only STAGE ...]
 
 Builds a persona of few rows on a base of two layers, undisturbed. Then, again and again: a copy of
 that build, stale from a stage on that is chosen by its share of time, is started; its process
@@ -245,11 +245,12 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after so many")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=[one.NAME for one in MODEL.stages])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     deadline_s = time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory() as made:
-        result = run(Path(made), options.kills, options.seed, deadline_s)
+        result = run(Path(made), options.kills, options.seed, deadline_s, options.only)
     if options.json:
         print(json.dumps(result))
     else:
@@ -257,8 +258,10 @@ def main() -> int:
     return int(result["lost"] > 0)
 
 
-def run(folder: Path, kills: int, seed: int, deadline_s: float) -> dict[str, Any]:
-    """Kill so many builds, or until a time, and give the counts."""
+def run(
+    folder: Path, kills: int, seed: int, deadline_s: float, only: list[str] | None = None
+) -> dict[str, Any]:
+    """Kill so many builds, or until a time, in all stages or some, and give the counts."""
     whole = folder / "whole"
     write_project(whole)
     began_s = time.monotonic()
@@ -267,7 +270,8 @@ def run(folder: Path, kills: int, seed: int, deadline_s: float) -> dict[str, Any
         sys.exit(said)
     seconds = time.monotonic() - began_s
     build, root = whole / "build" / NAME, folder / "copy"
-    kinds, times = [list_contents(build)], read_times(build)
+    kinds = [list_contents(build)]
+    times = {name: took_s for name, took_s in read_times(build).items() if not only or name in only}
     shutil.copytree(whole, root)
     make_stale(root, record.NAME)
     if finish(root)[0]:
