@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -25,8 +26,11 @@ from builder.manifest.manifest import Manifest
 from builder.persona import Persona
 from builder.project import Build, Project
 
+log = logging.getLogger("builder")
 # In the build's folder and in personas/: what is unpacked, and what it replaces.
 STAGING, NEW, OLD = ".unpacking", "new", "old"
+# In personas/: what unpacking that was killed had replaced, where a person has written anew since.
+REPLACED = ".replaced"
 
 
 @dataclass(frozen=True)
@@ -132,11 +136,34 @@ def _stage(build: Build) -> Build:
 
 
 def _recover(build: Build) -> None:
-    """Put right what unpacking that was killed left: what it was replacing comes back."""
+    """Put right what unpacking that was killed left: what it was replacing comes back.
+
+    A persona that a person wrote since stays, and what was there before is kept beside it.
+    """
     staged = _stage(build)
+    _keep_both(_list_places(staged, build)[-1])
     _restore([*_list_places(staged, build), *_list_stamps(staged, build)])
     for folder in _staging_folders(build):
         files.remove(folder)
+
+
+def _keep_both(place: Place) -> None:
+    """Keep the old persona beside the one in its place, where a person wrote that since."""
+    if not (os.path.lexists(place.old) and os.path.lexists(place.target)):
+        return
+    swapped_ns = place.old.parent.stat().st_mtime_ns
+    is_edited = any(path.lstat().st_ctime_ns > swapped_ns for path in place.target.rglob("*"))
+    if os.path.lexists(place.new) or is_edited:
+        stem, number = f".{place.target.name}{REPLACED}", 1
+        while os.path.lexists(kept := place.target.with_name(f"{stem}-{number}")):
+            number += 1
+        place.old.rename(kept)
+        log.warning(
+            "%s: was written after an unpacking that was killed, and stays; what was there before "
+            "it is in %s",
+            place.target,
+            kept,
+        )
 
 
 def _staging_folders(build: Build) -> tuple[Path, Path]:

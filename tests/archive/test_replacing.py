@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,27 @@ def test_each_kill_loses_nothing(packed, replaced, tmp_path):
         assert show(replaced) == before, at
     assert 20 < at < MOST - 1
     assert child.exitcode == 0
+
+
+@pytest.mark.parametrize("is_placed", [False, True], ids=["before it is placed", "after"])
+def test_rows_that_were_written_after_a_kill_stay(packed, replaced, caplog, is_placed):
+    """The old persona is kept beside them, though the next unpacking is refused."""
+    folder = replaced / "personas" / "luma"
+    before = (folder / "data.jsonl").read_text()
+    staged = replaced / "personas" / ".luma.unpacking"
+    staged.mkdir()
+    folder.rename(staged / "old")
+    (staged / "luma").mkdir()
+    if is_placed:
+        (staged / "luma").rename(folder)
+    folder.mkdir(exist_ok=True)
+    time.sleep(0.02)
+    (folder / "data.jsonl").write_text("my own rows")
+
+    with pytest.raises(PersonaError, match="is there already"):
+        placement.unpack(packed, Project(replaced), is_replacing=False)
+
+    assert (folder / "data.jsonl").read_text() == "my own rows"
+    (kept,) = (replaced / "personas").glob(".luma.replaced-*")
+    assert (kept / "data.jsonl").read_text() == before
+    assert str(kept) in caplog.text

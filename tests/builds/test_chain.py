@@ -97,7 +97,7 @@ def test_training_goes_on_after_a_kill(short, tmp_path):
     (whole / scratch.relative_to(copy)).mkdir(parents=True)
     (whole / scratch.relative_to(copy) / "captured.safetensors").write_bytes(b"of a GPU")
     told = json.loads(run_persona("why", "luma", "--json", cwd=copy).stdout)
-    assert told["train"][-1] == "goes on from step 25 of 30"
+    assert told["train"]["reasons"][-1] == "goes on from step 25 of 30"
     again = run_persona("build", "luma", cwd=copy)
     anew = run_persona("build", "luma", cwd=whole)
 
