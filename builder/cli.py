@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _run(arguments, console)
     except TerminatedError:
         hint = "run the same command again: it goes on from there"
-        console.error(PersonaError("ended by SIGTERM; what was finished is kept", hint=hint))
+        _tell(console, PersonaError("ended by SIGTERM; what was finished is kept", hint=hint))
         return TERMINATED
     except BrokenPipeError:
         # What is still to be flushed at the end of this process has no reader either.
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 — the boundary: everything else is a bug
         path = _write_crash_log(arguments)
         text = f"{type(error).__name__}: {error}".splitlines()[-1]
-        console.error(PersonaError(f"a bug: {text}", hint=f"report it with {path}"))
+        _tell(console, PersonaError(f"a bug: {text}", hint=f"report it with {path}"))
         return BUG
     finally:
         log.removeHandler(console)
@@ -79,16 +79,26 @@ def _run(arguments: list[str], console: Console) -> int:
     except click.ClickException as error:
         path = getattr(error, "ctx", None)
         hint = f"{path.command_path if path else program()} --help"
-        console.error(PersonaError(error.format_message(), hint=hint))
+        _tell(console, PersonaError(error.format_message(), hint=hint))
         return error.exit_code
     except BrokenPipeError:
         raise
     except (PersonaError, OSError, MemoryError) as error:
-        console.error(_explain(error))
+        _tell(console, _explain(error))
         return MENDABLE
     except (KeyboardInterrupt, click.Abort):
-        console.error(PersonaError("interrupted; what was finished is kept"))
+        _tell(console, PersonaError("interrupted; what was finished is kept"))
         return INTERRUPTED
+
+
+def _tell(console: Console, error: PersonaError) -> None:
+    """Print an error, where that can be: standard error may be a file on a full disk."""
+    try:
+        console.error(error)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def _explain(error: PersonaError | OSError | MemoryError) -> PersonaError:

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from builder.errors import ToolError
+
 # The embedded base's own answers, so that the first build on a laptop need not ask for them;
 # CONTRIBUTING says how they are renewed.
 BUNDLED = Path(__file__).parent / "bundled"
@@ -36,7 +38,22 @@ def find_template(root: Path) -> Path:
 
 def cache_folder() -> Path:
     """Give the user's cache folder for everything that personas share."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "persona"
+    return Path(os.environ.get("XDG_CACHE_HOME") or expand_home("~/.cache")) / "persona"
+
+
+def expand_home(text: str | Path) -> Path:
+    """Expand the ~ or ~user that a path begins with.
+
+    Raises:
+        ToolError: There is no such user, or nobody's home is known.
+
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        user = Path(text).parts[0]
+        msg = f"{text}: {user} is no home that this machine knows, expected a folder"
+        raise ToolError(msg, hint="write the whole path, or set HOME") from None
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:

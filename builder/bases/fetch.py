@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder import files
 from builder.bases import admission, download, embedded, hub_errors, integrity
 from builder.bases.base import Base
 from builder.errors import ToolError
@@ -50,7 +51,7 @@ def find_weights(chosen: Base, *, training: bool = False) -> Path:
 
     """
     if chosen.kind == "folder":
-        return Path(chosen.source).expanduser()
+        return files.expand_home(chosen.source)
     if chosen.kind == "embedded":
         return embedded.find_checkpoint(chosen)
     source, revision = (
@@ -73,7 +74,7 @@ def find_licences(chosen: Base) -> list[Path]:
     if chosen.kind == "embedded":
         return []
     if chosen.kind == "folder":
-        folder = Path(chosen.source).expanduser()
+        folder = files.expand_home(chosen.source)
     else:
         folder = _snapshot(chosen.source, chosen.revision, LICENCE_FILES)
     found = [path for pattern in LICENCE_FILES for path in sorted(folder.glob(pattern))]

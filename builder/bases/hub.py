@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from builder import files
+
 DEFAULT = "https://huggingface.co"
 TRUE = ("1", "ON", "YES", "TRUE")
 
@@ -54,12 +56,12 @@ def read_settings() -> Settings:
 
 
 def _find_cache_home() -> Path:
-    return _read_path("XDG_CACHE_HOME", Path("~/.cache").expanduser())
+    return _read_path("XDG_CACHE_HOME", files.expand_home("~/.cache"))
 
 
 def _read_path(variable: str, default: Path) -> Path:
     text = os.environ.get(variable)
-    return Path(os.path.expandvars(text)).expanduser() if text else default
+    return files.expand_home(os.path.expandvars(text)) if text else default
 
 
 def _find_token(path: Path) -> str:

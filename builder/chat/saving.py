@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from builder import files
 from builder.data import layouts
 from builder.data.template import Message
 from builder.errors import PersonaError
@@ -37,7 +38,9 @@ def save(path: Path, turns: list[Message], system: str | None) -> int:
         messages.insert(0, {"role": "system", "content": system})
     try:
         layouts.check(messages)
-        return _append(path.expanduser(), json.dumps({"messages": messages}, ensure_ascii=False))
+        return _append(
+            files.expand_home(path), json.dumps({"messages": messages}, ensure_ascii=False)
+        )
     except ValueError as error:
         raise PersonaError(f"the conversation is no row: {error}") from None
     except OSError as error:

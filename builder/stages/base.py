@@ -66,7 +66,7 @@ def inputs(build: Build, /) -> Inputs:
         build.machine,
         is_now=bool(build.options.base),
     )
-    folder = Path(source).expanduser()
+    folder = files.expand_home(source)
     return Inputs(
         source=source,
         typed=typed or "not typed",
@@ -87,7 +87,7 @@ def check(build: Build, /) -> None:
 
     """
     source = inputs(build).source
-    if Path(source).expanduser().is_dir():
+    if files.expand_home(source).is_dir():
         choose.check_folder(source)
 
 

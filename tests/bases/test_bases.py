@@ -463,3 +463,10 @@ def with_training(luma, tmp_path, monkeypatch):
         return build_of(luma, base=str(write_base(tmp_path / "mine", config)))
 
     return make
+
+
+@pytest.mark.parametrize("source", ["~nobody-has-this-name/base", "~nobody-has-this-name"])
+def test_the_home_of_nobody_is_a_sentence(source):
+    """Python raises a RuntimeError of it."""
+    with pytest.raises(ToolError, match="~nobody-has-this-name is no home"):
+        choose.resolve(source, {})
