@@ -13,12 +13,15 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from builder.command import command
 from builder.errors import ManifestError
 from builder.manifest import toml
 from builder.manifest.manifest import Manifest
 from builder.tables import Table, describe_rule, show, tell_first
 
 MANIFEST = "persona.toml"
+# Beside a persona: what unpacking puts in its place, and what it replaces, until it is done.
+UNPACKING, REPLACED = ".unpacking", "old"
 # Of the data file, where the manifest names none and there is no data.jsonl.
 ENDINGS = (".csv", ".tsv", ".json", ".parquet")
 # Characters of a misspelt name that are compared with those that may have been meant.
@@ -102,6 +105,11 @@ def _read_document(path: Path) -> toml.Document:
         return toml.read(path)
     except FileNotFoundError:
         folder = path.parent
+        if (folder.with_name(f".{folder.name}{UNPACKING}") / REPLACED).is_dir():
+            raise ManifestError(
+                f"{path}: no such file, as an unpacking was killed while it replaced {folder.name}",
+                hint=f"run `{command('unpack FILE --replace')}` again: what it replaced comes back",
+            ) from None
         others = sorted(other.parent.name for other in folder.parent.glob(f"*/{MANIFEST}"))
         raise ManifestError(
             f"{path}: no such file, expected a manifest{suggest(folder.name, others)}",

@@ -28,9 +28,9 @@ from builder.project import Build, Project
 
 log = logging.getLogger("builder")
 # In the build's folder and in personas/: what is unpacked, and what it replaces.
-STAGING, NEW, OLD = ".unpacking", "new", "old"
+STAGING, NEW, OLD = persona.UNPACKING, "new", persona.REPLACED
 # In personas/: what unpacking that was killed had replaced, where a person has written anew since.
-REPLACED = ".replaced"
+KEPT = ".replaced"
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _keep_both(place: Place) -> None:
     swapped_ns = place.old.parent.stat().st_mtime_ns
     is_edited = any(path.lstat().st_ctime_ns > swapped_ns for path in place.target.rglob("*"))
     if os.path.lexists(place.new) or is_edited:
-        stem, number = f".{place.target.name}{REPLACED}", 1
+        stem, number = f".{place.target.name}{KEPT}", 1
         while os.path.lexists(kept := place.target.with_name(f"{stem}-{number}")):
             number += 1
         place.old.rename(kept)

@@ -135,6 +135,19 @@ def test_each_kill_loses_nothing(packed, replaced, tmp_path):
     assert child.exitcode == 0
 
 
+def test_a_persona_that_a_killed_unpacking_moved_is_told(replaced):
+    """It is not there until the next unpacking, and the sentence says how it comes back."""
+    folder = replaced / "personas" / "luma"
+    staged = replaced / "personas" / ".luma.unpacking"
+    staged.mkdir()
+    folder.rename(staged / "old")
+
+    with pytest.raises(PersonaError, match="as an unpacking was killed") as caught:
+        Project(replaced).build("luma")
+
+    assert "unpack FILE --replace" in caught.value.hint
+
+
 @pytest.mark.parametrize("is_placed", [False, True], ids=["before it is placed", "after"])
 def test_rows_that_were_written_after_a_kill_stay(packed, replaced, caplog, is_placed):
     """The old persona is kept beside them, though the next unpacking is refused."""
