@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from builder.data.template import Message
+from builder.data.values import describe_kind
 
 TOOL_MESSAGES = "messages of tools"
 WITH_TOOLS = "conversations with calls of tools"
@@ -61,7 +62,7 @@ def join_parts(conversation: Conversation, content: Any) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     if not isinstance(content, list):
-        msg = f"holds a message of {type(content).__name__}, expected text or parts"
+        msg = f"holds a message that is {describe_kind(content)}, expected text or parts"
         raise ValueError(msg)
     texts = []
     for part in content:

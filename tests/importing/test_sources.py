@@ -291,8 +291,8 @@ def test_every_mistake_is_told_by_file_and_line(tmp_path):
     starts = [
         f"{a}:2: turn 1 is by 'narrator', expected one of system, ",
         f"{a}:3: has the keys foo, expected messages, conversations, mapping, or one of prompt, ",
-        f"{a}:4: is list, expected an object",
-        f"{a}:5: holds a message of int, expected text or parts",
+        f"{a}:4: is a list, expected an object",
+        f"{a}:5: holds a message that is a number, expected text or parts",
         f"{a}:6: is not laid out as a list of turns, expected its keys and values",
         f"{b}:3: holds 1 fields, expected 2 as in the header",
         f"{c}:1: column ",
