@@ -104,8 +104,8 @@ def _list_filled(value: dict[str, Any]) -> set[str]:
 def _order_parameters(parameters: dict[str, Any], name: str, left_out: set[str]) -> dict[str, Any]:
     kind = parameters.get("type")
     if kind not in (None, "object"):
-        what = f"are of type {describe_choice(kind)}, expected 'object'"
-        raise ValueError(f"'parameters' of {name!r} {what}")
+        what = f"'parameters' of {name!r} are of type {describe_choice(kind)}"
+        raise ValueError(f"{what}, expected 'object'")
     where = f"'parameters' of {name!r}"
     properties = _order_properties(parameters.get("properties"), where, left_out)
     required = _read_required(parameters, where)

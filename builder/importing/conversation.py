@@ -8,6 +8,7 @@ from typing import Any
 
 from builder.data.template import Message
 from builder.data.values import describe_kind
+from builder.manifest.fields import is_visible
 
 TOOL_MESSAGES = "messages of tools"
 WITH_TOOLS = "conversations with calls of tools"
@@ -30,7 +31,7 @@ class Conversation:
     def add(self, role: str, text: str) -> None:
         """Add what somebody says; neighbours of one role become one message, blank texts none."""
         text = text.strip()
-        if not text:
+        if not is_visible(text):
             return
         if role == "system" and self.messages and self.messages[-1]["role"] != "system":
             self.left_out[SYSTEM_MESSAGES] += 1

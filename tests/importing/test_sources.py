@@ -183,6 +183,17 @@ def test_the_same_mistake_in_many_records_is_told_once(tmp_path, ending):
     assert problem.endswith(" (and so in 1,199 more)")
 
 
+def test_a_reply_that_shows_nothing_is_left_out(project):
+    """A message of invisible characters alone is none: the data stage refuses it."""
+    silent = [ASKED, {**ANSWERED, "content": "\u200b\u2060"}]
+    imported = sources.read(
+        write_jsonl(project / "a.jsonl", {"messages": PAIR}, {"messages": silent})
+    )
+
+    assert imported.conversations == [PAIR]
+    assert imported.left_out["records without a question or an answer"] == 1
+
+
 def test_duplicates_are_left_out_and_counted(project):
     """What is the same but for blanks around it is taken once: the data stage refuses it twice."""
     again = [ASKED, {**ANSWERED, "content": "The customer pays. "}]
