@@ -18,7 +18,7 @@ from builder.command import command
 from builder.data import languages
 from builder.errors import DataError, ManifestError, describe_refusal
 from builder.manifest import schema
-from builder.manifest.fields import LONGEST_NAME, is_visible
+from builder.manifest.fields import LONGEST_NAME, find_invisible, is_visible
 from builder.persona import Persona
 
 DATA = "data.jsonl"
@@ -29,9 +29,6 @@ KINDS = {
     "format": "a form that every answer has, such as one line of JSON",
 }
 COPIED = "# What follows is a copy of {name}. Change it with the rows: it asks for what they teach."
-# Persian and emoji are written with these two; every other character of Cf is a mistake in a name.
-JOINERS = "\u200c\u200d"
-INVISIBLE_CATEGORIES = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +83,9 @@ def check_text(where: str, text: str) -> str:
         ManifestError: It is blank, or is too long, or holds a character that nobody sees.
 
     """
-    invisible = [
-        character
-        for character in text.strip()
-        if unicodedata.category(character) in INVISIBLE_CATEGORIES and character not in JOINERS
-    ]
-    if invisible:
-        code = f"U+{ord(invisible[0]):04X}"
+    unassigned = (one for one in text if unicodedata.category(one) in ("Cn", "Co"))
+    if invisible := find_invisible(text.strip()) or next(unassigned, None):
+        code = f"U+{ord(invisible):04X}"
         raise ManifestError(f"{where}: holds the invisible character {code}, expected plain text")
     if not is_visible(text):
         raise ManifestError(f"{where}: is blank, expected text")

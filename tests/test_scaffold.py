@@ -29,6 +29,9 @@ INVISIBLE = [
     "\x1b[1m",
     "\u3164",
     "\u0301",
+    "Lu\u034fma",
+    "Luma\u3164",
+    "Luma\u200d",
 ]
 
 

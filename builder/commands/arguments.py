@@ -98,6 +98,22 @@ def check_project() -> None:
         raise ManifestError(msg, hint="go to the folder that holds it, or make personas/NAME/")
 
 
+def check_listing() -> None:
+    """Check that this folder holds personas, and that they can be listed.
+
+    Raises:
+        ManifestError: It does not.
+        ToolError: They cannot.
+
+    """
+    check_project()
+    try:
+        next((ROOT / "personas").iterdir(), None)
+    except OSError as error:
+        why = error.strerror or error
+        raise ToolError(f"personas/: {why}, expected a folder that can be read") from None
+
+
 def check_built(build: Build, *paths: Path) -> None:
     """Check that a build has left what a command needs.
 

@@ -27,6 +27,15 @@ IDENTITY = "identity"
 NAMED = "--name, --author and --language"
 
 
+class _Source(click.Path):
+    """A path that is written out: a blank is most often a shell's variable that is not set."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value).strip():
+            self.fail("is blank, expected a file, a folder or hf:OWNER/NAME", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def _read_languages(
     _context: click.Context, _parameter: click.Parameter, typed: tuple[str, ...]
 ) -> tuple[str, ...]:
@@ -66,7 +75,7 @@ def _complete_language(
     "--from",
     "source",
     metavar="FILE|FOLDER|hf:OWNER/NAME",
-    type=click.Path(path_type=Path),
+    type=_Source(path_type=Path),
     help="Conversations to begin with, in place of examples.",
 )
 @click.pass_obj

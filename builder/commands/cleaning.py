@@ -15,7 +15,7 @@ from builder.engine import lock
 from builder.errors import ManifestError, PersonaError, describe_refusal
 from builder.ollama import claims, client, registration, removal
 from builder.project import RECEIPT
-from builder.terminal.console import Console
+from builder.terminal.console import Console, escape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,7 @@ def _tell_sizes(builds: Sequence[str], console: Console, *, as_json: bool) -> No
         return
     console.notes([f"usage: {command('clean NAME...')}", "the builds here are:"])
     for one in found:
-        console.result(f"{one.name}\t{_tell_size(one)}")
+        console.result(f"{escape(one.name)}\t{_tell_size(one)}")
 
 
 def _foretell(build: Deletion) -> Iterator[str]:

@@ -15,7 +15,7 @@ from builder.data import dataset, rows
 from builder.engine import pipeline
 from builder.engine.lock import locked
 from builder.errors import ManifestError, ToolError, describe_refusal
-from builder.terminal.console import Console
+from builder.terminal.console import Console, escape
 from builder.views import waterfall
 
 HEADS = ("persona", "state", "base", "size", "gates", "Ollama")
@@ -38,7 +38,7 @@ def list_(console: Console, /, *, as_json: bool) -> None:
     "--anyway" is a build of which a gate failed, and that this option let through; "stale?" is one
     of which a file was changed since: `why` knows whether that matters. --json tells more.
     """
-    arguments.check_project()
+    arguments.check_listing()
     entries = list(catalogue.read(arguments.ROOT))
     if as_json:
         console.print_json([asdict(entry) for entry in entries])
@@ -54,9 +54,9 @@ def list_(console: Console, /, *, as_json: bool) -> None:
 
 def list_names(console: Console) -> None:
     """Print the personas' names, one a line."""
-    arguments.check_project()
+    arguments.check_listing()
     for name in persona.find(arguments.ROOT / "personas"):
-        console.result(name)
+        console.result(escape(name))
 
 
 def _as_row(entry: Entry) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from typing import Any
 from builder.data import calls
 from builder.data.template import Message
 from builder.data.tools import Tool, find_open
-from builder.data.values import describe_kind, read_text
+from builder.data.values import describe_choice, describe_kind, read_text
+from builder.manifest.fields import is_visible
 from builder.persona import suggest
 from builder.tables import show
 
@@ -168,7 +169,7 @@ def _join_parts(content: Any, where: str) -> str:
     for number, part in enumerate(content, start=1):
         if not isinstance(part, dict) or part.get("type") != "text":
             kind = (
-                f"of type {show(part.get('type'))}"
+                f"of type {describe_choice(part.get('type'))}"
                 if isinstance(part, dict)
                 else describe_kind(part)
             )
@@ -200,5 +201,5 @@ def check(messages: list[Message]) -> None:
         message["content"] = (
             message["content"].strip() if message["role"] == "assistant" else message["content"]
         )
-        if not message["content"].strip() and not message.get("tool_calls"):
+        if not is_visible(message["content"]) and not message.get("tool_calls"):
             raise ValueError(f"the {message['role']}'s message is empty, expected text")

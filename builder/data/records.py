@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import files
-from builder.data.values import find_mistake, parse_json
+from builder.data.values import describe_kind, find_mistake, parse_json
 from builder.errors import DataError
 from builder.tables import show
 
@@ -90,7 +90,7 @@ def _json(path: Path) -> Iterator[Record]:
             f"{path}:{error.lineno}: column {error.colno}: {error.msg.lower()}, expected JSON"
         ) from None
     if not isinstance(values, list):
-        reason = find_mistake(values) or f"holds {type(values).__name__}, expected a list of rows"
+        reason = find_mistake(values) or f"holds {describe_kind(values)}, expected a list of rows"
         raise DataError(f"{path}:1: {reason}")
     found = [(f"{path}: row {number}", value) for number, value in enumerate(values, start=1)]
     mistakes = [(where, find_mistake(value)) for where, value in found]

@@ -6,7 +6,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from builder.data.values import describe_kind, order_keys, read_json, read_text
+from builder.data.values import (
+    describe_choice,
+    describe_kind,
+    order_keys,
+    read_json,
+    read_text,
+)
 from builder.tables import show
 
 Tool = dict[str, Any]
@@ -24,14 +30,14 @@ def read_tools(given: Any, left_out: set[str] | None = None) -> list[Tool]:
     trained.
 
     Args:
-        given: A list of functions, or JSON text of one, as tables hold it; None is no tools.
+        given: A list of functions, or JSON text of one, as tables hold it; None and "" are none.
         left_out: Gains the keys that Ollama does not pass on.
 
     Raises:
         ValueError: A tool is not as it must be.
 
     """
-    given = read_json(given, "'tools'") if given else []
+    given = [] if given in (None, "") else read_json(given, "'tools'")
     if not isinstance(given, list):
         raise ValueError(f"'tools' is {describe_kind(given)}, expected a list of functions")
     lost = set() if left_out is None else left_out
@@ -58,12 +64,11 @@ def _read_tool(tool: Any, where: str, left_out: set[str]) -> Tool:
     if not isinstance(tool, dict):
         raise ValueError(f"{where} is {describe_kind(tool)}, expected an object")
     if tool.get("type", "function") != "function":
-        raise ValueError(f"{where} is of type {show(tool['type'])}, expected 'function'")
+        raise ValueError(f"{where} is of type {describe_choice(tool['type'])}, expected 'function'")
     function = tool.get("function", tool if "name" in tool else None)
     if not isinstance(function, dict) or "name" not in function:
         raise ValueError(f"{where} has no function with a 'name', expected one")
     name = read_name(function["name"], f"the name of {where}")
-    description = function.get("description")
     parameters = function.get("parameters")
     if not isinstance(parameters, dict | None):
         kind = describe_kind(parameters)
@@ -71,7 +76,7 @@ def _read_tool(tool: Any, where: str, left_out: set[str]) -> Tool:
     made = {
         "name": name,
         # llama.cpp writes one that is not there as an empty one.
-        "description": read_text(description or "", f"'description' of {name!r}"),
+        "description": _read_description(function, repr(name)),
         "parameters": _order_parameters(parameters or {}, name, left_out),
     }
     left_out |= _list_filled(function) - {*FUNCTION_KEYS, "type"}
@@ -97,14 +102,18 @@ def _list_filled(value: dict[str, Any]) -> set[str]:
 
 
 def _order_parameters(parameters: dict[str, Any], name: str, left_out: set[str]) -> dict[str, Any]:
-    if (kind := parameters.get("type") or "object") != "object":
-        raise ValueError(f"'parameters' of {name!r} are of type {show(kind)}, expected 'object'")
+    kind = parameters.get("type")
+    if kind not in (None, "object"):
+        what = f"'parameters' of {name!r} are of type {describe_choice(kind)}"
+        raise ValueError(f"{what}, expected 'object'")
     where = f"'parameters' of {name!r}"
-    properties = _order_properties(parameters.get("properties") or {}, where, left_out)
+    properties = _order_properties(parameters.get("properties"), where, left_out)
     required = _read_required(parameters, where)
     if missing := [key for key in required if key not in properties]:
         what = f"{name!r} requires {show(missing[0])}, which it has no property for"
         raise ValueError(f"{what}, expected one")
+    if not isinstance(definitions := parameters.get("$defs"), dict | None):
+        raise ValueError(f"'$defs' of {where} is {describe_kind(definitions)}, expected an object")
     made = {key: order_keys(parameters.get(key), name) for key in ("$defs", "items")}
     left_out |= _list_filled(parameters) - set(PARAMETERS_KEYS)
     values = {"type": "object", **made, "required": required or None, "properties": properties}
@@ -112,6 +121,8 @@ def _order_parameters(parameters: dict[str, Any], name: str, left_out: set[str])
 
 
 def _order_properties(properties: Any, where: str, left_out: set[str]) -> dict[str, Any]:
+    if properties is None:
+        return {}
     if not isinstance(properties, dict):
         kind = describe_kind(properties)
         raise ValueError(f"the properties of {where} are {kind}, expected an object")
@@ -128,14 +139,18 @@ def _order_property(value: Any, where: str, left_out: set[str]) -> dict[str, Any
         "anyOf": [_order_property(choice, where, left_out) for choice in choices] or None,
         "type": _read_type(value, where),
         "items": order_keys(value.get("items"), where),
-        "description": read_text(value.get("description") or "", f"'description' of {where}")
-        or None,
+        "description": _read_description(value, where) or None,
         "enum": order_keys(_read_list(value, "enum", where), where) or None,
         "properties": None if nested is None else _order_properties(nested, where, left_out),
         "required": _read_required(value, where) or None,
     }
     left_out |= _list_filled(value) - set(PROPERTY_KEYS)
     return {key: made[key] for key in PROPERTY_KEYS if made[key] is not None}
+
+
+def _read_description(value: dict[str, Any], where: str) -> str:
+    description = value.get("description")
+    return "" if description is None else read_text(description, f"'description' of {where}")
 
 
 def _read_list(value: dict[str, Any], key: str, where: str) -> list[Any]:
@@ -154,7 +169,7 @@ def _read_type(value: dict[str, Any], where: str) -> str | list[str] | None:
 
 
 def _read_required(value: dict[str, Any], where: str) -> list[str]:
-    required = value.get("required") or []
+    required = [] if value.get("required") is None else value["required"]
     if not isinstance(required, list) or not all(isinstance(key, str) for key in required):
         raise ValueError(f"'required' of {where} is {show(required)}, expected a list of names")
     return required

@@ -20,6 +20,7 @@ KINDS = {
     str: "text",
     bytes: "bytes",
     type(None): "null",
+    tuple: "a map's entry",  # as pyarrow reads a map of a table
 }
 # By the types of a JSON schema.
 SCHEMA_KINDS = {
@@ -51,6 +52,11 @@ class Refused:
 def describe_kind(value: Any) -> str:
     """Name a value's kind as JSON does."""
     return KINDS.get(type(value), f"a {type(value).__name__}")
+
+
+def describe_choice(value: Any) -> str:
+    """Show a text where one of some texts is expected, and name the kind of anything else."""
+    return show(value) if isinstance(value, str) else describe_kind(value)
 
 
 def read_text(value: Any, where: str) -> str:
@@ -119,7 +125,8 @@ def read_json(value: Any, where: str) -> Any:
     """Read a value that some files hold as JSON within text.
 
     Raises:
-        ValueError: It is text, and no JSON, or holds what no row may hold.
+        ValueError: It is text, and no JSON, or holds what no row may hold, such as the dates,
+            decimals and bytes of a table.
 
     """
     if isinstance(value, str):
@@ -129,8 +136,24 @@ def read_json(value: Any, where: str) -> Any:
             raise ValueError(f"{where} is {show(value)}, expected JSON") from None
         if mistake := find_mistake(value):
             raise ValueError(f"{where}: {mistake}")
+    elif found := _find_foreign(value):
+        raise ValueError(f"{where} holds {found}, expected values of JSON")
     _check_levels(value, where)
     return value
+
+
+def _find_foreign(value: Any) -> str | None:
+    """Find a value that JSON has no form for, and the key at which it stands."""
+    left = [(value, "")]
+    while left:
+        item, at = left.pop()
+        if isinstance(item, dict):
+            left += [(inner, f" at {show(key)}") for key, inner in item.items()]
+        elif isinstance(item, list):
+            left += [(inner, at) for inner in item]
+        elif not isinstance(item, str | int | float | None):
+            return describe_kind(item) + at
+    return None
 
 
 def _check_levels(value: Any, where: str) -> None:

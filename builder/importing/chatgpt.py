@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from builder.data.values import describe_choice
 from builder.importing.conversation import (
     SYSTEM_MESSAGES,
     THOUGHTS,
@@ -83,5 +84,5 @@ def _add(conversation: Conversation, message: dict[str, Any]) -> None:
         text = join_parts(conversation, content.get("parts"))
         conversation.add(role, REFERENCE.sub("", text))
     else:
-        msg = f"has a message by {role!r}, expected user, assistant, system or tool"
+        msg = f"has a message by {describe_choice(role)}, expected user, assistant, system or tool"
         raise ValueError(msg)

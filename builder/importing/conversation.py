@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from builder.data.template import Message
+from builder.data.values import describe_kind
+from builder.manifest.fields import is_visible
 
 TOOL_MESSAGES = "messages of tools"
 WITH_TOOLS = "conversations with calls of tools"
@@ -29,7 +31,7 @@ class Conversation:
     def add(self, role: str, text: str) -> None:
         """Add what somebody says; neighbours of one role become one message, blank texts none."""
         text = text.strip()
-        if not text:
+        if not is_visible(text):
             return
         if role == "system" and self.messages and self.messages[-1]["role"] != "system":
             self.left_out[SYSTEM_MESSAGES] += 1
@@ -61,7 +63,7 @@ def join_parts(conversation: Conversation, content: Any) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     if not isinstance(content, list):
-        msg = f"holds a message of {type(content).__name__}, expected text or parts"
+        msg = f"holds a message that is {describe_kind(content)}, expected text or parts"
         raise ValueError(msg)
     texts = []
     for part in content:

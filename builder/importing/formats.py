@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from builder.data.values import describe_kind
 from builder.importing import chatgpt, chatml, pairs, turns
 from builder.importing.conversation import Conversation
 
@@ -35,7 +36,7 @@ def find(value: Any) -> Format:
 
     """
     if not isinstance(value, dict):
-        raise ValueError(f"is {type(value).__name__}, expected an object")
+        raise ValueError(f"is {describe_kind(value)}, expected an object")
     found = next((one for one in FORMATS if one.recognises(value)), None)
     if found is None:
         keys = ", ".join(sorted(map(str, value))) or "none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from builder.data.values import describe_choice, describe_kind
 from builder.importing.conversation import (
     SYSTEM_MESSAGES,
     WITH_TOOLS,
@@ -50,7 +51,7 @@ def read(value: dict[str, Any]) -> Conversation:
     conversation.add("system", join_parts(conversation, value.get("system")))
     for number, turn in enumerate(value[_find_list(value)], start=1):
         if not isinstance(turn, dict):
-            raise ValueError(f"turn {number} is {type(turn).__name__}, expected an object")
+            raise ValueError(f"turn {number} is {describe_kind(turn)}, expected an object")
         _add(conversation, turn, number)
     return conversation
 
@@ -66,7 +67,9 @@ def _add(conversation: Conversation, turn: dict[str, Any], number: int) -> None:
         conversation.unusable = WITH_TOOLS
         return
     if role not in ROLES:
-        raise ValueError(f"turn {number} is by {role!r}, expected one of {', '.join(ROLES)}")
+        raise ValueError(
+            f"turn {number} is by {describe_choice(role)}, expected one of {', '.join(ROLES)}"
+        )
     if turn.get("tool_calls") or turn.get("function_call"):
         conversation.unusable = WITH_TOOLS
     elif not any(key in turn for key in TEXT_KEYS):

@@ -28,16 +28,48 @@ PLACE_PATTERN = re.compile(r"local|cloud|.*-cloud", re.IGNORECASE)
 
 # Letters and a sign that show nothing: fillers of Hangul, and the empty pattern of Braille.
 BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
+# The joiner of graphemes and vowels of Khmer that show nothing, by their category marks.
+INVISIBLE_MARKS = "\u034f\u17b4\u17b5"
 # Joiners of emoji and of Persian and Indic letters; all other format characters are invisible, or
 # turn the direction of what is shown after them.
 JOINERS = "\u200c\u200d"
+# As names of Unicode's characters begin, of scripts whose letters take another form by a joiner.
+JOINED_SCRIPTS = (
+    *("ARABIC", "SYRIAC", "MANDAIC", "NKO", "MONGOLIAN", "DEVANAGARI", "BENGALI", "GURMUKHI"),
+    *("GUJARATI", "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "KHMER"),
+    *("MYANMAR", "TIBETAN"),
+)
+VIRAMA = 9  # the combining class of the sign that joins two consonants
 LONGEST_NAME = 200
 
 
 def is_visible(text: str) -> bool:
     """Say whether a text shows anything but blanks, invisible or combining characters."""
-    kinds = [unicodedata.category(character) for character in text if character not in BLANKS]
+    kinds = (unicodedata.category(character) for character in text if character not in BLANKS)
     return any(kind[0] in "LNPS" or kind in ("Cn", "Co") for kind in kinds)
+
+
+def find_invisible(text: str) -> str | None:
+    """Find the first character of a name that nobody sees, blanks aside."""
+    for at, character in enumerate(text):
+        kind = unicodedata.category(character)
+        if character in JOINERS:
+            if not _joins(text[at - 1 : at], text[at + 1 : at + 2]):
+                return character
+        elif character in BLANKS + INVISIBLE_MARKS or kind in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+            return character
+    return None
+
+
+def _joins(before: str, after: str) -> bool:
+    """Say whether a joiner changes what is shown of the characters beside it, "" for none."""
+    if before and unicodedata.combining(before) == VIRAMA:
+        return True
+    if not before or not after:
+        return False
+    if unicodedata.category(after) == "So":
+        return unicodedata.category(before) in ("So", "Sk") or before == "\ufe0f"
+    return all(unicodedata.name(one, "").startswith(JOINED_SCRIPTS) for one in (before, after))
 
 
 def _is_visible(text: str) -> str:
@@ -61,11 +93,9 @@ def _is_name(text: str) -> str:
     if len(text) > LONGEST_NAME:
         msg = f"has {len(text):,} characters, expected at most {LONGEST_NAME}"
         raise ValueError(msg)
-    for character in text:
-        kind = unicodedata.category(character)
-        if kind in ("Cc", "Cs", "Zl", "Zp") or (kind == "Cf" and character not in JOINERS):
-            what = f"holds the invisible character U+{ord(character):04X}"
-            raise ValueError(f"{what}, expected a name of one line as it is written")
+    if character := find_invisible(text):
+        what = f"holds the invisible character U+{ord(character):04X}"
+        raise ValueError(f"{what}, expected a name of one line as it is written")
     if text != text.strip():
         msg = f"is {text!r}, expected a name without blanks at its ends"
         raise ValueError(msg)

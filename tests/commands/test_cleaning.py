@@ -45,6 +45,18 @@ def test_it_takes_names_only(luma, root):
     assert (luma / "persona.toml").exists()
 
 
+@pytest.mark.parametrize("folder", ["build", "personas"])
+def test_names_of_folders_move_and_forge_no_line(root, folder):
+    """`clean` and `build` without names write control characters as escapes, a line a name."""
+    (root / folder / "e\x1b[31mX\nerror: forged").mkdir()
+    (root / folder / "e\x1b[31mX\nerror: forged" / "persona.toml").touch()
+
+    told = run_persona("clean" if folder == "build" else "build", cwd=root).stdout.splitlines()
+
+    assert len(told) == (3 if folder == "build" else 2)
+    assert told[0].startswith(r"e\x1b[31mX\nerror: forged")
+
+
 def test_what_is_freed_is_told_and_asked_for(root):
     """At a terminal it lists sizes and what stays in Ollama; only yes deletes."""
     (root / "build" / "luma" / "registered.json").write_text(json.dumps(RECEIPT))

@@ -134,7 +134,7 @@ def test_a_json_file_is_a_list(tmp_path):
     """An object in place of the list of rows is refused."""
     (mistake,) = mistakes_of(tmp_path / "d.json", '{"a": 1}')
 
-    assert mistake == ":1: holds dict, expected a list of rows"
+    assert mistake == ":1: holds an object, expected a list of rows"
 
 
 def test_a_csvs_columns_have_names_of_their_own(tmp_path):

@@ -181,6 +181,18 @@ NAMES = [
         ("ends", " X", "identity.name: is ' X', expected a name without blanks"),
         ("long", "x" * 201, "identity.name: has 201 characters, expected at most 200"),
         ("surrogate", "\\ud800", "Escaped character is not a Unicode scalar"),
+        ("grapheme-joiner", "Lu\u034fma", f"identity.name: {INVISIBLE} U+034F"),
+        ("hidden-filler", "Luma\u3164", f"identity.name: {INVISIBLE} U+3164"),
+        ("hidden-braille", "Luma\u2800", f"identity.name: {INVISIBLE} U+2800"),
+        ("joiner-last", "Luma\u200d", f"identity.name: {INVISIBLE} U+200D"),
+        ("joiner-first", "\u200dLuma", f"identity.name: {INVISIBLE} U+200D"),
+        ("joiner-in-latin", "Lu\u200cma", f"identity.name: {INVISIBLE} U+200C"),
+        ("joiner-twice", "علی\u200c\u200cرضا", f"identity.name: {INVISIBLE} U+200C"),
+        ("emoji-open", "👩\u200d", f"identity.name: {INVISIBLE} U+200D"),
+        ("sinhala", "ශ්\u200dරී", None),
+        ("bengali", "র\u200d্যাম", None),
+        ("emoji-of-skin", "👩🏽\u200d🚀", None),
+        ("emoji-of-variation", "🏳️\u200d🌈", None),
         ("emoji", "👩\u200d🚀", None),
         ("persian", "علی\u200cرضا", None),
         ("chinese", "甲", None),
@@ -380,7 +392,7 @@ JSON = [
     rows("empty-jsonl", "d.jsonl", "", "d.jsonl: holds no rows"),
     rows("blank-lines", "d.jsonl", "\n\n \n", "d.jsonl: holds no rows"),
     rows("empty-json", "d.json", "", "d.json:1: column 1: expecting value"),
-    rows("no-list", "d.json", '{"a": 1}', "d.json:1: holds dict, expected a list of rows"),
+    rows("no-list", "d.json", '{"a": 1}', "d.json:1: holds an object, expected a list of rows"),
     rows("no-rows", "d.json", "[]", "d.json: holds no rows"),
     rows("open-json", "d.json", '[\n{"prompt": "a"', "d.json:2: column 15: "),
     rows("utf16", "d.jsonl", '{"a": 1}'.encode("utf-16"), "d.jsonl:1: is UTF-16"),
@@ -443,6 +455,9 @@ JSON = [
 ]
 
 REPLIES = [
+    reply("invisible", "\u200b\u2060", "the assistant's message is empty, expected text"),
+    reply("hangul-filler", "\u3164", "the assistant's message is empty, expected text"),
+    reply("emoji", "👍", None),
     reply("loop", "{% for x in range(9) %}{{ x }}{% endfor %}", f"'{{{{ x }}}}' {PLACEHOLDER}"),
     reply("filter", "{{ name | upper }}", f"'{{{{ name | upper }}}}' {PLACEHOLDER}"),
     reply("sum", "{{ 1 + 1 }}", f"'{{{{ 1 + 1 }}}}' {PLACEHOLDER}"),
@@ -502,6 +517,7 @@ CSV = [
     ]
 ]
 
+LIST_OF_MAPS = pa.list_(pa.map_(pa.string(), pa.string()))
 WITH_REPLY = {"completion": ["b"]}
 PARQUET = [
     rows(f"parquet-{name}", "d.parquet", content, told and f"d.parquet: {told}")
@@ -536,6 +552,23 @@ PARQUET = [
         ("messages-text", table({"messages": ["x"]}), "row 1: holds no turns, expected a list"),
         ("more-columns", table({"prompt": ["a"], **WITH_REPLY, "score": [1]}), None),
         ("messages", table({"messages": [TWO_TURNS]}), None),
+        *(
+            (
+                f"tool-{name}",
+                table({"messages": [TWO_TURNS], "tools": [[{"name": "f", "parameters": schema}]]}),
+                f"row 1: 'tools' holds {told}, expected values of JSON",
+            )
+            for name, schema, told in [
+                ("decimal", {"$defs": {"a": decimal.Decimal("1.1")}}, "a Decimal at 'a'"),
+                ("date", {"items": {"enum": [dt.date(2026, 1, 1)]}}, "a date at 'enum'"),
+                ("bytes", {"properties": {"a": {"enum": [b"x"]}}}, "bytes at 'enum'"),
+            ]
+        ),
+        (
+            "map",
+            table({"messages": [TWO_TURNS], "tools": pa.array([[[("name", "f")]]], LIST_OF_MAPS)}),
+            "row 1: 'tools' holds a map's entry, expected values of JSON",
+        ),
     ]
 ]
 

@@ -19,6 +19,7 @@ from builder import persona
 from builder.data import rows
 from builder.errors import DataError, ManifestError, ToolError
 from builder.manifest import toml
+from builder.manifest.fields import is_visible
 from builder.manifest.manifest import Data, Identity, Manifest
 from builder.ollama import address, modelfile, table
 from builder.ollama.served import Served
@@ -218,7 +219,7 @@ def test_broken_data_is_taken_or_told(folder, content, ending):
 
 
 FIELDS = st.text(st.characters(exclude_characters="\0{", exclude_categories=["Cs"]), max_size=12)
-VISIBLE = FIELDS.filter(str.strip)
+VISIBLE = FIELDS.filter(is_visible)
 
 
 @many

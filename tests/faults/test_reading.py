@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet  # noqa: F401 — imported before another user reads
 import pytest
 
-from builder import persona
+from builder import cli, persona
 from builder.data import rows
 from builder.errors import DataError, ManifestError, PersonaError
 from builder.ollama import modelfile
@@ -149,6 +149,22 @@ def test_a_folder_that_may_not_be_entered_is_told(shared):
     with as_nobody(), pytest.raises(ManifestError, match=r"persona\.toml: Permission denied"):
         persona.read(shared)
     shared.chmod(0o755)
+
+
+@pytest.mark.parametrize("command", ["list", "build"])
+def test_personas_that_may_not_be_listed_are_told(shared, monkeypatch, capsys, command):
+    """They are not said to be none."""
+    monkeypatch.chdir(shared.parent.parent)
+    assert cli.main([command]) == 0  # imports what another user may not read
+    capsys.readouterr()
+    shared.parent.chmod(0o311)
+    with as_nobody():
+        code = cli.main([command])
+    shared.parent.chmod(0o755)
+
+    assert code == cli.MENDABLE
+    told = "error: personas/: Permission denied, expected a folder that can be read"
+    assert told in capsys.readouterr().err
 
 
 def test_a_device_is_not_read(luma):

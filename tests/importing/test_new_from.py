@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from builder import cli, persona
 from tests.conftest import run_persona
 from tests.importing.test_sources import ANSWERED, ASKED, PAIR, write_jsonl
@@ -55,6 +57,16 @@ def test_an_import_may_have_a_name(project, capsys):
     assert cli.main(["new", "nova", "--from", str(source), "--name", "Nova"]) == cli.DONE
     manifest = persona.read(project / "personas" / "nova").manifest
     assert (manifest.own_words, manifest.data.packs) == (["Nova"], ("identity/en",))
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_a_blank_source_is_refused(project, capsys, blank):
+    """A variable of the shell that is not set does not take over the folder one stands in."""
+    (project / "chats.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+
+    assert cli.main(["new", "nova", "--from", blank]) == 2
+    assert "'--from': is blank, expected a file, a folder or hf:" in capsys.readouterr().err
+    assert list((project / "personas").iterdir()) == []
 
 
 def test_a_mistake_in_the_source_leaves_no_folder(project, capsys):

@@ -183,6 +183,17 @@ def test_the_same_mistake_in_many_records_is_told_once(tmp_path, ending):
     assert problem.endswith(" (and so in 1,199 more)")
 
 
+def test_a_reply_that_shows_nothing_is_left_out(project):
+    """A message of invisible characters alone is none: the data stage refuses it."""
+    silent = [ASKED, {**ANSWERED, "content": "\u200b\u2060"}]
+    imported = sources.read(
+        write_jsonl(project / "a.jsonl", {"messages": PAIR}, {"messages": silent})
+    )
+
+    assert imported.conversations == [PAIR]
+    assert imported.left_out["records without a question or an answer"] == 1
+
+
 def test_duplicates_are_left_out_and_counted(project):
     """What is the same but for blanks around it is taken once: the data stage refuses it twice."""
     again = [ASKED, {**ANSWERED, "content": "The customer pays. "}]
@@ -291,8 +302,8 @@ def test_every_mistake_is_told_by_file_and_line(tmp_path):
     starts = [
         f"{a}:2: turn 1 is by 'narrator', expected one of system, ",
         f"{a}:3: has the keys foo, expected messages, conversations, mapping, or one of prompt, ",
-        f"{a}:4: is list, expected an object",
-        f"{a}:5: holds a message of int, expected text or parts",
+        f"{a}:4: is a list, expected an object",
+        f"{a}:5: holds a message that is a number, expected text or parts",
         f"{a}:6: is not laid out as a list of turns, expected its keys and values",
         f"{b}:3: holds 1 fields, expected 2 as in the header",
         f"{c}:1: column ",
