@@ -34,7 +34,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import families, gpu
+from benchmarks import article, families, gpu
 from tests.builds.chains import CHAINS
 from tests.gates import tables
 
@@ -99,60 +99,22 @@ def measure_article(base: Path, steps: int, trained: int) -> dict[str, Any]:
     """Train, merge, convert and quantise as the article does."""
     marks = {"start": time.perf_counter()}
     import builder.training.unsloth  # noqa: F401 # isort: skip
-    import datasets
-    import torch
-    from transformers import TrainerCallback
-    from trl import SFTConfig, SFTTrainer
-    from unsloth import FastLanguageModel
 
     marks["import"] = time.perf_counter()
     times: list[float] = []
-
-    class Times(TrainerCallback):  # type: ignore[misc]
-        def on_step_end(self, *_arguments: Any, **_options: Any) -> None:
-            torch.cuda.synchronize()
-            times.append(time.perf_counter())
-
-    model, tokenizer = FastLanguageModel.from_pretrained(
-        str(base), max_seq_length=2048, load_in_4bit=True, local_files_only=True
-    )
-    model = FastLanguageModel.get_peft_model(
-        model,
-        r=16,
-        lora_alpha=16,
-        lora_dropout=0,
-        bias="none",
-        use_gradient_checkpointing="unsloth",
-        random_state=3407,
-        target_modules=[f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")],
-    )
+    model, tokenizer = article.load(base)
     marks["load"] = time.perf_counter()
     rows = [one.conversation for one in gpu.encode()]
     texts = [tokenizer.apply_chat_template(row, tokenize=False) for row in rows]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        trainer = SFTTrainer(
-            model=model,
-            processing_class=tokenizer,
-            train_dataset=datasets.Dataset.from_dict({"text": texts}),
-            args=SFTConfig(
-                output_dir=str(folder / "trainer"),
-                dataset_text_field="text",
-                dataset_num_proc=1,
-                per_device_train_batch_size=1,
-                gradient_accumulation_steps=8,
-                warmup_steps=5,
-                max_steps=trained,
-                learning_rate=2e-4,
-                logging_steps=1,
-                optim="adamw_8bit",
-                weight_decay=0.001,
-                lr_scheduler_type="linear",
-                seed=3407,
-                report_to="none",
-                save_strategy="no",
-            ),
-            callbacks=[Times()],
+        trainer = article.make_trainer(
+            model,
+            tokenizer,
+            texts,
+            folder / "trainer",
+            steps=trained,
+            on_step=lambda: times.append(time.perf_counter()),
         )
         trainer.train()
         marks["train"] = time.perf_counter()

@@ -404,9 +404,11 @@ def measure_ladder(bench: Bench, losses: dict[str, list[float]]) -> dict[str, An
     torch = bench.torch
     total = torch.cuda.get_device_properties(0).total_memory
     result: dict[str, Any] = {}
-    for name, spare in (("halved", 3.2e9), ("recomputed", 0.85e9), ("six", None)):
+    bench.restore()
+    held = torch.cuda.memory_allocated()
+    limits = {"halved": held + 3.2e9, "recomputed": held + 0.85e9, "six": SIX_BYTES}
+    for name, limit in limits.items():
         bench.restore()
-        limit = SIX_BYTES if spare is None else torch.cuda.memory_allocated() + spare
         torch.cuda.set_per_process_memory_fraction(limit / total)
         try:
             found, _, _ = bench.train(CudaGraphs(), steps=6)
@@ -452,62 +454,24 @@ def measure_half(folder: Path, *, quick: bool) -> None:
 
 
 def measure_article(folder: Path, *, quick: bool) -> None:
-    """Measure the article's recipe: Unsloth and SFTTrainer, one row at a time, checkpointing."""
-    import builder.training.unsloth  # noqa: F401 # isort: skip
-    import datasets
-    import torch
-    from transformers import TrainerCallback
-    from trl import SFTConfig, SFTTrainer
-    from unsloth import FastLanguageModel
+    """Measure a step of the article's recipe."""
+    from benchmarks import article
 
     found: dict[str, Any] = {}
     marks: list[float] = []
 
-    class Marks(TrainerCallback):  # type: ignore[misc]
-        def on_step_end(self, *_arguments: Any, **_options: Any) -> None:
-            torch.cuda.synchronize()
-            marks.append(time.perf_counter())
-            between = [two - one for one, two in itertools.pairwise(marks[1:])]
-            if between:
-                attempt("step", found, lambda: {"article_ms": 1000 * statistics.median(between)})
+    def mark() -> None:
+        marks.append(time.perf_counter())
+        between = [two - one for one, two in itertools.pairwise(marks[1:])]
+        if between:
+            attempt("step", found, lambda: {"article_ms": 1000 * statistics.median(between)})
 
-    model, tokenizer = FastLanguageModel.from_pretrained(
-        str(folder), max_seq_length=2048, load_in_4bit=True, local_files_only=True
-    )
-    model = FastLanguageModel.get_peft_model(
-        model,
-        r=16,
-        lora_alpha=16,
-        lora_dropout=0,
-        bias="none",
-        use_gradient_checkpointing="unsloth",
-        random_state=3407,
-        target_modules=[f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")],
-    )
+    model, tokenizer = article.load(folder)
     texts = [tokenizer.decode(one.input_ids) for one in encode()]
     with tempfile.TemporaryDirectory() as temporary:
-        trainer = SFTTrainer(
-            model=model,
-            processing_class=tokenizer,
-            train_dataset=datasets.Dataset.from_dict({"text": texts}),
-            args=SFTConfig(
-                output_dir=temporary,
-                dataset_text_field="text",
-                dataset_num_proc=1,
-                per_device_train_batch_size=1,
-                gradient_accumulation_steps=8,
-                warmup_steps=5,
-                max_steps=4 if quick else 9,
-                learning_rate=2e-4,
-                logging_steps=1,
-                optim="adamw_8bit",
-                weight_decay=0.001,
-                lr_scheduler_type="linear",
-                seed=3407,
-                report_to="none",
-                save_strategy="no",
-            ),
-            callbacks=[Marks()],
+        steps = 4 if quick else 9
+        trainer = article.make_trainer(
+            model, tokenizer, texts, Path(temporary), steps=steps, on_step=mark
         )
         attempt("train", found, lambda: {"steps": trainer.train().global_step})
 

@@ -141,7 +141,7 @@ def _recover(build: Build) -> None:
     A persona that a person wrote since stays, and what was there before is kept beside it.
     """
     staged = _stage(build)
-    _keep_both(_list_places(staged, build)[-1])
+    _keep_both(_place_persona(build))
     _restore([*_list_places(staged, build), *_list_stamps(staged, build)])
     for folder in _staging_folders(build):
         files.remove(folder)
@@ -189,8 +189,12 @@ def _list_places(staged: Build, build: Build) -> list[Place]:
     for name in ("base_choice", "arrival", "gates", "report", "merged"):
         pairs.append((getattr(staged, name), getattr(build, name)))
     places = [_place(new, target, staged) for new, target in pairs]
+    return [*places, _place_persona(build)]
+
+
+def _place_persona(build: Build) -> Place:
     _, beside = _staging_folders(build)
-    return [*places, Place(beside / build.name, build.persona.folder, beside / OLD)]
+    return Place(beside / build.name, build.persona.folder, beside / OLD)
 
 
 def _place(new: Path, target: Path, staged: Build) -> Place:

@@ -36,12 +36,16 @@ def start(chosen: Base) -> subprocess.Popen[bytes] | None:
     """
     key = (chosen.source, chosen.revision)
     is_wanted = chosen.kind == "hub" and key != (chosen.train_source, chosen.train_revision)
-    if is_wanted and key not in _started and hasattr(os, "pidfd_open"):  # Linux has it
+    if not is_wanted or key in _started:
+        return _started.get(key)
+    try:
         build = os.pidfd_open(os.getppid())
-        command = [sys.executable, "-m", __name__, json.dumps(asdict(chosen)), str(build)]
-        _started[key] = subprocess.Popen(command, pass_fds=(build,), stdin=subprocess.DEVNULL)
-        os.close(build)
-    return _started.get(key)
+    except (AttributeError, OSError):  # macOS, and a kernel without it, as some sandboxes have
+        return None
+    command = [sys.executable, "-m", __name__, json.dumps(asdict(chosen)), str(build)]
+    _started[key] = subprocess.Popen(command, pass_fds=(build,), stdin=subprocess.DEVNULL)
+    os.close(build)
+    return _started[key]
 
 
 def main() -> None:

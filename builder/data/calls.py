@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from builder.data.template import Message
-from builder.data.tools import Tool, list_names, read_name
-from builder.data.values import describe_kind, order_keys, read_json, read_text
+from builder.data.tools import Tool, list_names, order_keys, read_name
+from builder.data.values import describe_kind, read_json, read_text
 from builder.tables import show
 
 Call = dict[str, Any]

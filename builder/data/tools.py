@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 from builder.data.values import (
     describe_choice,
     describe_kind,
-    order_keys,
     read_json,
     read_text,
 )
@@ -21,6 +21,9 @@ NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 FUNCTION_KEYS = ("name", "description", "parameters")
 PARAMETERS_KEYS = ("type", "$defs", "items", "required", "properties")
 PROPERTY_KEYS = ("anyOf", "type", "items", "description", "enum", "properties", "required")
+# The greatest whole number that every reader of JSON keeps; llama.cpp and Ollama read larger ones
+# as another number.
+MOST_WHOLE = 1 << 53
 
 
 def read_tools(given: Any, left_out: set[str] | None = None) -> list[Tool]:
@@ -95,6 +98,31 @@ def read_name(value: Any, where: str) -> str:
         what = "at most 64 Latin letters, digits, dots, _ and -"
         raise ValueError(f"{where} is {show(name)}, expected {what}")
     return name
+
+
+def order_keys(value: Any, where: str) -> Any:
+    """Write a value as Ollama passes it on: the keys of each object in order, 1.0 as 1.
+
+    Raises:
+        ValueError: It holds a number that is not read as it is written.
+
+    Source:
+        encoding/json of Go: an object becomes a map, which is written by its sorted keys.
+
+    """
+    if isinstance(value, dict):
+        return {key: order_keys(value[key], where) for key in sorted(value)}
+    if isinstance(value, list):
+        return [order_keys(item, where) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} holds {value}, expected a finite number")
+    if isinstance(value, int | float) and abs(value) > MOST_WHOLE:
+        raise ValueError(f"{where} holds a number beyond 2^53, expected it as text")
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, float) and "e" in repr(value):  # Go writes it with other digits
+        raise ValueError(f"{where} holds {value}, expected a number from 0.0001 on, or text")
+    return value
 
 
 def _list_filled(value: dict[str, Any]) -> set[str]:

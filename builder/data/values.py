@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import json
-import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -22,20 +21,6 @@ KINDS = {
     type(None): "null",
     tuple: "a map's entry",  # as pyarrow reads a map of a table
 }
-# By the types of a JSON schema.
-SCHEMA_KINDS = {
-    "string": "text",
-    "number": "a number",
-    "integer": "a number",
-    "boolean": "a boolean",
-    "array": "a list",
-    "object": "an object",
-    "null": "null",
-}
-# The greatest whole number that every reader of JSON keeps; llama.cpp and Ollama read larger ones
-# as another number.
-MOST_WHOLE = 1 << 53
-
 MAX_NUMBER_DIGITS = 4300  # sys.int_info.default_max_str_digits: Python reads no longer one
 # Of lists and objects in a tool or a call: Python's and Ollama's readers go by recursion.
 MOST_LEVELS = 64
@@ -165,28 +150,3 @@ def _check_levels(value: Any, where: str) -> None:
         listed = [item.values() if isinstance(item, dict) else item for item in filled]
         level = [item for items in listed for item in items]
     raise ValueError(f"{where} is nested too deeply, expected at most {MOST_LEVELS} levels")
-
-
-def order_keys(value: Any, where: str) -> Any:
-    """Write a value as Ollama passes it on: the keys of each object in order, 1.0 as 1.
-
-    Raises:
-        ValueError: It holds a number that is not read as it is written.
-
-    Source:
-        encoding/json of Go: an object becomes a map, which is written by its sorted keys.
-
-    """
-    if isinstance(value, dict):
-        return {key: order_keys(value[key], where) for key in sorted(value)}
-    if isinstance(value, list):
-        return [order_keys(item, where) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{where} holds {value}, expected a finite number")
-    if isinstance(value, int | float) and abs(value) > MOST_WHOLE:
-        raise ValueError(f"{where} holds a number beyond 2^53, expected it as text")
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, float) and "e" in repr(value):  # Go writes it with other digits
-        raise ValueError(f"{where} holds {value}, expected a number from 0.0001 on, or text")
-    return value

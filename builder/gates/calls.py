@@ -10,7 +10,7 @@ from typing import Any
 
 from builder.data.calls import Call, check_calls, parse_calls
 from builder.data.questions import Question
-from builder.data.values import SCHEMA_KINDS, describe_kind
+from builder.data.values import describe_kind
 from builder.evaluation.gate import Evidence
 from builder.evaluation.result import Result, count, does_not_apply, judge_count
 from builder.evaluation.subject import Subject
@@ -21,6 +21,16 @@ TOLD = "calls the right function, as declared, for {right} of {of} rows with too
 FAILED = TOLD
 ADVICE = "add rows that ask for the function in other words, and rows that declare it and answer"
 IS_TOLD = True
+# By the types of a JSON schema.
+SCHEMA_KINDS = {
+    "string": "text",
+    "number": "a number",
+    "integer": "a number",
+    "boolean": "a boolean",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
 # LFM2 writes calls as a list in Python.
 PYTHON_CALLS = re.compile(r"\[\s*[A-Za-z_][\w.]*\(.*\)\s*\]", re.DOTALL)
 

@@ -78,8 +78,9 @@ class _Reading:
         else:
             self.conversations[key] = conversation.messages
             self.cut.update(conversation.left_out)
-            unread = (one for one in value if one not in found.list_keys(value))
-            self.keys |= dict.fromkeys(one for one in unread if value[one] not in BLANKS)
+            unread = value.keys() - found.list_keys(value)
+            lost = (key for key in value if key in unread and value[key] not in BLANKS)
+            self.keys |= dict.fromkeys(lost)
 
 
 def read(source: Path) -> Import:

@@ -51,7 +51,6 @@ class CudaGraphs:
 
     def __init__(self) -> None:
         self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self.pool = torch.cuda.graph_pool_handle()
 
     def make(self, function: Function) -> Function:
         """Capture a function that was called before, so that nothing is compiled meanwhile."""

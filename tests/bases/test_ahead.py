@@ -1,5 +1,6 @@
 """The weights that export needs are fetched by a process beside the training."""
 
+import errno
 import json
 import os
 import signal
@@ -96,6 +97,16 @@ def test_a_base_that_is_trained_on_itself_is_fetched_by_training_alone(tmp_path)
 
         assert (fetching, hub.asked) == ([], [])
     assert ahead.start(Base("folder", "folder", "hash", "folder", "hash", four_bit=True)) is None
+
+
+def test_a_kernel_that_watches_no_process_fetches_nothing_ahead(monkeypatch):
+    """Nothing would end the fetch with the build; training goes on, and export fetches."""
+
+    def refuse(_process):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert ahead.start(Base("a/b", "hub", "1", "a/b-4bit", "2", four_bit=True)) is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

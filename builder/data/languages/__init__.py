@@ -45,6 +45,8 @@ class Language(Table):
     """In English."""
     own_names: tuple[str, ...] = ()
     """As its speakers call it, the most usual first."""
+    conjunction: str = ""
+    """What stands before the last item of a list, such as "and"."""
     greeting: str = Field(min_length=1)
     """What people type first."""
     identity_question: str = Field(min_length=1)

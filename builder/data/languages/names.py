@@ -10,7 +10,6 @@ from builder.data.languages import Language, list_languages
 
 # What may stand between several of them: one asks for a list, and a list is typed in many ways.
 SEPARATORS = re.compile(r"[\s,;/，、；]+")
-CONJUNCTIONS = ("and", "und", "et", "&")
 
 
 def read(typed: str, codes: Sequence[str]) -> list[str]:
@@ -39,10 +38,11 @@ def read(typed: str, codes: Sequence[str]) -> list[str]:
 
 def _leave_conjunctions_out(parts: list[str], codes: Sequence[str]) -> list[str]:
     """Leave out an "and" between two languages, where it is no language's code itself."""
+    conjunctions = {"&", *(language.conjunction for language in list_languages())}
     return [
         part
         for at, part in enumerate(parts)
-        if part in codes or part.casefold() not in CONJUNCTIONS or at in (0, len(parts) - 1)
+        if part in codes or part.casefold() not in conjunctions or at in (0, len(parts) - 1)
     ]
 
 
