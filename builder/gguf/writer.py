@@ -1,0 +1,133 @@
+"""Writes a checkpoint as a GGUF in one pass: each tensor is converted, quantised and written."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+import gguf
+import numpy as np
+
+from builder import progress
+from builder.gguf import quantiser
+from builder.gguf.convert import Converter, Tensor
+from builder.gguf.quantisation import Quantisation
+from builder.processor import count_cores
+
+ALIGNMENT = gguf.GGUF_DEFAULT_ALIGNMENT
+
+
+def write(
+    converter: Converter,
+    out: Path,
+    quantisation: Quantisation,
+    watch: Callable[[str, np.ndarray[Any, Any]], None],
+) -> None:
+    """Write what llama.cpp's converter and then its quantiser would write, to the byte.
+
+    No file in 16 bit lies between the two. While a tensor is quantised, the next one is converted.
+
+    Args:
+        converter: Of the checkpoint.
+        out: The GGUF to write.
+        quantisation: The types of its tensors.
+        watch: Is given each tensor's name and its values before they are quantised.
+
+    Raises:
+        ToolError: The converter or the quantiser refused, or a value is not finite.
+
+    """
+    tensors = converter.prepare()
+    if not quantisation.is_converted:
+        tensors = _choose_types(converter, tensors, out, quantisation)
+    what, total_mb = f"writes the GGUF in {quantisation.name}", _count_bytes(tensors) // 10**6
+    with (
+        _open(out, converter, tensors, quantisation) as file,
+        ThreadPoolExecutor(count_cores()) as threads,
+    ):
+        for tensor, values in _convert(converter, deque(tensors)):
+            progress.report(what, file.tell() // 10**6, total_mb, "MB")
+            watch(tensor.name, values)
+            file.write(quantiser.quantize(values, tensor.kind, tensor.name, threads).data)
+            _pad(file)
+
+
+def _choose_types(
+    converter: Converter, tensors: Iterable[Tensor], out: Path, quantisation: Quantisation
+) -> list[Tensor]:
+    """Give tensors the types and the order that llama.cpp's quantiser gives them."""
+    by_name = {tensor.name: tensor for tensor in tensors}
+    draft = out.with_name("draft.gguf")
+    with _open(draft, converter, by_name.values()) as file:
+        # The quantiser looks whether the values have room, and reads none: a hole will do.
+        file.truncate(file.tell() + _count_bytes(by_name.values()))
+    kinds = quantiser.choose_types(draft, quantisation)
+    draft.unlink()
+    return [
+        replace(by_name[name], kind=kind, shape=_drop_ones(by_name[name].shape))
+        for name, kind in kinds.items()
+    ]
+
+
+def _drop_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Drop outer dimensions of one, which llama.cpp does not write."""
+    first = next((at for at, size in enumerate(shape) if size != 1), len(shape) - 1)
+    return shape[first:]
+
+
+def _convert(
+    converter: Converter, tensors: deque[Tensor]
+) -> Iterator[tuple[Tensor, np.ndarray[Any, Any]]]:
+    """Convert one tensor after another, each while the one before is used; none is kept."""
+    with ThreadPoolExecutor(1) as ahead:
+        following = ahead.submit(converter.convert, tensors[0])
+        while tensors:
+            values, tensor = following.result(), tensors.popleft()
+            if tensors:
+                following = ahead.submit(converter.convert, tensors[0])
+            yield replace(tensor, values=None), values
+            del tensor, values
+
+
+@contextmanager
+def _open(
+    path: Path,
+    converter: Converter,
+    tensors: Iterable[Tensor],
+    quantisation: Quantisation | None = None,
+) -> Iterator[IO[bytes]]:
+    """Open a new GGUF, of which all but the tensors' values is written."""
+    writer = gguf.GGUFWriter(path, converter.architecture)
+    writer.kv_data = [dict(converter.metadata)]
+    if quantisation and not quantisation.is_converted:
+        for key in (gguf.Keys.General.QUANTIZATION_VERSION, gguf.Keys.General.FILE_TYPE):
+            writer.kv_data[0].pop(key, None)  # llama.cpp's quantiser puts both at the end
+        writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+        writer.add_file_type(quantisation.file_type)
+    for tensor in tensors:
+        writer.add_tensor_info(
+            tensor.name, tensor.shape, np.dtype(np.float16), tensor.size_bytes, tensor.kind
+        )
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    (file,) = writer.fout
+    try:
+        _pad(file)
+        yield file
+    finally:
+        writer.close()
+
+
+def _pad(file: IO[bytes]) -> None:
+    file.write(bytes(-file.tell() % ALIGNMENT))
+
+
+def _count_bytes(tensors: Iterable[Tensor]) -> int:
+    """Count the bytes that the tensors' values take in the file."""
+    return sum(-(-tensor.size_bytes // ALIGNMENT) * ALIGNMENT for tensor in tensors)

@@ -1,0 +1,81 @@
+"""A file is written in one pass, and is what llama.cpp's own programs write in two."""
+
+import shutil
+
+import llama_cpp
+import pytest
+from safetensors.torch import load_file, save_file
+
+from builder.errors import ToolError
+from builder.gguf.quantisation import BY_NAME, QUANTISATIONS
+from tests.bases.architectures import ARCHITECTURES
+from tests.bases.checkpoints import make_tiny_base
+from tests.gguf.test_families import add_adapter, export_as, make_base
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A tiny llama, whose widths are what k-quants want."""
+    folder = tmp_path_factory.mktemp("tiny")
+    make_tiny_base(folder)
+    return folder
+
+
+def quantize_with_llama_cpp(source, out, quantisation):
+    """Let llama.cpp's quantiser read one file and write another."""
+    parameters = llama_cpp.llama_model_quantize_default_params()
+    parameters.ftype = quantisation.file_type
+    assert llama_cpp.llama_model_quantize(str(source).encode(), str(out).encode(), parameters) == 0
+
+
+@pytest.mark.parametrize(
+    "quantisation",
+    [one for one in QUANTISATIONS if not one.is_converted],
+    ids=lambda quantisation: quantisation.name,
+)
+def test_each_quantisation_is_what_llama_cpp_writes(tiny, tmp_path, quantisation):
+    """Keys, order, types and values are the same, to the byte."""
+    export_as(tiny, None, tmp_path / "16.gguf", "f16")
+    quantize_with_llama_cpp(tmp_path / "16.gguf", tmp_path / "expected.gguf", quantisation)
+
+    export_as(tiny, None, tmp_path / "model.gguf", quantisation.name)
+
+    assert (tmp_path / "model.gguf").read_bytes() == (tmp_path / "expected.gguf").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("known_vocabulary")
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_each_family_is_what_llama_cpp_writes(name, tmp_path):
+    """Widths that no k-quant takes, fused layers, convolutions and states included."""
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    base.mkdir()
+    add_adapter(make_base(name, base), adapter)
+    export_as(base, adapter, tmp_path / "16.gguf", "f16")
+    quantize_with_llama_cpp(tmp_path / "16.gguf", tmp_path / "expected.gguf", BY_NAME["q4_k_m"])
+
+    export_as(base, adapter, tmp_path / "model.gguf", "q4_k_m")
+
+    assert (tmp_path / "model.gguf").read_bytes() == (tmp_path / "expected.gguf").read_bytes()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("model.norm.weight", "output_norm.weight: "),
+        ("model.layers.0.mlp.up_proj.weight", "blk.0.ffn_up.weight: "),
+    ],
+)
+def test_a_base_with_values_that_are_no_numbers_is_refused(tiny, tmp_path, name, named, value):
+    """One such value is enough, in a tensor that is quantised and in one that is not."""
+    base = tmp_path / "base"
+    shutil.copytree(tiny, base)
+    weights = load_file(base / "model.safetensors")
+    weights[name].view(-1)[-1] = value
+    save_file(weights, base / "model.safetensors")
+
+    with pytest.raises(ToolError, match="holds values that are not finite numbers") as refused:
+        export_as(base, None, tmp_path / "model.gguf", "q4_k_m")
+
+    assert str(refused.value).startswith(named)
