@@ -165,7 +165,7 @@ def write_weights(name: str, folder: Path, *, device: str = "cpu", **changes: An
         if weight.dim() == 1:  # norms of ones would not show a norm that is left out
             weight.data += 0.2 * torch.randn_like(weight)
     model = model.half() if device == "cpu" else model.bfloat16()
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, max_shard_size="4GB")  # as most repositories have them
     if key := HUB_KEYS.get(name):
         _write_as_on_the_hub(folder, key, values.get("text_config", values)[key])
 
