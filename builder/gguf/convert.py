@@ -75,6 +75,8 @@ class Converter:
     def __init__(
         self, checkpoint: Path, out: Path, *, base_name: str, metadata: dict[str, str]
     ) -> None:
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         _name_missing_tensors()
         from conversion import (  # noqa: PLC0415 — imports every architecture
             ModelBase,
@@ -196,9 +198,6 @@ class Converter:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        levels = {name: logging.getLogger(name).level for name in LOGGERS}
-        for name in LOGGERS:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             yield
         except REFUSALS as error:
@@ -211,9 +210,6 @@ class Converter:
                 f"{_name_architecture(self.checkpoint)} ({reason}), expected a base that it knows",
                 hint="take another base, or a repository of it with all of its tokenizer's files",
             ) from error
-        finally:
-            for name, level in levels.items():
-                logging.getLogger(name).setLevel(level)
 
 
 def _read_changed(read: Callable[[], Any], change: Change, where: str) -> Any:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from builder.gguf.convert import Converter
 
 CLEAN = f"free some disk, or run `{command('clean')}` on personas you no longer build"
-# Of weights, for each thread that torch computes their layers in.
-BYTES_A_THREAD = 1_000_000_000
 # SentencePiece models (Gemma, Mistral) and the vocabularies of older tokenizers.
 TOKENIZER_FILES = ("*.json", "*.txt", "tokenizer.model")
 
@@ -65,7 +63,7 @@ def export(
     disk.check_room(out.parent, need_bytes, "the export", hint=CLEAN)
     checkpoint = out.with_name("checkpoint")
     changes = {} if adapter is None else merge.read_changes(adapter)
-    with using_threads_for(_measure(base)), explain_full_disk(out.parent):
+    with _using_one_thread(), explain_full_disk(out.parent):
         link_checkpoint(base, tokenizer, chat_template, checkpoint)
         progress.report("reads the tokenizer")
         converter = convert.Converter(
@@ -88,16 +86,16 @@ def export(
 
 
 @contextlib.contextmanager
-def using_threads_for(size_bytes: int) -> Iterator[None]:
-    """Let torch use as many threads as weights of a size are worth.
+def _using_one_thread() -> Iterator[None]:
+    """Let torch compute each tensor in one thread: several of them are computed at a time.
 
-    On layers as small as the embedded base's, two threads wait for each other longer than one
-    computes, on a busy machine forty times as long.
+    Threads of one tensor would wait for each other, and for the quantiser's, longer than they
+    compute.
     """
     import torch  # noqa: PLC0415 — takes seconds
 
     before = torch.get_num_threads()
-    torch.set_num_threads(min(before, max(1, size_bytes // BYTES_A_THREAD)))
+    torch.set_num_threads(1)
     try:
         yield
     finally:

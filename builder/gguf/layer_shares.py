@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import torch
 
 SAMPLED_ROWS = 256
+# So many layers are measured at a time, each in one thread: the largest takes some hundred MB.
+AT_ONCE = 4
 # How far a layer's share may lie from 1: this much, or what rounding explains.
 TOLERANCE, STANDARD_ERRORS = 0.15, 6.0
 SHOWN = 3
@@ -82,21 +85,23 @@ def measure(
 
     """
     names = {name_layer(name): name for name in converter.sources if name.endswith(".weight")}
-    shares = []
-    for shard in sorted(base.glob("*.safetensors")):
-        with safe_open(shard, framework="pt") as weights:
-            for name in weights.keys():  # noqa: SIM118 — not a mapping
-                layer = name_layer(name)
-                if name.endswith(".weight") and layer in changes and layer in names:
-                    pairs = _pair(
-                        converter,
-                        names[layer],
-                        weights.get_tensor(name).float(),
-                        changes[layer].compute(),
-                    )
-                    shares.append(
-                        _project(layer, [(samples[key], *pair) for key, pair in pairs.items()])
-                    )
+
+    def measure_layer(found: tuple[str, torch.Tensor]) -> LayerShare:
+        layer, weight = found
+        pairs = _pair(converter, names[layer], weight.float(), changes[layer].compute())
+        return _project(layer, [(samples[key], *pair) for key, pair in pairs.items()])
+
+    shares: list[LayerShare] = []
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for shard in sorted(base.glob("*.safetensors")):
+            with safe_open(shard, framework="pt") as weights:
+                found = (
+                    (name_layer(name), weights.get_tensor(name))
+                    for name in weights.keys()  # noqa: SIM118 — not a mapping
+                    if name.endswith(".weight")
+                    and name_layer(name) in changes.keys() & names.keys()
+                )
+                shares += threads.map(measure_layer, found)
     return shares
 
 

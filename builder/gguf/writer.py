@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,8 @@ from builder.gguf.quantisation import Quantisation
 from builder.processor import count_cores
 
 ALIGNMENT = gguf.GGUF_DEFAULT_ALIGNMENT
+# So many tensors are converted at a time, each in one thread, while all cores quantise others.
+AHEAD = 2
 
 
 def write(
@@ -30,7 +32,7 @@ def write(
 ) -> None:
     """Write what llama.cpp's converter and then its quantiser would write, to the byte.
 
-    No file in 16 bit lies between the two. While a tensor is quantised, the next one is converted.
+    No file in 16 bit lies between the two. While a tensor is quantised, the next are converted.
 
     Args:
         converter: Of the checkpoint.
@@ -50,7 +52,7 @@ def write(
         _open(out, converter, tensors, quantisation) as file,
         ThreadPoolExecutor(count_cores()) as threads,
     ):
-        for tensor, values in _convert(converter, deque(tensors)):
+        for tensor, values in _convert(converter, tensors):
             progress.report(what, file.tell() // 10**6, total_mb, "MB")
             watch(tensor.name, values)
             file.write(quantiser.quantize(values, tensor.kind, tensor.name, threads).data)
@@ -81,17 +83,18 @@ def _drop_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _convert(
-    converter: Converter, tensors: deque[Tensor]
+    converter: Converter, tensors: Iterable[Tensor]
 ) -> Iterator[tuple[Tensor, np.ndarray[Any, Any]]]:
-    """Convert one tensor after another, each while the one before is used; none is kept."""
-    with ThreadPoolExecutor(1) as ahead:
-        following = ahead.submit(converter.convert, tensors[0])
-        while tensors:
-            values, tensor = following.result(), tensors.popleft()
-            if tensors:
-                following = ahead.submit(converter.convert, tensors[0])
-            yield replace(tensor, values=None), values
-            del tensor, values
+    """Convert one tensor after another, the next ones while one is used; none is kept."""
+    coming, running = deque(tensors), deque[tuple[Tensor, Future[np.ndarray[Any, Any]]]]()
+    with ThreadPoolExecutor(AHEAD) as threads:
+        while coming or running:
+            while coming and len(running) <= AHEAD:
+                tensor = coming.popleft()
+                job = threads.submit(converter.convert, tensor)
+                running.append((replace(tensor, values=None), job))
+            tensor, job = running.popleft()
+            yield tensor, job.result()
 
 
 @contextmanager
