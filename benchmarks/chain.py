@@ -87,6 +87,8 @@ def measure_ours(base: Path, steps: int) -> dict[str, Any]:
             for log in sorted(folder.glob("build/algieba/logs/*.log")):
                 print(f"--- {log.name}", *log.read_text().splitlines()[-25:], sep="\n")
             raise RuntimeError("the build ended before its file was written")
+        why = [sys.executable, "-m", "builder", "why", "algieba", "--times"]
+        subprocess.run(why, cwd=folder, env=environment, check=False, stdout=sys.stderr)
         size_bytes = (folder / "build" / "algieba" / "model.gguf").stat().st_size
         return {
             "ours_s": took_s,
