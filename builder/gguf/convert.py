@@ -221,7 +221,7 @@ def _read_changed(read: Callable[[], Any], change: Change, where: str) -> Any:
     return LazyTorchTensor(
         meta=LazyTorchTensor.meta_with_dtype_and_shape(torch.float16, weight.shape),
         args=(weight,),
-        func=lambda weight: merge.add(weight, change, where).half(),
+        func=lambda weight: merge.add(weight, change, where, torch.float16),
     )
 
 

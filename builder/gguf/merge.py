@@ -20,6 +20,9 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 # conversion/base.py, `filter_tensors`).
 WRAPPERS = {"model", "language_model"}
 
+# So many values are summed at a time, a megabyte: fresh memory for a whole weight would cost more
+# than the sum.
+CHUNK_VALUES = 1 << 18
 OTHER_BASE = "delete the adapter and build with --discard: it was trained on another base"
 
 
@@ -35,7 +38,7 @@ class Change:
 
     def compute(self) -> torch.Tensor:
         """Compute what is added, shape (O, C), float32."""
-        return (self.b @ self.a) * self.scale
+        return (self.b @ self.a).mul_(self.scale)
 
 
 def name_layer(tensor: str) -> str:
@@ -96,8 +99,8 @@ def add_adapter(
                 done += 1
                 weight, layer = file.get_tensor(name), name_layer(name)
                 if name.endswith(".weight") and layer in changes:
-                    changed = add(weight, changes[layer], f"{shard}: {name}")
-                    weight = changed.to(dtype or weight.dtype)
+                    where = f"{shard}: {name}"
+                    weight = add(weight, changes[layer], where, dtype or weight.dtype)
                     waiting.discard(layer)
                 weights[name] = weight.contiguous()
         yield shard, weights
@@ -132,15 +135,26 @@ def _count_tensors(shards: Sequence[Path]) -> int:
     return count
 
 
-def add(weight: torch.Tensor, change: Change, where: str) -> torch.Tensor:
-    """Add a change to a weight, in float32.
+def add(weight: torch.Tensor, change: Change, where: str, dtype: torch.dtype) -> torch.Tensor:
+    """Add a change to a weight, in float32, some rows at a time.
+
+    Args:
+        weight: Shape (O, C).
+        change: What was trained of it.
+        where: The weight's place, for messages.
+        dtype: What the sum is rounded to.
 
     Raises:
         ToolError: The change does not fit it.
 
     """
     check_fit(weight, change, where)
-    return weight.float() + change.compute()
+    total = torch.empty(weight.shape, dtype=dtype)
+    step = max(1, CHUNK_VALUES // weight.shape[1])
+    for first in range(0, len(weight), step):
+        rows = slice(first, first + step)
+        total[rows] = weight[rows].float() + (change.b[rows] @ change.a) * change.scale
+    return total
 
 
 def check_fit(weight: torch.Tensor, change: Change, where: str) -> None:

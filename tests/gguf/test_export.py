@@ -121,10 +121,10 @@ def test_a_layer_that_is_not_as_trained_is_found(name, layer, scale, tmp_path, m
     add = merge.add
     true = merge.read_changes(adapter)[layer]
 
-    def add_otherwise(weight, change, where):
+    def add_otherwise(weight, change, where, dtype):
         is_it = name_layer(where.split(": ")[1]) == layer
         change = Change(true.b, true.a, true.scale * scale) if is_it else change
-        return add(weight, change, where)
+        return add(weight, change, where, dtype)
 
     monkeypatch.setattr(merge, "add", add_otherwise)
     with pytest.raises(GateError) as refused:
