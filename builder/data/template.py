@@ -80,6 +80,7 @@ class Template:
 
     Attributes:
         jinja: The template's text.
+        owner: Whose it is: the base's family, or the kind that stands in its place.
         eos: The tokenizer's EOS token, which may end whole conversations rather than turns.
         end_of_turn: The token that the template ends each reply with.
         end_of_turn_id: Its id; what generation stops at.
@@ -108,6 +109,7 @@ class Template:
         self._hint = _other_template(kind, tokens)
         written = {"chatml": CHATML, "alpaca": ALPACA.replace("EOS", self.eos)}
         self.jinja = written.get(kind) or self._own(folder, family)
+        self.owner = f'data.template = "{kind}"' if kind in written else family.name
         try:
             self._probe = self._render(self.jinja, PROBE)
             markup = self._render(self.jinja, PROBE[:-1])
@@ -271,6 +273,8 @@ class Template:
         reply = text[len(prompt) : end]
         if messages[index]["content"].strip() not in reply:
             msg = "the chat template changes a reply's words, expected them as they are written"
+            if messages[index].get("tool_calls"):
+                msg = "the chat template leaves out words beside a call, expected the call alone"
             raise DataError(msg, hint=self._hint)
         for call in messages[index].get("tool_calls", []):
             function = call["function"]

@@ -29,12 +29,31 @@ class Original:
     """Its original chat templates, the newest first."""
     form: str = ""
     """A chat template of its form, where no original can be fetched."""
+    without_tools: tuple[str, ...] = ()
+    """Those of its chat templates that know none, though newer ones do."""
+    has_one_call: bool = False
+    """Whether a message may make one call alone."""
+    has_words: bool = True
+    """Whether words beside a call are written."""
 
     @property
     def special(self) -> tuple[str, ...]:
         """All of its special tokens, its BOS first and its EOS last."""
         inner = tuple(token for token in self.tokens if token not in (self.bos, self.eos))
         return (*((self.bos,) if self.bos and self.bos != self.eos else ()), *inner, self.eos)
+
+    def fit_calls(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Take out of a conversation the calls, their results and the words that it leaves out."""
+        made: list[dict[str, Any]] = []
+        for message in messages:
+            fitted = dict(message)
+            if calls := message.get("tool_calls"):
+                fitted["tool_calls"] = calls[:1] if self.has_one_call else calls
+                fitted["content"] = message["content"] if self.has_words else ""
+            is_second = bool(made) and message["role"] == made[-1]["role"] == "tool"
+            if not (is_second and self.has_one_call):
+                made.append(fitted)
+        return made
 
     def read_template(self) -> str:
         """Read the newest chat template; skip where it cannot be fetched."""
@@ -97,6 +116,9 @@ ORIGINALS = (
         bos="<|begin_of_text|>",
         tokens=LLAMA,
         templates=trl("llama3_2", "llama3_1", "llama3"),
+        without_tools=("llama3",),
+        has_one_call=True,
+        has_words=False,
     ),
     Original(
         family="gemma3",

@@ -1,0 +1,101 @@
+"""Calls read back from a text, in the forms in which the chat templates of bases write them."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from builder.data.calls import Call, parse_calls
+
+Reader = Callable[[str], tuple[list[Any], int]]
+"""Finds the calls in a text, and where the first of them begins; of none, no calls."""
+# LFM2 writes calls as a list in Python.
+PYTHON_CALLS = re.compile(r"\[\s*[A-Za-z_][\w.]*\(.*\)\s*\]", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a base writes calls."""
+
+    read: Reader
+    markup: str
+    """What its chat template writes before a call; llama.cpp's server and Ollama take a call that
+    stands elsewhere for text."""
+
+    def read_calls(self, text: str) -> list[Call]:
+        """Read the calls of a text.
+
+        Raises:
+            ValueError: There are none where the base writes them, or one is not as it must be.
+
+        """
+        found, begin = self.read(text)
+        before = text[:begin].rstrip()
+        if not found or not (before.endswith(self.markup) if self.markup else not before):
+            raise ValueError("it makes no call, expected one")
+        return parse_calls(found, "the answer")
+
+
+def find_form(text: str, calls: Sequence[Call]) -> Form | None:
+    """Find the form in which a text, written by a chat template, holds these calls and no more."""
+    for read in READERS:
+        _, begin = read(text)
+        form = Form(read, text[:begin].strip())
+        try:
+            read_back = form.read_calls(text)
+        except ValueError:
+            continue
+        if [one["function"] for one in read_back] == [one["function"] for one in calls]:
+            return form
+    return None
+
+
+def _read_objects(text: str, arguments: str) -> tuple[list[Any], int]:
+    """Read JSON objects with a name and arguments."""
+    found, begin, decoder, end = list[Any](), 0, json.JSONDecoder(), 0
+    for match in re.finditer(r"\{", text):
+        if match.start() < end:
+            continue
+        try:
+            value, after = decoder.raw_decode(text, match.start())
+        except (ValueError, RecursionError):
+            continue
+        if "name" in value and isinstance(value.get(arguments), dict):
+            begin = begin if found else match.start()
+            found.append({"name": value["name"], "arguments": value[arguments]})
+        end = after
+    return found, begin
+
+
+def _read_python(text: str) -> tuple[list[Any], int]:
+    """Read a list of calls in Python, with literals as arguments."""
+    if not (written := PYTHON_CALLS.search(text)):
+        return [], 0
+    try:
+        listed = ast.parse(written[0], mode="eval").body
+        found = [
+            {
+                "name": ast.unparse(call.func),
+                "arguments": {
+                    str(word.arg): ast.literal_eval(word.value) for word in call.keywords
+                },
+            }
+            for call in (listed.elts if isinstance(listed, ast.List) else ())
+            if isinstance(call, ast.Call) and not call.args
+        ]
+        # Through JSON, which has neither sets nor keys that are no text.
+        return list(json.loads(json.dumps(found))), written.start()
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):
+        return [], 0
+
+
+READERS: tuple[Reader, ...] = (
+    partial(_read_objects, arguments="arguments"),
+    partial(_read_objects, arguments="parameters"),  # Llama 3
+    _read_python,
+)
