@@ -11,9 +11,12 @@ from functools import partial
 from typing import Any
 
 from builder.data.calls import Call, parse_calls
+from builder.data.tools import NAME
 
 Reader = Callable[[str], tuple[list[Any], int]]
 """Finds the calls in a text, and where the first of them begins; of none, no calls."""
+# Ministral 3 writes a name, and its arguments as JSON behind a token.
+NAMED_CALLS = re.compile(rf"({NAME.pattern})\[ARGS\]")
 # LFM2 writes calls as a list in Python.
 PYTHON_CALLS = re.compile(r"\[\s*[A-Za-z_][\w.]*\(.*\)\s*\]", re.DOTALL)
 
@@ -72,6 +75,19 @@ def _read_objects(text: str, arguments: str) -> tuple[list[Any], int]:
     return found, begin
 
 
+def _read_named(text: str) -> tuple[list[Any], int]:
+    """Read names, each with a JSON object behind `[ARGS]`."""
+    found, begin, decoder = list[Any](), 0, json.JSONDecoder()
+    for match in NAMED_CALLS.finditer(text):
+        try:
+            arguments, _ = decoder.raw_decode(text, match.end())
+        except (ValueError, RecursionError):
+            continue
+        begin = begin if found else match.start()
+        found.append({"name": match[1], "arguments": arguments})
+    return found, begin
+
+
 def _read_python(text: str) -> tuple[list[Any], int]:
     """Read a list of calls in Python, with literals as arguments."""
     if not (written := PYTHON_CALLS.search(text)):
@@ -97,5 +113,6 @@ def _read_python(text: str) -> tuple[list[Any], int]:
 READERS: tuple[Reader, ...] = (
     partial(_read_objects, arguments="arguments"),
     partial(_read_objects, arguments="parameters"),  # Llama 3
+    _read_named,
     _read_python,
 )

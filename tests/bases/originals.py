@@ -76,7 +76,11 @@ def llama_cpp(*names: str) -> tuple[Fetched, ...]:
 CHATML = ("<|im_start|>", "<|im_end|>")
 LLAMA = ("<|start_header_id|>", "<|end_header_id|>")
 GEMMA = ("<start_of_turn>", "<end_of_turn>")
-INST = ("[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]")
+MISTRAL = (
+    *("[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"),
+    *("[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]"),
+    *("[TOOL_CALLS]", "[ARGS]"),
+)
 GRANITE = ("<|start_of_role|>", "<|end_of_role|>")
 PHI = ("<|user|>", "<|assistant|>", "<|system|>", "<|end|>")
 
@@ -149,26 +153,28 @@ ORIGINALS = (
         config={"model_type": "mistral", "vocab_size": 32768},
         eos="</s>",
         bos="<s>",
-        tokens=INST,
+        tokens=MISTRAL,
         form=(
             "<s>{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }}[/INST]"
             "{% else %} {{ m.content }}</s>{% endif %}{% endfor %}"
         ),
+        has_words=False,
     ),
     Original(
         family="mistral-nemo",
         config={"model_type": "mistral", "vocab_size": 131072},
         eos="</s>",
         bos="<s>",
-        tokens=INST,
+        tokens=MISTRAL,
         templates=llama_cpp("mistralai-Mistral-Nemo-Instruct-2407"),
+        has_words=False,
     ),
     Original(
         family="ministral3",
         config={"model_type": "mistral3", "text_config": {"model_type": "ministral3"}},
         eos="</s>",
         bos="<s>",
-        tokens=INST,
+        tokens=MISTRAL,
         templates=llama_cpp("mistralai-Ministral-3-14B-Reasoning-2512"),
     ),
     Original(

@@ -155,7 +155,10 @@ def test_a_system_text_is_rendered_as_by_the_original(name, read, original, shap
     ],
 )
 def test_tools_are_rendered_as_by_the_original(name, read, original, messages):
-    """A family that keeps its tools renders them, calls and answers as the original does."""
+    """A family that keeps its tools renders them, calls and answers as the original does.
+
+    Mistral Nemo writes them before the last question; they, as its system text, stay at the first.
+    """
     jinja, messages = read(original), BY_FAMILY[name].fit_calls(messages)
     expected = render(name, jinja, messages, tools=TOOLS)
     trained = render_trained(name, jinja, messages, tools=TOOLS)
@@ -166,6 +169,13 @@ def test_tools_are_rendered_as_by_the_original(name, read, original, messages):
     if name == "qwen2.5" and messages[0]["role"] != "system":
         expected = expected.replace("You are Qwen, created by Alibaba Cloud. ", "")
         expected = expected.replace("You are a helpful assistant.", "", 1)
+    if name == "mistral-nemo":
+        declared = re.compile(r"\[AVAILABLE_TOOLS\].*\[/AVAILABLE_TOOLS\]")
+        assert trained.startswith(f"<s>{declared.search(expected)[0]}[INST]")
+        trained, expected = (declared.sub("", text) for text in (trained, expected))
+        if messages[0]["role"] == "system" and messages[1:] != QUESTION:
+            assert trained.startswith("<s>[INST]Be brief.\n\nHi[/INST]")
+            trained = trained.replace("Be brief.\n\n", "")
     if name == "qwen3":
         trained, expected = (THOUGHT.sub("", text) for text in (trained, expected))
     assert trained == expected
