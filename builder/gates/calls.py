@@ -85,7 +85,7 @@ def _is_right_text(question: Question, text: str, form: Form) -> bool:
     tools = question.as_tools() or []
     wanted = question.as_calls()[0]["function"]["name"]
     try:
-        calls = form.read_calls(text)
+        calls = form.read_calls(text, tools)
         check_calls([{"role": "assistant", "content": "", "tool_calls": calls}], tools)
     except ValueError:
         return False
@@ -114,5 +114,5 @@ def _find_form(model: Model, question: Question) -> Form | None:
     if not written.startswith(prompt):
         return None
     written = written.removeprefix(prompt)
-    form = find_form(written, calls)
+    form = find_form(written, calls, tools or [])
     return form if form and _is_right_text(question, written, form) else None

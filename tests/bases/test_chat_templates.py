@@ -176,7 +176,7 @@ def test_tools_are_rendered_as_by_the_original(name, read, original, messages):
         if messages[0]["role"] == "system" and messages[1:] != QUESTION:
             assert trained.startswith("<s>[INST]Be brief.\n\nHi[/INST]")
             trained = trained.replace("Be brief.\n\n", "")
-    if name == "qwen3":
+    if name in ("qwen3", "qwen3.5"):
         trained, expected = (THOUGHT.sub("", text) for text in (trained, expected))
     assert trained == expected
 
