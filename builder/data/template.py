@@ -81,6 +81,7 @@ class Template:
     Attributes:
         jinja: The template's text.
         owner: Whose it is: the base's family, or the kind that stands in its place.
+        why_no_tools: Why it renders no tools, where the base's own does.
         eos: The tokenizer's EOS token, which may end whole conversations rather than turns.
         end_of_turn: The token that the template ends each reply with.
         end_of_turn_id: Its id; what generation stops at.
@@ -110,6 +111,7 @@ class Template:
         written = {"chatml": CHATML, "alpaca": ALPACA.replace("EOS", self.eos)}
         self.jinja = written.get(kind) or self._own(folder, family)
         self.owner = f'data.template = "{kind}"' if kind in written else family.name
+        self.why_no_tools = None if kind in written else family.why_no_tools
         try:
             self._probe = self._render(self.jinja, PROBE)
             markup = self._render(self.jinja, PROBE[:-1])

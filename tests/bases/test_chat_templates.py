@@ -181,6 +181,25 @@ def test_tools_are_rendered_as_by_the_original(name, read, original, messages):
     assert trained == expected
 
 
+UNTRAINED = [family.name for family in families.FAMILIES if family.why_no_tools]
+
+
+@pytest.mark.parametrize("name", UNTRAINED)
+def test_why_tools_are_not_rendered_is_true(name):
+    """A call of Gemma 4 ends with another token than its turn, which goes on after the result.
+
+    A row's labels are one reply up to its end-of-turn token.
+    """
+    jinja, end = BY_FAMILY[name].read_template(), families.find(name).end_of_turn
+    called = render(name, jinja, CALLED[:2], tools=TOOLS)
+    answered = render(name, jinja, CALLED, tools=TOOLS)
+
+    assert called.endswith("<tool_call|><|tool_response>")
+    turn = answered.partition("<|turn>model\n")[2]
+    assert turn.count(end) == 1
+    assert turn.rstrip().endswith(f"<tool_response|>Three.{end}")
+
+
 REPLACED = sorted(family.name for family in families.FAMILIES if family.replacement)
 
 

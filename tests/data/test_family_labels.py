@@ -6,6 +6,8 @@ import shutil
 import pytest
 
 from builder.bases import families
+from builder.data import preparation
+from builder.data.rows import Row
 from builder.data.template import Template
 from builder.data.tools import read_tools
 from builder.errors import DataError
@@ -136,6 +138,26 @@ def test_calls_that_a_base_cannot_make_are_refused(template_of, name):
     messages[1]["content"] = "Let me add."
     with pytest.raises(DataError, match="leaves out words beside a call, expected the call alone"):
         template.encode(messages, [ADD])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "told"),
+    [
+        ("gemma4", "base", "of gemma4 does not render (its calls do not end a turn, and their"),
+        ("gemma3", "base", "of gemma3 does not render, expected a base of qwen3-2507, qwen3, "),
+        ("qwen3", "alpaca", 'of data.template = "alpaca" does not render, expected a base of'),
+    ],
+)
+def test_rows_with_tools_are_refused_by_the_family_s_name(template_of, name, kind, told):
+    """One sentence names whose template renders none, why where that of its makers does."""
+    rows = [Row("data.jsonl:1", CALLED, tools=[ADD])]
+    with pytest.raises(DataError) as caught:
+        preparation.encode(rows, [], template_of(name, kind), system=None, max_length=1_000)
+
+    (problem,) = caught.value.problems
+    assert problem.startswith("data.jsonl:1: 1 row has tools, which the chat template ")
+    assert told in problem
+    assert "build NAME --base Qwen/Qwen3-4B-Instruct-2507" in caught.value.hint
 
 
 def test_a_template_that_leaves_calls_out_is_refused(template_of):
