@@ -86,7 +86,7 @@ def _read_named(text: str, _: Sequence[Tool]) -> tuple[list[Any], int]:
     found, begin, decoder = list[Any](), 0, json.JSONDecoder()
     for match in NAMED_CALLS.finditer(text):
         try:
-            arguments, _ = decoder.raw_decode(text, match.end())
+            arguments = decoder.raw_decode(text, match.end())[0]
         except (ValueError, RecursionError):
             continue
         begin = begin if found else match.start()
