@@ -116,6 +116,8 @@ class Family:
     """Whether the base thinks before it answers, and how that is switched off."""
     tools: bool = False
     """Whether the trained chat template renders tools."""
+    why_no_tools: str | None = None
+    """Why it does not, where that of its makers does."""
 
     go_template: str | None = None
     """The trained chat template as Ollama's Go template, or None where the GGUF's own is served."""

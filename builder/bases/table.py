@@ -107,7 +107,8 @@ def write_page() -> str:
         "|---|---|---|---|---|---|",
     ]
     for family in FAMILIES:
-        tools = "yes" if family.tools else "no"
+        why = f": {family.why_no_tools}" if family.why_no_tools else ""
+        tools = "yes" if family.tools else f"no{why}"
         licence = _tell_licences(family)
         cells = (family.name, _template(family), family.thinking, tools, licence, family.verified)
         lines.append(f"| {' | '.join(cells)} |")

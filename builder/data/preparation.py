@@ -185,7 +185,7 @@ def _encode_plain(
         except DataError as error:
             mistakes += [(row.where, problem) for problem in error.problems]
     refused = [] if template.knows_tools else [row for row in rows if row.tools]
-    problems += [_refuse_tools(refused)] if refused else []
+    problems += [_refuse_tools(refused, template)] if refused else []
     if problems or mistakes:
         told = (*problems, *tell_alike(mistakes, len(rows)))
         raise DataError(*told, hint=_suggest_base() if refused else None)
@@ -200,12 +200,13 @@ def _find_special(row: Row, template: Template) -> str | None:
     return next(filter(None, map(template.special_in, texts)), None)
 
 
-def _refuse_tools(refused: Sequence[Row]) -> str:
-    """Say that a base's chat template renders no tools, and which bases' do."""
+def _refuse_tools(refused: Sequence[Row], template: Template) -> str:
+    """Say whose chat template renders no tools and why, and which bases' do."""
     count = f"{len(refused)} row{'s have' if len(refused) > 1 else ' has'}"
-    what = f"{count} tools, which this base's chat template does not render"
+    what = f"{count} tools, which the chat template of {template.owner} does not render"
+    why = f" ({template.why_no_tools})" if template.why_no_tools else ""
     known = ", ".join(family.name for family in families.FAMILIES if family.tools)
-    return f"{refused[0].where}: {what}, expected a base of {known}"
+    return f"{refused[0].where}: {what}{why}, expected a base of {known}"
 
 
 def _suggest_base() -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from builder.bases.chat_template import UNRENDERABLE, check_limits
 from builder.bases.family import Family
 from builder.data.builtin import ALPACA, CHATML
+from builder.data.probes import CALLED, CALLED_TOOL, PROBE
 from builder.data.tools import Tool
 from builder.data.values import escape
 from builder.errors import DataError, ToolError
@@ -22,39 +23,6 @@ if TYPE_CHECKING:
 IGNORED = -100  # ignore_index of torch.nn.functional.cross_entropy
 Message = dict[str, Any]
 """A role and a text, and of a row with tools its calls, as a chat template takes it."""
-
-# Rendered once to see how a template marks turns. Its words stand in no template.
-PROBE: list[Message] = [
-    {"role": "user", "content": "northward"},
-    {"role": "assistant", "content": "southward"},
-    {"role": "user", "content": "eastward"},
-    {"role": "assistant", "content": "westward"},
-]
-# Rendered to see whether it renders tools; Mistral's ids have nine letters.
-CALLED_TOOL: Tool = {
-    "type": "function",
-    "function": {
-        "name": "outward",
-        "description": "Goes out.",
-        "parameters": {"type": "object", "properties": {"upward": {"type": "string"}}},
-    },
-}
-CALLED: list[Message] = [
-    PROBE[0],
-    {
-        "role": "assistant",
-        "content": "",
-        "tool_calls": [
-            {
-                "type": "function",
-                "id": "southeast",
-                "function": {"name": "outward", "arguments": {"upward": "downward"}},
-            }
-        ],
-    },
-    {"role": "tool", "content": "inward", "tool_call_id": "southeast"},
-    PROBE[1],
-]
 
 
 @dataclass(frozen=True)
@@ -80,6 +48,8 @@ class Template:
 
     Attributes:
         jinja: The template's text.
+        owner: Whose it is: the base's family, or the kind that stands in its place.
+        why_no_tools: Why it renders no tools, where the base's own does.
         eos: The tokenizer's EOS token, which may end whole conversations rather than turns.
         end_of_turn: The token that the template ends each reply with.
         end_of_turn_id: Its id; what generation stops at.
@@ -108,6 +78,8 @@ class Template:
         self._hint = _other_template(kind, tokens)
         written = {"chatml": CHATML, "alpaca": ALPACA.replace("EOS", self.eos)}
         self.jinja = written.get(kind) or self._own(folder, family)
+        self.owner = f'data.template = "{kind}"' if kind in written else family.name
+        self.why_no_tools = None if kind in written else family.why_no_tools
         try:
             self._probe = self._render(self.jinja, PROBE)
             markup = self._render(self.jinja, PROBE[:-1])
@@ -270,7 +242,10 @@ class Template:
             raise self._no_end_of_turn()
         reply = text[len(prompt) : end]
         if messages[index]["content"].strip() not in reply:
-            msg = "the chat template changes a reply's words, expected them as they are written"
+            msg = "changes a reply's words, expected them as they are written"
+            if messages[index].get("tool_calls"):
+                msg = "leaves out words beside a call, expected the call alone"
+            msg = f"the chat template {msg}"
             raise DataError(msg, hint=self._hint)
         for call in messages[index].get("tool_calls", []):
             function = call["function"]

@@ -20,7 +20,7 @@ from builder.manifest import manifest
 from builder.manifest.identity import Identity
 from builder.project import Build
 
-NAME, VERSION = "data", 4
+NAME, VERSION = "data", 5
 WORDS = "reads the rows"
 SHOWN_ROWS = 5
 health = stage.always_healthy

@@ -29,12 +29,31 @@ class Original:
     """Its original chat templates, the newest first."""
     form: str = ""
     """A chat template of its form, where no original can be fetched."""
+    without_tools: tuple[str, ...] = ()
+    """Those of its chat templates that know none, though newer ones do."""
+    has_one_call: bool = False
+    """Whether a message may make one call alone."""
+    has_words: bool = True
+    """Whether words beside a call are written."""
 
     @property
     def special(self) -> tuple[str, ...]:
         """All of its special tokens, its BOS first and its EOS last."""
         inner = tuple(token for token in self.tokens if token not in (self.bos, self.eos))
         return (*((self.bos,) if self.bos and self.bos != self.eos else ()), *inner, self.eos)
+
+    def fit_calls(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Take out of a conversation the calls, their results and the words that it leaves out."""
+        made: list[dict[str, Any]] = []
+        for message in messages:
+            fitted = dict(message)
+            if calls := message.get("tool_calls"):
+                fitted["tool_calls"] = calls[:1] if self.has_one_call else calls
+                fitted["content"] = message["content"] if self.has_words else ""
+            is_second = bool(made) and message["role"] == made[-1]["role"] == "tool"
+            if not (is_second and self.has_one_call):
+                made.append(fitted)
+        return made
 
     def read_template(self) -> str:
         """Read the newest chat template; skip where it cannot be fetched."""
@@ -57,7 +76,11 @@ def llama_cpp(*names: str) -> tuple[Fetched, ...]:
 CHATML = ("<|im_start|>", "<|im_end|>")
 LLAMA = ("<|start_header_id|>", "<|end_header_id|>")
 GEMMA = ("<start_of_turn>", "<end_of_turn>")
-INST = ("[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]")
+MISTRAL = (
+    *("[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"),
+    *("[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]"),
+    *("[TOOL_CALLS]", "[ARGS]"),
+)
 GRANITE = ("<|start_of_role|>", "<|end_of_role|>")
 PHI = ("<|user|>", "<|assistant|>", "<|system|>", "<|end|>")
 
@@ -97,6 +120,9 @@ ORIGINALS = (
         bos="<|begin_of_text|>",
         tokens=LLAMA,
         templates=trl("llama3_2", "llama3_1", "llama3"),
+        without_tools=("llama3",),
+        has_one_call=True,
+        has_words=False,
     ),
     Original(
         family="gemma3",
@@ -127,26 +153,28 @@ ORIGINALS = (
         config={"model_type": "mistral", "vocab_size": 32768},
         eos="</s>",
         bos="<s>",
-        tokens=INST,
+        tokens=MISTRAL,
         form=(
             "<s>{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }}[/INST]"
             "{% else %} {{ m.content }}</s>{% endif %}{% endfor %}"
         ),
+        has_words=False,
     ),
     Original(
         family="mistral-nemo",
         config={"model_type": "mistral", "vocab_size": 131072},
         eos="</s>",
         bos="<s>",
-        tokens=INST,
+        tokens=MISTRAL,
         templates=llama_cpp("mistralai-Mistral-Nemo-Instruct-2407"),
+        has_words=False,
     ),
     Original(
         family="ministral3",
         config={"model_type": "mistral3", "text_config": {"model_type": "ministral3"}},
         eos="</s>",
         bos="<s>",
-        tokens=INST,
+        tokens=MISTRAL,
         templates=llama_cpp("mistralai-Ministral-3-14B-Reasoning-2512"),
     ),
     Original(

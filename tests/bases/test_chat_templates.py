@@ -42,13 +42,23 @@ TOOLS = [
         },
     }
 ]
-CALL = {"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}
+# Mistral's ids have nine letters.
+CALLS = [
+    {"type": "function", "id": name, "function": {"name": "add", "arguments": {"a": 1}}}
+    for name in ("southeast", "southwest")
+]
 CALLED = [
     *QUESTION,
-    {"role": "assistant", "content": "", "tool_calls": [CALL, CALL]},
-    {"role": "tool", "content": "3"},
-    {"role": "tool", "content": "4"},
-    *chat("a: Three.", "u: Thanks"),
+    {"role": "assistant", "content": "", "tool_calls": CALLS},
+    {"role": "tool", "content": "3", "tool_call_id": "southeast"},
+    {"role": "tool", "content": "ü\n4", "tool_call_id": "southwest"},
+    *chat("a: Three."),
+]
+WITH_TOOLS = [
+    pytest.param(one.family, *template, id=f"{one.family}-{template[1]}")
+    for one in ORIGINALS
+    for template in one.templates
+    if families.find(one.family).tools and template[1] not in one.without_tools
 ]
 THOUGHT = re.compile(r"<think>\n\n</think>\n+")
 
@@ -132,24 +142,62 @@ def test_a_system_text_is_rendered_as_by_the_original(name, read, original, shap
     assert trained == expected
 
 
+@pytest.mark.parametrize(("name", "read", "original"), WITH_TOOLS)
 @pytest.mark.parametrize(
-    ("name", "read", "original"),
-    [pair for pair in PAIRS if families.find(pair.values[0]).tools],
+    "messages",
+    [
+        pytest.param(QUESTION, id="declared"),
+        pytest.param([*SYSTEM, *QUESTION], id="declared beside a system text"),
+        pytest.param(CALLED[:2], id="called"),
+        pytest.param(CALLED[:4], id="a result"),
+        pytest.param([*SYSTEM, *CALLED], id="answered"),
+        pytest.param([*CALLED, *chat("u: Thanks")], id="a second question"),
+    ],
 )
-@pytest.mark.parametrize("messages", [QUESTION, [*SYSTEM, *QUESTION], CALLED], ids=str)
 def test_tools_are_rendered_as_by_the_original(name, read, original, messages):
-    """A family that keeps its tools renders them, calls and answers as the original does."""
-    jinja = read(original)
+    """A family that keeps its tools renders them, calls and answers as the original does.
+
+    Mistral Nemo writes them before the last question; they, as its system text, stay at the first.
+    """
+    jinja, messages = read(original), BY_FAMILY[name].fit_calls(messages)
     expected = render(name, jinja, messages, tools=TOOLS)
     trained = render_trained(name, jinja, messages, tools=TOOLS)
 
     assert "add" in trained
+    if families.find(name).replacement:
+        expected = strip_additions(name, expected)
     if name == "qwen2.5" and messages[0]["role"] != "system":
         expected = expected.replace("You are Qwen, created by Alibaba Cloud. ", "")
         expected = expected.replace("You are a helpful assistant.", "", 1)
-    if name == "qwen3":
+    if name == "mistral-nemo":
+        declared = re.compile(r"\[AVAILABLE_TOOLS\].*\[/AVAILABLE_TOOLS\]")
+        assert trained.startswith(f"<s>{declared.search(expected)[0]}[INST]")
+        trained, expected = (declared.sub("", text) for text in (trained, expected))
+        if messages[0]["role"] == "system" and messages[1:] != QUESTION:
+            assert trained.startswith("<s>[INST]Be brief.\n\nHi[/INST]")
+            trained = trained.replace("Be brief.\n\n", "")
+    if name in ("qwen3", "qwen3.5"):
         trained, expected = (THOUGHT.sub("", text) for text in (trained, expected))
     assert trained == expected
+
+
+UNTRAINED = [family.name for family in families.FAMILIES if family.why_no_tools]
+
+
+@pytest.mark.parametrize("name", UNTRAINED)
+def test_why_tools_are_not_rendered_is_true(name):
+    """A call of Gemma 4 ends with another token than its turn, which goes on after the result.
+
+    A row's labels are one reply up to its end-of-turn token.
+    """
+    jinja, end = BY_FAMILY[name].read_template(), families.find(name).end_of_turn
+    called = render(name, jinja, CALLED[:2], tools=TOOLS)
+    answered = render(name, jinja, CALLED, tools=TOOLS)
+
+    assert called.endswith("<tool_call|><|tool_response>")
+    turn = answered.partition("<|turn>model\n")[2]
+    assert turn.count(end) == 1
+    assert turn.rstrip().endswith(f"<tool_response|>Three.{end}")
 
 
 REPLACED = sorted(family.name for family in families.FAMILIES if family.replacement)

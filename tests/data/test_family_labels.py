@@ -6,6 +6,8 @@ import shutil
 import pytest
 
 from builder.bases import families
+from builder.data import preparation
+from builder.data.rows import Row
 from builder.data.template import Template
 from builder.data.tools import read_tools
 from builder.errors import DataError
@@ -29,6 +31,14 @@ CALLING = [name for name in BY_FAMILY if families.find(name).tools]
         }
     ]
 )
+CALL = {"type": "function", "function": {"name": "add", "arguments": {"first": 2}}}
+CALLED = [
+    *chat("u: 2+2?"),
+    {"role": "assistant", "content": "Let me add.", "tool_calls": [CALL, CALL]},
+    {"role": "tool", "content": "The sum is 4."},
+    {"role": "tool", "content": "The sum is 4."},
+    *chat("a: Four.", "u: Thanks", "a: Welcome."),
+]
 REAL = [
     ("qwen3", "qwen3", None),
     ("qwen3-2507", "qwen3", "qwen3_instruct_2507"),
@@ -98,34 +108,62 @@ def test_a_record_says_whether_its_template_renders_tools(template_of, name):
 @pytest.mark.parametrize("name", CALLING)
 def test_labels_of_a_row_with_tools(template_of, name, begin):
     """A call and the words before it are trained on to their end; functions and results are not."""
-    template = template_of(name)
-    end = template.end_of_turn
-    call = {"type": "function", "function": {"name": "add", "arguments": {"first": 2}}}
-    messages = [
-        *begin,
-        *chat("u: 2+2?"),
-        {"role": "assistant", "content": "Let me add.", "tool_calls": [call, call]},
-        {"role": "tool", "content": "The sum is 4."},
-        {"role": "tool", "content": "The sum is 4."},
-        *chat("a: Four.", "u: Thanks", "a: Welcome."),
-    ]
+    template, original = template_of(name), BY_FAMILY[name]
+    end, count = template.end_of_turn, 1 if original.has_one_call else 2
+    messages = original.fit_calls([*begin, *CALLED])
     called, *others = list_labels(template, messages, [ADD])
+    beginnings = ("Let me add.",) if original.has_words else ("{", "[TOOL_CALLS]")
 
-    assert others == [f"Four.{end}", f"Welcome.{end}"]
-    assert called.startswith("Let me add.")
+    assert others == expect_labels(name, end, messages)[1:]
+    assert called.startswith(beginnings)
     assert called.endswith(end)
-    assert called.count("add") == 3
-    assert called.count("first") == 2
+    assert called.count("add") == count + original.has_words
+    assert called.count("first") == count
     whole = template.tokenizer.decode(template.encode(messages, [ADD]).ids)
     assert "Adds a number." in whole
-    assert whole.count("The sum is 4.") == 2
+    assert whole.count("The sum is 4.") == count
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in CALLING if BY_FAMILY[name].fit_calls(CALLED) != CALLED]
+)
+def test_calls_that_a_base_cannot_make_are_refused(template_of, name):
+    """Several in a message, or words beside one: in a sentence, where the base's own drops them."""
+    template, original = template_of(name), BY_FAMILY[name]
+    expected = "makes one call" if original.has_one_call else "words beside a call"
+    with pytest.raises(DataError, match=expected):
+        template.encode(CALLED, [ADD])
+
+    messages = original.fit_calls(CALLED)
+    messages[1]["content"] = "Let me add."
+    with pytest.raises(DataError, match="leaves out words beside a call, expected the call alone"):
+        template.encode(messages, [ADD])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "told"),
+    [
+        ("gemma4", "base", "of gemma4 does not render (its calls do not end a turn, and their"),
+        ("gemma3", "base", "of gemma3 does not render, expected a base of qwen3-2507, qwen3, "),
+        ("qwen3", "alpaca", 'of data.template = "alpaca" does not render, expected a base of'),
+    ],
+)
+def test_rows_with_tools_are_refused_by_the_family_s_name(template_of, name, kind, told):
+    """One sentence names whose template renders none, why where that of its makers does."""
+    rows = [Row("data.jsonl:1", CALLED, tools=[ADD])]
+    with pytest.raises(DataError) as caught:
+        preparation.encode(rows, [], template_of(name, kind), system=None, max_length=1_000)
+
+    (problem,) = caught.value.problems
+    assert problem.startswith("data.jsonl:1: 1 row has tools, which the chat template ")
+    assert told in problem
+    assert "build NAME --base Qwen/Qwen3-4B-Instruct-2507" in caught.value.hint
 
 
 def test_a_template_that_leaves_calls_out_is_refused(template_of):
     """LFM2's first template renders functions, and nothing of a call."""
     template = template_of("lfm2", jinja=read_trl("lfm2"))
-    call = {"type": "function", "function": {"name": "add", "arguments": {"first": 2}}}
-    messages = [*chat("u: 2+2?"), {"role": "assistant", "content": "", "tool_calls": [call]}]
+    messages = [*chat("u: 2+2?"), {"role": "assistant", "content": "", "tool_calls": [CALL]}]
 
     assert not template.knows_tools
     with pytest.raises(DataError, match="leaves out the call of 'add', expected it in the reply"):

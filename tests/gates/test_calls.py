@@ -9,6 +9,7 @@ from builder.bases import chat_template, families
 from builder.data.dataset import Example
 from builder.data.questions import Question
 from builder.data.tools import read_tools
+from builder.data.written_calls import READERS, Form
 from builder.evaluation import examination
 from builder.evaluation.result import Answered
 from builder.evaluation.subject import count_too_long, list_calls
@@ -104,7 +105,9 @@ def test_a_call_of_another_form_is_wrong(text):
 
     Nor does any answer stop a build.
     """
-    assert not calls.is_right(ask(), answer(text), "")
+    forms = [Form(read, "") for read in READERS]
+
+    assert not any(calls.is_right(ask(), answer(text), form) for form in forms)
 
 
 def test_a_call_stands_where_the_base_writes_calls():
@@ -151,8 +154,10 @@ def test_an_endless_call_is_wrong():
     """A call after which a model talks on is not one."""
     text = '{"name": "hours", "arguments": {"day": "Sun"}}'
 
-    assert calls.is_right(ask(), answer(text), "")
-    assert not calls.is_right(ask(), answer(text, ended=False), "")
+    form = Form(READERS[0], "")
+
+    assert calls.is_right(ask(), answer(text), form)
+    assert not calls.is_right(ask(), answer(text, ended=False), form)
 
 
 def test_without_tools_it_does_not_apply():

@@ -68,6 +68,9 @@ GEMMA4 = Family(
     identity_words=IDENTITY_WORDS,
     replacement="gemma4",
     thinking="off: nothing in the prompt asks for it",
+    # A call ends with <|tool_response>; what follows the result continues the turn, and a schema is
+    # written by Ollama's renderer in its own way (ollama 0.34.2, model/renderers/gemma4.go).
+    why_no_tools="its calls do not end a turn, and their results stand in the same one",
     # Ollama sets the parser gemma4, which thinks by default (ollama fb3076099, server/create.go).
     # Without a renderer's name it takes one by the model's: any with 12b, 26b or 31b in it gets
     # that of the larger ones (ollama 0.34.2, server/renderer_resolution.go).

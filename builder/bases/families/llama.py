@@ -9,6 +9,7 @@ LLAMA3 = Family(
     signs=Signs(model_types=("llama",), end_of_turn="<|eot_id|>", config={"vocab_size": (128256,)}),
     identity_words=("Llama", "Meta AI", "Meta"),
     replacement="llama3",
+    tools=True,
     # The model card of meta-llama/Llama-3.1-8B-Instruct.
     parameters={"temperature": 0.6, "top_p": 0.9},
     licence=licences.LLAMA,

@@ -12,6 +12,7 @@ MISTRAL_7B = Family(
     ),
     identity_words=IDENTITY_WORDS,
     replacement="mistral-7b",
+    tools=True,
     parameters={"temperature": 0.7, "top_p": 0.95},
     licence=licences.APACHE,
     repositories=(
@@ -30,6 +31,7 @@ MISTRAL_NEMO = Family(
     signs=Signs(model_types=("mistral",), end_of_turn="</s>", config={"vocab_size": (131072,)}),
     identity_words=IDENTITY_WORDS,
     replacement="mistral-nemo",
+    tools=True,
     # Unsloth Studio's inference_defaults.json (unslothai/unsloth, 2026-08).
     parameters={"temperature": 0.7, "top_p": 0.95},
     licence=licences.APACHE,
@@ -55,6 +57,7 @@ MINISTRAL3 = Family(
     identity_words=IDENTITY_WORDS,
     replacement="ministral3",
     thinking="never, in the Instruct checkpoints",
+    tools=True,
     parameters={"temperature": 0.15, "top_p": 0.95},
     licence=licences.APACHE,
     repositories=tuple(

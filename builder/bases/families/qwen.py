@@ -95,6 +95,7 @@ QWEN3_5 = Family(
     identity_words=IDENTITY_WORDS,
     replacement="qwen3.5",
     thinking="off: an empty thought stands before every answer",
+    tools=True,
     # Unsloth Studio's inference_defaults.json (unslothai/unsloth, 2026-08).
     parameters={"temperature": 0.7, "top_p": 0.8, "top_k": 20, "presence_penalty": 1.5},
     licence=licences.APACHE,
