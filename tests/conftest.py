@@ -237,11 +237,9 @@ def served(daemon, monkeypatch):
         there.delete(name)
 
 
-def run_persona(
-    *arguments: str, cwd: Path, typed: str | None = None, **environment: str
-) -> subprocess.CompletedProcess:
-    """Run the command as a person would, with *typed* on its standard input."""
-    return run_python("-m", "builder", *arguments, cwd=cwd, typed=typed, **environment)
+def run_persona(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProcess:
+    """Run the command as a person would, with the streams and variables of `run_python`."""
+    return run_python("-m", "builder", *arguments, cwd=cwd, **options)
 
 
 def make_profile(**changes) -> Profile:
