@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from builder import persona, targets
+from builder.bases.base import EMBEDDED
 from builder.data import rows
 from builder.data.dataset import Profile
 from builder.data.schedule import Schedule
@@ -147,6 +148,14 @@ def with_rows(prepared_project, project):
     """Give the build of a copy of it."""
     shutil.copytree(prepared_project, project, dirs_exist_ok=True)
     return build_of(project / "personas" / "luma")
+
+
+@pytest.fixture
+def with_base(prepared_project, luma):
+    """Give a build of luma of which the base is there, and nothing else."""
+    build = build_of(luma, base=EMBEDDED)
+    shutil.copytree(prepared_project / "build" / "luma" / "base", build.base)
+    return build
 
 
 def read_persona(name: str) -> persona.Persona:
