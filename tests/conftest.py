@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -59,6 +60,20 @@ def find_ollama() -> str | None:
 
 
 OLLAMA = find_ollama()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep what the tests import out of the search for garbage: it is a million objects.
+
+    Python looks through all of them now and then, and where training frees memory it is asked to.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items):
