@@ -114,10 +114,13 @@ serve:
 # All of them share the cores; those that are chosen run in one process, as pytest does by itself.
 shared_cores := "--numprocesses=logical --maxprocesses=4 --dist=worksteal"
 
+# The tests start many processes: where a container says otherwise each would compile its modules.
+keeping_bytecode := "PYTHONDONTWRITEBYTECODE="
+
 # run the fast tests: minutes in all, without a whole build
 [group('development'), no-exit-message]
 test *args: _environment
-    .venv/bin/python -m pytest -m "not slow" {{ if args == "" { shared_cores } else { "" } }} "$@"
+    {{ keeping_bytecode }} .venv/bin/python -m pytest -m "not slow" {{ if args == "" { shared_cores } else { "" } }} "$@"
 
 # run the other tests: whole builds, every family's conversion, every way to break off
 [group('development'), no-exit-message]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from builder import persona, targets
+from builder.bases.base import EMBEDDED
 from builder.data import rows
 from builder.data.dataset import Profile
 from builder.data.schedule import Schedule
@@ -58,6 +60,20 @@ def find_ollama() -> str | None:
 
 
 OLLAMA = find_ollama()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep what the tests import out of the search for garbage: it is a million objects.
+
+    Python looks through all of them now and then, and where training frees memory it is asked to.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items):
@@ -149,6 +165,14 @@ def with_rows(prepared_project, project):
     return build_of(project / "personas" / "luma")
 
 
+@pytest.fixture
+def with_base(prepared_project, luma):
+    """Give a build of luma of which the base is there, and nothing else."""
+    build = build_of(luma, base=EMBEDDED)
+    shutil.copytree(prepared_project / "build" / "luma" / "base", build.base)
+    return build
+
+
 def read_persona(name: str) -> persona.Persona:
     """Read a persona that comes with the project, whether it has a name or not."""
     folder = ROOT / "personas" / name
@@ -237,11 +261,9 @@ def served(daemon, monkeypatch):
         there.delete(name)
 
 
-def run_persona(
-    *arguments: str, cwd: Path, typed: str | None = None, **environment: str
-) -> subprocess.CompletedProcess:
-    """Run the command as a person would, with *typed* on its standard input."""
-    return run_python("-m", "builder", *arguments, cwd=cwd, typed=typed, **environment)
+def run_persona(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProcess:
+    """Run the command as a person would, with the streams and variables of `run_python`."""
+    return run_python("-m", "builder", *arguments, cwd=cwd, **options)
 
 
 def make_profile(**changes) -> Profile:

@@ -1,4 +1,4 @@
-"""The command on a pseudo-terminal: what is typed there, and what is seen."""
+"""Python on a pseudo-terminal: what is typed there, and what is seen."""
 
 import contextlib
 import fcntl
@@ -6,50 +6,49 @@ import os
 import pty
 import re
 import select
-import signal
 import struct
-import subprocess
-import sys
 import termios
 import time
+from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.forks import start_python
 
 ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07")
 HIDDEN = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
 WAIT_S = 120.0
 # A session's leader that opens a terminal has it for its own, so that Ctrl-C reaches it.
-START = """
+TAKE_TERMINAL = """
 import os, sys
 os.close(os.open(os.ttyname(0), os.O_RDWR))
+"""
+COMMAND = """
 from builder.cli import main
 sys.exit(main())
 """
 
 
 class Terminal:
-    """A terminal on which the command runs.
+    """A terminal on which Python runs.
 
     Args:
         arguments: Of the command.
-        cwd: The project's folder.
+        code: What runs, if it is not the command.
+        cwd: The folder that it runs in.
         columns: How wide the terminal is.
         environment: Variables beside those of the tests.
 
     """
 
-    def __init__(self, *arguments, cwd, columns=100, **environment):
+    def __init__(self, *arguments, code=COMMAND, cwd, columns=100, **environment):
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        inherited = {name: value for name, value in os.environ.items() if name not in HIDDEN}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", START, *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
+        shown = {**dict.fromkeys(HIDDEN), "TERM": "xterm-256color", **environment}
+        self._process = start_python(
+            *("-c", TAKE_TERMINAL + code, *arguments),
             cwd=cwd,
-            env={**inherited, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **environment},
-            start_new_session=True,
+            streams=[theirs] * 3,
+            leads=True,
+            **shown,
         )
         os.close(theirs)
         self.seen = ""
@@ -86,7 +85,7 @@ class Terminal:
     def close(self):
         """End the command where a test failed."""
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGKILL)
+            self._process.kill()
             self._process.wait(WAIT_S)
         with contextlib.suppress(OSError):
             os.close(self._ours)
@@ -110,3 +109,27 @@ def opened(*arguments, **options):
         yield terminal
     finally:
         terminal.close()
+
+
+def draw(code, columns, **environment):
+    """Run Python code on a terminal of so many columns; give what it wrote there."""
+    with opened(code=code, cwd=Path.cwd(), columns=columns, **environment) as terminal:
+        assert terminal.end() == 0, terminal.seen
+        return terminal.seen
+
+
+def frames_of(written):
+    """Split what was written to a terminal into lines and frames of a bar, without colours."""
+    return [line.strip() for line in re.split(r"[\r\n]+", ESCAPE_SEQUENCE.sub("", written))]
+
+
+@contextlib.contextmanager
+def typing(*lines):
+    """Open a terminal on which lines are typed; give the descriptor to read them from."""
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, "".join(f"{line}\n" for line in lines).encode())
+        yield theirs
+    finally:
+        os.close(theirs)
+        os.close(ours)

@@ -16,6 +16,8 @@ from builder import cli
 from builder.commands import group
 from builder.engine import pipeline
 from tests.conftest import ROOT, run_persona
+from tests.forks import CLOSED, run_python, start_python
+from tests.streams import full_disk, gone_reader
 
 COMMANDS = (
     *("new", "build", "why", "list", "show", "chat", "report", "diff", "keys", "bases"),
@@ -127,21 +129,16 @@ def test_the_first_lines_can_be_taken_alone(luma):
         for number in range(3000)
     ]
     (luma / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    root, (read, write) = luma.parent.parent, os.pipe()
+    with open(os.devnull) as nothing, Path("said").open("w") as said:  # noqa: PTH123 — a device
+        streams = [nothing.fileno(), write, said.fileno()]
+        shown = start_python("-m", "builder", "show", "luma", cwd=root, streams=streams)
+    os.close(write)
+    with open(read) as printed:  # noqa: PTH123 — a descriptor
+        assert printed.readline().startswith("row 1: ")
 
-    with subprocess.Popen(
-        [sys.executable, "-m", "builder", "show", "luma"],
-        cwd=luma.parent.parent,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as shown:
-        assert shown.stdout.readline().startswith(b"row 1: ")
-        shown.stdout.close()
-        said = shown.stderr.read()
-
-    assert shown.returncode == 0, said
-    assert b"Error" not in said
+    assert shown.wait() == 0, Path("said").read_text()
+    assert "Error" not in Path("said").read_text()
 
 
 def test_an_unknown_option_ends_with_2(luma):
@@ -341,22 +338,18 @@ def test_bash_completes_by_the_printed_script(luma):
     assert done.stdout == "luma\n", done.stderr
 
 
-@pytest.mark.parametrize("closed", ["1", "2", "1 2", "0 1 2"])
+@pytest.mark.parametrize(
+    "closed",
+    [["stdout"], ["stderr"], ["stdout", "stderr"], ["stdin", "stdout", "stderr"]],
+    ids=["1", "2", "1 2", "0 1 2"],
+)
 @pytest.mark.parametrize(
     "command", ["list", "why luma", "why nobody", "show luma 1", "build luma --base no/such"]
 )
 def test_closed_streams_are_no_bug(luma, closed, command):
     """With a standard stream closed the exit code stays, and no file gets what was to be seen."""
     root = luma.parent.parent
-    redirections = " ".join(f"{descriptor}>&-" for descriptor in closed.split())
-    done = subprocess.run(
-        ["sh", "-c", f'"$0" -m builder {command} {redirections}', sys.executable],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_persona(*command.split(), cwd=root, **dict.fromkeys(closed, CLOSED))
 
     assert done.returncode == (1 if "no" in command else 0), done.stderr
     assert not (root / "build" / "crash.log").exists()
@@ -366,16 +359,8 @@ def test_closed_streams_are_no_bug(luma, closed, command):
 
 def test_a_full_disk_under_stdout_is_told(luma):
     """A result that cannot be written ends with 1 and says so."""
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "builder", "list"],
-            cwd=luma.parent.parent,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+    with full_disk() as full:
+        done = run_persona("list", cwd=luma.parent.parent, stdout=full)
 
     assert done.returncode == cli.MENDABLE
     assert done.stderr.startswith("error: standard output: No space left on device")
@@ -384,14 +369,8 @@ def test_a_full_disk_under_stdout_is_told(luma):
 def test_a_full_disk_under_stderr_is_no_bug(luma):
     """An error that cannot be told ends with its own code, and writes no crash log."""
     root = luma.parent.parent
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "builder", "why", "nobody"],
-            cwd=root,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stderr=full,
-            check=False,
-        )
+    with full_disk() as full:
+        done = run_persona("why", "nobody", cwd=root, stderr=full)
 
     assert done.returncode == cli.MENDABLE
     assert not (root / "build" / "crash.log").exists()
@@ -399,18 +378,8 @@ def test_a_full_disk_under_stderr_is_no_bug(luma):
 
 def test_a_build_goes_on_where_nobody_reads_of_it(luma):
     """A reader of stderr that goes away changes neither the result nor the exit code."""
-    read, write = os.pipe()
-    os.close(read)
-    done = subprocess.run(
-        [sys.executable, "-m", "builder", "show", "luma", "1"],
-        cwd=luma.parent.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=write,
-        text=True,
-        check=False,
-    )
-    os.close(write)
+    with gone_reader() as gone:
+        done = run_persona("show", "luma", "1", cwd=luma.parent.parent, stderr=gone)
 
     assert done.returncode == 0
     assert done.stdout.startswith("row 1: ")
@@ -422,13 +391,10 @@ def test_no_file_takes_the_place_of_a_closed_stream(luma):
         "from builder import cli; cli.main(['list']); made = open('number', 'w'); "
         "made.write(str(made.fileno()))"
     )
-    subprocess.run(
-        ["sh", "-c", '"$0" -c "$1" 0>&- 1>&- 2>&-', sys.executable, code],
-        cwd=luma.parent.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=True,
-    )
+    closed = dict.fromkeys(["stdin", "stdout", "stderr"], CLOSED)
+    done = run_python("-c", code, cwd=luma.parent.parent, **closed)
 
+    assert done.returncode == 0
     assert int(Path("number").read_text()) > 2
 
 

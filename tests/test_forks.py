@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from tests.forks import ROOT, run_python
+from tests.forks import CLOSED, ROOT, run_python
+from tests.pseudoterminal import typing
 
 TELL = """
 import os, sys
@@ -83,3 +84,31 @@ def test_a_run_finds_libraries_whatever_a_test_has_imported(tmp_path, monkeypatc
     assert str(ROOT / "tools") in sys.path
     assert str(ROOT) in done.stdout.splitlines()
     assert str(ROOT / "tools") not in done.stdout.splitlines()
+
+
+TELL_STREAMS = """
+import os, sys
+made = os.open("made", os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+told = [min(made, 3), sys.stdin is sys.__stdin__, sys.stdout is sys.__stdout__]
+for stream in (sys.stdin, sys.stdout, sys.stderr):
+    told += [stream and (stream.fileno(), stream.isatty(), stream.encoding, stream.errors)]
+told += [stream and stream.line_buffering for stream in (sys.stdout, sys.stderr)]
+os.write(made, ascii(told).encode())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each run starts Python")
+@pytest.mark.parametrize(
+    "names", [["stdout"], ["stderr"], ["stdout", "stderr"], ["stdin", "stdout", "stderr"], []]
+)
+@pytest.mark.parametrize("where", ["closed", "a terminal"])
+def test_streams_are_those_that_python_finds_when_it_starts(tmp_path, names, where):
+    """Closed ones are none, whose number the next file gets; those of a terminal are told apart."""
+    told = []
+    for started in ({"PYTHONHASHSEED": "0"}, {}):  # read by a Python that starts with it
+        with typing() as terminal:
+            given = dict.fromkeys(names, CLOSED if where == "closed" else terminal)
+            done = run_python("-c", TELL_STREAMS, cwd=tmp_path, **given, **started)
+        told += [(done.returncode, (tmp_path / "made").read_text())]
+
+    assert told[0] == told[1]

@@ -2,10 +2,7 @@
 
 import json
 import os
-import pty
 import shutil
-import subprocess
-import sys
 import tomllib
 
 import pytest
@@ -18,6 +15,7 @@ from builder.errors import ManifestError
 from builder.manifest import packaged
 from builder.manifest.fields import is_visible
 from tests.conftest import ROOT, run_persona
+from tests.pseudoterminal import typing
 
 INVISIBLE = [
     "",
@@ -218,23 +216,9 @@ def test_a_persona_may_have_no_name(project):
 
 def answer(project, *lines, options=()):
     """Run `persona new nova` in a terminal, and type lines."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "builder", "new", "nova", *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"}
-    started = subprocess.Popen(
-        command,
-        cwd=project,
-        env=environment,
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    os.close(theirs)
-    os.write(ours, "".join(f"{line}\n" for line in lines).encode())
-    out, said = started.communicate(timeout=60)
-    os.close(ours)
-    return started.returncode, out, said
+    with typing(*lines) as terminal:
+        done = run_persona("new", "nova", *options, cwd=project, stdin=terminal, TERM="dumb")
+    return done.returncode, done.stdout, done.stderr
 
 
 def test_a_terminal_is_asked_four_things(project):

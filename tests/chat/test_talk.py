@@ -1,9 +1,6 @@
 """A conversation without Ollama: what is said, kept and stopped."""
 
 import json
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +9,9 @@ from builder import cli
 from builder.bases import baseline
 from builder.chat import talk
 from builder.terminal.console import Console
-from tests.conftest import ROOT, run_persona
+from tests.conftest import run_persona
 from tests.pseudoterminal import opened
+from tests.streams import gone_reader
 
 LONG = "Write a long story about the sea, the wind and a ship that never came home."
 
@@ -194,14 +192,7 @@ def test_a_locale_without_utf_8_is_talked_in(build, locale):
 def test_bytes_that_are_no_text_are_read(build):
     """A pipe of other bytes is answered too."""
     root = build.folder.parent.parent
-    done = subprocess.run(
-        [sys.executable, "-m", "builder", "chat", "luma"],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        input=b"\xff\xfe?\n",
-        capture_output=True,
-        check=False,
-    )
+    done = run_persona("chat", "luma", cwd=root, typed=b"\xff\xfe?\n")
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
@@ -210,19 +201,8 @@ def test_bytes_that_are_no_text_are_read(build):
 def test_a_reader_that_goes_away_ends_the_conversation(build):
     """With stdout closed by its reader the command ends with 0 and no traceback."""
     root = build.folder.parent.parent
-    read, write = os.pipe()
-    os.close(read)
-    done = subprocess.run(
-        [sys.executable, "-m", "builder", "chat", "luma"],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        input="/?\n" * 3,
-        stdout=write,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    os.close(write)
+    with gone_reader() as gone:
+        done = run_persona("chat", "luma", cwd=root, typed="/?\n" * 3, stdout=gone)
 
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr

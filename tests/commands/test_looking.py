@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -17,13 +18,21 @@ from tests.pseudoterminal import opened
 SYSTEM = '[ollama]\nsystem = "You are kind."\n'
 
 
-@pytest.fixture
-def built(tmp_path):
-    """Make a build with a system text, all of whose stages are fresh but for registration."""
-    folder = write_persona(tmp_path)
-    path = folder / "persona.toml"
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Make a project with a build of a persona that has a system text, once."""
+    root = tmp_path_factory.mktemp("finished")
+    path = write_persona(root) / "persona.toml"
     path.write_text(path.read_text() + SYSTEM)
-    return finish(folder)
+    finish(path.parent)
+    return root
+
+
+@pytest.fixture
+def built(finished, tmp_path):
+    """Give a copy of it, all of whose stages are fresh but for registration."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return build_of(tmp_path / "personas" / "luma")
 
 
 def ask_why(build, *options):

@@ -22,7 +22,7 @@ from builder.data.texts import normalise
 from builder.engine.stage import list_settings
 from builder.errors import ManifestError
 from builder.manifest import packaged
-from builder.stages import base, data
+from builder.stages import data
 from tests.conftest import MANIFEST, build_of, rows_of, run_stage
 from tests.data.asked import list_asked_texts, list_gate_questions
 
@@ -127,11 +127,10 @@ def test_a_reply_is_in_its_language(name):
         assert told in {language, None}, reply
 
 
-def test_every_row_of_every_pack_is_encoded(luma):
+def test_every_row_of_every_pack_is_encoded(luma, with_base):
     """A persona of packs alone is encoded under the embedded base's template."""
     write_manifest(luma, f"files = []\nheld_out = 0\npacks = {list(PACKS)}")
-    build = build_of(luma, base=EMBEDDED)
-    run_stage(base, build)
+    build = build_of(luma, base=with_base.options.base)
     run_stage(data, build)
     examples = dataset.read_examples(build.dataset / dataset.TRAIN)
 
@@ -211,11 +210,10 @@ def test_packs_need_a_name(luma):
         write_manifest(luma, 'packs = ["identity/en"]', identity="")
 
 
-def test_a_pack_and_its_content_are_reasons_to_train_again(luma, tmp_path, monkeypatch):
+def test_a_pack_and_its_content_are_reasons_to_train_again(luma, with_base, tmp_path, monkeypatch):
     """The data stage declares which packs are read and what they hold."""
     write_manifest(luma, 'packs = ["identity/en"]')
-    build = build_of(luma, base=EMBEDDED)
-    run_stage(base, build)
+    build = build_of(luma, base=with_base.options.base)
     before = list_settings(data.inputs(build))
     content = packaged.find_pack("identity/en").read_bytes()
     (tmp_path / "identity").mkdir()

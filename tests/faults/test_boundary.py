@@ -6,8 +6,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import subprocess
-import sys
 import time
 
 import pytest
@@ -18,8 +16,9 @@ from builder.bases.base import EMBEDDED, Base
 from builder.data import replay
 from builder.engine import freshness, lock, pipeline, publish
 from builder.errors import ToolError, describe_refusal
-from tests.conftest import ROOT, build_of, run_persona
+from tests.conftest import build_of, run_persona
 from tests.faults.test_publishing import CHAIN, Inputs, make_stage
+from tests.streams import full_disk
 
 COMMANDS = (
     ["why", "luma"],
@@ -311,16 +310,8 @@ def test_no_variable_ends_a_command_in_a_traceback(built, command, surroundings)
 @pytest.mark.parametrize("command", ["list", "keys", "bases", "why luma"])
 def test_a_full_place_for_results_is_named(built, command):
     """What cannot be printed is told as standard output's, whichever way it is drawn."""
-    with open("/dev/full", "w") as full:  # noqa: PTH123 — a device
-        done = subprocess.run(
-            [sys.executable, "-m", "builder", *command.split()],
-            cwd=built.parent.parent,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+    with full_disk() as full:
+        done = run_persona(*command.split(), cwd=built.parent.parent, stdout=full)
 
     assert done.returncode == 1
     assert "error: standard output: No space left on device" in done.stderr

@@ -1,19 +1,16 @@
 """`persona remove`: only what a build registered leaves Ollama, and only after asking."""
 
 import json
-import os
-import pty
-import subprocess
-import sys
 
 import pytest
 
 from builder import cli
 from builder.ollama import client
 from builder.ollama.removal import Registered
-from tests.conftest import ROOT, find_port, run_persona
+from tests.conftest import find_port, run_persona
 from tests.ollama.test_registration import RECEIPT_4, claim
 from tests.ollama.tiny import put, write_tiny
+from tests.pseudoterminal import typing
 
 
 @pytest.fixture
@@ -113,25 +110,6 @@ def test_a_model_that_changed_after_the_list_stays(luma, model):
     assert (folder / "registered.json").exists()
 
 
-def answer(root, typed):
-    """Run `persona remove luma` in a terminal, and type a line."""
-    ours, theirs = pty.openpty()
-    started = subprocess.Popen(
-        [sys.executable, "-m", "builder", "remove", "luma"],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    os.close(theirs)
-    os.write(ours, f"{typed}\n".encode())
-    out, said = started.communicate(timeout=60)
-    os.close(ours)
-    return started.returncode, out, said
-
-
 def test_a_person_is_asked_first(luma, model):
     """Without --yes a terminal is asked, and nothing is removed where nobody can be."""
     root = luma.parent.parent
@@ -140,11 +118,14 @@ def test_a_person_is_asked_first(luma, model):
     assert (piped.returncode, piped.stdout) == (cli.USAGE, "")
     assert "expected --yes" in piped.stderr
     assert "luma:latest" in piped.stderr
-    code, out, said = answer(root, "n")
-    assert (code, out) == (cli.MENDABLE, "")
-    assert "Remove this from Ollama?" in said
+    with typing("n") as terminal:
+        refused = run_persona("remove", "luma", cwd=root, stdin=terminal)
+    assert (refused.returncode, refused.stdout) == (cli.MENDABLE, "")
+    assert "Remove this from Ollama?" in refused.stderr
     assert names(model) == ["luma:latest", "mine:latest"]
-    assert answer(root, "y")[:2] == (cli.DONE, "removed luma:latest\n")
+    with typing("y") as terminal:
+        removed = run_persona("remove", "luma", cwd=root, stdin=terminal)
+    assert (removed.returncode, removed.stdout) == (cli.DONE, "removed luma:latest\n")
     assert names(model) == ["mine:latest"]
 
 

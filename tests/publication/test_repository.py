@@ -2,10 +2,6 @@
 
 import hashlib
 import json
-import os
-import pty
-import subprocess
-import sys
 
 import httpx
 import pytest
@@ -18,7 +14,7 @@ from builder.ollama import modelfile
 from builder.publication import rejections, repository
 from builder.publication.bundle import Item
 from builder.stages import smoke
-from tests.conftest import ROOT
+from tests.pseudoterminal import typing
 from tests.publication import hubs
 from tests.publication.builds import examine, make_fresh
 from tests.report.pages import make_findings, make_found, make_refusal
@@ -144,22 +140,11 @@ def test_nobody_is_asked_without_a_terminal(push, hub):
     assert hub.repositories == {}
 
 
-@pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 1)])
-def test_a_person_is_asked(fresh, hub, typed, code):
+@pytest.mark.parametrize(("typed", "code"), [("y", 0), ("n", 1)])
+def test_a_person_is_asked(push, hub, typed, code):
     """At a terminal the answer decides; the question comes after the list."""
-    master, slave = pty.openpty()
-    os.write(master, typed.encode())
-    done = subprocess.run(
-        [sys.executable, "-m", "builder", "push", "luma", "--to", "hf:ana/luma"],
-        cwd=fresh.persona.folder.parent.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **hub.environment},
-        stdin=slave,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    os.close(master)
-    os.close(slave)
+    with typing(typed) as terminal:
+        done = push(stdin=terminal)
 
     assert done.returncode == code, done.stderr
     assert done.stderr.index("luma-Q4_K_M.gguf") < done.stderr.index("Publish this?")

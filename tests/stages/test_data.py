@@ -10,16 +10,14 @@ from builder.bases.base import EMBEDDED
 from builder.data import dataset, preparation
 from builder.data.rows import Row
 from builder.errors import DataError
-from builder.stages import base, data
+from builder.stages import data
 from tests.conftest import MANIFEST, build_of, run_stage
 
 
 @pytest.fixture
-def build(luma):
-    """Make a build whose base is there."""
-    made = build_of(luma, base=EMBEDDED)
-    run_stage(base, made)
-    return made
+def build(with_base):
+    """Give a build whose base is there."""
+    return with_base
 
 
 def test_all_mistakes_of_reading_and_encoding_come_at_once(build):

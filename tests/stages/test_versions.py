@@ -22,17 +22,16 @@ from tests.conftest import build_of
         (data_stage, dataset.SCHEDULE, "dataset"),
     ],
 )
-def test_what_another_version_wrote_is_written_anew(luma, stage, name, damaged):
+def test_what_another_version_wrote_is_written_anew(with_rows, stage, name, damaged):
     """Stages that read it are stale with it; none of them fails before it runs."""
-    build = build_of(luma)
-    pipeline.run(build, targets.ROWS.stages, Console())
+    build, folder = with_rows, with_rows.persona.folder
     stamp = build.folder / ".stamps" / f"{stage.NAME}.json"
     stamp.write_text(json.dumps({**json.loads(stamp.read_text()), "schema": 0}))
     (build.folder / damaged / name).write_text("{}")
 
-    judged = pipeline.plan(build_of(luma), targets.MODEL.stages)
+    judged = pipeline.plan(build_of(folder), targets.MODEL.stages)
 
     reasons = {one.stage: one.reasons for one in judged}
     assert reasons[stage.NAME] == ["built by another version"]
     assert "never built" in reasons["train"]
-    assert pipeline.run(build_of(luma), targets.ROWS.stages, Console()).has_run
+    assert pipeline.run(build_of(folder), targets.ROWS.stages, Console()).has_run

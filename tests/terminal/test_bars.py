@@ -9,7 +9,7 @@ from rich.console import Console as Rich
 from builder.progress import Place, Progress, Training
 from builder.terminal import sparkline
 from builder.terminal.bars import Bar
-from tests.terminal.test_console import draw, frames_of
+from tests.pseudoterminal import draw, frames_of
 
 STAGE = """
 import logging, math, time

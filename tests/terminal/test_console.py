@@ -1,23 +1,16 @@
 """What a person sees of a stage that runs."""
 
-import fcntl
 import logging
-import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
 
 import pytest
 
 from builder import progress
 from builder.errors import PersonaError
 from builder.terminal.console import Console, escape
-from tests.conftest import ROOT
+from tests.forks import run_python
+from tests.pseudoterminal import ESCAPE_SEQUENCE, draw, frames_of
 
-ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 STAGE = """
 import logging, time
 from builder import progress
@@ -60,36 +53,6 @@ def reported(capsys):
     return report
 
 
-def draw(code, columns, **environment):
-    """Run Python code on a pseudo-terminal of so many columns, and give what it wrote there."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    hidden = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
-    inherited = {name: value for name, value in os.environ.items() if name not in hidden}
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={**inherited, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **environment},
-    ) as process:
-        os.close(theirs)
-        written = b""
-        while True:
-            try:
-                written += os.read(ours, 65536)
-            except OSError:  # Linux says so where the last writer has gone
-                break
-    os.close(ours)
-    assert process.returncode == 0, written
-    return written.decode()
-
-
-def frames_of(written):
-    """Split what was written to a terminal into lines and frames of the bar, without colours."""
-    return [line.strip() for line in re.split(r"[\r\n]+", ESCAPE_SEQUENCE.sub("", written))]
-
-
 SAMPLED = """
 import logging
 from builder import progress
@@ -110,15 +73,13 @@ console.close()
 SAMPLE = 'at step 270 of 540: "Who are you?" → "I am\\n[b]Luma[/b]\\x1b[2J, made by Ana ..."'
 
 
-def test_a_sample_is_one_line(capfd):
+def test_a_sample_is_one_line(tmp_path):
     """On a terminal and in a log, over the bar, whatever control characters it holds."""
     frames = frames_of(draw(SAMPLED, 120))
-    subprocess.run(
-        [sys.executable, "-c", SAMPLED], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True
-    )
+    logged = run_python("-c", SAMPLED, cwd=tmp_path).stderr
 
     assert frames.count(SAMPLE) == 1
-    assert f"  {SAMPLE}\n" in capfd.readouterr().err
+    assert f"  {SAMPLE}\n" in logged
 
 
 @pytest.mark.parametrize(("columns", "shown"), [(60, '…" → "I am'), (34, '"Who are y')])
@@ -133,14 +94,16 @@ def test_a_sample_is_cut_to_the_terminal(columns, shown):
     assert shown in line
 
 
-def test_a_sample_is_plain_where_there_are_no_symbols(capfd):
+def test_a_sample_is_plain_where_there_are_no_symbols(tmp_path):
     """In a locale without UTF-8 the arrow is of two characters; with --quiet there is no line."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
     quiet = SAMPLED.replace("log =", 'console.detail = "quiet"\nlog =')
-    for code in (SAMPLED, quiet):
-        subprocess.run([sys.executable, "-c", code], env=env, check=True)
+    told, untold = (
+        run_python("-c", code, cwd=tmp_path, PYTHONIOENCODING="ascii") for code in (SAMPLED, quiet)
+    )
 
-    assert capfd.readouterr().err.count('"Who are you?" -> "I am') == 1
+    assert (told.returncode, untold.returncode) == (0, 0)
+    assert told.stderr.count('"Who are you?" -> "I am') == 1
+    assert '"Who are you?"' not in untold.stderr
 
 
 def test_without_a_terminal_a_line_now_and_then_tells_how_far_it_is(reported):
@@ -194,16 +157,11 @@ def test_no_colours_where_none_are_wanted(environment, pattern):
     assert re.search(r"train +(━.*)?\d+/100 steps", ESCAPE_SEQUENCE.sub("", written))
 
 
-def test_forced_colours_draw_no_bar_in_a_file():
+def test_forced_colours_draw_no_bar_in_a_file(tmp_path):
     """FORCE_COLOR, which continuous integration sets, colours lines and puts no bar into a log."""
-    done = subprocess.run(
-        [sys.executable, "-c", STAGE],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "FORCE_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_python("-c", STAGE, cwd=tmp_path, FORCE_COLOR="1")
 
+    assert done.returncode == 0
     assert "\x1b[" in done.stderr
     assert "━" not in done.stderr
 

@@ -6,7 +6,7 @@ import pytest
 
 from builder import cli
 from tests.conftest import run_persona
-from tests.terminal.test_console import draw, frames_of
+from tests.pseudoterminal import draw, frames_of
 from tests.terminal.test_events import build_light
 
 DRAWN = """
