@@ -7,6 +7,7 @@ import shutil
 import llama_cpp
 import pytest
 import torch
+from builder.gguf.tensors import read_tensors
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
@@ -14,7 +15,6 @@ from builder.errors import GateError, ToolError
 from builder.gguf import merge
 from builder.gguf.merge import Change, name_layer
 from builder.gguf.quantisation import BY_NAME, QUANTISATIONS
-from builder.gguf.tensors import read_tensors
 from builder.llama import Model
 from builder.manifest.manifest import Export
 from tests.bases.checkpoints import make_tiny_base
