@@ -183,7 +183,7 @@ def test_ollama_is_judged_as_a_build_would(changes, verdict, told):
         ({"machine": Machine("gpu", "Tesla T4", has_bf16=False)}, "ok", "computed in float16"),
         ({"machine": GPU_MACHINE, "memory_bytes": 4 * 10**9}, "problem", "it takes 5."),
         ({"machine": GPU_MACHINE, "free_bytes": 4 * 10**9}, "warning", "and 4.0 GB are free"),
-        ({"machine": GPU_MACHINE, "disk_bytes": 10**10}, "problem", "its export takes 11."),
+        ({"machine": GPU_MACHINE, "disk_bytes": 2 * 10**9}, "problem", "its export takes 2."),
     ],
 )
 def test_what_is_used_is_said_with_the_reason(changes, verdict, told):
