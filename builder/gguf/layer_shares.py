@@ -88,7 +88,7 @@ def measure(
 
     def measure_layer(found: tuple[str, torch.Tensor]) -> LayerShare:
         layer, weight = found
-        pairs = _pair(converter, names[layer], weight, changes[layer].compute())
+        pairs = _pair(converter, names[layer], weight.float(), changes[layer].compute())
         return _project(layer, [(samples[key], *pair) for key, pair in pairs.items()])
 
     shares: list[LayerShare] = []
@@ -163,7 +163,7 @@ def _project(
     added, trained, before = [], [], []
     for written, weight, change in tensors:
         rows = _choose_rows(len(weight))
-        old = weight[rows].float().numpy()
+        old = weight[rows].numpy()
         added.append((written - old).ravel())
         trained.append(change[rows].numpy().ravel())
         before.append(old.ravel())

@@ -14,6 +14,7 @@ import gguf
 import numpy as np
 
 from builder import progress
+from builder.errors import ToolError
 from builder.gguf import quantiser
 from builder.gguf.convert import Converter, Tensor
 from builder.gguf.quantisation import Quantisation
@@ -62,7 +63,12 @@ def write(
 def _choose_types(
     converter: Converter, tensors: Iterable[Tensor], out: Path, quantisation: Quantisation
 ) -> list[Tensor]:
-    """Give tensors the types and the order that llama.cpp's quantiser gives them."""
+    """Give tensors the types and the order that llama.cpp's quantiser gives them.
+
+    Raises:
+        ToolError: It refused, or its log does not name every tensor.
+
+    """
     by_name = {tensor.name: tensor for tensor in tensors}
     draft = out.with_name("draft.gguf")
     with _open(draft, converter, by_name.values()) as file:
@@ -70,6 +76,12 @@ def _choose_types(
         file.truncate(file.tell() + _count_bytes(by_name.values()))
     kinds = quantiser.choose_types(draft, quantisation)
     draft.unlink()
+    if kinds.keys() != by_name.keys():
+        raise ToolError(
+            f"llama.cpp's quantiser chose types for {len(kinds)} of {len(by_name)} tensors, "
+            "expected all",
+            hint="install the llama-cpp-python that requirements.lock names",
+        )
     return [
         replace(by_name[name], kind=kind, shape=_drop_ones(by_name[name].shape))
         for name, kind in kinds.items()

@@ -1,5 +1,6 @@
 """A file is written in one pass, and is what llama.cpp's own programs write in two."""
 
+import re
 import shutil
 
 import llama_cpp
@@ -7,6 +8,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from builder.errors import ToolError
+from builder.gguf import quantiser
 from builder.gguf.quantisation import BY_NAME, QUANTISATIONS
 from tests.bases.architectures import ARCHITECTURES
 from tests.bases.checkpoints import make_tiny_base
@@ -57,6 +59,16 @@ def test_each_family_is_what_llama_cpp_writes(name, tmp_path):
     export_as(base, adapter, tmp_path / "model.gguf", "q4_k_m")
 
     assert (tmp_path / "model.gguf").read_bytes() == (tmp_path / "expected.gguf").read_bytes()
+
+
+def test_a_tensor_that_the_quantiser_does_not_name_is_not_left_out(tiny, tmp_path, monkeypatch):
+    """Another llama.cpp may log otherwise: that is an error, not a file that lacks tensors."""
+    monkeypatch.setattr(
+        quantiser, "LINE", re.compile(quantiser.LINE.pattern.replace("size", "x"), re.MULTILINE)
+    )
+
+    with pytest.raises(ToolError, match=r"chose types for 0 of \d+ tensors, expected all"):
+        export_as(tiny, None, tmp_path / "model.gguf", "q4_k_m")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
