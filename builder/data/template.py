@@ -242,10 +242,10 @@ class Template:
             raise self._no_end_of_turn()
         reply = text[len(prompt) : end]
         if messages[index]["content"].strip() not in reply:
-            msg = "changes a reply's words, expected them as they are written"
             if messages[index].get("tool_calls"):
-                msg = "leaves out words beside a call, expected the call alone"
-            msg = f"the chat template {msg}"
+                msg = "the chat template leaves out words beside a call, expected the call alone"
+            else:
+                msg = "the chat template changes a reply's words, expected them as they are written"
             raise DataError(msg, hint=self._hint)
         for call in messages[index].get("tool_calls", []):
             function = call["function"]
