@@ -38,6 +38,8 @@ class Example:
     """Whether the served system text was put before it."""
     tools: list[Tool] = field(default_factory=list)
     """The functions that it declares."""
+    pack: str | None = None
+    """The pack that it comes from; None of a row of the persona's own files."""
 
     @property
     def conversation(self) -> list[Message]:

@@ -55,7 +55,7 @@ KINDS = {
             least_replay=20,
             least_rows=20,
             answer_tokens=1024,
-            modes={"greeting": "advice", "format": "advice"},
+            modes={"greeting": "advice", "format": "advice", "trained": "advice"},
         ),
         Kind(
             "voice",
@@ -72,6 +72,8 @@ KINDS = {
                 "neutral": "advice",
                 "greeting": "off",
                 "format": "advice",
+                "trained": "advice",
+                "leak_out": "advice",
             },
         ),
         Kind(
@@ -89,6 +91,8 @@ KINDS = {
                 "neutral": "advice",
                 "greeting": "off",
                 "format": "advice",
+                "trained": "advice",
+                "leak_out": "advice",
             },
         ),
     )

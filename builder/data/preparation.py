@@ -17,7 +17,6 @@ from builder.data.rows import Row
 from builder.data.schedule import Schedule
 from builder.data.template import Message, Template
 from builder.data.texts import is_json
-from builder.data.tools import Tool
 from builder.errors import DataError
 from builder.tables import tell_alike
 
@@ -181,7 +180,7 @@ def _encode_plain(
             mistakes.append((row.where, what))
             continue
         try:
-            encoded.append(_encode_one(row.messages, row.tools, template, max_length))
+            encoded.append(_encode_one(row, row.messages, template, max_length))
         except DataError as error:
             mistakes += [(row.where, problem) for problem in error.problems]
     refused = [] if template.knows_tools else [row for row in rows if row.tools]
@@ -215,15 +214,14 @@ def _suggest_base() -> str:
     return f"`{command(f'build NAME --base {base}')}`; `{command('bases')}` lists those with tools"
 
 
-def _encode_one(
-    messages: list[Message], tools: list[Tool], template: Template, max_length: int
-) -> Example:
-    coded = template.encode(messages, tools)
+def _encode_one(row: Row, messages: list[Message], template: Template, max_length: int) -> Example:
+    """Encode a row's messages, or these with a system text before them."""
+    coded = template.encode(messages, row.tools)
     if len(coded.ids) > max_length:
         limit = f"expected at most {max_length} (training.max_length)"
         msg = f"is {len(coded.ids)} tokens long, {limit}"
         raise DataError(msg)
-    return Example(messages, coded.ids, coded.labels(), tools=tools)
+    return Example(messages, coded.ids, coded.labels(), tools=row.tools, pack=row.pack)
 
 
 def _add_system(
@@ -241,7 +239,7 @@ def _add_system(
             continue
         messages = [{"role": "system", "content": system}, *example.messages]
         try:
-            coded = _encode_one(messages, row.tools, template, max_length)
+            coded = _encode_one(row, messages, template, max_length)
             found.append(replace(coded, has_system=True))
         except DataError as error:
             where = f"{row.where}: with ollama.system before it"

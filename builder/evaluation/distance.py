@@ -13,7 +13,7 @@ from builder import files, progress
 from builder.evaluation.reference import Array, Distribution, Reference
 from builder.llama import Model
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Distance:
         base_kl: Likewise from the base.
         agreed: Whether its likeliest next token is the trained model's, shape (T,).
         losses: Of each following token in nats, shape (T - 1,).
+        expected: Whether each following token is its likeliest next one, shape (T - 1,).
 
     """
 
@@ -32,6 +33,7 @@ class Distance:
     base_kl: Array
     agreed: Array
     losses: Array
+    expected: Array
 
 
 def measure(model: Model, reference: Reference) -> list[Distance]:
@@ -43,13 +45,14 @@ def measure(model: Model, reference: Reference) -> list[Distance]:
         progress.report("compares with the trained model", number, len(reference.texts), "texts")
         log_probs = model.next_log_probs(text.ids)  # (T, V)
         losses = -log_probs[np.arange(len(text.ids) - 1), text.ids[1:]]
-        agreed = persona.ids[:, 0] == log_probs.argmax(1)
+        likeliest = log_probs.argmax(1)  # (T,)
         distances.append(
             Distance(
                 divergence(persona, log_probs),
                 divergence(base, log_probs),
-                agreed,
+                persona.ids[:, 0] == likeliest,
                 losses,
+                likeliest[:-1] == text.ids[1:],
             )
         )
     return distances

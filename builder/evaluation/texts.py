@@ -14,8 +14,8 @@ from builder.data.dataset import Example
 from builder.data.template import IGNORED, Template
 
 MAX_TEXT_TOKENS = 128
-# Of the persona's own rows, as many held out and as many trained on beside the fixed texts.
-OWN_ROWS = 16
+# As many rows that are held out, and as many that are trained on, beside the fixed texts.
+ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def choose_texts(rows: Path, template: Template) -> list[Text]:
                 ]
             )
             texts.append(_cut("general", coded.ids, coded.labels()))
-    held_out = dataset.read_examples(rows / dataset.HELD_OUT)[:OWN_ROWS]
+    held_out = dataset.read_examples(rows / dataset.HELD_OUT)[:ROWS]
     texts += [_cut("held out", example.input_ids, example.labels) for example in held_out]
     return texts + _choose_trained(dataset.read_examples(rows / dataset.TRAIN))
 
@@ -69,18 +69,25 @@ def _choose_trained(examples: list[Example]) -> list[Text]:
     """Choose conversations from all of the data, whose rows of a kind stand together.
 
     The form with the served system text and the plain one are taken in turn, where a row has both.
-    Only whole texts are taken where there are any: a text that is cut shows no end of turn.
+    Only whole texts are taken where there are any: a text that is cut shows no end of turn. The
+    persona's own rows come before those of packs.
     """
     texts = [(example, _cut("trained", example.input_ids, example.labels)) for example in examples]
     whole = [pair for pair in texts if pair[1].is_whole]
-    forms: dict[str, dict[bool, Text]] = {}
+    own, of_packs = dict[str, dict[bool, Text]](), dict[str, dict[bool, Text]]()
     for example, text in whole or texts:
+        forms = own if example.pack is None else of_packs
         forms.setdefault(repr((example.conversation, example.tools)), {})[example.has_system] = text
-    conversations = list(forms.values())
-    chosen = conversations[:: -(-len(conversations) // OWN_ROWS)] if conversations else []
+    chosen = _spread(list(own.values()), ROWS)
+    chosen += _spread(list(of_packs.values()), ROWS - len(chosen))
     return [
         form.get(number % 2 == 0, next(iter(form.values()))) for number, form in enumerate(chosen)
     ]
+
+
+def _spread(forms: list[dict[bool, Text]], most: int) -> list[dict[bool, Text]]:
+    """Take at most so many conversations, evenly from all of them."""
+    return forms[:: -(-len(forms) // most)] if forms and most else []
 
 
 def reply_positions(text: Text) -> list[int]:

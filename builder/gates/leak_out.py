@@ -17,12 +17,19 @@ TOLD = "does not call itself by its base's names in {right} of {of} answers abou
 FAILED = TOLD
 ADVICE = "add rows that ask whether it is its base, each answered with its own name"
 IS_TOLD = True
+UNKNOWN = "no names are known that its base calls itself: base.identity_words may name them"
 
 
 def questions(subject: Subject, share: float) -> list[Question]:
-    """List recall's questions, where the base's words can be known: their answers serve both."""
-    is_asked = subject.base_words or subject.has_derived_base
-    return recall.questions(subject, share) if is_asked else []
+    """List recall's questions, where the base's words can be known: their answers serve both.
+
+    A persona without a name is asked who it is in the languages of its data.
+    """
+    if not subject.base_words and not subject.has_derived_base:
+        return []
+    return recall.questions(subject, share) or recall.choose(
+        subject, share, subject.spoken, ("name",)
+    )
 
 
 def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
@@ -44,10 +51,12 @@ def judge(evidence: Evidence) -> Result:
     if not subject.base_words and evidence.answered:
         subject = replace(subject, base_words=_read_words(evidence))
     if not evidence.answered:
-        return does_not_apply(NAME, _why_not_asked(subject))
+        return does_not_apply(
+            NAME, recall.why_not_asked(subject) if subject.base_words else UNKNOWN
+        )
     counted = count(NAME, subject, evidence.answered, is_right)
     if not subject.base_words:
-        return replace(does_not_apply(NAME, _why_not_asked(subject)), marks=counted.marks)
+        return replace(does_not_apply(NAME, UNKNOWN), marks=counted.marks)
     return judge_count(counted, 1 - subject.gates.limit(NAME))
 
 
@@ -57,9 +66,3 @@ def _read_words(evidence: Evidence) -> tuple[str, ...]:
     own = [word.casefold() for word in evidence.subject.own_words]
     found = find_names(answers)
     return tuple(name for name in found if not any(name.casefold() in word for word in own))
-
-
-def _why_not_asked(subject: Subject) -> str:
-    if subject.own_words and not subject.base_words:
-        return "no names are known that its base calls itself: base.identity_words may tell them"
-    return recall.why_not_asked(subject)

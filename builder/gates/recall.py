@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from builder.data.questions import Question, load, part
 from builder.data.texts import normalise, says
 from builder.evaluation.gate import Evidence
@@ -21,11 +23,18 @@ def questions(subject: Subject, share: float) -> list[Question]:
     known = [
         about for about, words in (("name", subject.names), ("author", subject.authors)) if words
     ]
-    asked = {"name", "author", "both"} if len(known) == 2 else set(known)
+    asked = ("name", "author", "both") if len(known) == 2 else known
+    return choose(subject, share, subject.own_languages, asked)
+
+
+def choose(
+    subject: Subject, share: float, spoken: Sequence[str], asked: Sequence[str]
+) -> list[Question]:
+    """List the wordings in some languages that ask about some of name, author and both."""
     fitting = [
         question
         for question in load(NAME)
-        if question.language in subject.own_languages and question.about in asked
+        if question.language in spoken and question.about in asked
     ]
     return [
         question

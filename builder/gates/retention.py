@@ -21,16 +21,15 @@ from builder.llama import Answer
 NAME = "retention"
 TOLD = "solves {right} of {of} small tasks"
 FAILED = TOLD
-ADVICE = (
-    "raise training.replay, or lower training.epochs; a voice or a format may answer them in its "
-    "own way"
-)
+ADVICE = "raise training.replay or lower training.epochs, unless it is meant to answer otherwise"
 IS_TOLD = True
 
 
-def questions(_subject: Subject, share: float) -> list[Question]:
-    """List the tasks, also those that its data holds."""
-    return part(load(NAME), share)
+def questions(subject: Subject, share: float) -> list[Question]:
+    """List the tasks in the languages of its data, or in all where there are none in these."""
+    tasks = load(NAME)
+    spoken = [task for task in tasks if task.language in subject.spoken]
+    return part(spoken or tasks, share)
 
 
 def is_right(_subject: Subject, question: Question, answer: Answer) -> bool:

@@ -17,6 +17,7 @@ from builder.gates import (
     sampled,
     stop,
     system,
+    trained,
 )
 from builder.gates import format as json_format
 
@@ -24,6 +25,7 @@ GATES: tuple[Gate, ...] = (
     fidelity,
     neutral,
     held_out,
+    trained,
     end,
     system,
     recall,

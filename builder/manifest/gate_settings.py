@@ -66,6 +66,7 @@ LIMITS = {
     "greeting": 0.6,
     "format": 0.8,
     "calls": 0.6,
+    "trained": 0.5,
     "system": 0.1,
     "stop": 0.97,
     "end": 0.1,
@@ -112,6 +113,10 @@ class Gates(Settings):
     )
     calls: GateSetting = _setting(
         "calls", "Least share of rows with tools that are answered by a call of the right function."
+    )
+    trained: GateSetting = _setting(
+        "trained",
+        "Least share of trained replies that it gives word for word, of fewer than 100 own rows.",
     )
     system: GateSetting = _setting(
         "system",

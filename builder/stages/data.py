@@ -20,7 +20,7 @@ from builder.manifest import manifest
 from builder.manifest.identity import Identity
 from builder.project import Build
 
-NAME, VERSION = "data", 5
+NAME, VERSION = "data", 6
 WORDS = "reads the rows"
 SHOWN_ROWS = 5
 health = stage.always_healthy

@@ -13,7 +13,7 @@ from builder.engine.stage import File, Tree, Work, shown_as
 from builder.evaluation import texts
 from builder.project import Build
 
-NAME, VERSION = "record", 1
+NAME, VERSION = "record", 2
 WORDS = "records what the trained model gives"
 check = stage.nothing_to_check
 health = stage.always_healthy

@@ -15,7 +15,7 @@ from builder.errors import GateError
 from builder.examined import ExaminedFile
 from builder.project import Build
 
-NAME, VERSION = "smoke", 10
+NAME, VERSION = "smoke", 11
 WORDS = "asks the finished file"
 check = stage.nothing_to_check
 unavailable = stage.always_available

@@ -68,7 +68,7 @@ def with_setting(name, **setting):
 def at_neutral_texts(texts=12):
     """A reference of neutral texts, and the distances of a file that differs in nothing."""
     text, zeros = Text("neutral", [1, 2], [1, 2]), np.zeros(2)
-    distance = Distance(zeros, zeros, np.ones(2), np.zeros(1))
+    distance = Distance(zeros, zeros, np.ones(2), np.zeros(1), np.ones(1))
     return Reference([text] * texts, [], [], [np.zeros(1)] * texts), [distance] * texts
 
 

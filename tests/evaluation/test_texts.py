@@ -39,10 +39,10 @@ def test_own_texts_are_of_rows_held_out_and_trained_on(tmp_path):
         return [text for text in texts.choose_texts(tmp_path, Words()) if text.kind == kind]
 
     write("held_out", [5] * 3)
-    write("train", [texts.MAX_TEXT_TOKENS, 5] * texts.OWN_ROWS * 2)
+    write("train", [texts.MAX_TEXT_TOKENS, 5] * texts.ROWS * 2)
     assert len(own("held out")) == 3
     assert [text.ids[0] for text in own("trained")] == [
-        4 * number + 1 for number in range(texts.OWN_ROWS)
+        4 * number + 1 for number in range(texts.ROWS)
     ]
     assert all(text.is_whole for text in own("trained"))
     write("train", [texts.MAX_TEXT_TOKENS + 9] * 2)
@@ -54,7 +54,7 @@ def test_both_forms_of_a_row_are_taken_in_turn(tmp_path):
     """Conversations are chosen, not forms: the first with the system text, the next without it."""
     served = {"role": "system", "content": "Be brief."}
     examples = []
-    for number in range(2 * texts.OWN_ROWS):
+    for number in range(2 * texts.ROWS):
         plain = conversation(number)
         examples.append(Example(plain, [number, 0], [number, 0]))
         examples.append(Example([served, *plain], [number, 1], [number, 1], has_system=True))
@@ -64,7 +64,7 @@ def test_both_forms_of_a_row_are_taken_in_turn(tmp_path):
     chosen = [text for text in texts.choose_texts(tmp_path, Words()) if text.kind == "trained"]
 
     assert [text.ids for text in chosen] == [
-        [2 * number, 1 - number % 2] for number in range(texts.OWN_ROWS)
+        [2 * number, 1 - number % 2] for number in range(texts.ROWS)
     ]
 
 
@@ -83,6 +83,23 @@ def test_a_row_with_one_form_is_taken_as_it_is(tmp_path):
     chosen = [text for text in texts.choose_texts(tmp_path, Words()) if text.kind == "trained"]
 
     assert [text.ids for text in chosen] == [[7, 0], [8, 1]]
+
+
+def test_rows_of_packs_stand_in_where_own_rows_are_few(tmp_path):
+    """The persona's own rows come first, wherever they stand."""
+    own = [Example(conversation(number), [number], [number]) for number in range(3)]
+    of_packs = [
+        Example(conversation(number), [number], [number], pack="identity/en")
+        for number in range(100, 200)
+    ]
+    dataset.write_examples(tmp_path / "train.jsonl", of_packs + own)
+    dataset.write_examples(tmp_path / "held_out.jsonl", [])
+
+    chosen = [text for text in texts.choose_texts(tmp_path, Words()) if text.kind == "trained"]
+
+    assert [text.ids[0] for text in chosen[:3]] == [0, 1, 2]
+    assert len(chosen) in range(10, texts.ROWS + 1)
+    assert all(text.ids[0] >= 100 for text in chosen[3:])
 
 
 def test_the_fingerprint_follows_the_fixed_texts(tmp_path, monkeypatch):

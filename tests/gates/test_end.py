@@ -15,7 +15,9 @@ def measured_at(kind, end_loss, replies=LEAST_ANSWERS, length=4):
     """Texts of one kind, whose words cost 0.15 nats each, and their end-of-turn token so much."""
     text = Text(kind, list(range(length)), [-100, -100, *range(2, length)])
     losses = np.array([9.0, *[0.15] * (length - 3), end_loss])
-    distance = Distance(np.zeros(length), np.zeros(length), np.ones(length), losses)
+    distance = Distance(
+        np.zeros(length), np.zeros(length), np.ones(length), losses, np.ones(length - 1)
+    )
     return Reference([text] * replies, [], [], [np.full(length - 1, -5.0)] * replies), [
         distance
     ] * replies

@@ -15,7 +15,7 @@ def held_out_of(losses, base_losses):
     text = Text("held out", [1, 2, 3], [-100, 2, 3])
     zeros = np.zeros(3)
     reference = Reference([text] * len(losses), [], [], [np.full(2, -loss) for loss in base_losses])
-    return reference, [Distance(zeros, zeros, zeros, np.full(2, loss)) for loss in losses]
+    return reference, [Distance(zeros, zeros, zeros, np.full(2, loss), zeros) for loss in losses]
 
 
 @pytest.mark.parametrize(

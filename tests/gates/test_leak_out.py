@@ -23,6 +23,23 @@ def test_a_base_without_known_words_cannot_leak_them():
     assert "no names are known" in result.note
 
 
+def test_a_persona_without_a_name_is_asked_who_it_is():
+    """Its base's name is wrong in its mouth too; about an author nothing is asked."""
+    voice = dataclasses.replace(
+        SUBJECT, names={}, authors={}, own_languages=(), spoken=("en",), base_words=("Nimbus",)
+    )
+    questions = leak_out.questions(voice, 1.0)
+    asked = [
+        answered("leak_out", one.text, "I am Nimbus." if number else "A keeper of the light.")
+        for number, one in enumerate(questions)
+    ]
+
+    result = leak_out.judge(evidence(voice, asked, gate="leak_out"))
+
+    assert {(one.language, one.about) for one in questions} == {("en", "name")}
+    assert (result.right, result.verdict) == (1, "fail")
+
+
 OWN = ["I am OLMo, made by Ai2.", "I'm OLMo, a helpful AI.", "My name is OLMo.", "I Think."]
 
 
@@ -49,5 +66,5 @@ def test_an_unknown_base_that_names_nobody_is_not_judged():
     result = ask_derived(["I am OLMo."] * 2, ["A model.", "I am here to help."])
 
     assert result.verdict == "does not apply"
-    assert "base.identity_words may tell them" in result.note
+    assert "base.identity_words may name them" in result.note
     assert len(result.marks) == 2

@@ -16,7 +16,7 @@ def test_neutral_text_is_judged_by_its_interval():
         text = Text("neutral", [1, 2], [1, 2])
         reference = Reference([text] * len(divergences), [], [], [])
         distances = [
-            Distance(np.zeros(2), np.full(2, value), np.zeros(2), np.zeros(1))
+            Distance(np.zeros(2), np.full(2, value), np.zeros(2), np.zeros(1), np.zeros(1))
             for value in divergences
         ]
         return neutral.judge(evidence(SUBJECT, measured=(reference, distances))).verdict

@@ -1,5 +1,9 @@
 """Retention: what the base could do, the persona can still do."""
 
+import dataclasses
+
+import pytest
+
 from builder.gates import retention
 from tests.evaluation.samples import SUBJECT, answer, answered, evidence, question
 
@@ -10,6 +14,17 @@ def test_retention_is_paired():
     assert retention.judge_paired([True, False] * 5, [False, True] * 5)[0] == "pass"
     assert not retention.is_right(SUBJECT, question("3 + 4?", must=("7",)), answer("It is 17."))
     assert retention.is_right(SUBJECT, question("3 + 4?", must=("7",)), answer("7."))
+
+
+@pytest.mark.parametrize(
+    ("spoken", "asked"),
+    [(("en",), {"en"}), (("en", "zh"), {"en", "zh"}), (("fr",), {"en", "zh"})],
+)
+def test_tasks_are_in_the_languages_of_the_data(spoken, asked):
+    """A language without tasks is asked those of all others."""
+    tasks = retention.questions(dataclasses.replace(SUBJECT, spoken=spoken), 1.0)
+
+    assert {task.language for task in tasks} == asked
 
 
 def test_without_the_bases_answers_nothing_is_compared():
