@@ -12,6 +12,7 @@ from pathlib import Path
 from builder import files
 from builder.bases import admission, base, fetch
 from builder.bases.base import Base
+from builder.engine.hashes import hash_side_by_side
 from builder.errors import ToolError
 from builder.machine import Machine
 from builder.manifest import manifest
@@ -153,11 +154,10 @@ def _find_revision(repository: str) -> str:
 
 
 def _hash_folder(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*")):
-        if file.is_file():
-            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-            digest.update(bytes.fromhex(files.sha256(file)))
+    digest, found = hashlib.sha256(), sorted(file for file in folder.glob("*") if file.is_file())
+    for file, sha256 in zip(found, hash_side_by_side(found), strict=True):
+        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        digest.update(bytes.fromhex(sha256))
     return digest.hexdigest()
 
 

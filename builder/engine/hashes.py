@@ -72,15 +72,21 @@ class Hashes:
         if not large:
             return
         marks = [_mark(path) for path in large]  # of what is read: it may change meanwhile
-        with ThreadPoolExecutor(count_cores()) as threads:
-            digests = threads.map(_Reading(large).hash, large)
-            for path, mark, digest in zip(large, marks, digests, strict=True):
-                self._known[str(path)] = [*mark, digest]
+        for path, mark, digest in zip(large, marks, hash_side_by_side(large), strict=True):
+            self._known[str(path)] = [*mark, digest]
 
     def save(self) -> None:
         """Write the hashes down for the next start."""
         if self._folder.is_dir():
             files.write_cached(self._path, self._known)
+
+
+def hash_side_by_side(paths: Sequence[Path]) -> list[str]:
+    """Give the SHA-256 of each of some files, read on all cores."""
+    if not paths:
+        return []
+    with ThreadPoolExecutor(count_cores()) as threads:
+        return list(threads.map(_Reading(paths).hash, paths))
 
 
 def _mark(path: Path) -> list[int]:
