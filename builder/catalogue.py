@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from builder import files, last_build, persona, targets
 from builder.bases import base
-from builder.engine import freshness
+from builder.engine import stamps
 from builder.errors import ToolError
 from builder.evaluation import tally
 from builder.evaluation.tally import Tally
@@ -126,7 +126,7 @@ def _find_state(
     if stopped_at:
         return "refused" if is_refused else "stopped"
     if not is_built:
-        return "half built" if last_build.has_begun(build) else "never built"
+        return "half built" if stamps.has_any(build) else "never built"
     changed = max(_find_change(folder), _stat(template)[1])
     return "stale?" if changed > _find_end(build) or not _is_whole(build) else "built"
 
@@ -134,11 +134,11 @@ def _find_state(
 def _is_whole(build: Path) -> bool:
     """Say whether each stage ran, as it is in this version, and none after the build's end."""
     for stage in targets.STAGES:
-        path = freshness.stamps_folder(build) / f"{stage.NAME}.json"
-        stamp = _read_table(path)
-        if stage.NAME == register.NAME and not stamp:
+        path = stamps.path(build, stage.NAME)
+        if stage.NAME == register.NAME and not path.exists():
             continue  # where there is no Ollama
-        if stamp.get("version") != stage.VERSION or stamp.get("schema") != freshness.SCHEMA:
+        stamp = stamps.read(build, stage.NAME)
+        if stamp is None or stamp.description.version != stage.VERSION:
             return False
         if stage.NAME != register.NAME and _stat(path)[1] > _find_end(build):
             return False
@@ -148,7 +148,7 @@ def _is_whole(build: Path) -> bool:
 def _find_end(build: Path) -> int:
     """Give the time at which the last build ended: its history is written then."""
     ends = [_stat(path)[1] for path in (build / HISTORY).glob("[!.]*.json")]
-    return max(*ends, 0, _stat(freshness.stamps_folder(build) / f"{smoke.NAME}.json")[1])
+    return max(*ends, 0, _stat(stamps.path(build, smoke.NAME))[1])
 
 
 def _find_change(folder: Path) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.data import languages
-from builder.engine.stage import File, Tree, not_compared, shown_as
+from builder.engine.inputs import File, Tree, not_compared, shown_as
 from builder.evaluation import texts
 from builder.evaluation.subject import Source
 from builder.gguf.quantisation import BY_NAME

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from builder import catalogue, files, targets
-from builder.engine.stage import list_settings
+from builder.engine.inputs import list_settings
 from builder.errors import NotBuiltError
 from builder.evaluation.report import Finding, GateAnswer, OwnAnswer, Report
 from builder.project import Build

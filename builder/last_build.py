@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from builder import files, targets
-from builder.engine import freshness
+from builder import targets
+from builder.engine import stamps
 from builder.project import GGUF, REFUSED, SMOKE
 from builder.stages import export, smoke
 
@@ -21,9 +20,9 @@ class Stop:
 
 
 def find_stop(folder: Path) -> Stop | None:
-    """Find the first stage that failed since it last ran; those before it have run since."""
+    """Find the first stage whose last run failed; the stages before it have run since."""
     for stage in targets.STAGES:
-        path = freshness.stamps_folder(folder) / f"{stage.NAME}.failed"
+        path = stamps.failure_path(folder, stage.NAME)
         try:
             return Stop(stage.NAME, path.read_text("utf-8").strip() or "it failed")
         except FileNotFoundError:
@@ -31,11 +30,6 @@ def find_stop(folder: Path) -> Stop | None:
         except (OSError, ValueError):
             return Stop(stage.NAME, "it failed")
     return None
-
-
-def has_begun(folder: Path) -> bool:
-    """Say whether a stage has run in a folder, be the build finished or not."""
-    return any(freshness.stamps_folder(folder).glob("*.json"))
 
 
 def find_examination(folder: Path) -> Path | None:
@@ -52,9 +46,8 @@ def find_examination(folder: Path) -> Path | None:
         path = folder / REFUSED
         # The answers of a refusal lie there until the next: another failure left none.
         return path if path.exists() and _is_refusal(path, stop) else None
-    asked = _read_stamp(folder, smoke.NAME).get("inputs")
-    made = _read_stamp(folder, export.NAME).get("output")
-    is_of_file = isinstance(asked, dict) and made is not None and asked.get(GGUF) == made
+    asked, made = stamps.read(folder, smoke.NAME), stamps.read(folder, export.NAME)
+    is_of_file = asked and made and asked.description.inputs.get(GGUF) == made.output
     path = folder / SMOKE
     return path if is_of_file and path.exists() else None
 
@@ -64,8 +57,3 @@ def _is_refusal(path: Path, stop: Stop) -> bool:
     from builder.evaluation import report  # noqa: PLC0415 — of a refused build alone
 
     return "\n".join(report.read(path).problems()).split("\n")[0].strip() == stop.message
-
-
-def _read_stamp(folder: Path, name: str) -> dict[str, Any]:
-    value = files.read_json(freshness.stamps_folder(folder) / f"{name}.json")
-    return value if isinstance(value, dict) and value.get("schema") == freshness.SCHEMA else {}

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from builder import catalogue, targets
-from builder.engine import freshness
+from builder.engine import stamps
+from builder.engine.stamps import Description, Stamp
 from builder.evaluation.report import Finding
 from builder.report import contents, verdict
 from builder.stages import smoke
@@ -38,9 +39,10 @@ def built(luma):
     make_found(gates=GATES).write(build.refused)
     (build.base / "base.json").write_text('{"source": "owner/name"}')
     for stage in targets.STAGES:
-        stamp = {"schema": freshness.SCHEMA, "version": stage.VERSION, "output": stage.NAME}
-        stamp["inputs"] = {"model.gguf": "export"} if stage.NAME == "smoke" else {}
-        freshness.stamp_path(stage, build).write_text(json.dumps(stamp))
+        inputs = {"model.gguf": "export"} if stage.NAME == "smoke" else {}
+        description = Description(stage.VERSION, {}, inputs)
+        stamp = Stamp(description, stage.NAME, "done", took_s=None, tools={})
+        stamps.write(build.folder, stage.NAME, stamp)
     build.receipt.write_text('{"model": "luma:latest", "let_through": ["stop"]}')
     return build
 
@@ -107,9 +109,9 @@ def test_a_file_that_was_changed_since_makes_it_doubtful(built, file):
 
 def test_another_version_of_a_stage_makes_it_doubtful(built):
     """A stage that is of another version, or never ran, is told; but for registration."""
-    path = freshness.stamp_path(smoke, built)
+    path = stamps.path(built.folder, smoke.NAME)
     whole = path.read_text()
-    path.write_text(json.dumps({"schema": freshness.SCHEMA, "version": smoke.VERSION - 1}))
+    path.write_text(json.dumps({"schema": stamps.SCHEMA, "version": smoke.VERSION - 1}))
     assert read(built).state == "stale?"
     path.write_text(whole)
     (built.folder / ".stamps" / "train.json").unlink()

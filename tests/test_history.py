@@ -6,7 +6,7 @@ import json
 import pytest
 
 from builder import cli, files, history
-from builder.engine import freshness, pipeline, publish
+from builder.engine import freshness, pipeline, publish, stamps
 from builder.engine.hashes import Hashes
 from builder.errors import PersonaError
 from builder.evaluation.report import Report
@@ -118,9 +118,9 @@ def test_a_refused_build_is_noted_as_such(build):
     ]
     found = dataclasses.replace(found, gates=failed)
     build.smoke.unlink()
-    freshness.stamp_path(smoke, build).unlink()
+    stamps.path(build.folder, smoke.NAME).unlink()
     found.write(build.refused)
-    freshness.note_failure(smoke, build, found.problems()[0])
+    stamps.note_failure(build.folder, smoke.NAME, found.problems()[0])
     history.append(build)
 
     (record,) = records(build)
@@ -130,10 +130,10 @@ def test_a_refused_build_is_noted_as_such(build):
 
 def test_another_stop_is_not_another_build(build):
     """A daemon that did not answer and then did leaves one record: the model is the same."""
-    freshness.failure_path(smoke, build).with_name("register.failed").write_text("no Ollama\n")
+    stamps.note_failure(build.folder, "register", "no Ollama")
     history.append(build)
     assert [record.outcome for record in records(build)] == ["stopped"]
-    freshness.failure_path(smoke, build).with_name("register.failed").unlink()
+    stamps.failure_path(build.folder, smoke.NAME).with_name("register.failed").unlink()
     history.append(build)
 
     assert [record.outcome for record in records(build)] != ["stopped"]

@@ -11,7 +11,7 @@ from builder.archive import listing
 from builder.archive.listing import CARRIED
 from builder.archive.reader import Archive
 from builder.bases import base
-from builder.engine import freshness
+from builder.engine import stamps
 from builder.engine.hashes import Hashes
 from builder.errors import NotBuiltError, PersonaError, ToolError
 from builder.project import Build
@@ -91,7 +91,7 @@ def _compare_outputs(staged: Build, digests: dict[str, str]) -> list[str]:
         hashes.remember(listing.find_place(path, staged), digest)
     problems = []
     for stage in CARRIED:
-        output, stamp = stage.output(staged), freshness.read_stamp(stage, staged)
+        output, stamp = stage.output(staged), stamps.read(staged.folder, stage.NAME)
         if not output.exists():
             if stamp or stage.NAME != smoke.NAME:
                 problems.append(f"{output.name}: is not in it, expected what {stage.NAME} wrote")

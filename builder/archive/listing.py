@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, Field
 
 from builder import persona
-from builder.engine import freshness
+from builder.engine import stamps
 from builder.engine.stage import Stage
 from builder.project import Build
 from builder.stages import register
@@ -62,7 +62,7 @@ def list_files(build: Build, stages: Iterable[Stage]) -> dict[str, Path]:
     found = {str(top / path.relative_to(read.folder).as_posix()): path for path in known}
     outputs = [build.base_choice]
     for stage in stages:
-        outputs += [freshness.stamp_path(stage, build), stage.output(build)]
+        outputs += [stamps.path(build.folder, stage.NAME), stage.output(build)]
     inside = [
         file
         for output in outputs
@@ -123,5 +123,5 @@ def _find_problem(path: str, build: Build) -> str | None:
 def _is_output(inner: PurePosixPath, build: Build) -> bool:
     path = build.folder / inner
     outputs = [stage.output(build) for stage in CARRIED]
-    single = [build.base_choice, *(freshness.stamp_path(stage, build) for stage in CARRIED)]
+    single = [build.base_choice, *(stamps.path(build.folder, stage.NAME) for stage in CARRIED)]
     return path in single or any(path.is_relative_to(output) for output in outputs)

@@ -14,7 +14,7 @@ from builder import disk, files, persona
 from builder.archive import contents, listing, reader
 from builder.archive.listing import CARRIED
 from builder.archive.reader import Archive
-from builder.engine import freshness
+from builder.engine import stamps
 from builder.engine.hashes import Hashes
 from builder.engine.lock import LOCK, locked
 from builder.errors import (
@@ -174,7 +174,9 @@ def _staging_folders(build: Build) -> tuple[Path, Path]:
 
 def _list_stamps(staged: Build, build: Build) -> list[Place]:
     return [
-        _place(freshness.stamp_path(stage, staged), freshness.stamp_path(stage, build), staged)
+        _place(
+            stamps.path(staged.folder, stage.NAME), stamps.path(build.folder, stage.NAME), staged
+        )
         for stage in CARRIED
     ]
 
@@ -183,7 +185,10 @@ def _list_places(staged: Build, build: Build) -> list[Place]:
     """List what is swapped; what tells of the old model and is not in the archive goes too."""
     pairs = [(stage.output(staged), stage.output(build)) for stage in CARRIED]
     pairs += [
-        (freshness.failure_path(stage, staged), freshness.failure_path(stage, build))
+        (
+            stamps.failure_path(staged.folder, stage.NAME),
+            stamps.failure_path(build.folder, stage.NAME),
+        )
         for stage in CARRIED
     ]
     for name in ("base_choice", "arrival", "gates", "report", "merged"):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from builder.engine import freshness, publish
+from builder.engine import freshness, publish, stamps
 from builder.engine.hashes import Hashes
-from builder.engine.stage import Build, Checkpoint, Stage, list_files
+from builder.engine.inputs import list_files
+from builder.engine.stage import Build, Checkpoint, Stage
 from builder.errors import NotBuiltError, PersonaError, rebuild
 from builder.words import join
 
@@ -98,7 +99,7 @@ def judge(build: Build, stages: Sequence[Stage], hashes: Hashes) -> list[Judgeme
         reasons = freshness.find_reasons(stage, build, hashes, changing)
         if reasons or changing:
             stale[stage.output(build)] = stage.NAME
-        stamp = freshness.read_stamp(stage, build)
+        stamp = stamps.read(build.folder, stage.NAME)
         judgement = Judgement(
             stage.NAME,
             reasons,

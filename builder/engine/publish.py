@@ -7,16 +7,16 @@ from importlib import metadata
 from pathlib import Path
 
 from builder import files
-from builder.engine import freshness
-from builder.engine.freshness import Description
+from builder.engine import stamps
 from builder.engine.hashes import Hashes
 from builder.engine.spans import Span
 from builder.engine.stage import Build, Stage
+from builder.engine.stamps import Description, Stamp
 
 # Under a build's folder: where a stage writes, what it keeps between tries, and what is not shown.
 NEW, WORK = ".new", ".work"
 OLD = ".old"
-HIDDEN = (".stamps", ".cache", ".work/claims")
+HIDDEN = (stamps.FOLDER, ".cache", ".work/claims")
 TOOLS = (
     "unsloth",
     "trl",
@@ -43,25 +43,24 @@ def publish(
 
     The old output stays beside it until then. Without a stamp the stage reads "never built".
     """
-    output, stamp_path = stage.output(build), freshness.stamp_path(stage, build)
+    output = stage.output(build)
     _sync_all(made)
-    stamp_path.unlink(missing_ok=True)
+    stamps.path(build.folder, stage.NAME).unlink(missing_ok=True)
     aside = _aside(output)
     files.remove(aside)
     if output.exists():
         output.rename(aside)
     made.rename(output)
     files.sync(output.parent)
-    tools = {tool: metadata.version(tool) for tool in TOOLS}
-    stamp = {
-        "output": hashes.of(output),
-        "summary": summary,
-        "took_s": round(took_s, 1),
-        "spans": [span.model_dump() for span in spans],
-        "tools": tools,
-    }
-    dropped = {"dropped": description.dropped} if description.dropped else {}
-    files.write_json(stamp_path, {**description.as_json(), **dropped, **stamp})
+    stamp = Stamp(
+        description,
+        hashes.of(output) or "",  # never: it has just been moved there
+        summary,
+        took_s=round(took_s, 1),
+        tools={tool: metadata.version(tool) for tool in TOOLS},
+        spans=tuple(spans),
+    )
+    stamps.write(build.folder, stage.NAME, stamp)
     files.remove(aside)
 
 
@@ -75,7 +74,7 @@ def clear(build: Build, stages: Sequence[Stage]) -> None:
         output, aside = stage.output(build), _aside(stage.output(build))
         if not aside.exists():
             continue
-        if output.exists() or freshness.stamp_path(stage, build).exists():
+        if output.exists() or stamps.path(build.folder, stage.NAME).exists():
             files.remove(aside)
         else:
             aside.rename(output)
@@ -91,7 +90,7 @@ def clear(build: Build, stages: Sequence[Stage]) -> None:
 def settle(stage: Stage, build: Build) -> None:
     """Remove what a fresh stage no longer needs: its scratch folders, and the last failure."""
     remove_scratch(stage, build)
-    freshness.failure_path(stage, build).unlink(missing_ok=True)
+    stamps.failure_path(build.folder, stage.NAME).unlink(missing_ok=True)
 
 
 def scratch_folder(stage: Stage, build: Build, description: Description) -> Path:

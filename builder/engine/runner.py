@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from builder import files
-from builder.engine import freshness, publish
+from builder.engine import freshness, publish, stamps
 from builder.engine.child import Task
 from builder.engine.clock import Clock, Timing
 from builder.engine.hashes import Hashes
@@ -68,7 +68,7 @@ class Runner:
             self.has_run = True
         else:
             publish.settle(stage, self.build)
-            stamp = freshness.read_stamp(stage, self.build)
+            stamp = stamps.read(self.build.folder, stage.NAME)
             self.console.fresh(stage.NAME, stamp.summary if stamp else "")
         return True
 
@@ -107,11 +107,11 @@ class Runner:
             )
             stage.note(build)
         except PersonaError as error:
-            freshness.note_failure(stage, build, str(error))
+            stamps.note_failure(build.folder, stage.NAME, str(error))
             raise
         except OSError as error:
             refusal = describe_refusal(error, stage.output(build))
-            freshness.note_failure(stage, build, str(refusal))
+            stamps.note_failure(build.folder, stage.NAME, str(refusal))
             raise refusal from error
         files.remove(out.parent)
         publish.settle(stage, build)

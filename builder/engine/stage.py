@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import Field, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import BaseModel
-
 from builder.machine import Machine
-
-
-@dataclass(frozen=True)
-class File:
-    """A file that is compared by its content."""
-
-    path: Path
-
-
-@dataclass(frozen=True)
-class Tree:
-    """A folder that is compared by its files' names and contents."""
-
-    path: Path
 
 
 @dataclass(frozen=True)
@@ -102,11 +85,7 @@ class Stage(Protocol):
         ...
 
     def inputs(self, build: Any, /) -> Any:
-        """Declare all that decides the output, as a frozen dataclass.
-
-        A `File` or a `Tree` is compared by content, any other field as JSON, and a field with
-        `compare=False` not at all: it may not change what is written.
-        """
+        """Declare all that decides the output, in a frozen dataclass: see `engine/inputs.py`."""
         ...
 
     def output(self, build: Any, /) -> Path:
@@ -169,77 +148,3 @@ def never_resumed(_build: Any, _scratch: Path, /) -> None:
 
 def main_process(_build: Any, /) -> None:
     """Stand in for `worker` where a stage is light."""
-
-
-def shown_as(name: str) -> Any:
-    """Declare an input that a reason calls by another name than its field's."""
-    return field(metadata={"name": name})
-
-
-def maybe_file() -> Any:
-    """Declare a file or folder that need not be there; None compares as if it were not declared."""
-    return field(metadata={"is_file": True})
-
-
-def dropped_settings() -> Any:
-    """Declare which settings another one drops: by the name of each, the name of that other.
-
-    What is compared is what a stage is given; a reason names what a person changed.
-    """
-    return field(compare=False, metadata={"is_dropped": True})
-
-
-def not_compared() -> Any:
-    """Declare an input that may not change what is written: a permission, or where a cache lies."""
-    return field(compare=False)
-
-
-def list_files(inputs: Any) -> list[File | Tree]:
-    """List the files and folders among declared inputs."""
-    return [item for _, value in _compared(inputs) for item in _as_files(value)]
-
-
-def list_settings(inputs: Any) -> dict[str, Any]:
-    """Give all other declared inputs as JSON, by the names that a reason shows."""
-    values: dict[str, Any] = {}
-    for item, value in _compared(inputs):
-        if not _as_files(value) and not item.metadata.get("is_file"):
-            values |= _flatten(item.metadata.get("name", item.name), value)
-    return values
-
-
-def list_dropped(inputs: Any) -> dict[str, str]:
-    """Give the settings that another one drops, as `dropped_settings` declares them."""
-    named = [item.name for item in fields(inputs) if item.metadata.get("is_dropped")]
-    return {name: by for field in named for name, by in getattr(inputs, field).items()}
-
-
-def _compared(inputs: Any) -> Iterator[tuple[Field[Any], Any]]:
-    for item in fields(inputs):
-        if item.compare:
-            yield item, getattr(inputs, item.name)
-
-
-def _as_files(value: Any) -> list[File | Tree]:
-    if isinstance(value, File | Tree):
-        return [value]
-    if isinstance(value, tuple) and value and all(isinstance(item, File | Tree) for item in value):
-        return list(value)
-    return []
-
-
-def _flatten(name: str, value: Any) -> dict[str, Any]:
-    """Give a value by its name, and a table's values by dotted names."""
-    value = _as_json(value)
-    if not isinstance(value, dict):
-        return {name: value}
-    parts = (_flatten(f"{name}.{key}" if name else str(key), part) for key, part in value.items())
-    return {key: part for flat in parts for key, part in flat.items()}
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if is_dataclass(value):
-        return {item.name: getattr(value, item.name) for item in fields(value)}
-    return [_as_json(item) for item in value] if isinstance(value, tuple | list) else value

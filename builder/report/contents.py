@@ -9,8 +9,8 @@ from typing import Any
 from builder import files, last_build, targets
 from builder.bases.base import Base
 from builder.data.dataset import Profile
-from builder.engine import freshness
-from builder.engine.freshness import Stamp
+from builder.engine import stamps
+from builder.engine.stamps import Stamp
 from builder.evaluation import report
 from builder.evaluation.report import Report
 from builder.gates import parity
@@ -115,8 +115,8 @@ def _plan_learning_rates(stamps: dict[str, Stamp], steps: int) -> list[float]:
 
 
 def _read_stamps(build: Build) -> dict[str, Stamp]:
-    stamps = {stage.NAME: freshness.read_stamp(stage, build) for stage in targets.STAGES}
-    return {name: stamp for name, stamp in stamps.items() if stamp}
+    found = {stage.NAME: stamps.read(build.folder, stage.NAME) for stage in targets.STAGES}
+    return {name: stamp for name, stamp in found.items() if stamp}
 
 
 def _is_made_of(stamps: dict[str, Stamp], user: str, output: Path, maker: str) -> bool:

@@ -11,7 +11,8 @@ from pathlib import Path
 from builder import examined, workers
 from builder.bases import base
 from builder.engine import stage
-from builder.engine.stage import Tree, Work, shown_as
+from builder.engine.inputs import Tree, shown_as
+from builder.engine.stage import Work
 from builder.examined import Examined
 from builder.project import Build
 

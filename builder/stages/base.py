@@ -14,7 +14,8 @@ from builder.bases.choose import Pins
 from builder.bases.facts import Facts
 from builder.bases.sizes import Sizes
 from builder.engine import stage
-from builder.engine.stage import Tree, Work, maybe_file, not_compared, shown_as
+from builder.engine.inputs import Tree, maybe_file, not_compared, shown_as
+from builder.engine.stage import Work
 from builder.machine import Machine, find_memory_bytes
 from builder.project import Build
 

@@ -14,7 +14,8 @@ from builder.data.rows import Row
 from builder.data.template import Template
 from builder.data.texts import is_json
 from builder.engine import stage
-from builder.engine.stage import File, Tree, Work, dropped_settings, not_compared, shown_as
+from builder.engine.inputs import File, Tree, dropped_settings, not_compared, shown_as
+from builder.engine.stage import Work
 from builder.errors import DataError
 from builder.manifest import manifest
 from builder.manifest.identity import Identity

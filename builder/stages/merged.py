@@ -11,7 +11,8 @@ from builder.bases import base, fetch
 from builder.bases.facts import Facts
 from builder.data import dataset
 from builder.engine import stage
-from builder.engine.stage import File, Tree, Work, shown_as
+from builder.engine.inputs import File, Tree, shown_as
+from builder.engine.stage import Work
 from builder.parameters import make_generation_config
 from builder.project import Build
 

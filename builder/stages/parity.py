@@ -10,7 +10,8 @@ from builder.bases import base
 from builder.data import dataset
 from builder.data.template import Template
 from builder.engine import stage
-from builder.engine.stage import File, Tree, Work, shown_as
+from builder.engine.inputs import File, Tree, shown_as
+from builder.engine.stage import Work
 from builder.gates import parity
 from builder.project import Build
 

@@ -9,7 +9,8 @@ from builder import workers
 from builder.bases import base
 from builder.data import dataset
 from builder.engine import stage
-from builder.engine.stage import File, Tree, Work, shown_as
+from builder.engine.inputs import File, Tree, shown_as
+from builder.engine.stage import Work
 from builder.evaluation import texts
 from builder.project import Build
 

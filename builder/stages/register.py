@@ -10,7 +10,8 @@ from pathlib import Path
 from builder import workers
 from builder.data import dataset
 from builder.engine import stage
-from builder.engine.stage import File, Work, not_compared, shown_as
+from builder.engine.inputs import File, not_compared, shown_as
+from builder.engine.stage import Work
 from builder.errors import ToolError
 from builder.evaluation import report
 from builder.gates import parity

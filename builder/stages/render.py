@@ -7,7 +7,8 @@ from pathlib import Path
 
 from builder.data import dataset
 from builder.engine import stage
-from builder.engine.stage import File, Tree, Work, shown_as
+from builder.engine.inputs import File, Tree, shown_as
+from builder.engine.stage import Work
 from builder.ollama import modelfile
 from builder.ollama.served import Served
 from builder.project import Build

@@ -13,7 +13,8 @@ from builder.data.replay import Completion, Pair
 from builder.data.template import Template
 from builder.data.texts import normalise
 from builder.engine import stage
-from builder.engine.stage import File, Tree, Work, dropped_settings, shown_as
+from builder.engine.inputs import File, Tree, dropped_settings, shown_as
+from builder.engine.stage import Work
 from builder.project import Build
 
 NAME, VERSION = "replay", 4

@@ -10,7 +10,8 @@ from pathlib import Path
 from builder import examined, workers
 from builder.command import command
 from builder.engine import stage
-from builder.engine.stage import Work, not_compared
+from builder.engine.inputs import not_compared
+from builder.engine.stage import Work
 from builder.errors import GateError
 from builder.examined import ExaminedFile
 from builder.project import Build

@@ -11,7 +11,8 @@ from builder import files, progress, workers
 from builder.bases import ahead, base
 from builder.data import dataset
 from builder.engine import stage
-from builder.engine.stage import Checkpoint, File, Tree, Work, not_compared
+from builder.engine.inputs import File, Tree, not_compared
+from builder.engine.stage import Checkpoint, Work
 from builder.llama import Answer
 from builder.project import Build
 from builder.training import checkpoints

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from builder.durations import duration
-from builder.engine import freshness
+from builder.engine import stamps
 from builder.engine.spans import Span
 from builder.engine.stage import Build, Stage
 from builder.terminal.console import Console, escape
@@ -39,7 +39,7 @@ def read(build: Build, stages: Sequence[Stage]) -> list[StageTime]:
     times: list[StageTime] = []
     began_s = 0.0
     for stage in stages:
-        stamp = freshness.read_stamp(stage, build)
+        stamp = stamps.read(build.folder, stage.NAME)
         if stamp is None or stamp.took_s is None:
             continue
         times.append(

@@ -13,7 +13,7 @@ from builder import project
 from builder.bases import base, choose, download, families, fetch
 from builder.data.template import Template
 from builder.engine import pipeline
-from builder.engine.stage import Tree
+from builder.engine.inputs import Tree
 from builder.errors import ToolError
 from builder.machine import Machine
 from builder.stages import base as stage

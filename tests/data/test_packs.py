@@ -19,7 +19,7 @@ from builder.data import (
 )
 from builder.data.template import IGNORED, Template
 from builder.data.texts import normalise
-from builder.engine.stage import list_settings
+from builder.engine.inputs import list_settings
 from builder.errors import ManifestError
 from builder.manifest import packaged
 from builder.stages import data

@@ -8,20 +8,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from builder.engine import freshness, pipeline
+from builder.engine import freshness, pipeline, stamps
 from builder.engine import stage as stages
 from builder.engine.hashes import Hashes
+from builder.engine.inputs import File, Tree, dropped_settings, maybe_file, not_compared, shown_as
 from builder.engine.lock import locked
 from builder.engine.publish import clear, publish, scratch_folder
-from builder.engine.stage import (
-    Checkpoint,
-    File,
-    Tree,
-    dropped_settings,
-    maybe_file,
-    not_compared,
-    shown_as,
-)
+from builder.engine.stage import Checkpoint
 from builder.errors import NotBuiltError, ToolError
 from builder.machine import Machine
 from builder.terminal.console import Console
@@ -96,13 +89,13 @@ def test_a_stamp_notes_how_long_its_stage_ran(luma):
     """The seconds are read back, and one without them is as fresh."""
     build, stage = build_of(luma), stage_of()
     make(stage, build)
-    assert freshness.read_stamp(stage, build).took_s == 2.3
+    assert stamps.read(build.folder, stage.NAME).took_s == 2.3
 
-    path = freshness.stamp_path(stage, build)
+    path = stamps.path(build.folder, stage.NAME)
     values = json.loads(path.read_text())
     del values["took_s"]
     path.write_text(json.dumps(values))
-    assert freshness.read_stamp(stage, build).took_s is None
+    assert stamps.read(build.folder, stage.NAME).took_s is None
     assert reasons_of(stage, build) == []
 
 
@@ -172,7 +165,7 @@ def test_a_crash_between_two_renames_puts_the_old_output_back(luma):
     build, stage = build_of(luma), stage_of()
     make(stage, build)
     stage.output(build).rename(build.folder / ".copy.txt.old")
-    freshness.stamp_path(stage, build).unlink()
+    stamps.path(build.folder, stage.NAME).unlink()
 
     clear(build, (stage,))
     assert stage.output(build).read_text() == "made"
@@ -344,7 +337,7 @@ def test_an_output_of_another_version_is_told_so(luma):
     build, stage = build_of(luma), stage_of()
     make(stage, build)
     path = build.folder / ".stamps" / "copy.json"
-    path.write_text(path.read_text().replace(f'"schema": {freshness.SCHEMA}', '"schema": 1'))
+    path.write_text(path.read_text().replace(f'"schema": {stamps.SCHEMA}', '"schema": 1'))
 
     assert reasons_of(stage, build) == ["built by another version"]
 
@@ -466,7 +459,7 @@ def test_a_checkpoint_of_what_will_be_written_anew_is_not_told(luma):
     """A try of a file that a stage before it will write is no longer one of that file."""
     build = build_of(luma)
     first, second = chain_of(build, checkpoint=lambda _build, _scratch: Checkpoint(done=2, of=6))
-    freshness.stamp_path(second, build).unlink()
+    stamps.path(build.folder, second.NAME).unlink()
     described = freshness.describe(second, build, second.inputs(build), Hashes(build.folder))
     scratch_folder(second, build, described).mkdir(parents=True)
     assert tell(build, first, second)["after"][0] == "runs: never built; goes on from step 2 of 6"

@@ -7,7 +7,7 @@ import types
 import pytest
 
 from builder import progress
-from builder.engine import freshness, pipeline
+from builder.engine import freshness, pipeline, stamps
 from builder.engine.forecast import Workload
 from builder.engine.spans import MOST_SPANS, Spans, read_spans
 from builder.errors import GateError, ToolError
@@ -113,7 +113,7 @@ def test_a_stamp_holds_them_and_they_make_nothing_stale(luma, monkeypatch, tmp_p
 
     for _ in range(2):
         pipeline.run(build, (stage,), console, measure)
-    stamp = json.loads(freshness.stamp_path(stage, build).read_text())
+    stamp = json.loads(stamps.path(build.folder, stage.NAME).read_text())
     noted = json.loads((tmp_path / "cache" / "persona" / "times.json").read_text())
 
     assert isinstance(stamp["spans"], list)

@@ -14,7 +14,7 @@ from builder import cli, files
 from builder.bases import choose
 from builder.bases.base import EMBEDDED, Base
 from builder.data import replay
-from builder.engine import freshness, lock, pipeline, publish
+from builder.engine import lock, pipeline, publish, stamps
 from builder.errors import ToolError, describe_refusal
 from tests.conftest import build_of, run_persona
 from tests.faults.test_publishing import CHAIN, Inputs, make_stage
@@ -88,10 +88,10 @@ def test_a_stamp_of_wrong_types_is_none(luma, changes):
     """A stamp whose values are of other types than were written is not read; the stage runs."""
     build = build_of(luma)
     pipeline.run(build, CHAIN, NoConsole())
-    path = freshness.stamp_path(CHAIN[0], build)
+    path = stamps.path(build.folder, CHAIN[0].NAME)
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
-    assert freshness.read_stamp(CHAIN[0], build) is None
+    assert stamps.read(build.folder, CHAIN[0].NAME) is None
     assert pipeline.run(build, CHAIN, NoConsole()).has_run
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from builder.engine import pipeline
 from builder.engine import stage as stages
-from builder.engine.stage import File, Tree
+from builder.engine.inputs import File, Tree
 from builder.errors import PersonaError
 from builder.terminal.console import Console
 from tests.conftest import build_of

@@ -5,8 +5,9 @@ import pytest
 from builder import cli, persona
 from builder.bases import families
 from builder.data import kinds, schedule
-from builder.engine.freshness import Description, compare
-from builder.engine.stage import list_settings
+from builder.engine.freshness import compare
+from builder.engine.inputs import list_settings
+from builder.engine.stamps import Description
 from builder.errors import ManifestError
 from builder.manifest import manifest, recipes
 from builder.stages import train

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 
 from builder import cli
 from builder.bases.base import Base
-from builder.engine import freshness, pipeline
+from builder.engine import pipeline, stamps
 from builder.errors import GateError
 from builder.evaluation.report import OwnAnswer
 from builder.ollama.served import Served
@@ -223,7 +223,7 @@ def test_a_refused_build_keeps_no_card_of_an_earlier_file(fresh, monkeypatch):
 
     def run(*_):
         found.write(fresh.refused)
-        freshness.note_failure(smoke, fresh, str(GateError(*found.problems())))
+        stamps.note_failure(fresh.folder, smoke.NAME, str(GateError(*found.problems())))
         raise GateError(*found.problems())
 
     monkeypatch.setattr(pipeline, "run", run)

@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import HfHubHTTPError
 
-from builder.engine import freshness
+from builder.engine import stamps
 from builder.errors import GateError, ToolError
 from builder.ollama import modelfile
 from builder.publication import rejections, repository
@@ -227,7 +227,7 @@ def test_a_refused_build_is_refused(push, hub, fresh):
     found = make_found(gates=[*make_findings(), make_refusal()])
     found.write(fresh.refused)
     fresh.smoke.unlink()
-    freshness.note_failure(smoke, fresh, str(GateError(*found.problems())))
+    stamps.note_failure(fresh.folder, smoke.NAME, str(GateError(*found.problems())))
     failed = push("--yes")
 
     assert failed.returncode == 1

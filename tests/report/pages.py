@@ -2,7 +2,7 @@
 
 import html.parser
 
-from builder.engine.freshness import Description, Stamp
+from builder.engine.stamps import Description, Stamp
 from builder.evaluation.report import Example, Finding, GateAnswer, OwnAnswer, Report
 from builder.machine import Machine
 from builder.ollama.registration import Receipt

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from builder import cli, files, targets
-from builder.engine import freshness, pipeline
+from builder.engine import pipeline, stamps
 from builder.errors import GateError, NotBuiltError, ToolError
 from builder.ollama.registration import Receipt
 from builder.report import contents, page
@@ -44,15 +44,15 @@ def make_console():
 def stamp(stage, build, *, output, inputs=None, settings=None):
     """Write a stamp, as if a stage had run."""
     values = {"version": stage.VERSION, "inputs": inputs or {}, "settings": settings or {}}
-    outcome = {"schema": freshness.SCHEMA, "output": output, "summary": "done", "took_s": 3.0}
-    files.write_json(freshness.stamp_path(stage, build), {**values, **outcome})
+    outcome = {"schema": stamps.SCHEMA, "output": output, "summary": "done", "took_s": 3.0}
+    files.write_json(stamps.path(build.folder, stage.NAME), {**values, **outcome})
 
 
 def refuse(build):
     """Leave what a refused examination leaves."""
     found = make_found(gates=[make_refusal()], hello=None)
     found.write(build.refused)
-    freshness.note_failure(smoke, build, str(GateError(*found.problems())))
+    stamps.note_failure(build.folder, smoke.NAME, str(GateError(*found.problems())))
     return found
 
 
@@ -104,7 +104,7 @@ def test_a_refused_build_is_told_by_the_refused_answers(built):
 def test_another_failure_is_not_told_by_answers_of_an_earlier_refusal(built):
     """Where the examination could not be made, no answers are shown, and its failure is."""
     refuse(built)
-    freshness.note_failure(smoke, built, "smoke: the process was ended by SIGKILL")
+    stamps.note_failure(built.folder, smoke.NAME, "smoke: the process was ended by SIGKILL")
     gathered = contents.gather(built)
 
     assert gathered.found is None
@@ -114,7 +114,7 @@ def test_another_failure_is_not_told_by_answers_of_an_earlier_refusal(built):
 def test_a_build_that_stopped_says_at_which_stage(built):
     """Of two noted failures the first stage's is the last build's: it did not come to the other."""
     refuse(built)
-    freshness.note_failure(parity, built, "parity: they part\nmore")
+    stamps.note_failure(built.folder, parity.NAME, "parity: they part\nmore")
     gathered = contents.gather(built)
 
     assert gathered.stop == contents.Stop("parity", "parity: they part")

@@ -6,9 +6,10 @@ import shutil
 import pytest
 
 from builder.bases.base import EMBEDDED
-from builder.engine import freshness, stage
+from builder.engine import freshness
 from builder.engine.hashes import Hashes
-from builder.engine.stage import File, Tree, Work
+from builder.engine.inputs import File, Tree, list_files
+from builder.engine.stage import Work
 from builder.targets import STAGES
 from tests.archive.builds import LIGHT, finish, write_persona
 from tests.conftest import build_of, run_stage
@@ -56,7 +57,7 @@ def test_a_stage_needs_its_declared_files_alone(built, tmp_path, light):
     )
     expected = contents(light.output(built))
     declared = light.inputs(built)
-    for file in stage.list_files(declared):
+    for file in list_files(declared):
         target = alone / file.path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if file.path.is_dir() else shutil.copyfile)(file.path, target)

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 from builder.data import dataset
 from builder.data.dataset import Example
-from builder.engine.stage import File, Work
+from builder.engine.inputs import File
+from builder.engine.stage import Work
 from builder.evaluation.report import Report
 from builder.gates.parity import Shape
 from builder.ollama import client, registration

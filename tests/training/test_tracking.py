@@ -113,7 +113,7 @@ def test_what_is_not_installed_is_said_before_training(luma, kind, caplog, monke
 
 def test_where_losses_are_sent_makes_nothing_stale(destination, tmp_path):
     """A training that is told to a tracker is the same training."""
-    from builder.engine.stage import File, Tree
+    from builder.engine.inputs import File, Tree
     from tests.training.tiny import make_settings
 
     build = type("B", (), {"roots": (tmp_path,)})()
