@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from builder.data.languages import DEFAULT
 from builder.data.questions import Question, load, part
 from builder.evaluation.gate import Evidence
 from builder.evaluation.result import Result, count, does_not_apply
@@ -26,10 +27,10 @@ IS_TOLD = True
 
 
 def questions(subject: Subject, share: float) -> list[Question]:
-    """List the tasks in the languages of its data, or in all where there are none in these."""
+    """List the tasks in the languages of its data, or in English where there are none in these."""
     tasks = load(NAME)
     spoken = [task for task in tasks if task.language in subject.spoken]
-    return part(spoken or tasks, share)
+    return part(spoken or [task for task in tasks if task.language == DEFAULT], share)
 
 
 def is_right(_subject: Subject, question: Question, answer: Answer) -> bool:
