@@ -15,9 +15,10 @@ from pydantic import BaseModel, ValidationError
 
 from builder.command import command
 from builder.errors import ManifestError
+from builder.escapes import quote
 from builder.manifest import toml
 from builder.manifest.manifest import Manifest
-from builder.tables import Table, describe_rule, show, tell_first
+from builder.tables import Table, describe_rule, tell_first
 
 MANIFEST = "persona.toml"
 # Beside a persona: what unpacking puts in its place, and what it replaces, until it is done.
@@ -186,7 +187,7 @@ def _tell(document: toml.Document, mistake: Any) -> str:
         case "value_error":
             return f"{where}: {mistake['ctx']['error']}"
         case _:
-            return f"{where}: is {show(mistake['input'])}, expected {describe_rule(mistake)}"
+            return f"{where}: is {quote(mistake['input'])}, expected {describe_rule(mistake)}"
 
 
 def _find_location(table: Any, mistake: Any) -> toml.Location:

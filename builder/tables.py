@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import reprlib
 import string
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from builder.escapes import quote
+
 # Of one file; with more of them the first are enough to see what is wrong.
 MOST_PROBLEMS = 20
-SHOWN_CHARACTERS = 60
 # Rows that share a mistake and are still told one by one, and those of more that are listed.
 MOST_ALIKE, SHOWN_PLACES = 3, 10
 # In the words of a person who writes TOML, where pydantic's are of Python.
@@ -47,38 +47,6 @@ def read_record(values: Any, kind: type[T]) -> T | None:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError:
         return None
-
-
-class _Short(reprlib.Repr):
-    """Shows a value of any size and depth, as TOML writes it, in a few words."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxlevel = 2
-        self.maxstring = self.maxother = SHOWN_CHARACTERS
-
-    def repr_bool(self, value: bool, _level: int) -> str:  # noqa: FBT001 — reprlib's signature
-        return str(value).lower()
-
-    def repr_int(self, value: int, _level: int) -> str:
-        # Python writes no number of more than 4300 digits.
-        if value.bit_length() <= 64:
-            return str(value)
-        return f"a number of about {round(value.bit_length() * 0.30103):,} digits"
-
-    def repr_date(self, value: object, _level: int) -> str:
-        return str(value)
-
-    repr_datetime = repr_time = repr_date
-
-
-def show(value: Any) -> str:
-    """Show a value that a person wrote in at most some sixty characters."""
-    shown = _SHORT.repr(value)
-    return shown if len(shown) <= SHOWN_CHARACTERS + 2 else shown[:SHOWN_CHARACTERS] + "…"
-
-
-_SHORT = _Short()
 
 
 def tell_first(mistakes: Sequence[T], tell: Callable[[T], str]) -> list[str]:
@@ -140,13 +108,13 @@ def list_problems(where: str, table: type[BaseModel], error: ValidationError) ->
         key = ".".join(map(str, mistake["loc"]))
         match mistake["type"]:
             case "extra_forbidden":
-                return f"{where}: unknown key {show(key)}, expected some of {keys}"
+                return f"{where}: unknown key {quote(key)}, expected some of {keys}"
             case "missing":
                 return f"{where}: {key!r} is missing, expected it"
             case "value_error":
                 return f"{where}: {mistake['ctx']['error']}"
             case _:
-                shown, rule = show(mistake["input"]), describe_rule(mistake)
-                return f"{where}: {show(key)} is {shown}, expected {rule}"
+                shown, rule = quote(mistake["input"]), describe_rule(mistake)
+                return f"{where}: {quote(key)} is {shown}, expected {rule}"
 
     return tell_first(error.errors(include_url=False), tell)

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from builder import persona
 from builder.engine import stamps
 from builder.engine.stage import Stage
+from builder.escapes import escape
 from builder.project import Build
 from builder.stages import register
 from builder.targets import STAGES
-from builder.terminal.console import escape
 
 LISTING = "archive.json"
 SCHEMA = 1

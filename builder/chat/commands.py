@@ -9,11 +9,12 @@ from pathlib import Path
 from builder.chat import saving
 from builder.chat.speaker import Settings, Speaker
 from builder.errors import PersonaError
+from builder.escapes import escape
 from builder.gguf.quantisation import QUANTISATIONS
 from builder.ollama import table
 from builder.ollama.served import Served
 from builder.persona import suggest
-from builder.terminal.console import Console, escape
+from builder.terminal.console import Console
 
 HELP = (
     ("/set system TEXT", "put another system text before the conversation; none with no TEXT"),

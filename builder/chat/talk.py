@@ -10,9 +10,10 @@ from builder.chat.commands import Conversation
 from builder.chat.speaker import Speaker, begin
 from builder.data import dataset
 from builder.errors import PersonaError
+from builder.escapes import escape
 from builder.llama import Model
 from builder.project import Build
-from builder.terminal.console import Console, escape
+from builder.terminal.console import Console
 
 BYE = "/bye"
 

@@ -13,9 +13,10 @@ from builder.command import command
 from builder.commands import arguments
 from builder.engine import lock
 from builder.errors import ManifestError, PersonaError, describe_refusal
+from builder.escapes import escape
 from builder.ollama import claims, client, registration, removal
 from builder.project import RECEIPT
-from builder.terminal.console import Console, escape
+from builder.terminal.console import Console
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,8 @@ from builder.data import dataset, rows
 from builder.engine import pipeline
 from builder.engine.lock import locked
 from builder.errors import ManifestError, ToolError, describe_refusal
-from builder.terminal.console import Console, escape
+from builder.escapes import escape
+from builder.terminal.console import Console
 from builder.views import waterfall
 
 HEADS = ("persona", "state", "base", "size", "gates", "Ollama")

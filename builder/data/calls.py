@@ -8,7 +8,7 @@ from typing import Any
 from builder.data.template import Message
 from builder.data.tools import Tool, list_names, order_keys, read_name
 from builder.data.values import describe_kind, read_json, read_text
-from builder.tables import show
+from builder.escapes import quote
 
 Call = dict[str, Any]
 # Of OpenAI's messages, the newer first; a message has one or the other.
@@ -111,8 +111,8 @@ def _take_result(message: Message, waiting: list[Call], number: int) -> None:
     elif wanted in ids:
         waiting.pop(ids.index(wanted))
     else:
-        what = f"turn {number} answers the call {show(wanted)}, which does not wait for a result"
-        raise ValueError(f"{what}, expected {' or '.join(show(one) for one in ids if one)}")
+        what = f"turn {number} answers the call {quote(wanted)}, which does not wait for a result"
+        raise ValueError(f"{what}, expected {' or '.join(quote(one) for one in ids if one)}")
 
 
 def _check_call(
@@ -125,19 +125,19 @@ def _check_call(
     function = call["function"]
     name = function["name"]
     if not tools:
-        what = f"turn {number} calls {show(name)}, and the row has no 'tools'"
+        what = f"turn {number} calls {quote(name)}, and the row has no 'tools'"
         raise ValueError(f"{what}, expected the functions that it may call")
     if name not in names:
-        what = f"turn {number} calls {show(name)}, which its 'tools' do not declare"
-        raise ValueError(f"{what}, expected {' or '.join(map(show, names))}")
+        what = f"turn {number} calls {quote(name)}, which its 'tools' do not declare"
+        raise ValueError(f"{what}, expected {' or '.join(map(quote, names))}")
     declared = tools[names.index(name)]["function"]["parameters"]
-    where = f"turn {number} calls {show(name)}"
+    where = f"turn {number} calls {quote(name)}"
     for key in declared.get("required", []):
         if key not in function["arguments"]:
-            raise ValueError(f"{where} without {show(key)}, expected what its tool requires")
+            raise ValueError(f"{where} without {quote(key)}, expected what its tool requires")
     properties = declared["properties"]
     for key in function["arguments"] if properties and name not in open_names else ():
         if key not in properties:
-            known = " or ".join(map(show, properties))
-            what = f"turn {number} passes {show(name)} the argument {show(key)}"
+            known = " or ".join(map(quote, properties))
+            what = f"turn {number} passes {quote(name)} the argument {quote(key)}"
             raise ValueError(f"{what}, which it does not declare, expected {known}")

@@ -10,9 +10,9 @@ from builder.data import calls
 from builder.data.template import Message
 from builder.data.tools import Tool, find_open
 from builder.data.values import describe_choice, describe_kind, read_text
+from builder.escapes import quote
 from builder.manifest.fields import is_visible
 from builder.persona import suggest
-from builder.tables import show
 
 ROLES = {
     "human": "user",
@@ -88,7 +88,7 @@ def _advise(value: dict[str, Any], wanted: set[str]) -> str:
         close = difflib.get_close_matches(plain, sorted(wanted), 1, LIKENESS)
         name = meant.get(plain) or next(iter(close), "")
         if name in wanted - value.keys():
-            proposed.setdefault(name, show(key))
+            proposed.setdefault(name, quote(key))
     if not proposed:
         return ""
     return f"; did you mean {' and '.join(f'{name!r} by {key}' for name, key in proposed.items())}?"
@@ -144,7 +144,7 @@ def _message(turn: dict[str, Any], role_key: str, text_key: str, number: int) ->
         return {"role": "assistant", "content": "", "tool_calls": made}
     if role not in ROLES and role not in calls.RESULT_ROLES:
         known = ", ".join((*ROLES, *calls.CALLING_ROLES, *calls.RESULT_ROLES))
-        raise ValueError(f"turn {number} is by {show(role)}, expected one of {known}")
+        raise ValueError(f"turn {number} is by {quote(role)}, expected one of {known}")
     is_call = any(turn.get(key) for key in calls.KEYS)
     if is_call and ROLES.get(role) != "assistant":
         raise ValueError(

@@ -15,7 +15,7 @@ from typing import Any
 from builder import files
 from builder.data.values import describe_kind, find_mistake, parse_json
 from builder.errors import DataError
-from builder.tables import show
+from builder.escapes import quote
 
 MAX_LINE_LENGTH = 1 << 20
 SHOWN_REASON = 200
@@ -156,7 +156,7 @@ def _tell_delimiter(path: Path, name: str) -> None:
 
 def _find_repeated(where: str, header: list[str]) -> list[str]:
     counts = collections.Counter(column for column in header if column)
-    repeated = [show(column) for column, count in counts.items() if count > 1]
+    repeated = [quote(column) for column, count in counts.items() if count > 1]
     return [f"{where}: the column {column} stands twice, expected once" for column in repeated]
 
 

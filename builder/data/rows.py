@@ -17,9 +17,10 @@ from builder.data.texts import normalise
 from builder.data.tools import Tool, read_tools
 from builder.data.values import describe_kind
 from builder.errors import DataError
+from builder.escapes import quote
 from builder.manifest.identity import Identity
 from builder.manifest.manifest import Data
-from builder.tables import show, tell_alike, tell_first
+from builder.tables import tell_alike, tell_first
 
 # Files in which each row has the same columns.
 TABLES = (".csv", ".tsv", ".parquet")
@@ -119,7 +120,7 @@ def _collect_file(
         except ValueError as error:
             mistakes.append((where, str(error)))
     if left_out:
-        _tell_left_out(path, ", ".join(map(show, sorted(left_out)[: layouts.SHOWN_KEYS])))
+        _tell_left_out(path, ", ".join(map(quote, sorted(left_out)[: layouts.SHOWN_KEYS])))
     return rows, tell_alike(mistakes, len(found))
 
 
@@ -142,7 +143,7 @@ def _leave_columns_out(path: Path, found: list[records.Record], data: Data) -> l
     kept = needed | allowed | layouts.ALWAYS_ALLOWED
     extra = [column for column in columns if column not in kept]
     if extra:
-        named = ", ".join(map(show, extra[: layouts.SHOWN_KEYS])) + (
+        named = ", ".join(map(quote, extra[: layouts.SHOWN_KEYS])) + (
             ", …" if extra[layouts.SHOWN_KEYS :] else ""
         )
         _tell_columns(path, named)
@@ -176,7 +177,7 @@ def _read_row(
     if unknown:
         known = ", ".join(sorted(needed | allowed | layouts.ALWAYS_ALLOWED))
         key = sorted(unknown)[0]
-        what = f"unknown key {show(key)} in a row of format {name}"
+        what = f"unknown key {quote(key)} in a row of format {name}"
         raise ValueError(f"{what}, expected {known}{layouts.suggest_key(key)}")
     tools = read_tools(value.get("tools"), left_out)
     messages = layouts.read_messages(name, value, tools)

@@ -13,7 +13,7 @@ from builder.bases.family import Family
 from builder.data.builtin import ALPACA, CHATML
 from builder.data.probes import CALLED, CALLED_TOOL, PROBE
 from builder.data.tools import Tool
-from builder.data.values import escape
+from builder.data.values import escape_in_json
 from builder.errors import DataError, ToolError
 from builder.sandbox import LimitError
 
@@ -250,7 +250,7 @@ class Template:
         for call in messages[index].get("tool_calls", []):
             function = call["function"]
             words = (function["name"], *function["arguments"])
-            if any(word not in reply and escape(word) not in reply for word in words):
+            if any(word not in reply and escape_in_json(word) not in reply for word in words):
                 name = function["name"]
                 msg = f"the chat template leaves out the call of {name!r}, expected it in the reply"
                 raise DataError(msg, hint=self._hint)

@@ -13,7 +13,7 @@ from builder.data.values import (
     read_json,
     read_text,
 )
-from builder.tables import show
+from builder.escapes import quote
 
 Tool = dict[str, Any]
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -47,7 +47,7 @@ def read_tools(given: Any, left_out: set[str] | None = None) -> list[Tool]:
     tools = [_read_tool(tool, f"tool {number}", lost) for number, tool in enumerate(given, start=1)]
     names = list_names(tools)
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"two tools are called {show(twice)}, expected each name once")
+        raise ValueError(f"two tools are called {quote(twice)}, expected each name once")
     return tools
 
 
@@ -96,7 +96,7 @@ def read_name(value: Any, where: str) -> str:
     name = read_text(value, where)
     if not NAME.fullmatch(name):
         what = "at most 64 Latin letters, digits, dots, _ and -"
-        raise ValueError(f"{where} is {show(name)}, expected {what}")
+        raise ValueError(f"{where} is {quote(name)}, expected {what}")
     return name
 
 
@@ -138,7 +138,7 @@ def _order_parameters(parameters: dict[str, Any], name: str, left_out: set[str])
     properties = _order_properties(parameters.get("properties"), where, left_out)
     required = _read_required(parameters, where)
     if missing := [key for key in required if key not in properties]:
-        what = f"{name!r} requires {show(missing[0])}, which it has no property for"
+        what = f"{name!r} requires {quote(missing[0])}, which it has no property for"
         raise ValueError(f"{what}, expected one")
     if not isinstance(definitions := parameters.get("$defs"), dict | None):
         raise ValueError(f"'$defs' of {where} is {describe_kind(definitions)}, expected an object")
@@ -155,7 +155,7 @@ def _order_properties(properties: Any, where: str, left_out: set[str]) -> dict[s
         kind = describe_kind(properties)
         raise ValueError(f"the properties of {where} are {kind}, expected an object")
     filled = {key: value for key, value in properties.items() if value is not None}
-    return {key: _order_property(value, show(key), left_out) for key, value in filled.items()}
+    return {key: _order_property(value, quote(key), left_out) for key, value in filled.items()}
 
 
 def _order_property(value: Any, where: str, left_out: set[str]) -> dict[str, Any]:
@@ -192,12 +192,12 @@ def _read_type(value: dict[str, Any], where: str) -> str | list[str] | None:
     kinds = value.get("type")
     listed = kinds if isinstance(kinds, list) else [] if kinds is None else [kinds]
     if not all(isinstance(kind, str) for kind in listed):
-        raise ValueError(f"'type' of {where} is {show(kinds)}, expected text or a list of texts")
+        raise ValueError(f"'type' of {where} is {quote(kinds)}, expected text or a list of texts")
     return listed[0] if len(listed) == 1 else listed or None
 
 
 def _read_required(value: dict[str, Any], where: str) -> list[str]:
     required = [] if value.get("required") is None else value["required"]
     if not isinstance(required, list) or not all(isinstance(key, str) for key in required):
-        raise ValueError(f"'required' of {where} is {show(required)}, expected a list of names")
+        raise ValueError(f"'required' of {where} is {quote(required)}, expected a list of names")
     return required

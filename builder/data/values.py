@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from builder.tables import show
+from builder.escapes import quote
 
 KINDS = {
     bool: "a boolean",
@@ -41,7 +41,7 @@ def describe_kind(value: Any) -> str:
 
 def describe_choice(value: Any) -> str:
     """Show a text where one of some texts is expected, and name the kind of anything else."""
-    return show(value) if isinstance(value, str) else describe_kind(value)
+    return quote(value) if isinstance(value, str) else describe_kind(value)
 
 
 def read_text(value: Any, where: str) -> str:
@@ -56,8 +56,8 @@ def read_text(value: Any, where: str) -> str:
     return value
 
 
-def escape(text: str) -> str:
-    """Write a text as it stands within JSON's quotes."""
+def escape_in_json(text: str) -> str:
+    """Write a text as it stands between the quotes of a JSON string."""
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
@@ -79,7 +79,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Refused:
     if len(made) == len(pairs):
         return made
     ((key, _),) = collections.Counter(key for key, _ in pairs).most_common(1)
-    return Refused(f"the key {show(key)} stands twice in an object, expected it once")
+    return Refused(f"the key {quote(key)} stands twice in an object, expected it once")
 
 
 def _number(digits: str) -> int | Refused:
@@ -118,7 +118,7 @@ def read_json(value: Any, where: str) -> Any:
         try:
             value = parse_json(value)
         except json.JSONDecodeError:
-            raise ValueError(f"{where} is {show(value)}, expected JSON") from None
+            raise ValueError(f"{where} is {quote(value)}, expected JSON") from None
         if mistake := find_mistake(value):
             raise ValueError(f"{where}: {mistake}")
     elif found := _find_foreign(value):
@@ -133,7 +133,7 @@ def _find_foreign(value: Any) -> str | None:
     while left:
         item, at = left.pop()
         if isinstance(item, dict):
-            left += [(inner, f" at {show(key)}") for key, inner in item.items()]
+            left += [(inner, f" at {quote(key)}") for key, inner in item.items()]
         elif isinstance(item, list):
             left += [(inner, at) for inner in item]
         elif not isinstance(item, str | int | float | None):

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from builder.doctor import daemon, hardware, software, storage, suitability
 from builder.doctor.finding import Finding, Verdict
-from builder.terminal.console import Console, escape
+from builder.escapes import escape
+from builder.terminal.console import Console
 
 CHECKS: tuple[ModuleType, ...] = (hardware, software, daemon, storage, suitability)
 STYLES: dict[Verdict, str] = {"ok": "green", "warning": "yellow", "problem": "bold red"}

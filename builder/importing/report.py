@@ -10,10 +10,10 @@ from pathlib import Path
 
 from builder.data import languages
 from builder.data.template import Message
+from builder.escapes import quote
 from builder.importing import privacy
 from builder.importing.sources import Import
 from builder.manifest.manifest import Training
-from builder.tables import show
 
 MAX_LENGTH = Training().max_length
 # Of English by the tokenizers of the bases; Chinese has about three bytes a token.
@@ -63,7 +63,7 @@ def _list_left_out(imported: Import) -> list[str]:
     told += [f"within the rows: {_list_counts(imported.cut)}"] if imported.cut else []
     if imported.keys:
         more = len(imported.keys) - SHOWN_KEYS
-        named = ", ".join(map(show, imported.keys[:SHOWN_KEYS]))
+        named = ", ".join(map(quote, imported.keys[:SHOWN_KEYS]))
         told.append(f"columns or keys: {named}{f' and {more:,} more' if more > 0 else ''}")
     return told
 

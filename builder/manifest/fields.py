@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Discriminator, Field, GetCoreSchemaHandler, Tag
 from pydantic_core import core_schema
 
-from builder.tables import show
+from builder.escapes import quote
 
 # The name in Ollama, `[[host/]namespace/]model[:tag]`: types/model/name.go of
 # github.com/ollama/ollama 0.34.2.
@@ -105,7 +105,7 @@ def _is_name(text: str) -> str:
 def _is_inside_folder(path: str) -> str:
     """Refuse a path that leaves the persona's own folder."""
     if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
-        msg = f"{show(path)} leaves the persona's folder, expected a path inside it"
+        msg = f"{quote(path)} leaves the persona's folder, expected a path inside it"
         raise ValueError(msg)
     return _is_visible(path)
 
@@ -116,10 +116,10 @@ def _is_model_name(name: str) -> str:
     if match is None:
         form = "model, namespace/model or host/namespace/model, and an optional ':tag'"
         form += ", each of letters, digits, '_', '.' and '-'"
-        msg = f"{show(name)} is not a name Ollama takes, expected {form}"
+        msg = f"{quote(name)} is not a name Ollama takes, expected {form}"
         raise ValueError(msg)
     if PLACE_PATTERN.fullmatch(match["tag"] or ""):
-        msg = f"{show(name)} has a tag that tells Ollama where a model runs, expected another tag"
+        msg = f"{quote(name)} has a tag that tells Ollama where a model runs, expected another tag"
         raise ValueError(msg)
     return name
 

@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from builder.escapes import quote
 from builder.manifest.fields import TextByLanguage
-from builder.tables import Settings, show
+from builder.tables import Settings
 
 LANGUAGE_PATTERN = re.compile(r"[a-z]{2,3}")
 
@@ -36,7 +37,7 @@ class Identity(Settings):
             raise ValueError(msg)
         wrong = [key for key in value if not LANGUAGE_PATTERN.fullmatch(key)]
         if wrong:
-            msg = f"{show(wrong[0])} is not a language, expected a code such as 'en' or 'zh'"
+            msg = f"{quote(wrong[0])} is not a language, expected a code such as 'en' or 'zh'"
             raise ValueError(msg)
         return value
 

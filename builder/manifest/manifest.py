@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from builder.escapes import quote
 from builder.gguf.quantisation import BY_NAME, DEFAULT
 from builder.manifest import recipes
 from builder.manifest.fields import (
@@ -23,7 +24,7 @@ from builder.manifest.fields import (
 from builder.manifest.gate_settings import Gates
 from builder.manifest.identity import Identity
 from builder.manifest.packaged import check_packs
-from builder.tables import Settings, show
+from builder.tables import Settings
 
 
 class Base(Settings):
@@ -102,7 +103,7 @@ class Data(Settings):
         counts = collections.Counter(map(os.path.normpath, paths))
         repeated = [path for path in paths if counts[os.path.normpath(path)] > 1]
         if repeated:
-            raise ValueError(f"{show(repeated[-1])} stands twice, expected each file once")
+            raise ValueError(f"{quote(repeated[-1])} stands twice, expected each file once")
         return paths
 
 

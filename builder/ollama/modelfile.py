@@ -16,10 +16,10 @@ from typing import Any
 from builder import files, sandbox
 from builder.bases import base, families
 from builder.errors import ManifestError, PersonaError, ToolError
+from builder.escapes import quote
 from builder.ollama import table
 from builder.ollama.served import REQUIRES, Served
 from builder.persona import MANIFEST, Persona
-from builder.tables import show
 
 INSTRUCTIONS = (
     "FROM",
@@ -162,7 +162,7 @@ def _verify(template: Path, text: str, served: Served, parameters: list[tuple[st
     wrong += [pair for pair in rendered if pair not in meant]
     if wrong:
         instruction, value = wrong[0]
-        what = f"{'no' if wrong[0] in meant else 'an unwanted'} {instruction} {show(value)}"
+        what = f"{'no' if wrong[0] in meant else 'an unwanted'} {instruction} {quote(value)}"
         msg = f"{template}: renders {what}, expected exactly what the manifest says"
         raise ToolError(msg, hint=OWN_TEMPLATE)
 
@@ -225,7 +225,7 @@ def parse(text: str) -> list[tuple[str, str]]:
         word, _, rest = line.strip().partition(" ")
         if word.upper() not in INSTRUCTIONS:
             known = ", ".join(INSTRUCTIONS)
-            msg = f"Modelfile:{number}: {show(word)} is no instruction, expected one of {known}"
+            msg = f"Modelfile:{number}: {quote(word)} is no instruction, expected one of {known}"
             raise ToolError(msg)
         name = ""
         if word.upper() == "PARAMETER":

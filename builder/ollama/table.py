@@ -12,9 +12,10 @@ from typing import Any
 from builder import persona
 from builder.bases import families
 from builder.errors import ManifestError
+from builder.escapes import quote
 from builder.manifest import manifest, toml
 from builder.ollama import releases
-from builder.tables import show, tell_first
+from builder.tables import tell_first
 
 # Names and types of api.Options and api.Runner, github.com/ollama/ollama 0.34.2, api/types.go,
 # but for typical_p.
@@ -161,13 +162,13 @@ def check_eos(system: str, eos: str, find_place: FindPlace) -> None:
 def _find_in_value(key: str, value: Any) -> list[str]:
     kind = PARAMETER_TYPES[key]
     if not _fits(value, kind):
-        return [f"is {show(value)}, expected {EXPECTED[kind]}"]
+        return [f"is {quote(value)}, expected {EXPECTED[kind]}"]
     if kind is list:
         zeros = ["holds the character U+0000, expected text"] if "\0" in "".join(value) else []
         return [*zeros, *(problem for text in value for problem in _find_ends(text))]
     least, greatest = RANGES.get(key, DEFAULT_RANGES[kind])
     if not least <= value <= greatest:
-        return [f"is {show(value)}, expected {least} to {greatest}"]
+        return [f"is {quote(value)}, expected {least} to {greatest}"]
     return []
 
 
@@ -198,7 +199,7 @@ def _find_special_tokens(text: str, eos: str | None) -> list[str]:
         token = found[0] if found else eos
         if token and token in line:
             problems.append(
-                f"line {number} holds the special token {show(token)}, expected plain text"
+                f"line {number} holds the special token {quote(token)}, expected plain text"
             )
     return problems
 

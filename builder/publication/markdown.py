@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from builder.terminal.console import escape
+from builder.escapes import escape
 
 # What begins emphasis, code, links, HTML, entities, cells, headings and formulas.
 MARKUP = re.compile(r"[`*_\[\]<>|~$#&]")

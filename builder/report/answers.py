@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from markupsafe import escape as escape_html
 
+from builder.escapes import escape
 from builder.evaluation.report import GateAnswer, OwnAnswer, Report
 from builder.gates import retention
 from builder.report.texts import cut
-from builder.terminal.console import escape
 
 # Of a page under 1 MB, for all answers and for those to forgotten tasks, which are shown again.
 ROOM_BYTES, FORGOTTEN_BYTES = 700_000, 100_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.terminal.console import escape
+from builder.escapes import escape
 
 
 def cut(text: str, most: int) -> str:

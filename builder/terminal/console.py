@@ -7,7 +7,6 @@ import json
 import logging
 import sys
 import time
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from rich.text import Text
 
 from builder.durations import duration
 from builder.errors import PersonaError
+from builder.escapes import escape
 from builder.progress import Place, Progress, Sample
 from builder.terminal import chatter, events
 from builder.terminal.bars import Bar
@@ -30,31 +30,6 @@ EVENT_EVERY_S = 0.2
 SHOWN_PROBLEMS = 20
 # A problem that begins so is a detail of the one before it.
 DETAIL = "  "
-BIDIRECTIONAL = frozenset(
-    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)
-
-
-def escape(text: str, keep: str = "\t") -> str:
-    r"""Write control characters as escapes, so that text from outside cannot move or forge a line.
-
-    Args:
-        text: The text, which may hold newlines, terminal sequences or lone surrogates.
-        keep: Control characters that stay as they are.
-
-    """
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if character not in keep
-        and (
-            unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
-            or character in BIDIRECTIONAL
-        )
-        else character
-        for character in text
-    )
-
-
 Detail = Literal["quiet", "normal", "verbose"]
 """How much a person sees: errors and the result, the build, or what libraries print as well."""
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
-from builder.terminal.console import Console, escape
+from builder.escapes import escape
+from builder.terminal.console import Console
 
 GAP = "  "
 

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from builder.comparison import AnswerPair, Comparison
 from builder.engine.excerpts import shorten
+from builder.escapes import escape
 from builder.history import Gate
 from builder.terminal import grid
-from builder.terminal.console import Console, escape
+from builder.terminal.console import Console
 
 # Answers that differ which are shown, what is shown of each, and how much of that stands before
 # the first difference.

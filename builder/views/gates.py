@@ -5,8 +5,9 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from builder.escapes import escape
 from builder.evaluation.report import Report
-from builder.terminal.console import Console, escape
+from builder.terminal.console import Console
 
 VERDICT_STYLES = {
     "pass": "green",

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from builder.escapes import escape
 from builder.manifest.schema import Key
-from builder.terminal.console import Console, escape
+from builder.terminal.console import Console
 
 
 def show(keys: Sequence[Key], console: Console) -> None:

@@ -16,8 +16,9 @@ from builder.data.rows import Row
 from builder.data.template import IGNORED, Message
 from builder.data.tools import Tool
 from builder.errors import DataError
+from builder.escapes import escape
 from builder.project import Build
-from builder.terminal.console import Console, escape
+from builder.terminal.console import Console
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

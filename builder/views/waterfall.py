@@ -9,7 +9,8 @@ from builder.durations import duration
 from builder.engine import stamps
 from builder.engine.spans import Span
 from builder.engine.stage import Build, Stage
-from builder.terminal.console import Console, escape
+from builder.escapes import escape
+from builder.terminal.console import Console
 
 # Below this many columns no bars are drawn.
 NARROW_WIDTH = 60

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from builder.escapes import escape
 from builder.publication import markdown
-from builder.terminal.console import escape
 
 READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 # What means something to Markdown, to HTML, to KaTeX or to a terminal, and what ends a line.

@@ -7,7 +7,8 @@ import pytest
 
 from builder import progress
 from builder.errors import PersonaError
-from builder.terminal.console import Console, escape
+from builder.escapes import escape
+from builder.terminal.console import Console
 from tests.forks import run_python
 from tests.pseudoterminal import ESCAPE_SEQUENCE, draw, frames_of
 
