@@ -183,8 +183,8 @@ def wait_for_end(root: Path) -> bool:
 def make_stale(root: Path, stage: str) -> None:
     """Make a build stale from a stage on, as if that had never run."""
     build = Project(root).build(NAME)
-    names = [one.NAME for one in MODEL.stages]
-    for one in MODEL.stages[names.index(stage) :]:
+    names = [one.NAME for one in MODEL]
+    for one in MODEL[names.index(stage) :]:
         (build.folder / ".stamps" / f"{one.NAME}.json").unlink(missing_ok=True)
         output = one.output(build)
         if output.is_dir():
@@ -245,7 +245,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after so many")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", nargs="+", choices=[one.NAME for one in MODEL.stages])
+    parser.add_argument("--only", nargs="+", choices=[one.NAME for one in MODEL])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     deadline_s = time.monotonic() + 60 * options.minutes

@@ -14,10 +14,9 @@ from builder.engine import stamps
 from builder.errors import ToolError
 from builder.evaluation import tally
 from builder.evaluation.tally import Tally
-from builder.project import GGUF, RECEIPT, SMOKE
+from builder.project import GGUF, HISTORY, RECEIPT, SMOKE
 from builder.stages import register, smoke
 
-HISTORY = "history"
 State = Literal["never built", "half built", "stale?", "built", "refused", "stopped"]
 
 
@@ -133,7 +132,7 @@ def _find_state(
 
 def _is_whole(build: Path) -> bool:
     """Say whether each stage ran, as it is in this version, and none after the build's end."""
-    for stage in targets.STAGES:
+    for stage in targets.MODEL:
         path = stamps.path(build, stage.NAME)
         if stage.NAME == register.NAME and not path.exists():
             continue  # where there is no Ollama

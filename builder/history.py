@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from builder import catalogue, files, targets
+from builder import files, targets
 from builder.engine.inputs import list_settings
 from builder.errors import NotBuiltError
 from builder.evaluation.report import Finding, GateAnswer, OwnAnswer, Report
-from builder.project import Build
+from builder.project import HISTORY, Build
 from builder.report import contents
 from builder.report.contents import Contents
 
@@ -122,7 +122,7 @@ def append(build: Build) -> None:
     record = describe(build)
     if record is None:
         return
-    folder = build.folder / catalogue.HISTORY
+    folder = build.history
     key = record.key
     mark = record.ended_at.replace(":", "").replace("+0000", "Z")
     path = folder / f"{mark}-{key}.json"
@@ -135,7 +135,7 @@ def append(build: Build) -> None:
 def read(folder: Path) -> list[Record]:
     """Read the history in a build's folder, the oldest first; what is damaged is left out."""
     records = []
-    for path in _list_files(folder / catalogue.HISTORY):
+    for path in _list_files(folder / HISTORY):
         values = files.read_json(path)
         if isinstance(values, dict) and values.pop("schema", None) == SCHEMA:
             with suppress(TypeError, KeyError):
@@ -160,7 +160,7 @@ def _judge(found: Contents, examined: Report) -> Outcome:
 
 def _list_settings(build: Build) -> dict[str, dict[str, Any]]:
     settings = {}
-    for stage in targets.STAGES:
+    for stage in targets.MODEL:
         with suppress(NotBuiltError):
             settings[stage.NAME] = list_settings(stage.inputs(build))
     values: dict[str, dict[str, Any]] = json.loads(json.dumps(settings))
@@ -169,7 +169,7 @@ def _list_settings(build: Build) -> dict[str, dict[str, Any]]:
 
 def _list_contents(build: Build, found: Contents) -> dict[str, str | None]:
     """List the inputs that are no stage's output."""
-    outputs = {stage.output(build).name for stage in targets.STAGES}
+    outputs = {stage.output(build).name for stage in targets.MODEL}
     return {
         name: digest
         for stamp in found.stamps.values()

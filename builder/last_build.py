@@ -21,7 +21,7 @@ class Stop:
 
 def find_stop(folder: Path) -> Stop | None:
     """Find the first stage whose last run failed; the stages before it have run since."""
-    for stage in targets.STAGES:
+    for stage in targets.MODEL:
         path = stamps.failure_path(folder, stage.NAME)
         try:
             return Stop(stage.NAME, path.read_text("utf-8").strip() or "it failed")

@@ -20,6 +20,8 @@ from builder.persona import Persona
 # In a build's folder: the served file, what it answered, what a refused one did, the receipt.
 GGUF, SMOKE, REFUSED = "model.gguf", "smoke.json", "logs/smoke-failed.json"
 RECEIPT = "registered.json"
+# And a record of each of its last builds.
+HISTORY = "history"
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,11 @@ class Build:
     def report(self) -> Path:
         """The page that tells of the build, also of a refused one."""
         return self.folder / "report.html"
+
+    @property
+    def history(self) -> Path:
+        """A record of each of the last builds."""
+        return self.folder / HISTORY
 
     @property
     def card(self) -> Path:

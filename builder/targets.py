@@ -1,9 +1,13 @@
-"""What can be built, and the stages of each, in order."""
+"""The targets: what a command can build, as the stages that make it, in order.
+
+`MODEL` is the model in Ollama, and all that `build` runs. `ROWS` are the rows as they are trained
+on, `GATES` is the finished file's answers to every question of the gates, and `MERGED` is the model
+in 16 bit. The output of the last stage is the target.
+"""
 
 from __future__ import annotations
 
 from builder.engine.stage import Stage
-from builder.engine.targets import Target
 from builder.stages import (
     ask,
     base,
@@ -20,7 +24,7 @@ from builder.stages import (
     train,
 )
 
-STAGES: tuple[Stage, ...] = (
+MODEL: tuple[Stage, ...] = (
     base,
     data,
     render,
@@ -33,11 +37,6 @@ STAGES: tuple[Stage, ...] = (
     smoke,
     register,
 )
-ROWS = Target("rows", "the rows as they are trained on", (base, data))
-MODEL = Target("model", "the model in Ollama", STAGES)
-GATES = Target("gates", "every question of the gates, asked of the finished file", (gates,))
-MERGED = Target(
-    "merged",
-    "the model in 16 bit, for transformers and vLLM",
-    (base, data, replay, train, merged),
-)
+ROWS: tuple[Stage, ...] = (base, data)
+GATES: tuple[Stage, ...] = (gates,)
+MERGED: tuple[Stage, ...] = (base, data, replay, train, merged)

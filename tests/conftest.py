@@ -154,7 +154,7 @@ def prepared_project(tmp_path_factory):
     """Make a project whose luma has its base and rows, once."""
     root = tmp_path_factory.mktemp("prepared-project")
     shutil.copy(ROOT / "Modelfile.j2", root)
-    pipeline.run(build_of(write_luma(root)), targets.ROWS.stages, Console())
+    pipeline.run(build_of(write_luma(root)), targets.ROWS, Console())
     return root
 
 

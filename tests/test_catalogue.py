@@ -38,7 +38,7 @@ def built(luma):
     make_found(gates=[*GATES[:1], *GATES[2:]]).write(build.smoke)
     make_found(gates=GATES).write(build.refused)
     (build.base / "base.json").write_text('{"source": "owner/name"}')
-    for stage in targets.STAGES:
+    for stage in targets.MODEL:
         inputs = {"model.gguf": "export"} if stage.NAME == "smoke" else {}
         description = Description(stage.VERSION, {}, inputs)
         stamp = Stamp(description, stage.NAME, "done", took_s=None, tools={})

@@ -25,7 +25,7 @@ from builder.manifest.gate_settings import LIMITS, Gates
 from builder.manifest.manifest import Manifest
 from builder.manifest.schema import Key
 from builder.publication.pushing import Publication
-from builder.targets import STAGES
+from builder.targets import MODEL
 from builder.views.rows import ShownRow
 from tests.conftest import ROOT, build_of
 from tests.pages import (
@@ -333,10 +333,10 @@ def test_every_stage_is_told():
     text = (ROOT / "docs" / "decisions.md").read_text("utf-8")
     told = re.findall(r"^\| (\w+) \| [`t]", text, re.MULTILINE)
 
-    assert told == [one.NAME for one in STAGES], "docs/decisions.md: expected a row of each stage"
+    assert told == [one.NAME for one in MODEL], "docs/decisions.md: expected a row of each stage"
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.NAME)
+@pytest.mark.parametrize("stage", MODEL, ids=lambda stage: stage.NAME)
 def test_every_output_is_told(luma, stage):
     """docs/files.md names what each stage leaves in build/NAME/, in its first paragraph."""
     output = stage.output(build_of(luma)).name

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from builder import errors
-from builder.targets import STAGES
+from builder.targets import MODEL
 from tests.conftest import ROOT
 
 HEAVY = (
@@ -77,7 +77,7 @@ def test_every_test_states_its_rule():
                 assert ast.get_docstring(node), f"{path.name}: {node.name}"
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.NAME)
+@pytest.mark.parametrize("stage", MODEL, ids=lambda stage: stage.NAME)
 def test_a_stage_has_its_names(stage):
     """Each stage module has the names that CONTRIBUTING lists."""
     for name in (

@@ -14,7 +14,7 @@ import pytest
 from builder import machine
 from builder.bases import families
 from builder.manifest import manifest
-from builder.targets import STAGES
+from builder.targets import MODEL
 from tests.conftest import ROOT
 from tests.test_docs import RECIPES
 from tools import notebook as setting_up
@@ -83,7 +83,7 @@ def test_every_cell_has_its_seconds():
 
     assert [name for name, *_ in cells] == CODES
     named = {stage for name, *_ in stages for stage in name.split(", ")}
-    assert named - {"report"} == {stage.NAME for stage in STAGES} - {"register"}
+    assert named - {"report"} == {stage.NAME for stage in MODEL} - {"register"}
     build = next(row for row in cells if row[0] == "build")
     for column in (1, 2):
         assert sum(int(row[column]) for row in cells) == int(told[column - 1])

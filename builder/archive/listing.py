@@ -14,12 +14,12 @@ from builder.engine.stage import Stage
 from builder.escapes import escape
 from builder.project import Build
 from builder.stages import register
-from builder.targets import STAGES
+from builder.targets import MODEL
 
 LISTING = "archive.json"
 SCHEMA = 1
 # What registration leaves is of one machine and its Ollama.
-CARRIED: tuple[Stage, ...] = tuple(stage for stage in STAGES if stage.NAME != register.NAME)
+CARRIED: tuple[Stage, ...] = tuple(stage for stage in MODEL if stage.NAME != register.NAME)
 # What the stages write, and no pickle (.bin, .pt, .pkl), which could run code.
 SUFFIXES = {"", ".gguf", ".jinja", ".json", ".jsonl", ".model", ".safetensors", ".txt"}
 # More would be no build: the largest so far has thirty.

@@ -38,7 +38,7 @@ def gates(console: Console, /, name: str, *, as_json: bool) -> int:
 
     build = arguments.read_build(name)
     arguments.check_built(build, build.gguf, build.reference)
-    pipeline.run(build, targets.GATES.stages, console, lambda: workload.measure(build))
+    pipeline.run(build, targets.GATES, console, lambda: workload.measure(build))
     found = read(build.gates)
     if as_json:
         console.print_json(found.as_json())

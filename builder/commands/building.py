@@ -91,9 +91,7 @@ def _choose_kept(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _build(build: Build, console: Console, pool: Pool) -> None:
     try:
-        result = pipeline.run(
-            build, targets.MODEL.stages, console, lambda: workload.measure(build), pool
-        )
+        result = pipeline.run(build, targets.MODEL, console, lambda: workload.measure(build), pool)
     except PersonaError as error:
         _note_end(build, console)
         if isinstance(error, GateError):
@@ -102,7 +100,7 @@ def _build(build: Build, console: Console, pool: Pool) -> None:
             _write_card(build, console)
         raise
     _note_end(build, console)
-    is_served = targets.MODEL.stages[-1].NAME not in result.skipped
+    is_served = targets.MODEL[-1].NAME not in result.skipped
     if result.has_run or not is_served:
         from builder.views import summary  # noqa: PLC0415 — imports numpy
 

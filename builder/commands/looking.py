@@ -16,6 +16,7 @@ from builder.engine import pipeline
 from builder.engine.lock import locked
 from builder.errors import ManifestError, ToolError, describe_refusal
 from builder.escapes import escape
+from builder.project import HISTORY
 from builder.terminal.console import Console
 from builder.views import waterfall
 
@@ -86,15 +87,15 @@ def why(console: Console, /, name: str, *, times: bool, as_json: bool) -> None:
     build = arguments.read_build(name)
     if times:
         arguments.check_built(build, build.dataset)
-        waterfall.show(waterfall.read(build, targets.MODEL.stages), console, as_json=as_json)
+        waterfall.show(waterfall.read(build, targets.MODEL), console, as_json=as_json)
         return
     with console.deferring():
-        judgements = pipeline.plan(build, targets.MODEL.stages)
+        judgements = pipeline.plan(build, targets.MODEL)
         if not as_json:
             for one in judgements:
                 console.verdict(one.stage, one.describe(), one.summary)
             return
-        stages = [stage.NAME for stage in targets.MODEL.stages]
+        stages = [stage.NAME for stage in targets.MODEL]
         running = next((one.as_json() for one in judgements if one.is_running), None)
         told = {one.stage: one.as_json() for one in judgements}
         console.print_json(dict.fromkeys(stages, running) if running else told)
@@ -116,8 +117,8 @@ def show(console: Console, /, name: str, row: int | None, *, is_whole: bool, as_
     from builder.views import rows as view  # noqa: PLC0415 — imports numpy
 
     build = arguments.read_build(name)
-    if any(one.may_run for one in pipeline.plan(build, targets.ROWS.stages)):
-        pipeline.run(build, targets.ROWS.stages, console)
+    if any(one.may_run for one in pipeline.plan(build, targets.ROWS)):
+        pipeline.run(build, targets.ROWS, console)
     read = build.persona.manifest
     found = rows.read(build.persona.data_files, read.data, read.identity)
     shown = view.list_rows(build.dataset, found, row)
@@ -213,7 +214,7 @@ def _read_name(typed: str) -> str:
 
 def _check_count(name: str, count: int, needed: int) -> None:
     if count < needed:
-        folder = arguments.ROOT / "build" / name / catalogue.HISTORY
+        folder = arguments.ROOT / "build" / name / HISTORY
         plural = "" if count == 1 else "s"
         expected = "one at least" if needed == 1 else "two that differ"
         msg = f"{folder}: holds {count} build{plural} that came to the gates, expected {expected}"

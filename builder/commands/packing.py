@@ -76,7 +76,7 @@ def unpack(console: Console, /, source: Path, *, replace: bool, as_json: bool) -
     hint: str | None = None
     stale: list[Judgement] = []
     try:
-        judgements = pipeline.plan(build, targets.MODEL.stages)
+        judgements = pipeline.plan(build, targets.MODEL)
         stale = [one for one in judgements if one.may_run]
     except PersonaError as error:  # of this machine, such as a model of that name in Ollama
         problems, hint = error.problems, error.hint
@@ -106,7 +106,7 @@ def merged(console: Console, /, name: str) -> None:
     stale of the training runs first; neither gates nor Ollama are asked.
     """
     build = arguments.read_build(name)
-    pipeline.run(build, targets.MERGED.stages, console)
+    pipeline.run(build, targets.MERGED, console)
     if build.decide_served().system:
         console.notes(["its system text is not in it: begin conversations with [ollama] system"])
     console.result(str(build.merged))

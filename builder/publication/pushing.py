@@ -16,11 +16,11 @@ from builder.publication import bundle, licensing, readiness, receipts, registry
 from builder.publication.licensing import Terms
 from builder.publication.repository import Plan
 from builder.report import verdict
-from builder.targets import STAGES
+from builder.targets import MODEL
 from builder.terminal.console import Console
 
 # The stages up to the gates.
-EXAMINED = STAGES[:-1]
+EXAMINED = MODEL[:-1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ def push_with_ollama(
         ToolError: The build is stale, the licence forbids it, or Ollama does not take it.
 
     """
-    found = readiness.check(build, STAGES)
+    found = readiness.check(build, MODEL)
     terms = licensing.decide(build)
     licensing.check(terms, name.rpartition("/")[2].partition(":")[0])
     licensing.check_carried(terms)

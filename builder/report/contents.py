@@ -115,7 +115,7 @@ def _plan_learning_rates(stamps: dict[str, Stamp], steps: int) -> list[float]:
 
 
 def _read_stamps(build: Build) -> dict[str, Stamp]:
-    found = {stage.NAME: stamps.read(build.folder, stage.NAME) for stage in targets.STAGES}
+    found = {stage.NAME: stamps.read(build.folder, stage.NAME) for stage in targets.MODEL}
     return {name: stamp for name, stamp in found.items() if stamp}
 
 

@@ -13,13 +13,13 @@ from builder.engine import freshness, pipeline, publish
 from builder.engine.hashes import Hashes
 from builder.engine.stage import main_process
 from builder.project import Build
-from builder.targets import STAGES
+from builder.targets import MODEL
 from builder.terminal.console import Console
 from tests.conftest import MANIFEST, ROOT, build_of
 
 # Of the main process: they take a second together.
-LIGHT = tuple(one for one in STAGES if one.worker is main_process)
-HEAVY = tuple(one for one in STAGES if one not in LIGHT and one.NAME != "register")
+LIGHT = tuple(one for one in MODEL if one.worker is main_process)
+HEAVY = tuple(one for one in MODEL if one not in LIGHT and one.NAME != "register")
 LISTING = "archive.json"
 ROWS = (("Who are you?", "I am {{ name }}."), ("Hello!", "Hi!"), ("2+2?", "4."))
 

@@ -79,7 +79,7 @@ def test_a_build_that_is_running_is_told_by_its_stages(built):
     with locked(built.folder):
         told = json.loads(ask_why(built, "--json"))
 
-    assert [*told] == [stage.NAME for stage in targets.MODEL.stages]
+    assert [*told] == [stage.NAME for stage in targets.MODEL]
     assert {one["state"] for one in told.values()} == {"being built"}
     assert told["data"]["reasons"] == [f"is being built by process {os.getpid()}"]
 

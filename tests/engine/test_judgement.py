@@ -16,7 +16,7 @@ def test_mistakes_of_rows_and_of_the_modelfile_are_told_in_one_round(luma):
     build = build_of(luma)
 
     with pytest.raises(PersonaError) as caught:
-        pipeline.plan(build, MODEL.stages)
+        pipeline.plan(build, MODEL)
 
     told = [problem.partition(":")[0].rpartition("/")[2] for problem in caught.value.problems]
     assert told == ["data.jsonl", "Modelfile.j2"]

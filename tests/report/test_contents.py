@@ -146,7 +146,7 @@ def test_what_is_not_there_is_left_out(luma):
     build = build_of(luma)
     with pytest.raises(NotBuiltError):
         contents.gather(build)
-    pipeline.run(build, targets.ROWS.stages, make_console())
+    pipeline.run(build, targets.ROWS, make_console())
     files.write_json(build.parity, {"schema": 99, "shapes": [{"new": 1}]})
     gathered = contents.gather(build)
 

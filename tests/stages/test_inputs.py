@@ -10,7 +10,7 @@ from builder.engine import freshness
 from builder.engine.hashes import Hashes
 from builder.engine.inputs import File, Tree, list_files
 from builder.engine.stage import Work
-from builder.targets import STAGES
+from builder.targets import MODEL
 from tests.archive.builds import LIGHT, finish, write_persona
 from tests.conftest import build_of, run_stage
 
@@ -96,7 +96,7 @@ def finished(tmp_path_factory):
     return finish(folder)
 
 
-@pytest.mark.parametrize("declaring", STAGES, ids=lambda declaring: declaring.NAME)
+@pytest.mark.parametrize("declaring", MODEL, ids=lambda declaring: declaring.NAME)
 def test_each_declared_value_makes_a_stage_stale_by_its_name(finished, declaring):
     """Whichever field that is compared changes, the stage is stale, and the reason names it."""
     hashes = Hashes(finished.folder)
@@ -120,7 +120,7 @@ def test_each_declared_value_makes_a_stage_stale_by_its_name(finished, declaring
         assert [reason for reason in reasons if reason.startswith(name)], (item.name, reasons)
 
 
-@pytest.mark.parametrize("declared", STAGES, ids=lambda declared: declared.NAME)
+@pytest.mark.parametrize("declared", MODEL, ids=lambda declared: declared.NAME)
 def test_inputs_are_frozen_and_by_name(declared):
     """Each stage declares a frozen dataclass whose fields are given by name."""
     assert declared.Inputs.__dataclass_params__.frozen

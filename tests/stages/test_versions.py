@@ -29,9 +29,9 @@ def test_what_another_version_wrote_is_written_anew(with_rows, stage, name, dama
     stamp.write_text(json.dumps({**json.loads(stamp.read_text()), "schema": 0}))
     (build.folder / damaged / name).write_text("{}")
 
-    judged = pipeline.plan(build_of(folder), targets.MODEL.stages)
+    judged = pipeline.plan(build_of(folder), targets.MODEL)
 
     reasons = {one.stage: one.reasons for one in judged}
     assert reasons[stage.NAME] == ["built by another version"]
     assert "never built" in reasons["train"]
-    assert pipeline.run(build_of(folder), targets.ROWS.stages, Console()).has_run
+    assert pipeline.run(build_of(folder), targets.ROWS, Console()).has_run

@@ -21,9 +21,8 @@ KINDS = {name_event(kind): kind for kind in EVENTS}
 LIGHT = """
 import sys
 from builder import cli, targets
-from builder.engine.targets import Target
 from builder.stages import base, data, render
-targets.MODEL = Target("model", "the light stages", (base, data, render))
+targets.MODEL = (base, data, render)
 sys.exit(cli.main(sys.argv[1:]))
 """
 
