@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -56,7 +57,7 @@ class Console(logging.Handler):
         self.persona, self.stage = "", "check"
         self._stream: events.Stream | None = None
         self._bar: Bar | None = None
-        self._line_at_s, self._event_at_s = time.monotonic(), 0.0
+        self._line_at_s, self._event_at_s = time.monotonic(), -math.inf
         self._losses: list[float] = []
         self._deferred: list[str] | None = None
 
