@@ -82,7 +82,7 @@ def load(folder: Path, *, four_bit: bool, has_bf16: bool) -> tuple[Any, Any, Any
     from builder.bases import families
     from builder.bases.base import Base
     from builder.machine import find_machine
-    from builder.manifest import manifest
+    from builder.manifest.training import Training
     from builder.training import loading
     from builder.training.settings import resolve
 
@@ -90,7 +90,7 @@ def load(folder: Path, *, four_bit: bool, has_bf16: bool) -> tuple[Any, Any, Any
     chosen = Base(str(folder), "folder", "benchmark", str(folder), "benchmark", four_bit=four_bit)
     began_s = time.perf_counter()
     model, tokenizer = loading.load_base(chosen, machine)
-    settings = resolve(manifest.Training(max_steps=STEPS, batch_size=8), families.SMOLLM2)
+    settings = resolve(Training(max_steps=STEPS, batch_size=8), families.SMOLLM2)
     settings = replace(settings, learning_rate=2e-4, learning_rate_ratio=1.0)
     model = loading.add_adapter(model, settings)
     print(f"loaded in {time.perf_counter() - began_s:.1f} s", flush=True)

@@ -50,7 +50,7 @@ from builder.bases.base import EMBEDDED, Base
 from builder.data import rows
 from builder.data.template import Template
 from builder.machine import Machine, find_machine
-from builder.manifest.manifest import Training
+from builder.manifest.training import Training
 from builder.project import Project
 from builder.training import loading
 from builder.training.batches import Row, pack, pad

@@ -14,7 +14,7 @@ from builder.commands import arguments
 from builder.engine import lock
 from builder.errors import ManifestError, PersonaError, describe_refusal
 from builder.escapes import escape
-from builder.ollama import claims, client, registration, removal
+from builder.ollama import claims, client, registered, removal
 from builder.project import RECEIPT
 from builder.terminal.console import Console
 
@@ -94,7 +94,7 @@ def _read_names(typed: Sequence[str], builds: Sequence[str]) -> list[str]:
 
 def _look_at(name: str) -> Deletion:
     folder = arguments.ROOT / "build" / name
-    receipt = registration.read_receipt(folder / RECEIPT)
+    receipt = registered.read(folder / RECEIPT)
     return Deletion(
         name=name,
         folder=str(folder),

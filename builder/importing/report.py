@@ -13,7 +13,7 @@ from builder.data.template import Message
 from builder.escapes import quote
 from builder.importing import privacy
 from builder.importing.sources import Import
-from builder.manifest.manifest import Training
+from builder.manifest.training import Training
 
 MAX_LENGTH = Training().max_length
 # Of English by the tokenizers of the bases; Chinese has about three bytes a token.

@@ -12,54 +12,22 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import Field, ValidationError, model_validator
+from typing import TYPE_CHECKING
 
 from builder import files, progress
 from builder.errors import GateError, ToolError
-from builder.ollama import address, client, releases, verification
+from builder.ollama import address, client, registered, releases, verification
 from builder.ollama.claims import Claim, settle, write_claim
 from builder.ollama.client import Daemon, Listed
+from builder.ollama.registered import Receipt
 from builder.ollama.served import Served
-from builder.tables import Table
 
 if TYPE_CHECKING:
     from builder.evaluation.report import GateAnswer
-    from builder.gates.parity import Shape
+    from builder.gates.shapes import Shape
 
-SCHEMA = 5
-# Schema 4 had no `let_through`, and its `compared` is not read.
-OLDER_SCHEMA = 4
 OTHERS_HINT = "end whatever else writes to this Ollama, then build again"
 log = logging.getLogger("builder")
-
-
-class Receipt(Table):
-    """What registration leaves: which model is where, and what was compared there."""
-
-    schema_number: Literal[5] = Field(default=5, alias="schema")
-    model: str
-    digest: str
-    url: str
-    ollama: str
-    blob: str
-    num_ctx: int
-    let_through: tuple[str, ...]
-    """The gates that failed and were let through by hand."""
-    compared: tuple[verification.Compared, ...]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_older(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("schema") == OLDER_SCHEMA:
-            return {**value, "schema": SCHEMA, "let_through": (), "compared": ()}
-        return value
-
-    def write(self, path: Path) -> None:
-        """Write it as JSON."""
-        text = self.model_dump_json(by_alias=True, indent=1, exclude_none=True)
-        path.write_text(text + "\n", "utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,26 +52,11 @@ class Registration:
     """Whether a model of that name that this build did not register is replaced."""
 
 
-def read_receipt(path: Path) -> Receipt | None:
-    """Read a receipt; None where there is none, or one of another form."""
-    try:
-        return Receipt.model_validate(files.read_json(path))
-    except ValidationError:
-        return None
-
-
-def explain_unread(path: Path) -> str:
-    """Say what a receipt that cannot be read is."""
-    value = files.read_json(path)
-    schema = value.get("schema") if isinstance(value, dict) else None
-    return f"{path}: says schema {schema}, expected a whole receipt of schema {SCHEMA}"
-
-
 def find_difference(daemon: Daemon, model: str, receipt: Path) -> str | None:
     """Say what has become of a registered model; None where the daemon has it unchanged."""
-    last = read_receipt(receipt)
+    last = registered.read(receipt)
     if last is None:
-        return explain_unread(receipt)
+        return registered.explain_unread(receipt)
     digest = daemon.digest(model)
     if digest is None:
         return f"Ollama no longer has {model}"
@@ -165,7 +118,7 @@ def register(daemon: Daemon, wanted: Registration) -> Receipt:
         "blob": sha256,
         "num_ctx": served.parameters["num_ctx"],
     }
-    last = read_receipt(wanted.receipt)
+    last = registered.read(wanted.receipt)
     daemon.upload(wanted.gguf, sha256)
     claim, path = write_claim(daemon, served.model, wanted.claims)
     try:
@@ -258,7 +211,7 @@ def refuse_foreign(
         ToolError: The name is somebody else's.
 
     """
-    found, last = daemon.find(model), read_receipt(receipt)
+    found, last = daemon.find(model), registered.read(receipt)
     owned: list[Receipt | Claim] = [*claims, *([last] if last else [])]
     if found is None or replace or any(_is_for(own, daemon, found) for own in owned):
         return found
@@ -266,7 +219,7 @@ def refuse_foreign(
     why = "" if found.name == model else ", which is the same name to Ollama"
     problems = [f"{what}, expected {model} to be free{why}"]
     if receipt.exists() and last is None:
-        problems.append(f"{explain_unread(receipt)}; it may have been of that model")
+        problems.append(f"{registered.explain_unread(receipt)}; it may have been of that model")
     hint = "build with --replace to replace it, or set ollama.model to another name"
     raise ToolError(*problems, hint=hint)
 

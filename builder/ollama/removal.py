@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import ToolError
-from builder.ollama import address, registration
+from builder.ollama import address, registered
 from builder.ollama.claims import settle
 from builder.ollama.client import Daemon, Listed
-from builder.ollama.registration import Receipt
+from builder.ollama.registered import Receipt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,9 @@ class Registered:
             ToolError: The receipt cannot be read, is of another daemon, or its model was changed.
 
         """
-        last = registration.read_receipt(self.receipt)
+        last = registered.read(self.receipt)
         if last is None and self.receipt.exists():
-            raise ToolError(registration.explain_unread(self.receipt))
+            raise ToolError(registered.explain_unread(self.receipt))
         claims = settle(daemon, self.claims)
         found = [daemon.find(claim.model) for claim in claims]
         if last is not None:

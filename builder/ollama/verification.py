@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from builder import progress
 from builder.bases.chat_template import UNRENDERABLE
 from builder.errors import GateError
-from builder.gates import parity
+from builder.gates import parity, shapes
 from builder.gates.parity import Prompt
+from builder.gates.shapes import Shape
 from builder.llama import Answer, Model
 from builder.ollama import modelfile
 from builder.ollama.client import Daemon
@@ -61,7 +62,7 @@ def verify(
     *,
     gguf: Path,
     chat_template: str,
-    own: Sequence[parity.Shape],
+    own: Sequence[Shape],
     asked: Sequence[GateAnswer],
     has_read_longest: bool,
 ) -> list[Compared]:
@@ -86,22 +87,22 @@ def verify(
     """
     _check_shown(daemon.show(name) or Shown(), served)
     model = Model(gguf)
-    shapes = [*parity.shapes(chat_template), *own]
+    asked_shapes = [*shapes.list_shapes(chat_template), *own]
     sure = sure_answers(model, served, asked)
-    total = len(shapes) + len(sure)
-    longest = max(shapes, key=_count_characters)
+    total = len(asked_shapes) + len(sure)
+    longest = max(asked_shapes, key=_count_characters)
     compared: list[Compared] = []
-    for number, shape in enumerate(shapes):
+    for number, shape in enumerate(asked_shapes):
         progress.report("checks what Ollama serves", number, total, "prompts")
         is_read = not (has_read_longest and shape is longest)
         compared += compare_prompts(model, daemon, name, served, shape, is_read=is_read)
-    for number, (messages, answer) in enumerate(sure, start=len(shapes)):
+    for number, (messages, answer) in enumerate(sure, start=len(asked_shapes)):
         progress.report("checks what Ollama serves", number, total, "answers")
         compared.append(_compare_answer(daemon, name, messages, answer))
     return compared
 
 
-def _count_characters(shape: parity.Shape) -> int:
+def _count_characters(shape: Shape) -> int:
     return sum(len(str(message.get("content"))) for message in shape.messages)
 
 
@@ -124,7 +125,7 @@ def compare_prompts(
     daemon: Daemon,
     name: str,
     served: Served,
-    shape: parity.Shape,
+    shape: Shape,
     *,
     is_read: bool = True,
 ) -> list[ComparedPrompt]:
@@ -152,7 +153,7 @@ def compare_prompts(
     except UNRENDERABLE:
         figures = parity.tell_not_rendered("Ollama")
         return [ComparedPrompt(shape=shape.name, **figures)]
-    merged = prompt("trained, merged", model.render(parity.merge_neighbours(full), shape.tools))
+    merged = prompt("trained, merged", model.render(shapes.merge_neighbours(full), shape.tools))
     has_one_message = len(shape.messages) == 1 and not shape.tools
     compared = []
     for route in (*ROUTES, *([ONE_MESSAGE_ROUTE] if has_one_message else [])):

@@ -10,7 +10,7 @@ from pathlib import Path
 from builder.bases import fetch, hub
 from builder.errors import ToolError
 from builder.evaluation.report import Report
-from builder.ollama import client, registration
+from builder.ollama import client, registered
 from builder.project import Build
 from builder.publication import bundle, licensing, readiness, receipts, registry, repository
 from builder.publication.licensing import Terms
@@ -101,9 +101,9 @@ def push_with_ollama(
     terms = licensing.decide(build)
     licensing.check(terms, name.rpartition("/")[2].partition(":")[0])
     licensing.check_carried(terms)
-    receipt = registration.read_receipt(build.receipt)
+    receipt = registered.read(build.receipt)
     if receipt is None:
-        raise ToolError(registration.explain_unread(build.receipt))
+        raise ToolError(registered.explain_unread(build.receipt))
     daemon = client.connect(allow_remote=build.options.allow_remote)
     registry.settle(daemon, build.pushing)
     registry.check(daemon, receipt, name)

@@ -13,7 +13,7 @@ from builder import files
 from builder.errors import ToolError
 from builder.ollama import address, client
 from builder.ollama.client import Daemon
-from builder.ollama.registration import Receipt
+from builder.ollama.registered import Receipt
 from builder.tables import Table
 
 # What the registry and the daemon say where a key is not known, or may not write

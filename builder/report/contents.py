@@ -16,8 +16,8 @@ from builder.evaluation.report import Report
 from builder.gates import parity
 from builder.last_build import Stop
 from builder.machine import Machine
-from builder.ollama import registration
-from builder.ollama.registration import Receipt
+from builder.ollama import registered
+from builder.ollama.registered import Receipt
 from builder.project import Build
 from builder.stages import register, smoke, train
 from builder.training import rates
@@ -74,7 +74,7 @@ def gather(build: Build) -> Contents:
     stamps = _read_stamps(build)
     stop, examined = last_build.find_stop(build.folder), last_build.find_examination(build.folder)
     found = report.read(examined) if examined else None
-    receipt = registration.read_receipt(build.receipt)
+    receipt = registered.read(build.receipt)
     losses = _read_list(build.adapter / "training.json", "losses", TRAINING_SCHEMA, float)
     return Contents(
         name=build.name,

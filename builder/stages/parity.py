@@ -12,7 +12,7 @@ from builder.data.template import Template
 from builder.engine import stage
 from builder.engine.inputs import File, Tree, shown_as
 from builder.engine.stage import Work
-from builder.gates import parity
+from builder.gates import parity, shapes
 from builder.project import Build
 
 NAME, VERSION = "parity", 2
@@ -45,7 +45,7 @@ def inputs(build: Build, /) -> Inputs:
         rows=File(build.dataset / dataset.TRAIN),
         base=Tree(build.base),
         template=build.persona.manifest.data.template,
-        shapes=parity.fingerprint(),
+        shapes=shapes.fingerprint(),
     )
 
 
@@ -68,7 +68,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     """
     family = base.read(inputs.base.path).family
     template = Template(inputs.base.path, inputs.template, family)
-    own = parity.own_shapes(dataset.read_examples(inputs.rows.path))
+    own = shapes.make_own(dataset.read_examples(inputs.rows.path))
     rows = parity.compare_file(inputs.gguf.path, template, own)
     files.write_json(work.out, {"schema": parity.SCHEMA, "shapes": rows})
     return f"{sum(row['same_ids'] for row in rows)} of {len(rows)} shapes the same to the token"

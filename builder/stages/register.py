@@ -14,8 +14,8 @@ from builder.engine.inputs import File, not_compared, shown_as
 from builder.engine.stage import Work
 from builder.errors import ToolError
 from builder.evaluation import report
-from builder.gates import parity
-from builder.ollama import client, registration
+from builder.gates import shapes
+from builder.ollama import client, registered, registration
 from builder.ollama.served import Served
 from builder.project import Build
 
@@ -92,8 +92,8 @@ def check(build: Build, /) -> None:
 
 def health(build: Build, /) -> str | None:
     """Ask the daemon whether it still has the model, with the digest of the receipt."""
-    if registration.read_receipt(build.receipt) is None:
-        return registration.explain_unread(build.receipt)
+    if registered.read(build.receipt) is None:
+        return registered.explain_unread(build.receipt)
     try:
         daemon = client.connect(allow_remote=build.options.allow_remote)
         return registration.find_difference(daemon, build.persona.model, build.receipt)
@@ -117,7 +117,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
             served=inputs.served,
             gguf=inputs.gguf.path,
             chat_template=inputs.chat_template.path.read_text("utf-8"),
-            own=tuple(parity.own_shapes(rows, _count_room_tokens(inputs.served))),
+            own=tuple(shapes.make_own(rows, _count_room_tokens(inputs.served))),
             asked=examined.asked,
             let_through=tuple(examined.failed),
             claims=inputs.claims,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from builder.bases.families import Family
-from builder.manifest import manifest
+from builder.manifest.training import Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Settings:
     seed: int
 
 
-def resolve(table: manifest.Training, family: Family) -> Settings:
+def resolve(table: Training, family: Family) -> Settings:
     """Take the family's numbers where the manifest is silent."""
     return Settings(
         rank=table.rank,

@@ -17,7 +17,7 @@ from builder.data.template import Template
 from builder.engine.child import Task
 from builder.engine.stage import Work
 from builder.evaluation import distance, reference
-from builder.gates import parity
+from builder.gates import shapes
 from builder.gguf.merge import read_changes
 from builder.llama import Model
 from builder.machine import Machine
@@ -130,9 +130,9 @@ class FamilyBuild:
     def measure_transformers(self):
         """Compare each prompt with the beginning of the row that training would see."""
         template = self.read_template()
-        shapes = [shape for shape in parity.shapes(template.jinja) if shape.tools is None]
+        plain = [shape for shape in shapes.list_shapes(template.jinja) if shape.tools is None]
         reply = {"role": "assistant", "content": "Yes."}
-        for shape in shapes:
+        for shape in plain:
             prompt = template.tokenizer.apply_chat_template(
                 shape.messages,
                 chat_template=template.jinja,

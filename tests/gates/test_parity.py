@@ -17,7 +17,9 @@ from builder.data.dataset import Example
 from builder.data.tools import read_tools
 from builder.errors import GateError
 from builder.gates import parity as gate
-from builder.gates.parity import Prompt, Shape
+from builder.gates import shapes
+from builder.gates.parity import Prompt
+from builder.gates.shapes import Shape
 from builder.gguf import export
 from builder.llama import Model
 from builder.ollama import client, verification
@@ -115,8 +117,8 @@ def test_a_template_with_tools_is_the_same_in_the_daemon(tiny_build, served):
     )
     daemon.delete("tiny")
 
-    shapes = {"two tools", "a tool's answer", "an empty system", "own tools: f, g"}
-    assert {row.shape for row in rows} >= shapes
+    expected = {"two tools", "a tool's answer", "an empty system", "own tools: f, g"}
+    assert {row.shape for row in rows} >= expected
     assert {row.shape for row in rows if not row.same_ids} <= {"a user twice"}
 
 
@@ -173,12 +175,12 @@ def test_prompts_with_tools_are_the_same_in_the_daemon(tiny, served, tmp_path, o
         Shape("called", original.fit_calls(HARD_MESSAGES), HARD_TOOLS),
         Shape("answered", original.fit_calls(ANSWERED), HARD_TOOLS),
     ]
-    shapes = [*hard, *(shape for shape in gate.shapes(jinja) if shape.tools)]
+    rendered = [*hard, *(shape for shape in shapes.list_shapes(jinja) if shape.tools)]
     model = Model(gguf)
     try:
         rows = [
             row
-            for shape in shapes
+            for shape in rendered
             for row in verification.compare_prompts(model, daemon, "tiny", told, shape)
         ]
     finally:
@@ -205,7 +207,7 @@ def test_an_overridden_template_is_caught(tiny_build, served):
     try:
         with pytest.raises(GateError, match="parts from training at token 0"):
             verification.compare_prompts(
-                Model(tiny_build.gguf), daemon, "tiny", told, gate.shapes(qwen_template())[0]
+                Model(tiny_build.gguf), daemon, "tiny", told, shapes.list_shapes(qwen_template())[0]
             )
     finally:
         daemon.delete("tiny")
@@ -331,16 +333,16 @@ def test_a_persona_s_own_tools_are_compared():
         Example(HARD_MESSAGES[:2], [], [], tools=HARD_TOOLS),
         *(Example(HARD_MESSAGES[:2], [], [], tools=declared) for declared in tools),
     ]
-    first, *others = gate.own_shapes(rows)
+    first, *others = shapes.make_own(rows)
 
     assert first == Shape("own tools: f, g", ANSWERED, HARD_TOOLS)
     assert [shape.name for shape in others] == [f"own tools: f{number}" for number in range(7)]
     long = [Example(HARD_MESSAGES[:1], [1] * 9, [], tools=HARD_TOOLS)]
-    assert (len(gate.own_shapes(long, 9)), gate.own_shapes(long, 8)) == (1, [])
+    assert (len(shapes.make_own(long, 9)), shapes.make_own(long, 8)) == (1, [])
 
 
 def test_known_differences_have_names():
     """Merged neighbours are compared as what they mean."""
     twice = [{"role": "user", "content": "one"}, {"role": "user", "content": "two"}]
 
-    assert gate.merge_neighbours(twice) == [{"role": "user", "content": "one\n\ntwo"}]
+    assert shapes.merge_neighbours(twice) == [{"role": "user", "content": "one\n\ntwo"}]

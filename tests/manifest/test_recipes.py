@@ -10,6 +10,7 @@ from builder.engine.inputs import list_settings
 from builder.engine.stamps import Description
 from builder.errors import ManifestError
 from builder.manifest import manifest, recipes
+from builder.manifest.training import Training
 from builder.stages import train
 from builder.training.settings import Settings, resolve
 from tests.conftest import MANIFEST
@@ -131,5 +132,5 @@ def test_keys_show_what_a_recipe_sets(capsys):
 
     for name, tables in recipes.RECIPES.items():
         assert f"`{name}`: {recipes.describe(name)}" in printed
-        assert set(tables["training"]) <= set(manifest.Training.model_fields)
+        assert set(tables["training"]) <= set(Training.model_fields)
         assert set(tables["data"]) <= set(manifest.Data.model_fields)

@@ -9,7 +9,7 @@ from builder.engine import freshness, publish
 from builder.engine.hashes import Hashes
 from builder.errors import ToolError
 from builder.ollama import client
-from builder.ollama.registration import Receipt
+from builder.ollama.registered import Receipt
 from builder.publication import registry
 from builder.stages import export, parity, register, smoke
 from tests.conftest import run_persona

@@ -5,7 +5,7 @@ import html.parser
 from builder.engine.stamps import Description, Stamp
 from builder.evaluation.report import Example, Finding, GateAnswer, OwnAnswer, Report
 from builder.machine import Machine
-from builder.ollama.registration import Receipt
+from builder.ollama.registered import Receipt
 from builder.report.contents import Contents, plan_learning_rates
 from tests.conftest import make_profile
 from tests.evaluation.samples import BASE

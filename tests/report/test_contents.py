@@ -7,7 +7,7 @@ import pytest
 from builder import cli, files, targets
 from builder.engine import pipeline, stamps
 from builder.errors import GateError, NotBuiltError, ToolError
-from builder.ollama.registration import Receipt
+from builder.ollama.registered import Receipt
 from builder.report import contents, page
 from builder.stages import export, parity, register, smoke, train
 from tests.conftest import build_of

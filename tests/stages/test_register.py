@@ -8,7 +8,7 @@ from builder.data.dataset import Example
 from builder.engine.inputs import File
 from builder.engine.stage import Work
 from builder.evaluation.report import Report
-from builder.gates.parity import Shape
+from builder.gates.shapes import Shape
 from builder.ollama import client, registration
 from builder.ollama.served import Served
 from builder.stages import register

@@ -18,7 +18,7 @@ from builder.data.template import IGNORED
 from builder.engine.stage import Checkpoint
 from builder.errors import ToolError
 from builder.machine import Gpu, Machine
-from builder.manifest import manifest
+from builder.manifest.training import Training
 from builder.training import failures
 from builder.training.batches import pack, pad
 from builder.training.checkpoints import (
@@ -331,7 +331,7 @@ def test_plain_attention_is_for_short_rows_in_bfloat16_on_a_cpu(tokens, kind, ha
 )
 def test_layers_are_compiled_where_training_is_long_enough(change, rows, kind, is_worth_it):
     """Steps decide, those of `max_steps` before those of the rows, and on a CPU alone."""
-    numbers = manifest.Training(**{"batch_size": 8, **change})
+    numbers = Training(**{"batch_size": 8, **change})
     settings = resolve(numbers, families.recognise({}, ""))
     machine = Machine(kind, "any", has_bf16=True)
 

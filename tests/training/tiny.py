@@ -7,7 +7,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from builder.bases import families
 from builder.data.dataset import Example
 from builder.data.template import IGNORED
-from builder.manifest import manifest
+from builder.manifest.training import Training
 from builder.training.settings import resolve
 
 
@@ -50,4 +50,4 @@ def make_settings(**changes):
         "warmup_steps": 3,
         "weight_decay": 0.01,
     }
-    return resolve(manifest.Training(**{**values, **changes}), families.recognise({}, ""))
+    return resolve(Training(**{**values, **changes}), families.recognise({}, ""))
