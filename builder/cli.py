@@ -1,4 +1,4 @@
-"""The command line's boundary: where arguments come in, and errors become exit codes."""
+"""The entry point of the command line: parses arguments, and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_MEMORY = "this machine has no memory left, expected some for the work"
 
 
 class TerminatedError(BaseException):
-    """SIGTERM came, as a notebook's time limit or `docker stop` sends it."""
+    """The process received SIGTERM, as a notebook's time limit or `docker stop` sends it."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         _tell(console, PersonaError("ended by SIGTERM; what was finished is kept", hint=hint))
         return TERMINATED
     except BrokenPipeError:
-        # What is still to be flushed at the end of this process has no reader either.
+        # Python flushes stdout again as it exits, and nobody reads that either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return DONE
     except Exception as error:  # noqa: BLE001 — the boundary: everything else is a bug
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str], console: Console) -> int:
-    """Parse and call; every error that a person can mend becomes an exit code."""
+    """Parse the arguments and run the command; errors that a person can fix become exit codes."""
     try:
         with commands.make_context(program(), arguments, obj=console) as context:
             return int(commands.invoke(context) or DONE)
@@ -92,7 +92,7 @@ def _run(arguments: list[str], console: Console) -> int:
 
 
 def _tell(console: Console, error: PersonaError) -> None:
-    """Print an error, where that can be: standard error may be a file on a full disk."""
+    """Print an error if possible: standard error may be a file on a full disk."""
     try:
         console.error(error)
     except BrokenPipeError:
@@ -102,7 +102,7 @@ def _tell(console: Console, error: PersonaError) -> None:
 
 
 def _explain(error: PersonaError | OSError | MemoryError) -> PersonaError:
-    """Make a sentence of what the machine refused."""
+    """Turn an error of the operating system into a sentence."""
     if isinstance(error, OSError):
         return describe_refusal(error, Path())
     if isinstance(error, MemoryError):
@@ -112,7 +112,7 @@ def _explain(error: PersonaError | OSError | MemoryError) -> PersonaError:
 
 @contextlib.contextmanager
 def _raising_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM end what is done in order, once; more of them change nothing."""
+    """Turn the first SIGTERM into an exception, so that everything is closed in order."""
 
     def end(_signal: int, _frame: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -129,9 +129,9 @@ def _raising_on_sigterm() -> Iterator[None]:
 
 
 def _open_standard_streams() -> None:
-    """Give each standard stream that was closed (`>&-`) a place to write to.
+    """Open the null device in place of each standard stream that was closed (`>&-`).
 
-    Else the next file that is opened gets its descriptor, and what is printed goes there.
+    Otherwise the next file that is opened gets its descriptor, and output goes into that file.
     """
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
@@ -143,7 +143,7 @@ def _open_standard_streams() -> None:
 
 
 def _write_crash_log(arguments: list[str]) -> Path:
-    """Write the traceback into build/, or into a temporary folder where that cannot be written."""
+    """Write the traceback into build/, or else into the folder for temporary files."""
     text = f"{command(' '.join(arguments))}\npersona {__version__}, Python {sys.version}\n\n"
     text += traceback.format_exc()
     for path in (CRASH_LOG, Path(tempfile.gettempdir()) / "persona-crash.log"):

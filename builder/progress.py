@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 log = logging.getLogger("builder")
 
@@ -63,10 +60,6 @@ class Place:
     """Of each piece of work of this stage, by its words."""
 
 
-# A file that grows is looked at so often.
-WATCH_EVERY_S = 0.5
-
-
 def report(
     what: str, done: int = 0, total: int = 0, unit: str = "", training: Training | None = None
 ) -> None:
@@ -79,31 +72,3 @@ def report(
         unit,
         extra={"progress": Progress(what, done, total, unit, training)},
     )
-
-
-@contextmanager
-def watching(what: str, path: Path, size_bytes: float) -> Iterator[None]:
-    """Say meanwhile how far a library is that writes a file and tells nothing.
-
-    Args:
-        what: The work in a user's words.
-        path: The file.
-        size_bytes: About how large it will be.
-
-    """
-    total_mb = max(1, round(size_bytes / 1e6))
-    report(what, 0, total_mb, "MB")
-    is_over = threading.Event()
-
-    def watch() -> None:
-        while not is_over.wait(WATCH_EVERY_S):
-            written_mb = round(path.stat().st_size / 1e6) if path.exists() else 0
-            report(what, min(written_mb, total_mb - 1), total_mb, "MB")
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()

@@ -1,4 +1,4 @@
-"""The command that builds: runs what is stale, and tells what came of it."""
+"""The `build` command: runs the stages that are stale, and reports the result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from builder.project import Build
 from builder.terminal import events
 from builder.terminal.console import Console
 
-# Of a finding, what an event tells.
+# The fields of a gate's finding that its event has.
 GATE_FIELDS = ("gate", "verdict", "mode", "right", "of", "baseline_right", "limit", "told")
 
 
@@ -81,10 +81,10 @@ def build(
 
 
 def _choose_kept(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Choose the workers that stay for a further persona.
+    """Choose the workers that are kept for the next persona.
 
-    Unsloth takes longer to import on a machine with a GPU than many a persona to train, and holds
-    the base in the GPU's memory alone.
+    With a GPU, importing Unsloth can take longer than training a persona, and its worker holds the
+    base in the GPU's memory only.
     """
     return (workers.UNSLOTH,) if len(names) > 1 and find_machine().kind == "gpu" else ()
 
@@ -126,7 +126,7 @@ def _build(build: Build, console: Console, pool: Pool) -> None:
 
 
 def _tell_gates(examination: Path, console: Console) -> None:
-    """Print what each gate found, where events are printed."""
+    """Print an event for each gate, with `--json`."""
     if not console.prints_events or not examination.exists():
         return
     from builder.evaluation.report import read  # noqa: PLC0415 — imports numpy
@@ -137,22 +137,22 @@ def _tell_gates(examination: Path, console: Console) -> None:
 
 
 def _note_end(build: Build, console: Console) -> None:
-    """Add a build that has ended to its history; without one it has ended as well."""
+    """Add the finished build to the history; if that fails, only say so."""
     if not build.folder.is_dir():
         return
-    from builder import history  # noqa: PLC0415 — reads what the page tells
+    from builder import history  # noqa: PLC0415 — imports numpy
 
     try:
         with locked(build.folder):
             history.append(build)
     except OSError as error:
         console.notes([f"no history: {error}"])
-    except PersonaError:  # it has ended before there was anything to note, or goes on elsewhere
+    except PersonaError:  # there is nothing to record yet, or another process builds it
         return
 
 
 def _write_report(build: Build, console: Console) -> None:
-    """Write the page of a build that has ended; without a page it has ended as well."""
+    """Write the page of the finished build; if that fails, only say so."""
     from builder.report import page  # noqa: PLC0415 — imports numpy
 
     try:
@@ -163,8 +163,8 @@ def _write_report(build: Build, console: Console) -> None:
 
 
 def _write_card(build: Build, console: Console) -> None:
-    """Write the model card of a build that has ended; without a card it has ended as well."""
-    from builder.publication import card  # noqa: PLC0415 — as the page
+    """Write the model card of the finished build; if that fails, only say so."""
+    from builder.publication import card  # noqa: PLC0415 — imports numpy
 
     try:
         with locked(build.folder):

@@ -1,1 +1,1 @@
-"""What is stale, and how it is built; it knows nothing of models."""
+"""The build engine: finds the stages that are stale and runs them. It knows nothing of models."""

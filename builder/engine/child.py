@@ -1,4 +1,4 @@
-"""What a worker process does: it imports its module, and runs the tasks that it is sent."""
+"""The loop of a worker process: it imports its module, and runs the tasks it is sent."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from builder.command import command
 from builder.engine.stage import Work
 
 log = logging.getLogger("builder")
-# How safetensors (Rust) and torch.save (C++) say that the file system refused a write; neither
-# raises an OSError.
+# The messages of safetensors (Rust) and torch.save (C++) for a failed write: neither raises an
+# OSError.
 REFUSED_WRITE = re.compile(
     r"I/O error: .+ \(os error \d+\)|PytorchStreamWriter failed writing.*|.*file write failed"
 )
-# How torch says that there is no memory, of the machine and of a GPU.
+# torch's messages when the machine or the GPU is out of memory.
 NO_MEMORY = re.compile(
     r"can't allocate memory|not enough memory|CUDA out of memory|CUDA error: out of memory"
 )
@@ -34,15 +34,15 @@ NO_MEMORY = re.compile(
 
 @dataclass(frozen=True)
 class Task:
-    """One stage's run, as it is sent to a worker."""
+    """The run of a stage, as it is sent to a worker."""
 
     module: str
-    """Has the function `run(inputs, work)`."""
+    """The module that has the function `run(inputs, work)`."""
     name: str
     inputs: object
     work: Work
     log_path: Path
-    """Where all that libraries print goes."""
+    """Receives everything that libraries print."""
 
 
 class _Forward(logging.Handler):
@@ -84,7 +84,7 @@ def serve(module: str, connection: Connection, watched: Connection, log_path: Pa
 
 
 def _run(task: Task) -> tuple[Any, ...]:
-    """Run a task, and give what is sent to the parent."""
+    """Run a task, and return the message for the parent."""
     out = task.work.out
     try:
         return "done", importlib.import_module(task.module).run(task.inputs, task.work)
@@ -98,7 +98,7 @@ def _run(task: Task) -> tuple[Any, ...]:
 
 
 def _explain(error: Exception, out: Path) -> tuple[Any, ...]:
-    """Tell a want of room or memory, as libraries say it, from a bug."""
+    """Recognise a full disk or memory by the library's message; anything else is a bug."""
     text = str(error)
     if refused := REFUSED_WRITE.search(text):
         problem = f"{out}: a file beside it could not be written ({refused[0]}), expected room"
@@ -112,7 +112,7 @@ def _explain(error: Exception, out: Path) -> tuple[Any, ...]:
 
 
 def _redirect(path: Path) -> None:
-    """Send all that this process prints from now on to a file."""
+    """Send everything that this process prints from now on to a file."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ def _redirect(path: Path) -> None:
 
 
 def _end_with_parent(watched: Connection) -> None:
-    # Nothing is ever sent: the only thing that arrives is the end of the parent.
+    # Nothing is ever sent: reading ends when the parent does.
     try:
         watched.recv()
     except (EOFError, OSError):

@@ -1,4 +1,4 @@
-"""The times of a build: foretold before it, measured as it runs, and noted for the next one."""
+"""How long a build takes: forecast, measured as it runs, and recorded for the next forecast."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from builder.terminal.console import Console
 
 
 class Timing:
-    """The time of one stage, from its beginning.
+    """Measures one stage, from its beginning.
 
     Args:
-        spans: Notes its pieces of work.
+        spans: Measures its pieces of work.
 
     """
 
@@ -26,11 +26,11 @@ class Timing:
         self.spans: tuple[Span, ...] = ()
         self.took_s = 0.0
         self.is_resumed = False
-        """Whether it goes on where an earlier try was cut short."""
+        """Whether it resumes an interrupted attempt."""
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds until now."""
+        """Seconds since the beginning."""
         return time.monotonic() - self._began_s
 
     def end_work(self) -> None:
@@ -39,11 +39,11 @@ class Timing:
 
 
 class Clock:
-    """Foretells a build's stages, and notes what each took.
+    """Forecasts the stages of a build, and records how long each takes.
 
     Args:
         steps: The stages that will run, in order.
-        workload: What decides how long they take; None foretells and notes nothing.
+        workload: What decides how long they take; without it nothing is forecast or recorded.
 
     """
 
@@ -57,18 +57,18 @@ class Clock:
         )
 
     def tell(self, console: Console) -> None:
-        """Tell the forecast."""
+        """Show the forecast."""
         line = self.forecast.describe() if self._workload else ""
         console.began(list(self._steps), line, self.forecast.total_s)
 
     @contextlib.contextmanager
     def timing(self, stage: str, words: str) -> Iterator[Timing]:
-        """Measure a stage, and note what it took."""
+        """Measure a stage, and record how long it took."""
         with Spans(words) as spans:
             timing = Timing(spans)
             try:
                 yield timing
-            except GateError:  # which is raised when all of the work is done
+            except GateError:  # all of the work is done
                 timing.end_work()
                 self._note(stage, timing)
                 raise

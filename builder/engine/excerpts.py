@@ -1,23 +1,23 @@
-"""Values cut short for a reason: of long ones the part where they first differ."""
+"""Shortens values for a reason; long ones to the part where they first differ."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-# What is shown of a setting without a value.
+# Shown for a setting that has no value.
 NOT_SET = "not set"
-# What is shown of a text, and how much of that stands before the first difference.
+# How much of a text is shown, and how much of that comes before the first difference.
 SHOWN_CHARACTERS, SHOWN_BEFORE = 40, 12
 
 
 def shorten(*values: Any) -> list[str]:
-    """Write values short enough for a reason, so that different ones look different."""
+    """Shorten values for a reason, so that different values look different."""
     as_json = [_write(value) for value in values]
     plain = [v if isinstance(v, str) else text for v, text in zip(values, as_json, strict=True)]
     texts = [" ".join(text.split()) for text in plain]
     is_plain = len(set(texts)) == len(values)
-    if not is_plain:  # they differ in blanks or in type alone, which only JSON shows
+    if not is_plain:  # they differ only in white space or type, which JSON shows
         texts = as_json
     if all(len(text) <= SHOWN_CHARACTERS for text in texts):
         return texts
@@ -29,7 +29,7 @@ def shorten(*values: Any) -> list[str]:
 
 
 def _write(value: Any) -> str:
-    """Write a value as JSON, but for those that are not set: they are told so, or left out."""
+    """Write a value as JSON; a value that is not set is named so, and left out of tables."""
     return NOT_SET if value is None else json.dumps(_leave_out_unset(value), ensure_ascii=False)
 
 
@@ -40,7 +40,7 @@ def _leave_out_unset(value: Any) -> Any:
 
 
 def _find_start(texts: list[str]) -> int:
-    """Find where to begin, a little before the first difference, at a word where one begins."""
+    """Find where to begin: a little before the first difference, at the start of a word if any."""
     columns = enumerate(zip(*texts, strict=False))
     differ_at = next((at for at, column in columns if len(set(column)) > 1), min(map(len, texts)))
     start = max(0, differ_at - SHOWN_BEFORE)

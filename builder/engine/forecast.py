@@ -1,4 +1,4 @@
-"""How long a build will take, foretold from what earlier builds on this machine took."""
+"""The forecast of how long a build will take, from earlier builds on this machine."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from builder.engine.spans import Span
 from builder.engine.times import Times
 from builder.progress import Place
 
-# What takes less of a stage is not worth a series of its own.
+# A piece of work that takes less has no series of its own.
 LEAST_SPAN_S = 2.0
-# The longest stage is named where it takes so much of the whole.
+# The longest stage is named if it takes at least this share of the whole.
 NAMED_SHARE = 0.3
-# Where others use so much of the processors, a build may well take longer.
+# If other programs use at least this share of the CPU, a build is likely to take longer.
 BUSY_SHARE = 0.4
-# Foretelling a shorter build takes longer to read than the build.
+# A shorter build has no forecast: reading it would take longer than the build.
 LEAST_TOLD_S = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Growing:
-    """The piece of a stage's work that grows; its other pieces take as long as they took."""
+    """The piece of a stage's work that grows with the data; the other pieces take a fixed time."""
 
     what: str
-    """In the words in which its progress is told."""
+    """The words in which its progress is reported."""
     units: float
     absent: tuple[str, ...] = ()
-    """Pieces that the stage may have, and will not have this time."""
+    """Pieces that the stage can have, but not this time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What decides how long a build's stages take."""
+    """What decides how long the stages of a build take."""
 
     key: str
     """The machine and the base."""
     units: Mapping[str, float] = field(default_factory=dict)
-    """Work of a stage, in a unit of its own; 1 where it is always the same, 0 for none."""
+    """The work of each stage, in a unit of its own; 1 if it is always the same, 0 for none."""
     growing: Mapping[str, Growing] = field(default_factory=dict)
-    """By stage; where it was timed, it foretells better than the whole."""
+    """By stage; once it was timed, it gives a better forecast than the whole stage."""
     busy_share: float = 0.0
-    """Share of the processors that other programs use as the build begins."""
+    """The share of the CPU that other programs use as the build begins."""
 
     def count_units(self, stage: str) -> float:
         """Give the units of a stage."""
@@ -56,33 +56,33 @@ class Step:
 
     stage: str
     has_new_inputs: bool
-    """Whether a stage before it runs too; else what it cached of its answers may be used."""
+    """Whether an earlier stage runs too; if not, cached answers may make it faster."""
     is_certain: bool = True
-    """Whether it runs whatever the stages before it write."""
+    """Whether it runs, whatever the earlier stages write."""
     left_share: float = 1.0
-    """Of its growing work; less where it goes on from a checkpoint."""
+    """The share of its growing work that is left; under 1 if it resumes from a checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """Seconds of each stage that will run, in order; None where it never ran here."""
+    """The seconds that each stage will take, in order; None if it never ran on this machine."""
 
     stages: Mapping[str, float | None]
     steps_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Of the pieces of work of each stage."""
+    """The seconds of each piece of work, by stage."""
     uncertain: frozenset[str] = frozenset()
-    """The stages that run only if one before them writes something else."""
+    """Stages that run only if an earlier stage changes their inputs."""
     is_busy: bool = False
-    """Whether other programs use the machine's processors."""
+    """Whether other programs use much of the CPU."""
 
     @property
     def total_s(self) -> float | None:
-        """Of all stages; None where one of them never ran here."""
+        """The seconds of all stages; None if one never ran on this machine."""
         known = [took_s for took_s in self.stages.values() if took_s is not None]
         return sum(known) if known and len(known) == len(self.stages) else None
 
     def describe(self) -> str:
-        """Foretell the build in a line; an empty one where there is nothing to tell."""
+        """Write the forecast in one line; "" if there is nothing to say."""
         count = f"{len(self.stages)} stage{'' if len(self.stages) == 1 else 's'}"
         if self.uncertain:
             count = f"up to {count}"
@@ -103,7 +103,7 @@ class Forecast:
         return f"{line}; longer while other programs use the processors" if self.is_busy else line
 
     def place(self, stage: str) -> Place:
-        """Say where a stage stands, and what is known of its time."""
+        """Give the position of a stage in the build, and what is known about its time."""
         names = list(self.stages)
         if stage not in names:
             return Place()
@@ -115,13 +115,13 @@ class Forecast:
             count=len(names),
             expected_s=self.stages[stage],
             later_s=sum(known) if len(known) == len(later) else None,
-            # Of what took nothing of its own last time, nothing is foretold.
+            # A piece that took no time of its own last time has no forecast.
             steps_s={what: took_s for what, took_s in steps_s.items() if took_s},
         )
 
 
 def foretell(steps: Sequence[Step], workload: Workload) -> Forecast:
-    """Foretell the stages that will run, from the record of this machine."""
+    """Forecast the stages that will run, from the record of this machine."""
     read = times.read()
     return Forecast(
         stages={step.stage: _predict_s(read, step, workload) for step in steps},
@@ -132,7 +132,7 @@ def foretell(steps: Sequence[Step], workload: Workload) -> Forecast:
 
 
 def note(step: Step, workload: Workload, took_s: float, spans: Sequence[Span]) -> None:
-    """Add to the record what a stage took."""
+    """Add the time that a stage took to the record."""
     units, growing = workload.count_units(step.stage), workload.growing.get(step.stage)
     observations = {_name_series(step.stage, has_new_inputs=step.has_new_inputs): (units, took_s)}
     pieces = {
@@ -141,8 +141,8 @@ def note(step: Step, workload: Workload, took_s: float, spans: Sequence[Span]) -
         if span.took_s >= LEAST_SPAN_S or (growing and span.what == growing.what)
     }
     if growing and growing.what in pieces:
-        # What was timed before and did not come, or was short, took nothing of its own, unless it
-        # could not come.
+        # A piece that was timed before and did not come, or was short, took no time of its own,
+        # unless it could not come this time.
         known = _list_steps_s(times.read(), step.stage, workload)
         gone = known.keys() - pieces.keys() - {*growing.absent}
         pieces |= dict.fromkeys(sorted(gone), (1.0, 0.0))
@@ -154,7 +154,7 @@ def note(step: Step, workload: Workload, took_s: float, spans: Sequence[Span]) -
 
 
 def _count_piece(what: str, units: float, growing: Growing | None) -> float:
-    """Give the units of a piece of work; of a stage with a growing one the others have none."""
+    """Give the units of a piece of work; beside a growing piece the others have a fixed time."""
     if growing is None:
         return units
     return growing.units if what == growing.what else 1.0
@@ -177,7 +177,7 @@ def _predict_s(read: Times, step: Step, workload: Workload) -> float | None:
 
 
 def _predict_pieces_s(read: Times, step: Step, key: str, growing: Growing) -> float | None:
-    """Predict a stage piece by piece; None where its growing piece was never timed here."""
+    """Predict a stage piece by piece; None if its growing piece was never timed here."""
     units = growing.units * step.left_share
     growing_s = read.predict_s(key, _name_piece(step.stage, growing.what), units)
     rest_s = read.predict_s(key, _name_rest(step.stage), 1.0)
@@ -193,7 +193,7 @@ def _predict_pieces_s(read: Times, step: Step, key: str, growing: Growing) -> fl
 
 
 def _list_steps_s(read: Times, stage: str, workload: Workload) -> dict[str, float]:
-    """Give what each piece of a stage's work took last; most have a fixed part alone."""
+    """Give the seconds that each piece of a stage's work took last."""
     prefix = _name_piece(stage, "")
     return {
         series.removeprefix(prefix): observations[-1][1]
@@ -211,5 +211,5 @@ def _name_piece(stage: str, what: str) -> str:
 
 
 def _name_rest(stage: str) -> str:
-    """Name what a stage takes beside its pieces of work that are timed."""
+    """Name the series for the rest of a stage, beside the pieces that are timed."""
     return f"{stage}, the rest"

@@ -20,7 +20,7 @@ from builder.errors import NotBuiltError, ToolError
 
 
 def describe(stage: Stage, build: Build, inputs: Any, hashes: Hashes) -> Description:
-    """Describe what a stage's declared inputs are now."""
+    """Describe the declared inputs of a stage as they are now."""
     settings = json.loads(json.dumps(list_settings(inputs)))
     contents = {_name(file.path, build): hashes.of(file.path) for file in list_files(inputs)}
     return Description(stage.VERSION, settings, contents, list_dropped(inputs))

@@ -1,4 +1,4 @@
-"""Content hashes of files and folders, remembered by size and time of change on this machine."""
+"""Content hashes of files and folders, cached by size and time of change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Hashes:
     """Hashes of one build's files.
 
     Args:
-        folder: The build's folder. The cache in it only saves time: a damaged one is not read.
+        folder: The build's folder, which holds the cache; a damaged cache is ignored.
 
     """
 
@@ -32,7 +32,7 @@ class Hashes:
         self._known: dict[str, Any] = known if isinstance(known, dict) else {}
 
     def of(self, path: Path) -> str | None:
-        """Hash a file, or a folder by its files' names and hashes; None when there is nothing."""
+        """Hash a file, or a folder by its files' names and hashes; None if it does not exist."""
         if path.is_file():
             return self._of_file(path)
         if not path.is_dir():
@@ -44,7 +44,7 @@ class Hashes:
         return digest.hexdigest()
 
     def remember(self, path: Path, digest: str) -> None:
-        """Take over the SHA-256 of a file that was hashed as it was written."""
+        """Add the SHA-256 of a file that was hashed while it was written."""
         self._known[str(path)] = [*_mark(path), digest]
 
     def _of_file(self, path: Path) -> str:
@@ -63,7 +63,7 @@ class Hashes:
         return None
 
     def _hash_large(self, paths: Sequence[Path]) -> None:
-        """Hash those of some files that are large and not known, side by side."""
+        """Hash the large files among these that are not cached, in parallel."""
         large = [
             path
             for path in paths
@@ -71,12 +71,12 @@ class Hashes:
         ]
         if not large:
             return
-        marks = [_mark(path) for path in large]  # of what is read: it may change meanwhile
+        marks = [_mark(path) for path in large]  # taken first: a file may change while it is read
         for path, mark, digest in zip(large, marks, hash_side_by_side(large), strict=True):
             self._known[str(path)] = [*mark, digest]
 
     def save(self) -> None:
-        """Write the hashes down for the next start."""
+        """Write the cache."""
         if self._folder.is_dir():
             files.write_cached(self._path, self._known)
 
@@ -90,13 +90,13 @@ def hash_side_by_side(paths: Sequence[Path]) -> list[str]:
 
 
 def _mark(path: Path) -> list[int]:
-    """Give what changes with a file's content."""
+    """Give figures that change whenever the content of a file changes."""
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
 class _Reading:
-    """Hashes files, and says how far all of them are."""
+    """Hashes files, and reports the progress over all of them."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._what = f"reads {paths[0].name}" if len(paths) == 1 else f"reads {len(paths)} files"
@@ -104,7 +104,7 @@ class _Reading:
         self._read_bytes, self._counting = 0, threading.Lock()
 
     def hash(self, path: Path) -> str:
-        """Hash one of them."""
+        """Hash one file."""
         digest = hashlib.sha256()
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):

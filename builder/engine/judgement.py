@@ -1,4 +1,4 @@
-"""Which stages run or may run, and why: by their inputs and by those that others may write."""
+"""Which stages will run or may run, and why."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ class Judgement:
 
     stage: str
     reasons: list[str]
-    """Why it runs, whatever the stages before it write."""
+    """Why it must run, whatever the earlier stages write."""
     summary: str = ""
     is_available: bool = True
     changing: tuple[str, ...] = ()
-    """The stages before it that may write something else of what it reads."""
+    """Earlier stages that may change a file it reads."""
     has_changed: bool = False
-    """Whether what those wrote differs already from what it was built from."""
+    """Whether such a file differs already from the one it was built from."""
     checkpoint: Checkpoint | None = None
-    """Where it goes on from, if it runs."""
+    """Where it resumes, if it runs."""
     is_running: bool = False
-    """Whether nothing could be judged, as a build of it is running."""
+    """Whether a build is running, so that nothing could be judged."""
 
     @property
     def state(self) -> State:
-        """What the stage does, in a word or two."""
+        """What the stage will do, in a word or two."""
         if self.is_running:
             return "being built"
         if not self.is_available:
@@ -46,12 +46,12 @@ class Judgement:
 
     @property
     def may_run(self) -> bool:
-        """Whether the stage runs, or may run."""
+        """Whether the stage will run or may run."""
         return bool(self.reasons or self.changing) and self.is_available
 
     @property
     def is_certain(self) -> bool:
-        """Whether the stage runs, whatever the stages before it write."""
+        """Whether the stage will run, whatever the earlier stages write."""
         return bool(self.reasons) and self.is_available
 
     def as_json(self) -> dict[str, str | list[str]]:
@@ -59,14 +59,14 @@ class Judgement:
         return {"state": self.state, "reasons": self.list_reasons()}
 
     def list_reasons(self) -> list[str]:
-        """Say why the stage runs, or on what that depends; nothing where it is fresh."""
+        """List why the stage will run, or what that depends on; empty if it is fresh."""
         reasons = [*self.reasons]
         if self.changing and not reasons:
             reasons = [self._tell_condition()]
         return [*reasons, *([self.checkpoint.describe()] if self.checkpoint and reasons else [])]
 
     def describe(self) -> str:
-        """Say in words whether the stage runs, and why; nothing where it is fresh."""
+        """Say whether the stage will run, and why; "" if it is fresh."""
         told = "; ".join(self.list_reasons())
         if not told or self.is_running:
             return told
@@ -75,7 +75,7 @@ class Judgement:
         return f"{self.state}: {told}"
 
     def _tell_condition(self) -> str:
-        """Say on what the stages before it depends whether it runs."""
+        """Say under which condition on the earlier stages it runs."""
         if not self.has_changed:
             return f"if the output of {join(self.changing, 'or')} changes"
         write = "write" if self.changing[1:] else "writes"
@@ -83,7 +83,7 @@ class Judgement:
 
 
 def judge(build: Build, stages: Sequence[Stage], hashes: Hashes) -> list[Judgement]:
-    """Judge stages in order, and write nothing.
+    """Judge stages in order, without writing anything.
 
     Raises:
         PersonaError: An output was edited by hand.
@@ -106,7 +106,7 @@ def judge(build: Build, stages: Sequence[Stage], hashes: Hashes) -> list[Judgeme
             stamp.summary if stamp else "",
             changing=tuple(dict.fromkeys(changing.values())),
             has_changed=freshness.has_changed(stage, build, hashes, changing),
-            # What a stage before it will write is no longer what the checkpoint was made of.
+            # With other inputs from an earlier stage, it cannot resume from the checkpoint.
             checkpoint=_find_checkpoint(stage, build, hashes) if reasons and not changing else None,
         )
         judgements.append(judgement)
@@ -114,7 +114,7 @@ def judge(build: Build, stages: Sequence[Stage], hashes: Hashes) -> list[Judgeme
 
 
 def _find_changing(stage: Stage, build: Build, stale: dict[Path, str]) -> dict[Path, str]:
-    """Find the files that a stage reads of stages that run or may run, and name those stages."""
+    """Find the files it reads that a stale stage will write, and the name of that stage."""
     try:
         paths = [file.path for file in list_files(stage.inputs(build))]
     except NotBuiltError as error:
@@ -128,7 +128,7 @@ def _find_changing(stage: Stage, build: Build, stale: dict[Path, str]) -> dict[P
 
 
 def _find_checkpoint(stage: Stage, build: Build, hashes: Hashes) -> Checkpoint | None:
-    """Find what a try with the inputs that are there now left, if that was cut short."""
+    """Find the checkpoint of an interrupted attempt with the present inputs."""
     if not any((build.folder / publish.WORK).glob(f"{stage.NAME}-*")):
         return None
     try:
@@ -140,10 +140,10 @@ def _find_checkpoint(stage: Stage, build: Build, hashes: Hashes) -> Checkpoint |
 
 
 def check(build: Build, stages: Sequence[Stage], judgements: list[Judgement]) -> None:
-    """Check what every stale stage needs, before any stage runs.
+    """Run the checks of all stale stages, before any stage runs.
 
     Raises:
-        PersonaError: One could not finish; what keeps others from it is in the same error.
+        PersonaError: A stage cannot finish; the error has the problems of all stages.
 
     """
     errors: list[PersonaError] = []

@@ -1,4 +1,4 @@
-"""The lock of a build's folder: one process builds or deletes it at a time."""
+"""The lock of a build's folder, so that one process at a time builds or deletes it."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from builder import files
 from builder.errors import ToolError
 
 LOCK = ".lock"
-# Reading the lock takes it for microseconds, in which a build must not give up.
+# `read_lock` holds the lock for microseconds: a build tries again instead of giving up.
 TRIES, PAUSE_S = 20, 0.01
 
 
 @dataclass(frozen=True)
 class Lock:
-    """Who took a build's lock last, and whether they still have it."""
+    """The last holder of a build's lock, and whether it still holds it."""
 
     text: str
-    """The process that took it last, and a random text, so that two times differ."""
+    """The number of the process, and a random text that tells two locks by one process apart."""
     is_held: bool
 
     @property
     def process(self) -> str:
-        """The number of the process that took it last."""
+        """The number of the last process to hold it."""
         return self.text.split(" ")[0] or "unknown"
 
 
 def read_lock(folder: Path) -> Lock:
-    """Read a build's lock without writing."""
+    """Read a build's lock, without writing."""
     try:
         _check(folder / LOCK)
         with (folder / LOCK).open(encoding="utf-8", errors="replace") as file:
@@ -47,9 +47,9 @@ def read_lock(folder: Path) -> Lock:
 
 
 def delete(folder: Path) -> None:
-    """Delete a build's folder whose lock this process holds, the lock last.
+    """Delete a build's folder, the lock last; this process holds the lock.
 
-    Where another process comes before the folder itself is gone, the folder is that one's.
+    If another process takes the lock just before the folder is removed, the folder stays.
     """
     for path in folder.iterdir():
         if path.name != LOCK:
@@ -60,7 +60,7 @@ def delete(folder: Path) -> None:
 
 
 def _check(path: Path) -> None:
-    """Check that the lock is an ordinary file: to open a pipe would wait for ever."""
+    """Check that the lock is a regular file: opening a pipe would wait for ever."""
     try:
         files.check_file(path)
     except ValueError as error:
@@ -69,10 +69,10 @@ def _check(path: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a build's lock.
+    """Hold a build's lock inside the context.
 
     Raises:
-        ToolError: Another process has it, or the folder is a link.
+        ToolError: Another process holds it, or the folder is a link.
 
     """
     if folder.is_symlink():
@@ -81,13 +81,13 @@ def locked(folder: Path) -> Iterator[None]:
     with _open_taken(folder) as file:
         file.seek(0)
         file.write(f"{os.getpid()} {secrets.token_hex(8)}")
-        file.truncate()  # after the write, so that whoever reads it finds a process
+        file.truncate()  # after writing, so that a reader always finds a process
         file.flush()
         yield
 
 
 def _open_taken(folder: Path) -> IO[str]:
-    """Open the lock's file and take it, again where another process deleted it meanwhile."""
+    """Open and lock the file; try again if another process deleted it meanwhile."""
     path = folder / LOCK
     for attempt in range(TRIES):
         time.sleep(PAUSE_S if attempt else 0)

@@ -1,4 +1,4 @@
-"""Stages in order: which are stale and why, and running those that are."""
+"""Judges the stages of a build in order, and runs those that are stale."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Result:
     """What a build did."""
 
     has_run: bool
-    """Whether anything was stale."""
+    """Whether any stage was stale."""
     skipped: tuple[str, ...]
     """Stages that cannot run on this machine."""
 
 
 def plan(build: Build, stages: Sequence[Stage]) -> list[Judgement]:
-    """Judge stages; run none, and write nothing.
+    """Say which stages are stale and why, without running or writing anything.
 
-    While a build is running, or where one began meanwhile, the one judgement says so.
+    If the build is running, or began meanwhile, the only judgement says so.
 
     Raises:
-        PersonaError: An output was edited by hand, or a stale stage could not finish.
+        PersonaError: An output was edited by hand, or a stale stage cannot finish.
 
     """
     judgements: list[Judgement] = []
@@ -46,7 +46,7 @@ def plan(build: Build, stages: Sequence[Stage]) -> list[Judgement]:
             judgements = judge(build, stages, Hashes(build.folder))
             check(build, stages, judgements)
         except (OSError, PersonaError) as error:
-            failure = error  # which may be no more than a file seen half-way into its place
+            failure = error  # or a build that began meanwhile was just moving a file
     after = read_lock(build.folder)
     if before.is_held or after != before:
         running = f"is being built by process {after.process}"
@@ -63,17 +63,17 @@ def run(
     measure: Callable[[], Workload] | None = None,
     pool: Pool | None = None,
 ) -> Result:
-    """Run the stages that are stale, in order.
+    """Run the stale stages, in order.
 
     Args:
-        build: What is built.
+        build: The build.
         stages: Its stages.
-        console: What a person sees.
-        measure: Says what decides how long the stages take; None foretells and notes nothing.
-        pool: The worker processes, where another build follows that may use them again.
+        console: Shows progress.
+        measure: Measures the workload; without it nothing is forecast, and no times are recorded.
+        pool: Worker processes to share with the next build; by default this build has its own.
 
     Raises:
-        PersonaError: A stage failed; what was good before it is still there.
+        PersonaError: A stage failed; the last good outputs are still there.
 
     """
     with (

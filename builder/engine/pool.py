@@ -1,4 +1,4 @@
-"""Worker processes: the one in use, the next, which imports meanwhile, and those that are kept."""
+"""A pool of worker processes: the current one, the next one, and those kept for later builds."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from builder.engine.worker import Worker
 
 
 class Pool:
-    """Runs tasks in the worker that each names; use it as a context manager.
+    """Runs tasks in worker processes; use it as a context manager.
 
-    Only one worker runs tasks. Another one may wait with its imports done, so that the first
-    stage of a worker need not wait for them.
+    One worker runs tasks at a time. Meanwhile the next one can be started, so that its imports are
+    done when its first stage begins.
 
     Args:
-        keeps: The modules whose worker stays, with what it has loaded, when another one's turn
-            comes: a further build uses it again.
+        keeps: Modules whose worker is kept, with all that it has loaded, for a later build.
 
     """
 
@@ -38,11 +37,11 @@ class Pool:
         self._kept.clear()
 
     def prepare(self, module: str | None, logs: Path) -> None:
-        """Start the worker that will be used next, unless it is there already.
+        """Start the next worker, unless it exists already.
 
         Args:
-            module: What it imports first; None is no worker.
-            logs: A folder for what it prints as it starts.
+            module: The module that it imports first; None starts none.
+            logs: The folder for its log.
 
         """
         there = {worker.module for worker in (self._current, self._next) if worker}
@@ -52,16 +51,15 @@ class Pool:
     def run(self, task: Task, module: str, *, next_module: str | None = None) -> str:
         """Run a task in the worker of a module.
 
-        The worker of another module ends first, or is kept. What starts prints beside the task's
-        log.
+        The current worker ends first, or is kept, if it is of another module.
 
         Args:
             task: The task.
-            module: What its worker imports first.
-            next_module: Likewise of the task after it, as far as is known: its worker starts now.
+            module: The module that its worker imports first.
+            next_module: The module of the next task, if known: its worker is started now.
 
         Raises:
-            PersonaError: What the stage raised; ToolError when the process died.
+            PersonaError: What the stage raised, or a ToolError if the process died.
 
         """
         logs = task.log_path.parent

@@ -1,4 +1,4 @@
-"""Putting a finished output in its place: nothing good is lost, and a crash reads "never built"."""
+"""Moves finished outputs into place: after a crash a stage is fresh, or reads "never built"."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from builder.engine.spans import Span
 from builder.engine.stage import Build, Stage
 from builder.engine.stamps import Description, Stamp
 
-# Under a build's folder: where a stage writes, what it keeps between tries, and what is not shown.
+# In a build's folder: where a stage writes, and what it keeps between attempts.
 NEW, WORK = ".new", ".work"
 OLD = ".old"
+# Folders in which a kill can leave temporary files.
 HIDDEN = (stamps.FOLDER, ".cache", ".work/claims")
 TOOLS = (
     "unsloth",
@@ -39,9 +40,9 @@ def publish(
     hashes: Hashes,
     spans: Sequence[Span] = (),
 ) -> None:
-    """Move a finished output into its place, and write the stamp last.
+    """Move a finished output into place, and write its stamp last.
 
-    The old output stays beside it until then. Without a stamp the stage reads "never built".
+    The old output stays beside it until then. A stage without a stamp reads "never built".
     """
     output = stage.output(build)
     _sync_all(made)
@@ -65,10 +66,10 @@ def publish(
 
 
 def clear(build: Build, stages: Sequence[Stage]) -> None:
-    """Put right what a crash left; whoever calls it has the build's lock.
+    """Clean up after a crash. The caller holds the build's lock.
 
-    An old output comes back where the new one was not put in its place. It does not where a
-    stamp says that the new one was: then somebody removed it on purpose.
+    An old output is restored if the new one is not in place. If there is a stamp, the new output
+    was in place and somebody removed it on purpose: then the old one is removed too.
     """
     for stage in stages:
         output, aside = stage.output(build), _aside(stage.output(build))
@@ -88,18 +89,18 @@ def clear(build: Build, stages: Sequence[Stage]) -> None:
 
 
 def settle(stage: Stage, build: Build) -> None:
-    """Remove what a fresh stage no longer needs: its scratch folders, and the last failure."""
+    """Remove what a fresh stage no longer needs: its scratch folders and its last failure."""
     remove_scratch(stage, build)
     stamps.failure_path(build.folder, stage.NAME).unlink(missing_ok=True)
 
 
 def scratch_folder(stage: Stage, build: Build, description: Description) -> Path:
-    """Say where a stage keeps what outlives a try with the same inputs."""
+    """Give the scratch folder that a stage keeps between attempts with the same inputs."""
     return build.folder / WORK / f"{stage.NAME}-{description.key()}"
 
 
 def remove_scratch(stage: Stage, build: Build, *, other_than: Path | None = None) -> None:
-    """Remove a stage's scratch folders, but for the one that its next try resumes from."""
+    """Remove a stage's scratch folders, except for one that the next attempt resumes from."""
     for folder in (build.folder / WORK).glob(f"{stage.NAME}-*"):
         if folder != other_than:
             files.remove(folder)

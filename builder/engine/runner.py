@@ -1,4 +1,4 @@
-"""Runs the stages of a build, one after the other, and publishes what they write."""
+"""Runs the stages of a build one after the other, and publishes their outputs."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Runner:
 
     Args:
         build: The build.
-        console: Tells a person what runs.
-        hashes: What is known of the files' content.
-        workers: The processes of heavy stages.
-        modules: The workers' modules of the stages that are likely to run, in order; None is the
-            main process. The worker of the next one starts before it is needed.
-        clock: Foretells the build, and notes what its stages take.
+        console: Shows what runs.
+        hashes: Hashes of the files.
+        workers: The worker processes of heavy stages.
+        modules: The worker module of each stage that is likely to run, in order; None is the main
+            process. The next worker is started before it is needed.
+        clock: Forecasts and measures how long the stages take.
 
     """
 
@@ -46,10 +46,10 @@ class Runner:
         workers.prepare(self._find_next_module(None), build.folder / "logs")
 
     def _find_next_module(self, current: str | None) -> str | None:
-        """Find the module whose worker is to start now, while the current one's runs.
+        """Find the module whose worker should start now, while the current worker runs.
 
-        Beside a GPU that is the next other one. What it imports would take the memory of a model
-        that trains on the processor: there it starts with the last stage of the current worker.
+        With a GPU that is the next different module. Without one, its imports would take memory
+        from the model that is training, so it starts with the last stage of the current worker.
         """
         modules = filter(None, self.modules.values())
         if self.build.machine.kind == "gpu":
@@ -57,7 +57,7 @@ class Runner:
         return next(modules, None)
 
     def advance(self, stage: Stage) -> bool:
-        """Run a stage if it is stale; say whether it can run here at all."""
+        """Run a stage if it is stale; return whether it can run on this machine."""
         self.modules.pop(stage.NAME, None)
         if absent := stage.unavailable(self.build):
             self.console.skipped(stage.NAME, absent)
@@ -80,7 +80,7 @@ class Runner:
         self.console.done(stage.NAME, timing.took_s, summary)
 
     def _run_timed(self, stage: Stage, timing: Timing) -> str:
-        """Run a stage and publish its output; give its summary."""
+        """Run a stage and publish its output; return its summary."""
         build = self.build
         inputs = stage.inputs(build)
         description = freshness.describe(stage, build, inputs, self.hashes)

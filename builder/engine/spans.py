@@ -1,4 +1,4 @@
-"""How long each piece of a stage's work took, noted from the records of its progress."""
+"""How long each piece of a stage's work took, measured from its progress records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OTHER = "other work"
 
 
 class Span(BaseModel):
-    """A piece of work, in a user's words, and its seconds."""
+    """A piece of work, in words for a user, and how long it took."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,13 +25,13 @@ class Span(BaseModel):
 
 
 class Spans(logging.Handler):
-    """Notes the pieces of work of one stage; use it as a context manager.
+    """Measures the pieces of work of one stage; use it as a context manager.
 
-    A piece begins with its first record, and ends where another begins. What comes again is added
-    to its first time.
+    A piece begins with its first progress record, and ends when another begins. If it comes again,
+    its time is added to the same piece.
 
     Args:
-        first: What is done until the first record.
+        first: The piece of work before the first record.
 
     """
 
@@ -54,7 +54,7 @@ class Spans(logging.Handler):
         log.removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Begin another piece of work where a record says so."""
+        """Begin another piece of work if the record is of another one."""
         progress = getattr(record, "progress", None)
         if progress is not None:
             self._has_records = True
@@ -70,7 +70,7 @@ class Spans(logging.Handler):
         self._what, self._began_s = what, now_s
 
     def take(self) -> tuple[Span, ...]:
-        """End the last piece of work, and give all; none of a stage that told no progress."""
+        """End the last piece of work, and return all; empty if the stage reported no progress."""
         self.begin("")
         if not self._has_records:
             return ()
@@ -82,7 +82,7 @@ class Spans(logging.Handler):
 
 
 def read_spans(values: Any) -> tuple[Span, ...]:
-    """Read the spans of a stamp; none where they are damaged."""
+    """Read the spans of a stamp; empty if they are damaged."""
     try:
         spans = tuple(Span.model_validate(value) for value in values or ())
     except (TypeError, ValidationError):

@@ -1,4 +1,4 @@
-"""What a stage is: a module with declared inputs, an output, and a function of those inputs."""
+"""The interface of a stage: a module with declared inputs, an output, and a function `run`."""
 
 from __future__ import annotations
 
@@ -11,140 +11,140 @@ from builder.machine import Machine
 
 @dataclass(frozen=True)
 class Work:
-    """Where a stage writes, and the machine that it runs on."""
+    """Where a stage writes, and the machine it runs on."""
 
     out: Path
-    """The output; it is moved into place when the stage is done."""
+    """The path to write the output to; it is moved into place when the stage is done."""
     scratch: Path
-    """Kept between tries with the same inputs, so that an interrupted stage can resume."""
+    """A folder that is kept between attempts with the same inputs, so that a stage can resume."""
     machine: Machine
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """How far a try came that was cut short, where the next one goes on from there."""
+    """How far an interrupted attempt came; the next one resumes there."""
 
     done: int
     of: int
     unit: str = "step"
 
     def describe(self) -> str:
-        """Say where the next try begins."""
+        """Say where the next attempt begins."""
         return f"goes on from {self.unit} {self.done} of {self.of}"
 
 
 class Build(Protocol):
-    """What the engine needs to know of a build."""
+    """What the engine needs to know about a build."""
 
     @property
     def name(self) -> str:
-        """What is built."""
+        """The name of the build."""
         ...
 
     @property
     def folder(self) -> Path:
-        """Where all outputs lie."""
+        """The folder of all outputs."""
         ...
 
     @property
     def roots(self) -> tuple[Path, ...]:
-        """The folders that inputs are named from in a reason, the innermost first."""
+        """Folders that reasons name files relative to, the innermost first."""
         ...
 
     @property
     def machine(self) -> Machine:
-        """The machine that the build runs on."""
+        """The machine that runs the build."""
         ...
 
     @property
     def is_discarding(self) -> bool:
-        """Whether an output that was edited by hand may be overwritten."""
+        """Whether outputs that were edited by hand may be overwritten."""
         ...
 
 
 class Stage(Protocol):
-    """The names that a stage module has.
+    """The names that the module of a stage defines.
 
-    Each function but `run` is quick and imports nothing heavy.
-    A module takes its own kind of build, and its `run` takes what its `inputs` gives.
+    Every function except `run` is fast, and imports nothing heavy. `run` takes the result of
+    `inputs`.
     """
 
     @property
     def NAME(self) -> str:  # noqa: N802 — a module's constant
-        """What a person reads."""
+        """The name that is shown."""
         ...
 
     @property
     def WORDS(self) -> str:  # noqa: N802
-        """What the stage does, in a user's words."""
+        """What the stage does, in words for a user."""
         ...
 
     @property
     def VERSION(self) -> int:  # noqa: N802
-        """Raised when equal inputs must give another output."""
+        """Increased when the same inputs must give another output."""
         ...
 
     def inputs(self, build: Any, /) -> Any:
-        """Declare all that decides the output, in a frozen dataclass: see `engine/inputs.py`."""
+        """Declare all that decides the output, as a frozen dataclass: see `engine/inputs.py`."""
         ...
 
     def output(self, build: Any, /) -> Path:
-        """Say where the output is published."""
+        """Give the path of the published output."""
         ...
 
     def check(self, build: Any, /) -> None:
-        """Raise, before any stage runs, what would keep this one from finishing."""
+        """Raise an error before any stage runs, if this one cannot finish."""
         ...
 
     def health(self, build: Any, /) -> str | None:
-        """Say what the outside world no longer has, or None."""
+        """Say what is missing outside of the build, such as a model in Ollama, or None."""
         ...
 
     def unavailable(self, build: Any, /) -> str | None:
-        """Say why the stage cannot run on this machine, or None."""
+        """Say why the stage cannot run on this machine; None if it can."""
         ...
 
     def note(self, build: Any, /) -> None:
-        """Note, after the output is published, what later builds must know of it."""
+        """Record what later builds must know, after the output is published."""
         ...
 
     def checkpoint(self, build: Any, scratch: Path, /) -> Checkpoint | None:
-        """Say how far a try came that was cut short, from what it left in its scratch folder."""
+        """Read from the scratch folder how far an interrupted attempt came."""
         ...
 
     def worker(self, build: Any, /) -> str | None:
-        """Name the module that its worker process imports first; None is the main process.
+        """Name the module that its worker process imports first; None runs in the main process.
 
-        Stages of one worker that follow each other share a process.
+        Consecutive stages with the same worker share a process.
         """
         ...
 
     def run(self, inputs: Any, work: Work, /) -> str:
-        """Write the output to `work.out` and nowhere else; return the line that a person sees."""
+        """Write the output to `work.out` only, and return the line that is shown."""
         ...
 
 
 def nothing_to_check(_build: Any, /) -> None:
-    """Stand in for `check` where nothing can be told early."""
+    """Serve as `check` for a stage that has nothing to check."""
 
 
 def always_healthy(_build: Any, /) -> str | None:
-    """Stand in for `health` where the output depends on nothing outside."""
+    """Serve as `health` for a stage whose output depends on nothing outside of the build."""
     return None
 
 
 def always_available(_build: Any, /) -> str | None:
-    """Stand in for `unavailable` where the stage runs on any machine."""
+    """Serve as `unavailable` for a stage that runs on any machine."""
     return None
 
 
 def nothing_to_note(_build: Any, /) -> None:
-    """Stand in for `note` where the output says it all."""
+    """Serve as `note` for a stage that has nothing to record."""
 
 
 def never_resumed(_build: Any, _scratch: Path, /) -> None:
-    """Stand in for `checkpoint` where a stage that was cut short begins anew."""
+    """Serve as `checkpoint` for a stage that always starts from the beginning."""
 
 
 def main_process(_build: Any, /) -> None:
-    """Stand in for `worker` where a stage is light."""
+    """Serve as `worker` for a light stage."""

@@ -1,7 +1,6 @@
-"""What stages took on this machine, in the user's cache: seconds beside units of work.
+"""How long stages took on this machine, in the user's cache: seconds for so many units of work.
 
-It only saves a person's time: a damaged record is not read, and where it cannot be written the
-next build is not foretold.
+It serves forecasts only: a damaged record is ignored, and one that cannot be written is left out.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from builder import files
 
 NAME = "times.json"
 MOST_OBSERVATIONS, MOST_SERIES, MOST_KEYS = 6, 120, 30
-# A newer observation counts so much more than the one before it.
+# The weight of an observation, over that of the one before it.
 FRESHNESS = 2.0
 
 Number = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
@@ -26,7 +25,7 @@ Observation = tuple[Number, Number]
 
 
 class Times(BaseModel):
-    """Observations by machine and base, and there by the stage or a piece of its work."""
+    """Observations by machine and base, then by stage or piece of work (a series)."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -34,29 +33,29 @@ class Times(BaseModel):
     times: dict[str, dict[str, list[Observation]]] = Field(default_factory=dict)
 
     def predict_s(self, key: str, series: str, units: float) -> float | None:
-        """Predict the seconds of so many units; None where there is no observation."""
+        """Predict the seconds for so many units; None without an observation."""
         observations = self.times.get(key, {}).get(series)
         return fit(observations, units) if observations else None
 
     def add(self, key: str, series: str, units: float, took_s: float) -> None:
-        """Add an observation, in the place of the oldest where there are enough."""
+        """Add an observation; the oldest is dropped if there are many."""
         table = self.times.pop(key, {})
         observations = [*table.pop(series, []), (float(units), round(took_s, 2))]
         table[series] = observations[-MOST_OBSERVATIONS:]
-        # The newest stand last, so that the oldest go.
+        # The newest come last, so that the oldest are dropped.
         self.times[key] = dict(list(table.items())[-MOST_SERIES:])
         self.times = dict(list(self.times.items())[-MOST_KEYS:])
 
 
 def fit(observations: Sequence[Observation], units: float) -> float:
-    """Predict seconds by a line through observations: a fixed part, and a part for each unit.
+    """Predict seconds by fitting a line: a fixed time, and a time for each unit.
 
-    Newer observations count more. Neither part is negative. Of one size alone all is taken to grow
-    with the units.
+    Newer observations weigh more. Neither time is negative. If all observations have about the same
+    number of units, the whole time is taken to be proportional to the units.
 
     Args:
         observations: Units and seconds, the newest last; at least one.
-        units: Of the work that is foretold.
+        units: The units to predict the time for.
 
     """
     weights = [FRESHNESS**age for age in range(len(observations))]
@@ -71,7 +70,7 @@ def fit(observations: Sequence[Observation], units: float) -> float:
         both += weight * (own_units - mean_units) * (own_s - mean_s)
     if not mean_units:
         return mean_s
-    # Sizes within a tenth of each other say nothing of what a unit more costs.
+    # Sizes within a tenth of each other do not show what another unit costs.
     if spread < total * (0.1 * mean_units) ** 2:
         return mean_s * units / mean_units
     slope = both / spread
@@ -82,12 +81,12 @@ def fit(observations: Sequence[Observation], units: float) -> float:
 
 
 def path() -> Path:
-    """Say where the record lies."""
+    """Give the path of the record."""
     return files.cache_folder() / NAME
 
 
 def read() -> Times:
-    """Read the record; an empty one where there is none, or it is damaged or another version's."""
+    """Read the record; empty if there is none, or it is damaged or of another version."""
     try:
         return Times.model_validate(files.read_json(path()))
     except ValidationError:
@@ -95,7 +94,7 @@ def read() -> Times:
 
 
 def add(key: str, observations: dict[str, tuple[float, float]]) -> None:
-    """Add observations of one machine and base to the record: units and seconds by series."""
+    """Add observations for one machine and base to the record: units and seconds by series."""
     record = read()
     for series, (units, took_s) in observations.items():
         record.add(key, series, units, took_s)

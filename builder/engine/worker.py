@@ -1,7 +1,7 @@
-"""Worker processes: heavy stages run in one, so that memory is given back and a crash is a message.
+"""A worker process. Heavy stages run in one, which frees their memory and survives their crashes.
 
-Stages that name the same worker module share one process while they follow each other. It is
-started early, and imports its module while lighter stages run in the main process.
+Consecutive stages with the same worker module share a process. It is started early, and imports
+its module while lighter stages run in the main process.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from builder.engine.child import Task
 log = logging.getLogger("builder")
 LOG_TAIL_LINES = 15
 EXIT_WAIT_S = 10.0
-# A step on a processor may take half of it.
+# A training step on a CPU can take half of it.
 STOP_WAIT_S = 60.0
 
 
 class Worker:
-    """A process that runs tasks one after another; use it as a context manager.
+    """A process that runs one task after the other; use it as a context manager.
 
     Args:
-        module: Imported as soon as the process starts.
-        log_path: Where the import's chatter goes.
+        module: The module that it imports as it starts.
+        log_path: The log of that import.
 
     """
 
@@ -40,12 +40,12 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.module = module
         self._has_started = False
-        """Whether it has said that it imported its module."""
+        """Whether it has imported its module."""
         self._is_idle = False
-        """Whether it has ended a task and was given no other."""
+        """Whether it has finished a task, and runs no other."""
         self._is_running = False
         self._connection, theirs = context.Pipe()
-        # The child watches this one alone: it ends with the parent, however that ends.
+        # Only the child reads this pipe: it ends when the parent ends, in whatever way.
         watched, self._lifeline = context.Pipe(duplex=False)
         arguments = (module, theirs, watched, log_path)
         self._process = context.Process(target=child.serve, args=arguments, daemon=False)
@@ -61,13 +61,13 @@ class Worker:
         self.close()
 
     def run(self, task: Task) -> str:
-        """Run a task; its log records appear here.
+        """Run a task, and pass its log records on to this process's log.
 
         Returns:
             The line that the stage returns.
 
         Raises:
-            PersonaError: What the stage raised; ToolError when the process died.
+            PersonaError: What the stage raised, or a ToolError if the process died.
 
         """
         self._is_idle = False
@@ -101,11 +101,11 @@ class Worker:
             raise RuntimeError(f"{task.name}: {rest[0]}")
 
     def is_alive(self) -> bool:
-        """Say whether the process still runs."""
+        """Say whether the process is running."""
         return self._process.is_alive()
 
     def close(self) -> None:
-        """End the process, and wait until it has gone; a training makes a checkpoint first."""
+        """End the process and wait for it; a training writes a checkpoint first."""
         try:
             if self._is_running:
                 self._ask_to_stop()
@@ -113,7 +113,7 @@ class Worker:
             self._end()
 
     def _ask_to_stop(self) -> None:
-        """Send SIGTERM, and listen to what the task says of it, until it ends or the process."""
+        """Send SIGTERM, and wait for the task's answer or the end of the process."""
         self._process.terminate()
         until_s = time.monotonic() + STOP_WAIT_S
         with contextlib.suppress(EOFError, OSError):
@@ -128,7 +128,7 @@ class Worker:
 
     def _end(self) -> None:
         self._connection.close()
-        if self._is_idle:  # it ends by itself, and removes its temporary files and semaphores
+        if self._is_idle:  # it ends by itself, and removes its temporary files
             self._process.join(EXIT_WAIT_S)
         self._lifeline.close()
         if self._process.is_alive():
@@ -141,12 +141,12 @@ class Worker:
 
 @contextlib.contextmanager
 def _holding_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back meanwhile: a child that is just starting would print a traceback of it.
+    """Block Ctrl-C, which would print a traceback in a child that is just starting.
 
-    It inherits that, and the parent answers Ctrl-C for both.
+    The child inherits the block; the parent handles Ctrl-C for both.
     """
-    # Python's resource tracker starts with the first child, and lets Ctrl-C through again once it
-    # runs (CPython 3.11, multiprocessing/resource_tracker.py): before the child has started.
+    # Python starts its resource tracker with the first child, and unblocks Ctrl-C as it does so,
+    # before the child has started (CPython 3.11, multiprocessing/resource_tracker.py).
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -1,1 +1,1 @@
-"""The stages, one module each, and the targets that they make."""
+"""The stages, one module each."""

@@ -1,6 +1,6 @@
-"""The ask stage: what the trained model answers in memory, where a GPU asks in batches.
+"""The ask stage: record the in-memory model's answers to the gates' questions, on a GPU.
 
-On a processor it writes no answers, and llama.cpp asks the file all of the questions.
+On a CPU it writes no answers: llama.cpp asks the exported file all of the questions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ checkpoint = stage.never_resumed
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(Examined):
-    """The adapter, and what decides which questions are asked."""
+    """The adapter, and what decides the questions."""
 
     adapter: Tree
     template: str = shown_as("data.template")
@@ -43,17 +43,17 @@ def inputs(build: Build, /) -> Inputs:
 
 
 def output(build: Build, /) -> Path:
-    """`answers.json`: the answers of the model and of its base; none of a processor."""
+    """`answers.json`: the answers of the model and of its base; empty on a CPU."""
     return build.answers
 
 
 def worker(build: Build, /) -> str | None:
-    """The process that trained still holds the model; to write nothing takes none."""
+    """The process that trained still holds the model; on a CPU there is nothing to run."""
     return workers.UNSLOTH if build.machine.kind == "gpu" else None
 
 
 def run(inputs: Inputs, work: Work, /) -> str:
-    """Ask the questions that are answered greedily."""
+    """Ask the questions that are answered greedily, in batches."""
     from builder.evaluation import answers, budget, subject  # noqa: PLC0415 — imports numpy
     from builder.gates.table import GATES  # noqa: PLC0415 — likewise
 

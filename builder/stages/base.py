@@ -1,4 +1,4 @@
-"""The base stage: choose the base, pin its revisions, and copy what later stages need of it."""
+"""The base stage: choose the base, pin its revisions, and copy the small files of the base."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ log = logging.getLogger("builder")
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The chosen base, and what chose it."""
+    """The chosen base, and the settings that it depends on."""
 
     source: str = shown_as("base")
     typed: str = shown_as("--base")
     four_bit: bool | None = shown_as("training.four_bit")
-    """None where the family and the size decide."""
+    """None if the family and the size decide."""
     template: str = shown_as("data.template")
-    """Some bases are refused with their own template alone."""
+    """Some bases are refused only with their own template."""
     identity_words: tuple[str, ...] = shown_as("base.identity_words")
     folder: Tree | None = maybe_file()
-    """A base in a folder, file by file; of any other the revision is enough."""
+    """The files of a base in a folder; any other base is identified by its revision."""
     pins: Pins = not_compared()
-    """The revisions in base.lock; `health` compares them with those of the build."""
+    """The revisions in base.lock; `health` compares them with the build's."""
 
 
 def inputs(build: Build, /) -> Inputs:
-    """Choose the base by what was typed, was built before, and the machine has."""
+    """Choose the base by `--base`, the last build, the manifest and the machine."""
     typed = build.options.base or _read_choice(build)
     facts = base.peek(build.base) or {}
     source = choose.choose(
@@ -74,14 +74,14 @@ def inputs(build: Build, /) -> Inputs:
         four_bit=build.persona.manifest.training.four_bit,
         template=build.persona.manifest.data.template,
         identity_words=build.persona.manifest.base.identity_words,
-        # One that is no base is refused by `check`; its files, maybe a whole disk, are not read.
+        # `check` refuses a folder that is no base, whose files may be a whole disk.
         folder=Tree(folder) if (folder / "config.json").is_file() else None,
         pins=choose.read_pins(build.base_lock).get(source, {}),
     )
 
 
 def check(build: Build, /) -> None:
-    """Refuse a folder that is no base, before any of its files is read.
+    """Refuse a folder that is no base, before its files are read.
 
     Raises:
         ToolError: It holds no config.json, or no weights.
@@ -93,12 +93,12 @@ def check(build: Build, /) -> None:
 
 
 def output(build: Build, /) -> Path:
-    """`base/`: base.json, tokenizer, template and config."""
+    """`base/`: base.json, tokenizer, chat template and config."""
     return build.base
 
 
 def health(build: Build, /) -> str | None:
-    """Compare the revisions that base.lock pins with those of the build."""
+    """Compare the revisions in base.lock with those of the build."""
     chosen = build.read_base()
     if chosen.kind == "folder":
         return None
@@ -111,7 +111,7 @@ def health(build: Build, /) -> str | None:
 
 
 def note(build: Build, /) -> None:
-    """Pin the revisions in base.lock, and remember what `--base` said."""
+    """Pin the revisions in base.lock, and remember `--base`."""
     chosen = build.read_base()
     if chosen.kind != "folder":
         choose.write_pins(build.base_lock, chosen)
@@ -120,10 +120,10 @@ def note(build: Build, /) -> None:
 
 
 def run(inputs: Inputs, work: Work, /) -> str:
-    """Resolve the base's revisions, refuse what cannot be built on, and copy its small files.
+    """Resolve the revisions, refuse a base that cannot be built on, and copy its small files.
 
     Raises:
-        ToolError: There is no such base, or it cannot be built on, which is said with the reason.
+        ToolError: There is no such base, or it cannot be built on; the message says why.
 
     """
     if work.machine.refused:
@@ -169,13 +169,13 @@ def run(inputs: Inputs, work: Work, /) -> str:
 
 
 def _tell_memory(chosen: base.Base, machine: Machine, found: Sizes | None) -> None:
-    """Say what training takes, before the weights are fetched for it.
+    """Say how much memory training needs, before the weights are fetched.
 
     Raises:
-        ToolError: The weights are more than the memory.
+        ToolError: The weights do not fit into the memory.
 
     """
-    if chosen.kind == "embedded":  # which fits wherever this project does
+    if chosen.kind == "embedded":  # it fits on every machine
         return
     need, has_bytes = memory.estimate(chosen, machine, found), find_memory_bytes(machine)
     if need is None or not has_bytes:
@@ -187,6 +187,6 @@ def _tell_memory(chosen: base.Base, machine: Machine, found: Sizes | None) -> No
 
 
 def _read_choice(build: Build) -> str | None:
-    """Read what `--base` said last: `gpu`, `cpu` or a base."""
+    """Read the last `--base`: `gpu`, `cpu` or a base."""
     choice = files.read_json(build.base_choice)
     return str(choice["base"]) if isinstance(choice, dict) and choice.get("base") else None

@@ -1,4 +1,4 @@
-"""The data stage: read, check and split the rows, and turn them into token ids."""
+"""The data stage: read, check and split the rows, and encode them as token ids."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ log = logging.getLogger("builder")
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The data files, who the persona is, and how rows are read and repeated."""
+    """The data files, the identity, and how rows are read and repeated."""
 
     files: tuple[File, ...]
     base: Tree
@@ -42,21 +42,21 @@ class Inputs:
     identity: Identity | None
     data: manifest.Data
     packs: dict[str, str] = shown_as("pack")
-    """Hashes of the packs that the manifest names."""
+    """Hashes of the packs in the manifest."""
     max_length: int = shown_as("training.max_length")
     epochs: float | None = shown_as("training.epochs")
     replay: float | None = shown_as("training.replay")
     system: str | None = shown_as("ollama.system")
-    """The system text that rows carry; None where none is trained."""
+    """The system text that rows are trained with, or None."""
     system_share: float = shown_as("training.system_share")
-    """0 where no system text is trained."""
+    """0 if no system text is trained."""
     dropped: dict[str, str] = dropped_settings()
     system_place: str = not_compared()
-    """Where the manifest sets it, for a mistake in it."""
+    """The line of the manifest that sets it, for messages."""
 
 
 def inputs(build: Build, /) -> Inputs:
-    """Declare the data files, the base's tokenizer and template, and the manifest's tables."""
+    """Declare the data files, the base's tokenizer and chat template, and the settings."""
     read = build.persona.manifest
     build.read_base()
     return Inputs(
@@ -77,18 +77,18 @@ def inputs(build: Build, /) -> Inputs:
 
 
 def output(build: Build, /) -> Path:
-    """`dataset/`: train.jsonl, held_out.jsonl, profile, schedule and the chat template."""
+    """`dataset/`: train.jsonl, held_out.jsonl, profile, schedule and chat template."""
     return build.dataset
 
 
 def check(build: Build, /) -> None:
-    """Read the rows before a base is fetched for them."""
+    """Check the rows before a base is fetched."""
     read = build.persona.manifest
     rows.read(build.persona.data_files, read.data, read.identity)
 
 
 def run(inputs: Inputs, work: Work, /) -> str:
-    """Write the encoded rows; `builder.data.rows` says what a row may be."""
+    """Write the encoded rows; see `builder.data.rows` for the formats of rows."""
     paths = [file.path for file in inputs.files]
     family = base.read(inputs.base.path).family
     template = Template(inputs.base.path, inputs.data.template, family)
@@ -129,7 +129,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
 
 
 def _check_trained(found: list[Row], held: list[bool]) -> None:
-    """Check that not all of the persona's own rows are held out, where it has any."""
+    """Check that the persona's own rows, if any, are not all held out."""
     own = [is_held for row, is_held in zip(found, held, strict=True) if row.pack is None]
     if own and all(own):
         msg = f"all {len(own)} rows of your own are held out, expected some to train on"
@@ -138,7 +138,7 @@ def _check_trained(found: list[Row], held: list[bool]) -> None:
 
 
 def _count_rows(found: list[Row], held: list[bool]) -> str:
-    """Say how many rows there are and are held out, the persona's own apart from those of packs."""
+    """Count the rows and the held-out rows, separately for the persona's own and for packs."""
     own, of_packs = (
         [is_held for row, is_held in zip(found, held, strict=True) if (row.pack is None) is is_own]
         for is_own in (True, False)
@@ -162,7 +162,7 @@ def _warn_of_few(profile: Profile) -> None:
 
 
 def _warn_of_prose(found: list[Row]) -> None:
-    """Name the rows whose reply is no JSON, where nearly all are: a bracket is soon forgotten."""
+    """Name the rows whose reply is not JSON if nearly all are: a bracket may be missing."""
     places = [row.where for row in found if not all(map(is_json, row.replies))]
     if places:
         more = f" and {len(places) - SHOWN_ROWS} more" if len(places) > SHOWN_ROWS else ""

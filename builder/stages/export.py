@@ -1,4 +1,4 @@
-"""The export stage: base and adapter into one quantised GGUF."""
+"""The export stage: merge the adapter into the base, and write one quantised GGUF."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ checkpoint = stage.never_resumed
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The adapter's own files, the trained template, the base, and what the file says of itself."""
+    """The adapter, the trained chat template, the base, the quantisation and the metadata."""
 
     weights: File
     config: File
@@ -33,7 +33,7 @@ class Inputs:
     base: Tree
     quantisation: str = shown_as("export.quantisation")
     metadata: dict[str, str] = shown_as("")
-    """The file's `general.*` keys."""
+    """The `general.*` keys of the GGUF."""
 
 
 def inputs(build: Build, /) -> Inputs:
@@ -60,12 +60,12 @@ def output(build: Build, /) -> Path:
 
 
 def worker(_build: Build, /) -> str:
-    """Name the process of torch and the converter, which sees no GPU."""
+    """Torch and the converter run in a process that does not use the GPU."""
     return workers.EXPORT
 
 
 def run(inputs: Inputs, work: Work, /) -> str:
-    """Merge, convert, quantise, and verify each layer of the adapter on the way."""
+    """Merge, convert, quantise, and verify each layer of the adapter."""
     from builder.gguf.export import export  # noqa: PLC0415 — imports torch
 
     chosen = base.read(inputs.base.path)

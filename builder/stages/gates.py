@@ -1,4 +1,4 @@
-"""The gates stage: ask the finished file every question of the gates, for a person to read."""
+"""The gates stage: ask the finished file every question of the gates, for a report."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def inputs(build: Build, /) -> Inputs:
 
 
 def output(build: Build, /) -> Path:
-    """`gates.json`: as smoke.json, of every question."""
+    """`gates.json`: like smoke.json, with every question."""
     return build.gates
 
 
 def worker(_build: Build, /) -> str:
-    """llama.cpp runs in a process of its own."""
+    """llama.cpp runs in a separate process."""
     return workers.LLAMA
 
 
 def run(inputs: Inputs, work: Work, /) -> str:
-    """Ask everything, and judge without stopping anything."""
+    """Ask everything and judge the answers; a failed gate stops nothing here."""
     from builder.evaluation import examination  # noqa: PLC0415 — imports numpy
     from builder.gates.table import GATES  # noqa: PLC0415 — likewise
 

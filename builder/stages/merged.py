@@ -1,4 +1,4 @@
-"""The merged stage: base and adapter as 16-bit safetensors, for transformers and vLLM."""
+"""The merged stage: write base and adapter as 16-bit safetensors, for transformers and vLLM."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ checkpoint = stage.never_resumed
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The adapter's own files, the trained template, the base, and how the model is served."""
+    """The adapter, the trained chat template, the base, and the parameters."""
 
     weights: File
     config: File
@@ -37,7 +37,7 @@ class Inputs:
 
 
 def inputs(build: Build, /) -> Inputs:
-    """Declare the adapter, and the parameters that Ollama is told too."""
+    """Declare the adapter, and the parameters that Ollama is given too."""
     return Inputs(
         weights=File(build.adapter / "adapter_model.safetensors"),
         config=File(build.adapter / "adapter_config.json"),
@@ -53,12 +53,12 @@ def output(build: Build, /) -> Path:
 
 
 def worker(_build: Build, /) -> str:
-    """Name the process of torch, which sees no GPU."""
+    """Torch runs in a process that does not use the GPU."""
     return workers.EXPORT
 
 
 def run(inputs: Inputs, work: Work, /) -> str:
-    """Add the adapter to the base's weights, and write all that a program needs beside them."""
+    """Add the adapter to the base's weights, and write them with config and tokenizer."""
     from builder.gguf import merged  # noqa: PLC0415 — imports torch
 
     own = files.read_json(inputs.base.path / "generation_config.json")

@@ -1,4 +1,4 @@
-"""The parity stage: the file's template and tokenizer give the prompts that training saw."""
+"""The parity stage: check that the file's chat template and tokenizer give the trained prompts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ checkpoint = stage.never_resumed
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The file, the trained template, and the base's tokenizer."""
+    """The file, the trained chat template, and the base's tokenizer."""
 
     gguf: File
     chat_template: File
@@ -34,7 +34,7 @@ class Inputs:
     base: Tree
     template: str = shown_as("data.template")
     shapes: str = shown_as("the shapes of conversation")
-    """A hash of the shapes that come with the project."""
+    """A hash of the conversations that come with the project."""
 
 
 def inputs(build: Build, /) -> Inputs:
@@ -50,20 +50,20 @@ def inputs(build: Build, /) -> Inputs:
 
 
 def output(build: Build, /) -> Path:
-    """`parity.json`: each shape, and whether the file's ids are the trained ones."""
+    """`parity.json`: for each shape, whether the file gives the same ids as training."""
     return build.parity
 
 
 def worker(_build: Build, /) -> str:
-    """The process that exported has imported the tokenizers, which takes seconds."""
+    """The export process has already imported the tokenizers, which takes seconds."""
     return workers.EXPORT
 
 
 def run(inputs: Inputs, work: Work, /) -> str:
-    """Render every shape on both sides, and check the file's EOS, BOS and template.
+    """Compare the prompts of every shape, and check the file's EOS, BOS and chat template.
 
     Raises:
-        GateError: The file would be asked another prompt than was trained, or would not stop.
+        GateError: A prompt differs from the trained one, or the file would not stop.
 
     """
     family = base.read(inputs.base.path).family

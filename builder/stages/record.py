@@ -1,4 +1,4 @@
-"""The record stage: what the trained model gives in memory, for the file to be compared with."""
+"""The record stage: record the in-memory model's probabilities, to compare the file with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ checkpoint = stage.never_resumed
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The adapter, its base, and the texts: fixed ones, and of the persona's own rows."""
+    """The adapter, its base, and the texts: fixed ones, and some of the persona's rows."""
 
     adapter: Tree
     base: Tree
@@ -34,7 +34,7 @@ class Inputs:
     chat_template: File
     template: str = shown_as("data.template")
     texts: str = shown_as("the reference texts")
-    """A hash of the texts that come with the project."""
+    """A hash of the fixed texts."""
 
 
 def inputs(build: Build, /) -> Inputs:
@@ -61,7 +61,7 @@ def worker(_build: Build, /) -> str:
 
 
 def run(inputs: Inputs, work: Work, /) -> str:
-    """Let the model and its base read the texts."""
+    """Record the log-probabilities of the model and of its base."""
     from builder.training import loading, recording  # noqa: PLC0415 — imports torch
 
     chosen = base.read(inputs.base.path)

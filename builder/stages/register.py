@@ -1,4 +1,4 @@
-"""The register stage: put the model into Ollama, verify it there, and only then name it."""
+"""The register stage: create the model in Ollama, verify it there, and then give it its name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ checkpoint = stage.never_resumed
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The file, its record, what it was asked, and what the daemon is told."""
+    """The file, its Modelfile, its examination, and what is sent to the daemon."""
 
     gguf: File
     modelfile: File
@@ -39,11 +39,11 @@ class Inputs:
     replace: bool = not_compared()
     claims: Path = not_compared()
     receipt: Path = not_compared()
-    """The last receipt, whether there is one or not."""
+    """The path of the last receipt, which may not exist."""
 
 
 def inputs(build: Build, /) -> Inputs:
-    """Declare what is registered; permissions are no inputs."""
+    """Declare what is registered; permissions are not compared."""
     return Inputs(
         gguf=File(build.gguf),
         modelfile=File(build.modelfile),
@@ -64,12 +64,12 @@ def output(build: Build, /) -> Path:
 
 
 def worker(_build: Build, /) -> str:
-    """llama.cpp answers beside the daemon, in a process of its own."""
+    """llama.cpp runs in a separate process, to compare its answers with the daemon's."""
     return workers.LLAMA
 
 
 def unavailable(_build: Build, /) -> str | None:
-    """Say that no Ollama is installed here; an installed one that is silent is an error, later."""
+    """Say that there is no Ollama; one that is installed but does not answer is an error later."""
     if os.environ.get("OLLAMA_HOST") or client.find_binary():
         return None
     try:
@@ -80,7 +80,7 @@ def unavailable(_build: Build, /) -> str | None:
 
 
 def check(build: Build, /) -> None:
-    """Tell before anything is trained what would keep the model from its name."""
+    """Raise an error before training, if the model could not be registered."""
     registration.check(
         build.persona.model,
         claims=build.claims,
@@ -91,7 +91,7 @@ def check(build: Build, /) -> None:
 
 
 def health(build: Build, /) -> str | None:
-    """Ask the daemon whether it still has the model, with the digest of the receipt."""
+    """Ask the daemon whether it still has the model with the digest in the receipt."""
     if registered.read(build.receipt) is None:
         return registered.explain_unread(build.receipt)
     try:
@@ -105,8 +105,8 @@ def run(inputs: Inputs, work: Work, /) -> str:
     """Register, and write the receipt.
 
     Raises:
-        ToolError: The daemon cannot be used, or has a model of that name that is not ours.
-        GateError: What the daemon serves is not what was trained.
+        ToolError: The daemon cannot be used, or the name is another model's.
+        GateError: The daemon does not serve what was trained.
 
     """
     daemon = client.connect(allow_remote=inputs.allow_remote)
@@ -130,6 +130,6 @@ def run(inputs: Inputs, work: Work, /) -> str:
 
 
 def _count_room_tokens(served: Served) -> float:
-    """Count the tokens that the served context has beside the system text; each has a byte."""
+    """Give the context's room beside the system text, in tokens of at least one byte."""
     num_ctx = float(served.parameters.get("num_ctx", math.inf))
     return num_ctx - len((served.system or "").encode())

@@ -1,4 +1,4 @@
-"""The render stage: write the Modelfile, the true record of what is served."""
+"""The render stage: write the Modelfile, the record of what Ollama serves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ checkpoint = stage.never_resumed
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The template, what is served, and the files that decide it."""
+    """Modelfile.j2, the served settings, and the files that decide them."""
 
     modelfile_template: File
     chat_template: File
@@ -36,7 +36,7 @@ class Inputs:
 
 
 def inputs(build: Build, /) -> Inputs:
-    """Decide what is served; the file itself says nothing else."""
+    """Decide what is served: the Modelfile holds nothing else."""
     return Inputs(
         modelfile_template=File(build.modelfile_template),
         chat_template=File(build.dataset / dataset.TEMPLATE),
@@ -54,12 +54,12 @@ def output(build: Build, /) -> Path:
 
 
 def check(build: Build, /) -> None:
-    """Check `[ollama]` and Modelfile.j2, whatever the base."""
+    """Check `[ollama]` and Modelfile.j2, for any base."""
     modelfile.check(build.persona, build.modelfile_template)
 
 
 def run(inputs: Inputs, work: Work, /) -> str:
-    """Render, and read back."""
+    """Render the Modelfile, and check it by reading it back."""
     template, served = inputs.modelfile_template.path, inputs.served
     work.out.write_text(modelfile.render(template, served, inputs.title, inputs.base_name), "utf-8")
     return f"served by {served.why}"

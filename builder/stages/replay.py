@@ -1,4 +1,4 @@
-"""The replay stage: the base's own answers, trained on beside the rows against forgetting."""
+"""The replay stage: get the base's own answers, to train on them too, against forgetting."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ checkpoint = stage.never_resumed
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The base, the rows and their schedule, and the words and system text of the persona."""
+    """The base, the rows and their schedule, and the persona's names and system text."""
 
     base: Tree
     rows: File
@@ -37,16 +37,16 @@ class Inputs:
     chat_template: File
     template: str = shown_as("data.template")
     own_words: tuple[str, ...] = shown_as("identity")
-    """The name and the author, which no replayed answer may hold."""
+    """The name and the author; replayed answers that hold one are left out."""
     system: str | None = shown_as("ollama.system")
-    """The system text that half of the answers carry; None where none is trained."""
+    """The system text that half of the answers are trained with, or None."""
     prompts: str = shown_as("the prompts")
     """A hash of the prompts and greetings that come with the project."""
     dropped: dict[str, str] = dropped_settings()
 
 
 def inputs(build: Build, /) -> Inputs:
-    """Declare the base, the dataset's files, and what the manifest says of the persona."""
+    """Declare the base, the files of the dataset, and settings of the manifest."""
     manifest = build.persona.manifest
     return Inputs(
         base=Tree(build.base),
@@ -63,17 +63,17 @@ def inputs(build: Build, /) -> Inputs:
 
 
 def output(build: Build, /) -> Path:
-    """`replay.jsonl`: encoded like the rows of `dataset/`."""
+    """`replay.jsonl`: examples, encoded like the rows in `dataset/`."""
     return build.replay
 
 
 def worker(build: Build, /) -> str | None:
-    """A GPU asks the base in memory, in the process that trains it; a processor asks its file."""
+    """With a GPU the process that trains asks the base; on a CPU llama.cpp asks its GGUF."""
     return workers.UNSLOTH if build.machine.kind == "gpu" else None
 
 
 def run(inputs: Inputs, work: Work, /) -> str:
-    """Take the base's answers from the cache, or let it answer once, and encode those wanted."""
+    """Read the base's answers from the cache, or ask the base, and encode as many as are wanted."""
     folder = inputs.rows.path.parent
     profile = dataset.read_profile(folder)
     wanted = profile.schedule.replayed
@@ -99,7 +99,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
 
 
 def _read_answers(chosen: Base, template: Template, inputs: Inputs, work: Work) -> list[Pair]:
-    """Read what the base answered before, or ask it once for all personas."""
+    """Read the base's answers from the cache, or ask it once for all personas."""
     name = replay.cache_name(chosen, template.jinja)
     pairs = replay.check_pairs(files.read_cached(NAME, name))
     if pairs is None:

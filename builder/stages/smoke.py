@@ -1,4 +1,4 @@
-"""The smoke stage: examine the finished file, before anyone else can talk to it."""
+"""The smoke stage: examine the finished file before it is registered."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Inputs(ExaminedFile):
     """The file, what it is compared with, and what it is asked."""
 
     is_waived: bool = not_compared()
-    """Whether `--anyway` lets a failed gate through."""
+    """Whether `--anyway` lets failed gates through."""
     refused: Path = not_compared()
-    """Where the answers of a refused file are left to be read."""
+    """Where the answers of a refused file are written."""
     name: str = not_compared()
 
 
 def inputs(build: Build, /) -> Inputs:
-    """Declare the file, the in-memory model's recordings, the persona and the questions."""
+    """Declare the file, what it is compared with, the persona and the questions."""
     return Inputs(
         **examined.declare_file(build),
         is_waived=build.options.anyway,
@@ -51,25 +51,25 @@ def output(build: Build, /) -> Path:
 
 
 def health(build: Build, /) -> str | None:
-    """Say that another machine examined the file, whose llama.cpp may answer otherwise."""
+    """Say that the file was examined on another machine, whose llama.cpp may answer differently."""
     return "was examined on another machine" if build.arrival.exists() else None
 
 
 def note(build: Build, /) -> None:
-    """Note that this machine has examined the file."""
+    """Record that this machine has examined the file."""
     build.arrival.unlink(missing_ok=True)
 
 
 def worker(_build: Build, /) -> str:
-    """llama.cpp is loaded once for all stages that use it."""
+    """The stages that use llama.cpp share a process."""
     return workers.LLAMA
 
 
 def run(inputs: Inputs, work: Work, /) -> str:
-    """Ask what the budget allows, and stop the build where a gate fails.
+    """Ask as many questions as the time budget allows, and stop the build if a gate fails.
 
     Raises:
-        GateError: A gate failed, or a question of the manifest is answered wrongly.
+        GateError: A gate failed, or a question of the manifest was answered wrongly.
 
     """
     from builder.evaluation import examination  # noqa: PLC0415 — imports numpy
@@ -77,7 +77,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
 
     report = examination.examine(inputs.material(), GATES, None)
     report.write(work.out)
-    # What is registered is what was trained, whatever is typed.
+    # `--anyway` cannot waive the gates that compare the file with what was trained.
     if report.failed and not (report.can_be_waived and inputs.is_waived):
         shutil.copyfile(work.out, inputs.refused)
         talk, build = command(f"chat {inputs.name}"), command(f"build {inputs.name} --anyway")

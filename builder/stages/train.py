@@ -1,4 +1,4 @@
-"""The train stage: an adapter is trained on the rows, with Unsloth and TRL."""
+"""The train stage: train an adapter on the rows, with Unsloth and TRL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger("builder")
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The encoded rows, the schedule, the base's own answers, the base, and every number."""
+    """The encoded rows, the schedule, the base's own answers, the base and the settings."""
 
     rows: File
     schedule: File
@@ -38,13 +38,13 @@ class Inputs:
     base: Tree
     training: Settings
     destination: Destination | None = not_compared()
-    """Where losses are sent."""
+    """Where losses are logged to, such as TensorBoard."""
     asked: Asked = not_compared()
-    """What the model is asked while it trains."""
+    """The question that the model is asked while it trains."""
 
 
 def inputs(build: Build, /) -> Inputs:
-    """Declare the rows and the numbers, the base family's where the manifest is silent."""
+    """Declare the rows and the settings; the base's family sets what the manifest does not."""
     return Inputs(
         rows=File(build.dataset / dataset.TRAIN),
         schedule=File(build.dataset / dataset.SCHEDULE),
@@ -57,24 +57,24 @@ def inputs(build: Build, /) -> Inputs:
 
 
 def output(build: Build, /) -> Path:
-    """`adapter/`: the adapter as PEFT writes one, and training.json with the losses."""
+    """`adapter/`: the adapter in PEFT's format, and training.json with the losses."""
     return build.adapter
 
 
 def check(build: Build, /) -> None:
-    """Say what is not installed that losses are to be sent to."""
+    """Warn if the package that losses are logged to is not installed."""
     wanted = _find_destination(build)
     if wanted and (missing := describe_missing(wanted.kind)):
         log.warning("%s", missing)
 
 
 def checkpoint(build: Build, scratch: Path, /) -> Checkpoint | None:
-    """Read the step from which this machine goes on."""
+    """Read the step from which this machine resumes."""
     return checkpoints.read_progress(scratch, build.machine)
 
 
 def worker(_build: Build, /) -> str:
-    """Unsloth is imported once for all stages that use it."""
+    """The stages that use Unsloth share a process."""
     return workers.UNSLOTH
 
 
