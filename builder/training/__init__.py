@@ -1,1 +1,1 @@
-"""The training step and what it needs; what imports torch is for a worker process alone."""
+"""Training. Modules that import torch are only imported in a worker process."""

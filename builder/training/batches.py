@@ -1,4 +1,4 @@
-"""Rows into one batch: end to end where they stay apart, else padded."""
+"""Collates rows into a batch: packed end to end, or padded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Row = dict[str, list[int]]
 
 
 def pack(rows: list[Row]) -> dict[str, Tensor]:
-    """Lay rows end to end in one sequence, none seeing another.
+    """Pack rows end to end into one sequence, in which no row attends to another.
 
     Returns:
         `input_ids`, `labels` and `position_ids`, shape (1, T), and a block-diagonal causal
@@ -38,7 +38,7 @@ def pack(rows: list[Row]) -> dict[str, Tensor]:
 
 
 def pad(rows: list[Row]) -> dict[str, Tensor]:
-    """Pad rows on the right to one length, which causal layers never see: it needs no mask.
+    """Pad rows on the right to one length; causal layers never see the padding, and need no mask.
 
     Returns:
         `input_ids` and `labels`, shape (B, T).
@@ -52,17 +52,17 @@ def pad(rows: list[Row]) -> dict[str, Tensor]:
 
 
 def place(rows: list[Row], *, size: int, tokens: int, slots: int) -> dict[str, Tensor]:
-    """Lay rows into a batch of a fixed shape, its labels by the positions that predict them.
+    """Put rows into a batch of a fixed shape, with the labels listed by position.
 
     Args:
         rows: At most `size` rows of at most `tokens` tokens, with at most `slots` labels.
         size: Rows of the shape (B).
-        tokens: Tokens of each (T).
-        slots: Labels that it has room for (S).
+        tokens: Tokens of each row (T).
+        slots: Room for labels (S).
 
     Returns:
-        `input_ids`, shape (B, T); `positions`, shape (S,), into the flattened ids: of the token
-        before each label; `labels`, shape (S,), -100 where a slot is not used.
+        `input_ids`, shape (B, T); `positions`, shape (S,), the index of the token before each
+        label in the flattened ids; `labels`, shape (S,), -100 in unused slots.
 
     """
     ids = torch.zeros(size, tokens, dtype=torch.long)

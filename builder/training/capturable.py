@@ -1,4 +1,4 @@
-"""A forward pass that never waits for the GPU, as a CUDA graph needs it."""
+"""A forward pass that never waits for the GPU, so that a CUDA graph can capture it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ LONGROPE = "longrope"
 
 @contextmanager
 def avoiding_waits(model: Any, longest_tokens: int) -> Iterator[None]:
-    """Let a model's forward pass decide nothing by what the GPU holds.
+    """Replace the parts of a model's forward pass that wait for the GPU.
 
-    Rows are padded on the right and have no mask, so their causal masks follow from the length
-    alone. What is replaced meanwhile waits for the GPU all the same. Unsloth looks whether
-    positions follow each other before it leaves a mask out (unsloth_zoo 2026.10.9,
-    temporary_patches/misc.py). The mask of eager attention needs a copy from the processor
-    (transformers 5.17, masking_utils.py). LongRoPE looks for the highest position
-    (modeling_rope_utils.py), though its short factors suffice for all but very long rows.
+    Rows are padded on the right and have no mask, so their causal mask depends on the length only.
+    Three parts wait for the GPU all the same: Unsloth checks that positions are consecutive before
+    it leaves a mask out (unsloth_zoo 2026.10.9, temporary_patches/misc.py), the mask of eager
+    attention is copied from the CPU (transformers 5.17, masking_utils.py), and LongRoPE reads the
+    highest position (modeling_rope_utils.py), although its short factors suffice for all but very
+    long rows.
 
     Args:
         model: A PEFT model around a causal language model.
-        longest_tokens: Length of the longest row that goes through it meanwhile.
+        longest_tokens: Length of the longest row that goes through it.
 
     """
     decoder = find_decoder(model.get_base_model())
@@ -48,7 +48,7 @@ def avoiding_waits(model: Any, longest_tokens: int) -> Iterator[None]:
 
 
 def _list_namespaces(decoder: Any) -> list[dict[str, Any]]:
-    """List where its forward may look functions up: its own module, and one that Unsloth wrote."""
+    """List the namespaces of its forward pass: of its own module, and of one that Unsloth wrote."""
     spaces = [vars(sys.modules[type(decoder).__module__])]
     written = inspect.unwrap(type(decoder).forward).__globals__
     return spaces if written is spaces[0] else [*spaces, written]
@@ -72,17 +72,17 @@ def make_mask(
     is_sliding: bool,
     **_named: Any,
 ) -> Tensor | None:
-    """Make a mask of causal attention or of a sliding window, from the length alone.
+    """Make the mask of causal or sliding-window attention from the length only.
 
     Args:
         config: Of the decoder.
         inputs_embeds: Shape (B, T, C).
-        attention_mask: Is given back where there is one.
-        is_sliding: Whether a position sees no further back than the window.
+        attention_mask: If given, it is returned.
+        is_sliding: Whether a position only sees as far back as the window.
 
     Returns:
-        What SDPA may see, or what eager attention adds, shape (1, 1, T, T); None where SDPA, which
-        is causal by itself, needs no mask.
+        A boolean mask for SDPA or an additive one for eager attention, shape (1, 1, T, T); None
+        if SDPA, which is causal by itself, needs none.
 
     """
     if attention_mask is not None:

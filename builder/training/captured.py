@@ -1,4 +1,4 @@
-"""The training loop of a GPU: each step is a replay of CUDA graphs, eager where capture fails."""
+"""The training loop on a GPU: each step replays CUDA graphs, or runs eagerly if capture fails."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from builder.training.shapes import Shape
 from builder.training.step import TrainingStep
 from builder.training.tracking import Tracker
 
-# Losses are read this often: reading waits for the GPU.
+# How often losses are read: reading waits for the GPU.
 READ_EVERY_STEPS = 25
-# Of a 4B a checkpoint is 400 MB; one at each reading would take longer than the steps.
+# A checkpoint of a 4B is 400 MB: writing one at each reading would take longer than the steps.
 CHECKPOINT_EVERY_S = 20.0
 log = logging.getLogger("builder")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """How a training runs on a machine."""
+    """How training runs on a machine."""
 
     graphs: Graphs
-    """How the functions of a step are run."""
+    """Runs the functions of a step."""
     dtype: torch.dtype
-    """What the layers compute in."""
+    """The type that the layers compute in."""
     recompute: Callable[[], None]
-    """Makes the model compute activations twice, which saves memory."""
+    """Turns on gradient checkpointing, which saves memory."""
 
 
 def train(
@@ -62,20 +62,20 @@ def train(
 
     Args:
         model: A PEFT model in training mode.
-        examples: One epoch, in which a row may come several times.
-        settings: The numbers.
-        epochs: How often all of it is trained on.
+        examples: One epoch, in which a row may be repeated.
+        settings: The settings.
+        epochs: The number of epochs.
         execution: How it runs on this machine.
         scratch: The folder of the checkpoint.
-        tracker: Sends losses and learning rates on.
-        samples: Asks the model now and then.
+        tracker: Logs losses and learning rates.
+        samples: Asks the model a question now and then.
 
     Returns:
         The loss of each step.
 
     Raises:
-        ToolError: The loss is not finite, there is no memory for a step, or SIGTERM came: then
-            there is a checkpoint of the step that it came in.
+        ToolError: The loss is not finite, there is no memory for a step, or SIGTERM came, in
+            which case the last step was saved in a checkpoint.
 
     """
     loop = Loop(
@@ -88,16 +88,16 @@ def train(
 
 
 class Loop:
-    """Steps in a planned order, and what is done where memory or a capture fails.
+    """Runs the planned steps, and handles failures of memory and of capture.
 
     Args:
         model: A PEFT model in training mode.
         examples: One epoch.
-        settings: The numbers.
-        epochs: How often all of it is trained on.
+        settings: The settings.
+        epochs: The number of epochs.
         execution: How it runs on this machine.
-        tracker: Sends losses and learning rates on.
-        samples: Asks the model now and then.
+        tracker: Logs losses and learning rates.
+        samples: Asks the model a question now and then.
 
     """
 
@@ -123,13 +123,13 @@ class Loop:
 
     @property
     def done(self) -> int:
-        """Steps after which the weights are as they are."""
+        """The number of steps done."""
         return len(self.losses) + len(self.unread)
 
     def run(self, checkpoint: Path, request: StopRequest | None = None) -> list[float]:
-        """Train to the last step, from a checkpoint where there is one, and give the losses.
+        """Train to the last step, from a checkpoint if there is one, and return the losses.
 
-        Where a step fails for want of memory or in capture, training goes on from it with less.
+        If a step runs out of memory or cannot be captured, training continues from it with less.
         """
         request = request or StopRequest()
         functions.prepare(self.step)
@@ -157,10 +157,10 @@ class Loop:
         resuming.save(checkpoint, self.step, self.losses, self.plan.key, steps=steps)
 
     def _can_go_on_after(self, cause: BaseException) -> bool:
-        """Take less memory, or capture no more, and say whether that may help.
+        """Use less memory, or stop capturing; return whether that can help.
 
-        Only this function's frame names the error: its traceback holds the activations of the step
-        that failed, which must be free for the next try.
+        Only this function's frame refers to the error: its traceback holds the activations of the
+        failed step, which must be freed before the next attempt.
         """
         if failures.is_out_of_memory(cause):
             self._take_less_memory()
@@ -199,7 +199,7 @@ class Loop:
         self.shapes = self.plan.find_shapes()
         left = list(self.plan.list_batches(self.done))
         accumulate = {}
-        # The longest first: the others fit into the memory that its graph leaves.
+        # The longest first: the others fit into the memory of its graph.
         for length in sorted({batch.length for batch in left}, reverse=True):
             batch = next(batch for batch in left if batch.length == length)
             self.step.labels.fill_(self.plan.count_labels((batch,)))
@@ -209,7 +209,7 @@ class Loop:
         return accumulate, functions.make_update(self.step, self.graphs)
 
     def _read_losses(self) -> None:
-        """Wait for the losses of the last steps, where any are unread.
+        """Wait for the losses of the last steps, if any are unread.
 
         Raises:
             ToolError: One is not finite.
@@ -228,10 +228,10 @@ class Loop:
         return failures.describe_loss(loss, at + 1, self.plan.take_examples(at))
 
     def _take_less_memory(self) -> None:
-        """Go one rung down: half of the rows at once, then activations computed twice.
+        """Halve the rows at once, and when there is one, turn on gradient checkpointing.
 
         Raises:
-            ToolError: There is no rung left.
+            ToolError: Both have been done.
 
         """
         at_once = self.plan.rows_at_once
@@ -241,11 +241,11 @@ class Loop:
         elif not self.is_recomputing:
             self.execution.recompute()
             self.is_recomputing = True
-            self.graphs = Eager()  # it moves activations to the processor's memory and back
+            self.graphs = Eager()  # Unsloth's checkpointing moves activations to the CPU and back
             what = "with activations computed twice"
         else:
             is_four_bit = getattr(self.step.model, "is_loaded_in_4bit", False)
-            step = min(self.done, len(self.plan) - 1)  # reading the last losses takes memory too
+            step = min(self.done, len(self.plan) - 1)  # reading the last losses needs memory too
             raise failures.describe_no_room(step, is_four_bit=is_four_bit)
         log.warning("train: out of GPU memory; going on from step %d %s", self.done, what)
 
@@ -260,7 +260,7 @@ class Loop:
         self.graphs = Eager()
 
     def _clear(self) -> None:
-        """Give back what a step that was cut short has left."""
+        """Free what an interrupted step has left."""
         self.step.clear()
         gc.collect()
         if self.step.device.type == "cuda":
@@ -268,7 +268,7 @@ class Loop:
 
 
 def _find_cause(error: BaseException) -> BaseException:
-    """Find the first error: the end of a capture that failed raises another one."""
+    """Find the first error: ending a failed capture raises another one."""
     while error.__context__ is not None:
         error = error.__context__
     return error

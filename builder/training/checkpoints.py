@@ -1,4 +1,4 @@
-"""Which checkpoint an interrupted training left, and whether this machine goes on from it."""
+"""Finds the checkpoint of an interrupted training that this machine can resume from."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from builder import files
 from builder.engine.stage import Checkpoint
 from builder.machine import Machine
 
-# What a GPU leaves, and what of each `checkpoint-*` that a processor leaves says how far it came.
+# The checkpoint of a GPU, and the file in each `checkpoint-*` of a CPU that says how far it came.
 CAPTURED, STATE = "captured.safetensors", "trainer_state.json"
-# A header of safetensors begins with its length in bytes, in so many bytes.
+# A safetensors file begins with the length of its header, an integer of so many bytes.
 LENGTH_BYTES, MOST_HEADER_BYTES = 8, 100_000_000
 log = logging.getLogger("builder")
 
 
 def read_progress(scratch: Path, machine: Machine) -> Checkpoint | None:
-    """Read how far an interrupted training came that this machine goes on from.
+    """Read how far an interrupted training came that this machine can resume.
 
-    Nothing heavy is imported, and no weight is read.
+    It imports nothing heavy, and reads no weights.
     """
     if machine.kind == "gpu":
         found = _read_metadata(scratch / CAPTURED)
@@ -40,7 +40,7 @@ def _make_checkpoint(done: Any, steps: Any) -> Checkpoint | None:
 
 
 def _read_metadata(path: Path) -> dict[str, Any]:
-    """Read the metadata of a safetensors file; none where there is none, or it is cut short."""
+    """Read the metadata of a safetensors file; empty if it is missing or cut short."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(LENGTH_BYTES), "little")
@@ -52,15 +52,15 @@ def _read_metadata(path: Path) -> dict[str, Any]:
 
 
 def find_newest_checkpoint(scratch: Path) -> Path | None:
-    """Find the newest checkpoint that a kill did not cut short."""
+    """Find the newest complete checkpoint of a CPU."""
     complete = [path for path in scratch.glob("checkpoint-*") if (path / STATE).is_file()]
     return max(complete, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
 
 
 def tell_unused_checkpoint(scratch: Path, machine: Machine) -> None:
-    """Say that training begins anew, where a checkpoint is there of the other kind of machine.
+    """Warn that training starts over, if the checkpoint is of another kind of machine.
 
-    A GPU's and a processor's are of different trainers, and neither reads the other's.
+    GPU and CPU use different trainers, and neither reads the other's checkpoints.
     """
     captured = scratch / CAPTURED
     own, other = (captured.is_file(), find_newest_checkpoint(scratch) is not None)

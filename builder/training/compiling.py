@@ -1,4 +1,4 @@
-"""Compiles a model's layers, where that pays."""
+"""Compiles the layers of a model."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ log = logging.getLogger("builder")
 
 
 def compile_layers(model: Any) -> None:
-    """Let torch compile a model's layers, once for all of them and for any length of batch.
+    """Compile the layers of a model with torch, once for all layers and lengths.
 
-    Without a C++ compiler or Python's headers they stay as they are.
+    Without a C++ compiler or Python's headers they are not compiled.
     """
     progress.report(COMPILES)
     try:
@@ -31,8 +31,8 @@ def compile_layers(model: Any) -> None:
             reason,
         )
         return
-    dynamo.suppress_errors = True  # a kind of layer that torch cannot compile runs as it is
-    # Else the first layer, whose input needs no gradient, is compiled apart.
+    dynamo.suppress_errors = True  # layers that torch cannot compile run eagerly
+    # Otherwise the first layer, whose input needs no gradient, would be compiled separately.
     model.enable_input_require_grads()
     for layer in find_decoder(model.get_base_model()).layers:
         layer.compile(dynamic=True)

@@ -1,4 +1,4 @@
-"""The parts of a causal language model that training needs, however the model is wrapped."""
+"""Access to the decoder and the logits of a causal language model, however it is wrapped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn, tanh
 
 
 def find_decoder(causal: Any) -> Any:
-    """Find the module that turns ids into hidden states: `model`, or the text model inside it.
+    """Find the module that computes hidden states: `model`, or the language model inside it.
 
     Args:
         causal: A model of transformers with a head, such as `Gemma3ForConditionalGeneration`.
@@ -19,7 +19,7 @@ def find_decoder(causal: Any) -> Any:
 
 
 def compute_logits(causal: Any, hidden: Tensor) -> Tensor:
-    """Compute logits as the model's own forward does, scale and soft cap included.
+    """Compute logits as the model's own forward does, with its scale and soft cap.
 
     Args:
         causal: A model of transformers with a head.
@@ -36,7 +36,7 @@ def compute_logits(causal: Any, hidden: Tensor) -> Tensor:
     """
     config = causal.config.get_text_config()
     head = causal.get_output_embeddings()
-    # Granite 4's multipliers leave states of 32 bit, and its own forward runs under autocast.
+    # Granite 4's multipliers give 32-bit states, and its own forward runs under autocast.
     logits: Tensor = head(hidden.to(head.weight.dtype))
     if (divisor := getattr(config, "logits_scaling", None)) is not None:
         logits = logits / divisor
@@ -48,11 +48,11 @@ def compute_logits(causal: Any, hidden: Tensor) -> Tensor:
 
 
 def can_pack(causal: Any, longest_tokens: int) -> bool:
-    """Say whether rows laid end to end under a block-diagonal mask stay apart.
+    """Say whether rows that are packed under a block-diagonal mask are independent.
 
-    A convolution or a recurrent state runs on from one row into the next, whatever the mask; every
-    such layer of LFM2, Qwen3.5 and Granite hybrid has a convolution. And the mask takes the place
-    of a sliding window, which then must be no shorter than the longest row.
+    A convolution or a recurrent state carries over from one row to the next, whatever the mask:
+    every such layer of LFM2, Qwen3.5 and Granite hybrid has a convolution. The mask also replaces
+    that of a sliding window, which must therefore be at least as long as the longest row.
     """
     window = getattr(causal.config.get_text_config(), "sliding_window", None)
     has_state = any(isinstance(module, nn.Conv1d) for module in find_decoder(causal).modules())

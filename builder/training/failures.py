@@ -1,4 +1,4 @@
-"""What ends a training, as sentences: a loss that is no number, a GPU without memory, SIGTERM."""
+"""The errors that end a training: a loss that is not finite, a GPU without memory, SIGTERM."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from builder.data.dataset import Example
 from builder.errors import ToolError
 
 SHOWN_CHARACTERS = 60
-# What to do where a GPU has no memory, with weights in 16 bit and in 4 bit.
+# What to do if a GPU has no memory left, with weights in 16 bit and in 4 bit.
 TAKE_4_BIT = "end what else uses the GPU (`nvidia-smi`), or set training.four_bit = true"
 TAKE_SMALLER = "end what else uses the GPU (`nvidia-smi`), or take a smaller base: --base"
-# How CUDA and cuBLAS say that there is no memory, where it is not torch that asks for it.
+# The messages of CUDA and cuBLAS if they, and not torch, run out of memory.
 NO_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-# How accelerate says that 4-bit weights do not fit, and CUDA that another process has the GPU.
+# The messages of accelerate if 4-bit weights do not fit, and of CUDA if another process uses the
+# GPU.
 OTHER_REFUSALS = ("dispatched on the CPU", "busy or unavailable")
 
 
 def describe_loss(loss: float, step: int, rows: Sequence[Example]) -> ToolError:
-    """Tell of a loss that is no number.
+    """Describe a loss that is not finite.
 
     Args:
-        loss: What it became.
+        loss: The loss.
         step: The optimiser step, counted from 1.
-        rows: Those that were in it.
+        rows: The rows of that step.
 
     """
     asked = (
@@ -44,16 +45,16 @@ def describe_loss(loss: float, step: int, rows: Sequence[Example]) -> ToolError:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error is that a GPU has no memory left."""
+    """Say whether an error means that a GPU has no memory left."""
     is_torch = isinstance(error, torch.OutOfMemoryError)
     return is_torch or any(text in str(error) for text in NO_MEMORY)
 
 
 def describe_no_room(step: int, *, is_four_bit: bool) -> ToolError:
-    """Tell of a training for which a GPU has no memory, whatever was tried.
+    """Describe a training that does not fit into the GPU's memory, whatever was tried.
 
     Args:
-        step: The optimiser steps that were done.
+        step: The number of optimiser steps done.
         is_four_bit: Whether the base's weights are in 4 bit already.
 
     """
@@ -66,14 +67,14 @@ def describe_no_room(step: int, *, is_four_bit: bool) -> ToolError:
 
 @contextmanager
 def explaining_load(source: str, *, is_four_bit: bool = True) -> Iterator[None]:
-    """Say in one sentence that a GPU has no room for a base.
+    """Turn the errors of a GPU without room for a base into one sentence.
 
     Args:
         source: The base.
         is_four_bit: Whether its weights are loaded in 4 bit.
 
     Raises:
-        ToolError: It has none.
+        ToolError: The GPU has no room for it.
 
     """
     try:
@@ -97,19 +98,19 @@ def _name_processes(processes: Sequence[int]) -> str:
 
 
 class StopRequest:
-    """Whether this process was asked to end; a training then ends after its step."""
+    """Whether this process was asked to end; training then ends after the current step."""
 
     def __init__(self) -> None:
         self.is_made = False
 
     def make(self, _signal: int, _frame: FrameType | None) -> None:
-        """Note the request; it is a handler of signals."""
+        """Record the request; this is a signal handler."""
         self.is_made = True
 
 
 @contextmanager
 def awaiting_stop() -> Iterator[StopRequest]:
-    """Take SIGTERM as a request meanwhile, which ends this process at once elsewhere."""
+    """Handle SIGTERM as a request inside the context, instead of ending the process at once."""
     request = StopRequest()
     before = signal.signal(signal.SIGTERM, request.make)
     try:
@@ -119,7 +120,7 @@ def awaiting_stop() -> Iterator[StopRequest]:
 
 
 def describe_stop(step: int, steps: int) -> ToolError:
-    """Tell of a training that ended as it was asked to, with a checkpoint of its last step."""
+    """Describe a training that ended on request, with a checkpoint of its last step."""
     return ToolError(
         f"train: was asked to end, and stopped after step {step} of {steps} with a checkpoint",
         hint="build again: training goes on from there",

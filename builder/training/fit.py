@@ -1,4 +1,4 @@
-"""Trains an adapter, and goes on from the last checkpoint of an interrupted try.
+"""Trains an adapter, resuming from the last checkpoint of an interrupted attempt.
 
 Only a worker that has imported `builder.training.unsloth` imports this.
 """
@@ -19,9 +19,9 @@ def fit(
     """Train an adapter.
 
     Args:
-        job: What is trained.
-        destination: Where losses are sent.
-        samples: Asks the model now and then.
+        job: The training.
+        destination: Where losses are logged to.
+        samples: Asks the model a question now and then.
 
     Returns:
         The model with its adapter, and the loss of each step.

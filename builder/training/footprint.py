@@ -1,6 +1,6 @@
-"""What a training takes of a GPU's memory, counted from the base's files and its largest batch.
+"""The GPU memory that training needs, computed from the base's files and the largest batch.
 
-builder/bases/memory.py estimates it by the number of weights, before any of these is there.
+builder/bases/memory.py estimates it from the number of weights, before the files are fetched.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from builder.bases import sizes
 from builder.bases.sizes import Sizes
 from builder.training.shapes import Shape
 
-# Of a trainable weight: itself, its gradient and AdamW's two moments, each in float32.
+# For each trainable weight: the weight, its gradient and AdamW's two moments, each in float32.
 TRAINED_BYTES = 16
-# Of a logit: itself in 16 bit and in float32, and the gradients of both.
+# For each logit: its value in 16 bit and in float32, and the gradients of both.
 LOGIT_BYTES = 12
 
 
@@ -25,17 +25,17 @@ class Footprint:
 
     weights: int
     adapter: int
-    """With its gradients and optimiser."""
+    """With its gradients and the optimiser's state."""
     activations: int
-    """Of one batch, with its logits."""
+    """For one batch, with its logits."""
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum."""
         return self.weights + self.adapter + self.activations
 
     def describe(self, free: int) -> str:
-        """Say it in one line, beside what is free."""
+        """Write it in one line, with the free memory."""
         parts = (
             f"weights {_format(self.weights)}, adapter and optimiser {_format(self.adapter)}, "
             f"activations {_format(self.activations)}"
@@ -48,16 +48,16 @@ def _format(size_bytes: int) -> str:
 
 
 def estimate(folder: Path, *, rank: int, four_bit: bool, shape: Shape) -> Footprint | None:
-    """Estimate what training takes.
+    """Estimate the memory that training needs.
 
     Args:
         folder: The base's weights and config.json.
-        rank: Of the adapter.
+        rank: The rank of the adapter.
         four_bit: Whether 16-bit weights are quantised as they are loaded.
         shape: The largest batch.
 
     Returns:
-        None where config.json does not say the sizes.
+        None if config.json does not give the sizes.
 
     """
     config = files.read_json(folder / "config.json") or {}
@@ -77,14 +77,14 @@ def estimate(folder: Path, *, rank: int, four_bit: bool, shape: Shape) -> Footpr
 
 
 def _count_adapted_sides(of: Sizes) -> int:
-    """Count the inputs and outputs of a layer's matrices, each a column or row of LoRA's."""
+    """Count the inputs and outputs of a layer's matrices: each has a row of A or a column of B."""
     return 2 * (of.hidden + of.query) + 2 * (of.hidden + of.key) + 3 * (of.hidden + of.inner)
 
 
 def _count_token_bytes(of: Sizes) -> int:
-    """Count the 16-bit activations that wait for the backward pass, of a token in a layer.
+    """Count the bytes of activations that a layer keeps for the backward pass, for each token.
 
-    These are the residual and its norm, twice; query, key and value before and after the rotation;
-    the attention's output; gate, up and their product.
+    In 16 bit, these are the residual and its norm, twice; query, key and value before and after the
+    rotation; the attention's output; gate, up and their product.
     """
     return 2 * (4 * of.hidden + 3 * of.query + 3 * of.key + 3 * of.inner)

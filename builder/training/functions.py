@@ -1,4 +1,4 @@
-"""The functions of a training step, one for each shape of a batch, each compared with its graph."""
+"""The functions of a training step, captured as graphs that are compared with the eager step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from builder.training.graphs import Eager, Function, Graphs
 from builder.training.shapes import Shape
 from builder.training.step import TrainingStep
 
-# A replay computes what the eager step does; only sums by atomic additions may differ.
+# A replay computes the same as the eager step, except for sums of atomic additions.
 LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-3, 2e-2
 
 
@@ -22,13 +22,13 @@ class CaptureError(Exception):
 
 
 def make_accumulate(step: TrainingStep, graphs: Graphs, shape: Shape, rows: list[Row]) -> Function:
-    """Make the function that adds the gradients of one shape's batches.
+    """Make the function that accumulates the gradients of batches of one shape.
 
     Args:
-        step: What is trained; its gradients and its loss are zero, and zero again afterwards.
-        graphs: How functions are run.
+        step: The training step; its gradients and its loss are zero before and after.
+        graphs: Runs functions.
         shape: The shape.
-        rows: A batch of it, on which the graph is compared with the function as it is.
+        rows: A batch of that shape, for comparing the graph with the eager step.
 
     Raises:
         CaptureError: They differ.
@@ -46,12 +46,12 @@ def make_accumulate(step: TrainingStep, graphs: Graphs, shape: Shape, rows: list
 
 
 def make_update(step: TrainingStep, graphs: Graphs) -> Function:
-    """Make the function that changes the weights; `prepare` has called it once."""
+    """Make the function that updates the weights; `prepare` has called it once."""
     return graphs.make(step.update) if step.is_capturable else graphs.keep(step.update)
 
 
 def prepare(step: TrainingStep) -> None:
-    """Let the optimiser allocate its state, and leave it as if it had done nothing."""
+    """Let the optimiser allocate its state, without any other effect."""
     scaler = step.scaler.state_dict()
     step.scaler.scale(step.loss)
     step.set_rate(0.0)
@@ -67,7 +67,7 @@ def prepare(step: TrainingStep) -> None:
 
 
 def _measure(step: TrainingStep, function: Function) -> tuple[float, float]:
-    """Give the loss, and the norm of the gradients."""
+    """Run a function and return the loss and the norm of the gradients."""
     function()
     loss, norm = torch.stack([step.loss, step.measure_gradients()]).tolist()
     step.clear()

@@ -1,6 +1,6 @@
-"""The loaded model, asked in batches, which a GPU does faster than llama.cpp, or in training.
+"""Generates answers with the in-memory model: in batches on a GPU, or one while it trains.
 
-Only a stage's child, or a benchmark, imports this.
+Only a worker process or a benchmark imports this.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from builder.training.decoder import compute_logits, find_decoder
 if TYPE_CHECKING:
     from builder.data.template import Message, Template
 
-# A step of a batch takes a GPU about as long as a step of one row, up to some hundreds of rows.
+# A GPU generates a token for some hundreds of rows in about the time of one row.
 MOST_ROWS = 512
-# Of the free memory; the rest is for the activations of the prompts.
+# The share of the free memory for keys and values; the rest is for the activations of the prompts.
 CACHE_SHARE = 0.4
 
 
@@ -33,18 +33,19 @@ def answer(
     Args:
         model: A causal language model, with or without an adapter.
         template: Writes the prompts, and says what ends an answer.
-        conversations: Each awaits its answer.
-        max_tokens: Tokens after which one is cut off.
+        conversations: The conversations, each up to its answer.
+        max_tokens: Tokens after which an answer is cut off.
 
     Returns:
-        Text, ids and whether each ended, the end itself left off; no margins.
+        Text and ids of each answer, without the end-of-turn token, and whether it ended; no
+        margins.
 
     """
     prompts = [template.tokenize(template.render(messages)) for messages in conversations]
     stop_id = template.end_of_turn_id
     answers: dict[int, Answer] = {}
-    # Prompts of like length share a batch, so that little is padded. Their order depends on the
-    # prompts alone; how many share a batch, on the GPU's free memory too.
+    # Prompts of similar length share a batch, so that little is padded. The order depends on the
+    # prompts only; the size of a batch also on the GPU's free memory.
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
     longest = max(map(len, prompts), default=0)
     rows = _count_rows(model, longest + max_tokens)
@@ -77,22 +78,22 @@ def answer(
 def answer_in_training(
     model: Any, template: Template, messages: list[Message], *, max_tokens: int, most_s: float
 ) -> Answer | None:
-    """Answer one conversation greedily with a model that is being trained, and leave it as it was.
+    """Answer one conversation greedily with a model that is being trained, without changing it.
 
-    There is no gradient and no dropout, so that no random number is drawn. The layers run as they
-    are: compiled ones would be compiled again, and without a cache of keys and values nothing is
-    asked of a family but what training asks.
+    There is no gradient and no dropout, so no random number is drawn. Layers run eagerly, as they
+    would be compiled again otherwise. There is no cache of keys and values, so that a family needs
+    to support nothing that training does not use.
 
     Args:
         model: A PEFT model around a causal language model.
         template: Writes the prompt, and says what ends the answer.
         messages: The conversation.
         max_tokens: Tokens after which the answer is cut off.
-        most_s: Seconds after which it is.
+        most_s: Seconds after which the answer is cut off.
 
     Returns:
-        Text, ids and whether it ended, no margins; None where not half of the tokens come in time,
-        which the second token mostly shows.
+        Text, ids and whether it ended, no margins; None if the time does not suffice for half of
+        the tokens, which is usually known after the second.
 
     """
     began_s = time.monotonic()
@@ -103,7 +104,7 @@ def answer_in_training(
         while not ended and len(made) < max_tokens and took_s < most_s:
             token = _predict(model, prompt + made)
             before_s, took_s = took_s, time.monotonic() - began_s
-            # The first one is slower than the others: what it needs is not there yet.
+            # The first token is slower than the others, as memory is allocated for it.
             if len(made) == 1 and took_s + (took_s - before_s) * (max_tokens // 2 - 2) > most_s:
                 return None
             ended = token == template.end_of_turn_id
@@ -116,7 +117,7 @@ def answer_in_training(
 
 
 def _predict(model: Any, ids: list[int]) -> int:
-    """Give the likeliest token after others."""
+    """Predict the most likely next token."""
     causal = model.get_base_model()
     batch = torch.tensor([ids], device=model.device)
     hidden = find_decoder(causal)(input_ids=batch, use_cache=False)[0]  # (1, T, C)
@@ -125,7 +126,7 @@ def _predict(model: Any, ids: list[int]) -> int:
 
 @contextlib.contextmanager
 def _evaluating(model: Any) -> Iterator[None]:
-    """Take every module that is in training mode out of it meanwhile."""
+    """Set all modules to evaluation mode inside the context."""
     modules = [module for module in model.modules() if module.training]
     for module in modules:
         module.training = False
@@ -137,11 +138,11 @@ def _evaluating(model: Any) -> Iterator[None]:
 
 
 def _count_rows(model: Any, tokens: int) -> int:
-    """Count the rows of a batch whose keys and values fit into the GPU's free memory.
+    """Compute how many rows of keys and values fit into the GPU's free memory.
 
     Args:
         model: A causal language model.
-        tokens: Of the longest row, answered.
+        tokens: Length of the longest row with its answer.
 
     """
     if model.device.type != "cuda":
@@ -150,8 +151,8 @@ def _count_rows(model: Any, tokens: int) -> int:
     heads = config.num_attention_heads
     head = getattr(config, "head_dim", None) or config.hidden_size // heads
     keys = 2 * head * (getattr(config, "num_key_value_heads", None) or heads)
-    # Twice in 16 bit: transformers copies a layer's when it grows by a token. And each row's
-    # logits, in 16 and in 32 bit.
+    # Twice in 16 bit, as transformers copies those of a layer when it adds a token; and the logits
+    # of each row in 16 and in 32 bit.
     row_bytes = 4 * keys * config.num_hidden_layers * tokens + 6 * config.vocab_size
     free_bytes, _ = torch.cuda.mem_get_info()
     free_bytes += torch.cuda.memory_reserved() - torch.cuda.memory_allocated()

@@ -1,4 +1,4 @@
-"""Trains an adapter on a GPU, with captured steps.
+"""Trains an adapter on a GPU, with steps that are captured as CUDA graphs.
 
 Only a worker that has imported `builder.training.unsloth` imports this.
 """
@@ -24,7 +24,7 @@ log = logging.getLogger("builder")
 
 
 def train(job: Job, tracker: Tracker, samples: Samples | None = None) -> tuple[Any, list[float]]:
-    """Train an adapter, and say before what memory that takes.
+    """Train an adapter; the memory that it needs is logged first.
 
     Returns:
         The model with its adapter, and the loss of each step.
@@ -67,7 +67,7 @@ def _say_memory(job: Job, longest: int) -> None:
     if found is None:
         return
     with failures.explaining_load(job.base.source, is_four_bit=job.base.four_bit):
-        # What this process holds already is given back, or is the base.
+        # Memory that this process has reserved is freed again, or holds the base.
         free = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
     level = logging.WARNING if found.total > free else logging.INFO
     log.log(level, "train: %s", found.describe(free))

@@ -1,4 +1,4 @@
-"""Functions of the training step, captured as CUDA graphs, or called as they are."""
+"""Runs the functions of a training step as CUDA graphs, or eagerly."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ Function = Callable[[], None]
 
 
 class Graphs(Protocol):
-    """A way to run the same function again and again."""
+    """A way to run the same functions again and again."""
 
     def make(self, function: Function) -> Function:
-        """Give what does the same as a function that was called before."""
+        """Return a function that does the same as one that was called before."""
         ...
 
     def keep(self, function: Function) -> Function:
-        """Give what calls a function that cannot be captured, between those that were."""
+        """Return a function that calls one that cannot be captured, between captured ones."""
         ...
 
     def running(self) -> AbstractContextManager[None]:
-        """Open the context in which all of its functions are made and called."""
+        """Open the context in which functions are made and called."""
         ...
 
 
 class Eager:
-    """Calls each function as it is."""
+    """Calls each function directly."""
 
     def make(self, function: Function) -> Function:
-        """Give the function itself."""
+        """Return the function itself."""
         return function
 
     keep = make
@@ -43,17 +43,17 @@ class Eager:
 
 
 class CudaGraphs:
-    """Captures each function once and replays it: one launch in place of thousands.
+    """Captures each function once and replays it: one launch instead of thousands.
 
-    The graphs share one memory pool, so what a function leaves for another must have been
-    allocated before it was captured.
+    The graphs share a memory pool, so tensors that one function leaves for another must be
+    allocated before the capture.
     """
 
     def __init__(self) -> None:
         self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def make(self, function: Function) -> Function:
-        """Capture a function that was called before, so that nothing is compiled meanwhile."""
+        """Capture a function that was called before, so that nothing is compiled during capture."""
         graph = torch.cuda.CUDAGraph()
         try:
             # Other threads of this process may call CUDA meanwhile.
@@ -67,10 +67,10 @@ class CudaGraphs:
         return graph.replay
 
     def keep(self, function: Function) -> Function:
-        """Call a function on the default stream, after what was captured and before what follows.
+        """Call a function on the default stream, in order with the captured functions.
 
-        bitsandbytes starts the kernels of its 8-bit optimisers there, whatever stream is in use
-        (0.50.2, backends/cuda/ops.py), which would change the weights while a graph reads them.
+        bitsandbytes runs its 8-bit optimisers there, whatever the current stream (0.50.2,
+        backends/cuda/ops.py): they would change the weights while a graph reads them.
         """
 
         def call() -> None:
@@ -84,10 +84,10 @@ class CudaGraphs:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run all on the stream that is captured; nothing of it is left when this ends.
+        """Run everything on the stream that is captured, and wait for it at the end.
 
-        Each run has its own pool: after a capture ran out of memory, torch 2.11 refuses the old one
-        while a tensor is left in it.
+        Each run has its own pool: after a capture ran out of memory, torch 2.11 refuses the old
+        pool as long as a tensor is left in it.
         """
         self.pool = torch.cuda.graph_pool_handle()
         self.stream.wait_stream(torch.cuda.current_stream())
@@ -99,10 +99,10 @@ class CudaGraphs:
 
 
 def _end_capture_of_random_numbers() -> None:
-    """Let the generator go on after a capture that failed, which leaves it in that capture.
+    """Reset the random generator after a failed capture.
 
-    torch 2.11 (aten/src/ATen/cuda/CUDAGeneratorImpl.cpp) ends it in a capture that succeeds alone;
-    whatever draws from it later in this process, such as the weights of the next base, would fail.
+    torch 2.11 (aten/src/ATen/cuda/CUDAGeneratorImpl.cpp) leaves it in capture mode, in which any
+    later use would fail, such as initialising the weights of the next base.
     """
     generator = torch.cuda.default_generators[torch.cuda.current_device()]
     generator.graphsafe_set_state(generator.clone_state())

@@ -1,4 +1,4 @@
-"""What one training is of: base, rows and numbers, and the machine and folder that it runs in."""
+"""One training: its base, rows and settings, and the machine and folder it runs in."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class Job:
 
     base: Base
     rows: list[Example]
-    """One epoch, in which a row may come several times."""
+    """One epoch, in which a row may be repeated."""
     settings: Settings
     epochs: float
-    """How often all of it is trained on."""
+    """The number of epochs."""
     machine: Machine
-    """Decides the precision, and what pays."""
+    """Decides the precision, the attention and compiling."""
     scratch: Path
     """The folder of the checkpoints."""
 
     @property
     def lengths(self) -> list[int]:
-        """The tokens of each row."""
+        """The length of each row in tokens."""
         return [len(row.input_ids) for row in self.rows]

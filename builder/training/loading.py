@@ -1,4 +1,4 @@
-"""Loads a base with Unsloth, once for all stages of a process, and an adapter onto it.
+"""Loads a base with Unsloth, once for all stages of a process, and adds an adapter.
 
 Only a worker that has imported `builder.training.unsloth` imports this.
 """
@@ -25,10 +25,10 @@ from builder.training.target_modules import find_target_modules
 
 WEIGHTS = "adapter_model.safetensors"
 WRAPPED = ("mistral3",)
-# Positions that a base is loaded for where no rows say how many.
+# The context that a base is loaded with if there are no rows that need more.
 CONTEXT_TOKENS = 1024
-# What this process holds: a base by what it was loaded from, or that base with an adapter by the
-# hash of the adapter's weights.
+# The model that this process has loaded: a base, by its source and settings, or that base with an
+# adapter, by the hash of the adapter's weights.
 _bases: dict[str, tuple[Any, Any]] = {}
 _adapted: dict[str, Any] = {}
 _templates: dict[tuple[Path, str], Template] = {}
@@ -37,33 +37,33 @@ _templates: dict[tuple[Path, str], Template] = {}
 def load_base(
     chosen: Base, machine: Machine, *, tokens: int = CONTEXT_TOKENS, attention: str | None = None
 ) -> tuple[Any, Any]:
-    """Load a base, or give the one that this process has loaded.
+    """Load a base, or return it if this process has loaded it before.
 
     Args:
         chosen: The base.
-        machine: Decides the precision: bfloat16 where it is computed, else float16 on a GPU and
-            float32 on a processor; 4 bit on a GPU alone.
+        machine: Decides the precision: bfloat16 if supported, else float16 on a GPU and float32
+            on a CPU; 4 bit on a GPU only.
         tokens: Length of the longest row.
-        attention: The attention as transformers calls it; None is Unsloth's choice on a processor,
-            and SDPA on a GPU: Unsloth takes FlexAttention for some families there, whose masks
-            cannot be made while a CUDA graph is captured.
+        attention: The attention as transformers names it; None is Unsloth's choice on a CPU, and
+            SDPA on a GPU, where Unsloth would choose FlexAttention for some families, whose
+            masks cannot be made during capture.
 
     Returns:
         The model and its tokenizer.
 
     Raises:
-        ToolError: The GPU has no memory for it.
+        ToolError: The GPU has no room for it.
 
     """
     on_gpu = machine.kind == "gpu"
     attention = attention or ("sdpa" if on_gpu else None)
-    # Unsloth cuts longer rows off without a word.
+    # Unsloth silently cuts longer rows.
     tokens = max(tokens, CONTEXT_TOKENS) if on_gpu else tokens
     source = [chosen.train_source, chosen.train_revision, chosen.four_bit]
     key = json.dumps([*source, attention, tokens])
     if key not in _bases:
         progress.report("loads the base")
-        forget()  # there is room for one
+        forget()  # there is room for one model
         folder, dtype = fetch.find_weights(chosen, training=True), choose_dtype(machine)
         with failures.explaining_load(chosen.source, is_four_bit=chosen.four_bit):
             if not on_gpu and files.read_json(folder / "config.json")["model_type"] in WRAPPED:
@@ -82,9 +82,9 @@ def load_base(
 
 
 def _load_wrapped(folder: Path, dtype: torch.dtype, attention: str | None) -> tuple[Any, Any]:
-    """Load Ministral 3 on a processor, where Unsloth loads causal language models alone.
+    """Load Ministral 3 on a CPU, where Unsloth loads causal language models only.
 
-    transformers 5.17 lists Gemma 3 and 4 among them, and this one among models for images and text.
+    transformers 5.17 lists Gemma 3 and 4 among those, but Ministral 3 among image-text models.
     """
     from transformers import (  # noqa: PLC0415 — after Unsloth has patched it
         AutoModelForImageTextToText,
@@ -98,10 +98,10 @@ def _load_wrapped(folder: Path, dtype: torch.dtype, attention: str | None) -> tu
 
 
 def _tie_head(model: Any, folder: Path) -> None:
-    """Let a head that the files do not hold be the embedding, as the file that is exported has it.
+    """Tie the head to the embedding if the files hold no head, as in the exported file.
 
-    transformers 5.17 loads Qwen3.5's text tower by its own table of config.json, which may not say
-    what the outer one does, that the head is tied, and then gives it random weights.
+    transformers 5.17 loads Qwen3.5's text model by the inner table of config.json. If only the
+    outer table says that the head is tied, the head gets random weights.
     """
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     if head.weight is embedding.weight:
@@ -114,11 +114,11 @@ def _tie_head(model: Any, folder: Path) -> None:
 
 
 def load_template(folder: Path, kind: str, chosen: Base) -> Template:
-    """Load a chat template with its tokenizer, or give the one that this process has loaded.
+    """Load a chat template with its tokenizer, or return it if this process has loaded it before.
 
     Args:
         folder: Holds the base's tokenizer and chat template.
-        kind: As `data.template` has it.
+        kind: The value of `data.template`.
         chosen: The base.
 
     """
@@ -128,13 +128,13 @@ def load_template(folder: Path, kind: str, chosen: Base) -> Template:
 
 
 def choose_dtype(machine: Machine) -> torch.dtype:
-    """Give the precision that a machine computes in."""
+    """Choose the precision that a machine computes in."""
     dtype: torch.dtype = getattr(torch, machine.compute_type)
     return dtype
 
 
 def add_adapter(model: Any, settings: Settings) -> Any:
-    """Put a new adapter on a base, ready to be trained."""
+    """Add a new adapter to a base, ready to be trained."""
     progress.report("puts an adapter on the base")
     return FastLanguageModel.get_peft_model(
         model,
@@ -149,17 +149,17 @@ def add_adapter(model: Any, settings: Settings) -> Any:
 
 
 def recompute_activations(model: Any) -> None:
-    """Let a model with an adapter compute its activations twice, which saves memory."""
+    """Turn on gradient checkpointing, which saves memory."""
     model.enable_input_require_grads()
     FastLanguageModel.for_training(model, use_gradient_checkpointing="unsloth")
 
 
 def load_adapted(chosen: Base, adapter: Path, machine: Machine) -> Any:
-    """Give the base with a trained adapter: the one that this process trained, or from its files.
+    """Return the base with a trained adapter: from memory if this process trained it, or load it.
 
     Args:
         chosen: The base.
-        adapter: A folder as PEFT writes one.
+        adapter: A folder in PEFT's format.
         machine: Decides the precision.
 
     """
@@ -169,19 +169,19 @@ def load_adapted(chosen: Base, adapter: Path, machine: Machine) -> Any:
 
         model, _ = load_base(chosen, machine)
         _adapted[key] = PeftModel.from_pretrained(model, adapter)
-        _bases.clear()  # it is no base any more
+        _bases.clear()  # PEFT has changed it in place
     return _adapted[key]
 
 
 def save_adapter(model: Any, out: Path) -> None:
-    """Write an adapter as PEFT does, equal bytes for equal weights, and remember the model."""
+    """Write an adapter in PEFT's format, equal bytes for equal weights, and keep the model."""
     model.save_pretrained(out, safe_serialization=True)
     (out / "README.md").unlink(missing_ok=True)
     config_path = out / "adapter_config.json"
     config = json.loads(config_path.read_text("utf-8"))
-    # A path of this machine; base.json says which base it is.
+    # It is a path on this machine; base.json names the base.
     config["base_model_name_or_path"] = None
-    if isinstance(config["target_modules"], list):  # of a set, in another order each time
+    if isinstance(config["target_modules"], list):  # made from a set, in arbitrary order
         config["target_modules"] = sorted(config["target_modules"])
     config_path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", "utf-8")
     _bases.clear()
@@ -189,7 +189,7 @@ def save_adapter(model: Any, out: Path) -> None:
 
 
 def forget() -> None:
-    """Give the memory of every loaded model back."""
+    """Free the memory of all loaded models."""
     _bases.clear()
     _adapted.clear()
     gc.collect()

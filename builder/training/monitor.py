@@ -1,4 +1,4 @@
-"""Tells how a captured training goes: to its bar, to a tracker, and by what the model answers."""
+"""Reports the progress of training on a GPU: to the bar, to a tracker, and with samples."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from builder.training.tracking import Tracker
 
 
 class Monitor:
-    """Tells how a training goes.
+    """Reports the progress of a training.
 
     Args:
         plan: The steps.
-        settings: The numbers.
-        tracker: Sends losses and learning rates on.
-        samples: Asks the model now and then.
+        settings: The settings.
+        tracker: Logs losses and learning rates.
+        samples: Asks the model a question now and then.
 
     """
 
@@ -38,16 +38,16 @@ class Monitor:
         self._speed, self._tracker, self._samples = Speed(), tracker or Tracker(None), samples
 
     def resume(self, losses: Sequence[float]) -> None:
-        """Tell of the steps before an interruption."""
+        """Report the steps before an interruption."""
         self._report(len(losses), losses)
 
     def tell(self, model: Any, done: int, losses: Sequence[float]) -> None:
-        """Tell of the last steps, and ask the model where that is due.
+        """Report the last steps, and ask the model if a sample is due.
 
         Args:
-            model: As it is after them.
+            model: The model after these steps.
             done: Steps done so far.
-            losses: Of those since the last time.
+            losses: The losses since the last report.
 
         """
         plan = self._plan
@@ -57,7 +57,7 @@ class Monitor:
         self._tracker.log(done, losses, self._list_rates(done, len(losses)))
 
     def _list_rates(self, done: int, count: int) -> list[float]:
-        """List the learning rates, of an adapter's A, of the last steps."""
+        """List the learning rates of the A matrices in the last steps."""
         warmup, steps = self._settings.warmup_steps, len(self._plan)
         factors = (rates.find_factor(at, warmup, steps) for at in range(done - count, done))
         return [self._settings.learning_rate * factor for factor in factors]

@@ -1,4 +1,4 @@
-"""The order of a captured training: the batches of each step, and the rows that they hold."""
+"""The plan of a training on a GPU: the batches of each step, and their rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Plan:
     Args:
         examples: One epoch.
         settings: The rows of a batch, the batches of a step, and the seed.
-        epochs: How often all of it is trained on.
+        epochs: The number of epochs.
 
     """
 
@@ -34,7 +34,7 @@ class Plan:
         self.steps = shapes.plan_steps(self._tokens, settings, count)
         self.epochs = len(self.steps) / shapes.count_steps_an_epoch(len(examples), settings)
         self.key = _hash(self.steps)
-        """Names the order of the rows, however many go through the layers at once."""
+        """A hash of the order of the rows; it stays the same when batches are halved."""
 
     def __len__(self) -> int:
         """Count the steps."""
@@ -42,42 +42,42 @@ class Plan:
 
     @property
     def longest(self) -> int:
-        """The tokens that the longest batch's rows are padded to."""
+        """The length of the longest batch, in tokens."""
         return max(batch.length for batch in self.list_batches())
 
     @property
     def rows_at_once(self) -> int:
-        """The rows of the largest batch."""
+        """The number of rows in the largest batch."""
         return max(len(batch.rows) for batch in self.list_batches())
 
     def list_batches(self, first: int = 0, end: int | None = None) -> Iterator[Batch]:
-        """List the batches of neighbouring steps, by default of all."""
+        """List the batches of a range of steps, by default of all."""
         return (batch for step in self.steps[first:end] for batch in step)
 
     def find_shapes(self) -> dict[int, Shape]:
-        """Find the shape that holds every batch of a length, by that length."""
+        """Find, for each length, the shape that fits every batch of that length."""
         return shapes.find_shapes(self.steps, self.rows)
 
     def take_rows(self, batch: Batch) -> list[Row]:
-        """Give the rows of a batch."""
+        """Return the rows of a batch."""
         return [self.rows[row] for row in batch.rows]
 
     def take_examples(self, step: int) -> list[Example]:
-        """Give the examples of a step, each once."""
+        """Return the examples of a step, each once."""
         rows = dict.fromkeys(row for batch in self.steps[step] for row in batch.rows)
         return [self.examples[row] for row in rows]
 
     def count_labels(self, batches: Step) -> int:
-        """Count the labels of batches, at least one."""
+        """Count the labels of batches; at least 1."""
         return max(1, sum(self._labels[row] for batch in batches for row in batch.rows))
 
     def count_tokens(self, first: int, end: int) -> int:
-        """Count the tokens of neighbouring steps, without padding."""
+        """Count the tokens of a range of steps, without padding."""
         batches = self.list_batches(first, end)
         return sum(self._tokens[row] for batch in batches for row in batch.rows)
 
     def halve_batches(self) -> None:
-        """Let half of the rows go through the layers at once."""
+        """Halve every batch."""
         self.steps = [shapes.halve(step) for step in self.steps]
 
 

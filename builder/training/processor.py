@@ -1,4 +1,4 @@
-"""Trains an adapter on a processor, with TRL.
+"""Trains an adapter on a CPU, with TRL.
 
 Only a worker that has imported `builder.training.unsloth` imports this.
 """
@@ -24,7 +24,7 @@ from builder.training.tracking import Tracker
 from builder.training.trainer import PersonaTrainer, Reporter, name_rows
 
 CHECKPOINT_EVERY_STEPS = 25
-# As transformers calls them.
+# The names that transformers uses.
 OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit"}
 log = logging.getLogger("builder")
 
@@ -57,7 +57,7 @@ def train(job: Job, tracker: Tracker, samples: Samples | None = None) -> tuple[A
 
 
 def _load(job: Job) -> tuple[Any, Any]:
-    """Load the base with a new adapter, compiled where that pays, and its tokenizer."""
+    """Load the base with a new adapter, compiled if that is worth it, and its tokenizer."""
     longest = max(job.lengths)
     attention = choices.choose_attention(longest * job.settings.batch_size, job.machine)
     model, tokenizer = loading.load_base(job.base, job.machine, tokens=longest, attention=attention)

@@ -1,10 +1,10 @@
-"""The learning rate of each step: up over the warmup, then down to zero, in a straight line."""
+"""The learning rate of each step: linear warmup, then linear decay to zero."""
 
 from __future__ import annotations
 
 
 def find_factor(step: int, warmup_steps: int, steps: int) -> float:
-    """Find the factor on the learning rate at a step, counted from 0.
+    """Compute the factor for the learning rate at a step, counted from 0.
 
     Source:
         transformers 5.17, optimization.py, `get_linear_schedule_with_warmup`.

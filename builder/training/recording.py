@@ -1,4 +1,4 @@
-"""What a trained model gives in memory: probabilities at fixed texts, and answers to questions.
+"""Records the in-memory model: its probabilities at fixed texts, and its answers to questions.
 
 Only a worker that has imported `builder.training.unsloth` imports this.
 """
@@ -23,14 +23,14 @@ from builder.training.loss import log_probs
 
 
 def record_reference(model: Any, texts: list[Text], out: Path) -> None:
-    """Write the log-probabilities of the model and of its base after each token of each text."""
+    """Write the log-probabilities of the model and its base after each token of each text."""
 
     def of_base(ids: list[list[int]]) -> Iterator[Any]:
         with model.disable_adapter():
             yield from log_probs(model, ids)
 
     model.eval()
-    # No gradients, and then no adapter: compiled layers would be compiled anew for each.
+    # Compiled layers would be compiled again without gradients, and again without the adapter.
     with torch.compiler.set_stance("force_eager"):
         reference.record(texts, lambda ids: log_probs(model, ids), of_base, out)
 
@@ -38,13 +38,13 @@ def record_reference(model: Any, texts: list[Text], out: Path) -> None:
 def record_answers(
     model: Any, template: Template, questions: list[Question], max_tokens: int, out: Path
 ) -> None:
-    """Write what the model and its base answer greedily, asked in batches.
+    """Write the greedy answers of the model and its base, generated in batches.
 
     Args:
         model: The model with its adapter, on a GPU.
         template: Writes the prompts.
-        questions: What is asked.
-        max_tokens: Within which an answer must end.
+        questions: The questions.
+        max_tokens: Tokens after which an answer is cut off.
         out: A JSON file to write.
 
     """

@@ -1,4 +1,4 @@
-"""The checkpoint of an interrupted training: its weights, optimiser, scaler, losses and step."""
+"""The checkpoint of a training on a GPU: weights, optimiser, scaler and losses."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from builder.training.step import TrainingStep
 
 
 def save(path: Path, step: TrainingStep, losses: Sequence[float], plan: str, *, steps: int) -> None:
-    """Write a checkpoint in the place of the one before; a kill leaves one of the two.
+    """Replace the checkpoint; a kill leaves either the old or the new one.
 
     Args:
         path: The file.
-        step: What is trained.
-        losses: Of every step so far.
-        plan: Names the order of the rows; another order cannot go on from here.
-        steps: How many there are in all.
+        step: The training step.
+        losses: The losses of all steps so far.
+        plan: The hash of the order of the rows: only the same order can resume.
+        steps: The number of steps in all.
 
     """
     tensors, numbers = {}, {}
@@ -48,15 +48,15 @@ def save(path: Path, step: TrainingStep, losses: Sequence[float], plan: str, *, 
 
 
 def load(path: Path, step: TrainingStep, plan: str) -> list[float]:
-    """Go back to a checkpoint, in place.
+    """Load a checkpoint, in place.
 
     Args:
         path: The file.
-        step: What is trained; its optimiser has its state.
-        plan: As `save` was told it.
+        step: The training step, whose optimiser has allocated its state.
+        plan: The hash of the order of the rows.
 
     Returns:
-        The losses of its steps; none where there is no checkpoint of this plan.
+        The losses of its steps; empty if there is no checkpoint of this plan.
 
     """
     if not path.is_file():

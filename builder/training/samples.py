@@ -1,6 +1,6 @@
-"""Asks the model one question now and then while it trains, in at most 2 % of the time.
+"""Asks the model a question now and then while it trains, in at most 2 % of the time.
 
-What it answers is shown and not kept: it depends on how fast the machine is.
+The answers are shown and not stored: they depend on the speed of the machine.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ from builder.data.template import Message
 from builder.llama import Answer
 from builder.progress import Sample
 
-# Of a training's time, for all of its samples.
+# The share of the training time for all samples.
 MOST_SHARE = 0.02
-# A sample is due after each part of the steps but the last, which the gates follow.
+# A sample is due after each part of the steps, except the last, as the gates follow.
 PARTS = 4
 MOST_TOKENS = 24
 log = logging.getLogger("builder")
 
 Ask = Callable[[Any, float], Answer | None]
-"""Lets a model answer within so many seconds; None where they are too few, as it soon sees."""
+"""Answers with a model within so many seconds; None if they do not suffice."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What decides which question is asked, and how it is written; it changes no weight."""
+    """What decides the question and its prompt; it has no effect on the weights."""
 
     dataset: Path
-    """The folder that the data stage wrote; it says which languages the persona speaks."""
+    """The output of the data stage, which says in which languages the persona speaks."""
     question: str | None
-    """The first of `smoke.questions`; None where there is none."""
+    """The first of `smoke.questions`, or None."""
     system: str | None
-    """The system text that is served."""
+    """The served system text."""
     template: str
-    """`data.template`."""
+    """The value of `data.template`."""
 
     def as_messages(self) -> list[Message]:
-        """Give the conversation that awaits its answer, under the system text that is served."""
+        """Give the conversation up to the answer, with the served system text."""
         question = self.question or _choose_question(dataset.read_profile(self.dataset))
         system = [{"role": "system", "content": self.system}] if self.system else []
         return [*system, {"role": "user", "content": question}]
 
 
 class Samples:
-    """The samples of one training; where one fails or has too little time, it is the last.
+    """Takes the samples of one training; the first that fails or has too little time is the last.
 
     Args:
-        question: What is asked.
-        ask: Asks it.
-        clock: Gives seconds.
+        question: The question.
+        ask: Answers it with the model.
+        clock: Returns seconds.
 
     """
 
@@ -65,18 +65,18 @@ class Samples:
         self._question, self._clock = question, clock
         self._ask: Ask | None = ask
         self._first: tuple[int, float] | None = None
-        """A step, and when it was done: the one before it may have compiled."""
+        """The first measured step, and when it was done; compiling may have come before it."""
         self._part = 0
         self._spent_s = 0.0
         self._last_s = 0.0
 
     def take(self, model: Any, done: int, total: int) -> Sample | None:
-        """Ask the model where a sample is due and its time is there.
+        """Ask the model, if a sample is due and there is time for it.
 
         Args:
-            model: The model with its adapter; it stays as it is.
+            model: The model with its adapter; it is not changed.
             done: Steps done so far.
-            total: Of all.
+            total: Steps in all.
 
         """
         part = PARTS * done // total
@@ -96,7 +96,7 @@ class Samples:
         return Sample(question=self._question, answer=answer.text, ended=answer.ended)
 
     def _find_left_s(self, done: int, total: int) -> float:
-        """Find the seconds that are left for samples of the whole training."""
+        """Compute the seconds that are left for samples."""
         first, began_s = self._first or (done, self._clock())
         trained_s = self._clock() - began_s - self._spent_s
         whole_s = trained_s * (total - first) / max(1, done - first)
@@ -116,7 +116,7 @@ class Samples:
 
 
 def _choose_question(profile: Profile) -> str:
-    """Ask one that speaks of itself who it is, and greet any other, as the gates do first."""
+    """Ask who it is if the data speaks of the persona itself; greet it otherwise."""
     if profile.own_languages:
         return languages.find_identity_question(profile.own_languages[0])
     return languages.find_greeting(next(iter(profile.languages), languages.DEFAULT))

@@ -1,4 +1,4 @@
-"""The numbers of a training, nothing left to default; light enough to be declared as an input."""
+"""The settings of a training, with no defaults left; it imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from builder.manifest.training import Training
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How an adapter is trained; the manifest's table says what each number means."""
+    """How an adapter is trained; `builder.manifest.training` describes each setting."""
 
     rank: int
     alpha: int
@@ -28,7 +28,7 @@ class Settings:
 
 
 def resolve(table: Training, family: Family) -> Settings:
-    """Take the family's numbers where the manifest is silent."""
+    """Fill settings that the manifest leaves out with those of the base's family."""
     return Settings(
         rank=table.rank,
         alpha=table.alpha or family.alpha,

@@ -1,4 +1,4 @@
-"""Which rows go into which batch, each batch of one of a few fixed shapes, all of it by a seed."""
+"""Divides rows into batches of a few fixed shapes, in an order decided by a seed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from builder.training.batches import Row
 from builder.training.settings import Settings
 
 MOST_LENGTHS = 4
-# Lengths are multiples of this, as matrix products on tensor cores want them.
+# Lengths are multiples of this, which is faster on tensor cores.
 MULTIPLE = 8
-# A length more costs the capture of a graph: it must spare a twentieth of the tokens.
+# Another length means another graph to capture: it must save a twentieth of the tokens.
 WORTH_A_LENGTH = 0.95
 SLOTS_MULTIPLE = 16
 
@@ -26,9 +26,9 @@ class Batch:
     """Rows that go through the layers at once, padded to one length."""
 
     rows: tuple[int, ...]
-    """Indices into the rows of an epoch."""
+    """Indices of rows in an epoch."""
     length: int
-    """Tokens that each is padded to."""
+    """Tokens that each row is padded to."""
 
 
 Step = tuple[Batch, ...]
@@ -37,7 +37,7 @@ Step = tuple[Batch, ...]
 
 @dataclass(frozen=True)
 class Shape:
-    """The fixed sizes of a batch: B rows of T tokens, and S slots for its labels."""
+    """The fixed sizes of a batch: B rows of T tokens, and S slots for labels."""
 
     rows: int
     tokens: int
@@ -50,21 +50,21 @@ def round_up(number: int, multiple: int) -> int:
 
 
 def choose_lengths(tokens: Sequence[int]) -> tuple[int, ...]:
-    """Choose the few lengths that rows are padded to, so that little is padding.
+    """Choose a few lengths to pad rows to, so that there is little padding.
 
     Args:
         tokens: The length of each row.
 
     Returns:
-        At most `MOST_LENGTHS` lengths in rising order; the longest row fits the last.
+            At most `MOST_LENGTHS` lengths in rising order; the longest row fits the last one.
 
     """
-    # Long rows have many lengths: coarser ones keep the search below short.
+    # Long rows have many lengths: rounding them more keeps the search below short.
     multiple = MULTIPLE * math.ceil(max(tokens) / 2048)
     counts = Counter(round_up(length, multiple) for length in tokens)
     lengths = sorted(counts)
-    below = [0, *itertools.accumulate(counts[length] for length in lengths)]  # rows up to each
-    # By how many lengths are the shortest: the padded tokens of their rows, and the choice.
+    below = [0, *itertools.accumulate(counts[length] for length in lengths)]  # rows up to a length
+    # For the rows up to each length: the fewest padded tokens, and the lengths that give them.
     best: list[tuple[int, tuple[int, ...]]] = [(0, ()), *((0, ()) for _ in lengths)]
     for end, length in enumerate(lengths, 1):
         best[end] = (below[end] * length, (length,))
@@ -96,12 +96,12 @@ def count_steps_an_epoch(rows: int, settings: Settings) -> int:
 
 
 def plan_steps(tokens: Sequence[int], settings: Settings, steps: int) -> list[Step]:
-    """Form the batches of every step: each row once an epoch, rows of like length together.
+    """Divide rows into the batches of each step: each row once an epoch, similar lengths together.
 
     Args:
         tokens: The length of each row of an epoch.
         settings: The rows of a batch, the batches of a step, and the seed.
-        steps: How many to plan; the last epoch may be cut short.
+        steps: The number of steps; the last epoch may be cut short.
 
     """
     lengths = choose_lengths(tokens)
@@ -119,7 +119,7 @@ def plan_steps(tokens: Sequence[int], settings: Settings, steps: int) -> list[St
 def _form_batches(
     tokens: Sequence[int], lengths: tuple[int, ...], size: int, generator: random.Random
 ) -> Iterator[Batch]:
-    """Cut the rows of each length into batches; what is left over goes with longer rows."""
+    """Divide the rows of each length into batches; what is left over joins longer rows."""
     order = list(range(len(tokens)))
     generator.shuffle(order)
     waiting: list[int] = []
@@ -134,7 +134,7 @@ def _form_batches(
 
 
 def halve(step: Step) -> Step:
-    """Cut each batch of a step in two, which take half of the memory at once."""
+    """Divide each batch of a step in two, which need half of the memory at once."""
     return tuple(
         Batch(half, batch.length)
         for batch in step
@@ -144,7 +144,7 @@ def halve(step: Step) -> Step:
 
 
 def find_shapes(planned: Sequence[Step], rows: Sequence[Row]) -> dict[int, Shape]:
-    """Find the shape that holds every planned batch of a length, by that length."""
+    """Find, for each length, the shape that fits every planned batch of that length."""
     most: dict[int, tuple[int, int]] = {}
     labels = [count_labels(row) for row in rows]
     for batch in {batch for step in planned for batch in step}:
@@ -158,5 +158,5 @@ def find_shapes(planned: Sequence[Step], rows: Sequence[Row]) -> dict[int, Shape
 
 
 def count_labels(row: Row) -> int:
-    """Count the labels of a row that a token precedes."""
+    """Count the labels of a row; the first token is never one."""
     return sum(label != IGNORED for label in row["labels"][1:])

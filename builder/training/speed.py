@@ -1,4 +1,4 @@
-"""How fast a training goes, for its bar."""
+"""The speed of a training, for its bar."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections import deque
 
 # The words of a training's bar.
 TRAINS = "trains"
-# Records that the speed is taken from: the first steps, which compile, are soon forgotten.
+# Steps that the speed is measured over: the first ones, which compile, soon drop out.
 WINDOW = 50
 
 
 class Speed:
-    """Tokens a second, over the last records."""
+    """Measures tokens per second over the last records."""
 
     def __init__(self) -> None:
         self._records: deque[tuple[float, float]] = deque(maxlen=WINDOW)
 
     def add(self, tokens: float) -> None:
-        """Note that so many tokens more were trained on, now."""
+        """Record that so many more tokens have been trained on."""
         self._records.append((time.monotonic(), tokens))
 
     @property
     def per_s(self) -> float | None:
-        """The speed; None until two records are there."""
+        """The speed; None until there are two records."""
         if len(self._records) < 2:
             return None
         took_s = self._records[-1][0] - self._records[0][0]

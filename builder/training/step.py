@@ -1,4 +1,4 @@
-"""One optimiser step on tensors that stay where they are, so that CUDA graphs can hold it."""
+"""One optimiser step on tensors that stay in place, so that CUDA graphs can capture it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MOST_GRADIENT_NORM = 1.0
 
 
 class TrainingStep:
-    """A model, its optimiser, and what a step reads and writes.
+    """A model, its optimiser, and the tensors that a step reads and writes.
 
     Args:
         model: A PEFT model; its trainable weights are the adapter's.
-        settings: The numbers.
-        dtype: What the layers compute in; float16 is scaled against underflow.
+        settings: The settings.
+        dtype: The type that the layers compute in; with float16 the loss is scaled.
 
     """
 
@@ -38,18 +38,18 @@ class TrainingStep:
             weight.grad = torch.zeros_like(weight)
         self.optimizer = _make_optimizer(model, settings, self.device)
         self.is_capturable = settings.optimizer == "adamw"
-        """Whether the update can be captured; bitsandbytes counts the steps on the processor."""
+        """Whether the update can be captured; bitsandbytes counts steps on the CPU."""
         self.groups = [group for group in self.optimizer.param_groups if group["params"]]
         self.highest_rates = [float(group["lr"]) for group in self.groups]
         self.scaler = GradScaler(self.device.type, enabled=dtype == torch.float16)
         self.loss = torch.zeros((), device=self.device)
-        """The mean over the labels of the batches so far."""
+        """The mean loss over the labels of the batches so far."""
         self.labels = torch.ones((), device=self.device)
-        """Labels in the whole step."""
+        """The number of labels in the whole step."""
         self.inputs: dict[Shape, dict[str, Tensor]] = {}
 
     def fill(self, shape: Shape, rows: list[Row]) -> None:
-        """Copy rows into the inputs of a shape."""
+        """Copy rows into the input tensors of a shape."""
         batch = place(rows, size=shape.rows, tokens=shape.tokens, slots=shape.slots)
         if shape not in self.inputs:
             self.inputs[shape] = {
@@ -60,8 +60,8 @@ class TrainingStep:
             self.inputs[shape][name].copy_(source, non_blocking=True)
 
     def accumulate(self, shape: Shape) -> None:
-        """Add the gradients and the loss of the batch in the inputs of a shape."""
-        # A cache of cast weights would be made in one graph and read in another.
+        """Add the gradients and the loss of the batch in the input tensors of a shape."""
+        # autocast's cache of weights would be filled in one graph and read in another.
         with torch.autocast(
             self.device.type, self.dtype, enabled=self.dtype != torch.float32, cache_enabled=False
         ):
@@ -70,7 +70,7 @@ class TrainingStep:
         self.loss.add_(loss.detach())
 
     def update(self) -> None:
-        """Change the weights by the gradients, and set these to zero in place."""
+        """Update the weights, and set the gradients to zero in place."""
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.weights.values(), MOST_GRADIENT_NORM, foreach=True)
         self.scaler.step(self.optimizer)
@@ -83,7 +83,7 @@ class TrainingStep:
         self.loss.zero_()
 
     def set_rate(self, factor: float) -> None:
-        """Set each group's learning rate to a part of its highest."""
+        """Set each group's learning rate to a share of its peak."""
         for group, highest in zip(self.groups, self.highest_rates, strict=True):
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(highest * factor)
@@ -97,7 +97,7 @@ class TrainingStep:
 
 def _make_optimizer(model: Any, settings: Settings, device: torch.device) -> Any:
     """Make AdamW with PEFT's groups of LoRA+."""
-    # A number would be captured as it is at the first step.
+    # A float would be captured as a constant.
     rate: Any = torch.tensor(settings.learning_rate, device=device)
     kind: Any = torch.optim.AdamW
     options: dict[str, Any] = {"fused": True, "capturable": device.type == "cuda"}

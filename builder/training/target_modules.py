@@ -1,4 +1,4 @@
-"""Which layers of a model get an adapter."""
+"""Finds the layers of a model that get an adapter."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from torch import nn
 
 from builder.training.decoder import find_decoder
 
-# Of a mixture of experts; an adapter there changes which expert answers.
+# The routers of a mixture of experts: an adapter there would change which expert answers.
 ROUTERS = {"router", "gate"}
 
 
 def find_target_modules(causal: Any) -> list[str] | str:
-    """Find every linear layer inside the decoder's layers, as PEFT's `target_modules` names them.
+    """Find every linear layer of the decoder's layers, in the form of PEFT's `target_modules`.
 
-    Embeddings, the head, vision and audio towers are left out.
+    Embeddings, head, vision and audio towers are left out.
 
     Returns:
-        Last parts of names in alphabetical order, such as `q_proj`; or, where such a name also
-        occurs outside the decoder, a pattern that whole names match.
+        The last parts of their names in alphabetical order, such as `q_proj`; or a pattern for
+        whole names, if such a last part also occurs outside of the decoder.
 
     """
     layers = find_decoder(causal).layers

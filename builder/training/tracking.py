@@ -1,6 +1,6 @@
-"""Sends losses and learning rates to TensorBoard, trackio or Weights & Biases, where wanted.
+"""Logs losses and learning rates to TensorBoard, trackio or Weights & Biases.
 
-transformers' own callbacks are not used: trackio's publishes a Space when training ends.
+transformers' own callbacks are not used, as trackio's publishes a Space when training ends.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 from builder.command import has_recipes
 
 Kind = Literal["tensorboard", "trackio", "wandb"]
-# Of each kind the modules of which one must be installed, the first to be recommended.
+# The modules for each kind: one must be installed, and the first is recommended.
 MODULES: dict[Kind, tuple[str, ...]] = {
     "tensorboard": ("tensorboard", "tensorboardX"),
     "trackio": ("trackio",),
@@ -28,34 +28,34 @@ log = logging.getLogger("builder")
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """Where a training is told to."""
+    """Where a training is logged to."""
 
     kind: Kind
     run: str
-    """What the run is called."""
+    """The name of the run."""
     folder: Path
-    """Where TensorBoard's files are written."""
+    """The folder for TensorBoard's files."""
 
 
 class Run(Protocol):
     """A run of a tracker."""
 
     def log(self, values: dict[str, float], step: int) -> None:
-        """Send the values of a step."""
+        """Log the values of a step."""
         ...
 
     def finish(self) -> None:
-        """Send what waits."""
+        """Send what is buffered."""
         ...
 
 
 class Tracker:
-    """Sends the steps of one training; without a destination nothing.
+    """Logs the steps of one training; without a destination it does nothing.
 
-    Where a tracker fails, this is said once, and training goes on without it.
+    If logging fails, it warns once, and training continues without it.
 
     Args:
-        destination: Where to.
+        destination: Where to log to.
 
     """
 
@@ -69,12 +69,12 @@ class Tracker:
                 self._give_up(error)
 
     def log(self, step: int, losses: Sequence[float], rates: Sequence[float]) -> None:
-        """Send losses and learning rates of neighbouring steps.
+        """Log losses and learning rates of consecutive steps.
 
         Args:
-            step: The last of them, from 1.
-            losses: One a step.
-            rates: Likewise.
+            step: The last of these steps, counted from 1.
+            losses: The loss of each step.
+            rates: The learning rate of each step.
 
         """
         if self._run is None:
@@ -87,7 +87,7 @@ class Tracker:
             self._give_up(error)
 
     def finish(self) -> None:
-        """Send what waits."""
+        """Send what is buffered."""
         if self._run is None:
             return
         try:
@@ -102,7 +102,7 @@ class Tracker:
 
 
 def describe_missing(kind: Kind) -> str | None:
-    """Say what to install for a kind; None where it is installed."""
+    """Say what to install for a kind; None if it is installed."""
     names = MODULES[kind]
     if any(importlib.util.find_spec(name) for name in names):
         return None
@@ -143,7 +143,7 @@ class _TensorBoard:
 
 
 class _Module:
-    """A run that is told as trackio and W&B are."""
+    """A run with the interface of trackio and W&B."""
 
     def __init__(self, run: Any) -> None:
         self.run = run

@@ -1,4 +1,4 @@
-"""TRL's trainer with this project's loss and LoRA+."""
+"""TRL's trainer, with this project's loss and LoRA+."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-# What a batch carries beside what the model takes.
+# The key of a batch that holds the numbers of its rows.
 ROWS = "rows"
 
 
 class PersonaTrainer(SFTTrainer):  # type: ignore[misc] # unsloth replaces the class at import
-    """TRL's trainer with this project's loss, and a learning rate of its own for an adapter's B.
+    """TRL's trainer with this project's loss, and a separate learning rate for the B matrices.
 
     Args:
-        learning_rate_ratio: That rate over A's.
-        examples: What the data set's column `row` counts, to name those of a loss that is no
-            number.
+        learning_rate_ratio: The learning rate of B, over that of A.
+        examples: The rows by number, to name those whose loss is not finite.
 
     """
 
@@ -51,7 +50,7 @@ class PersonaTrainer(SFTTrainer):  # type: ignore[misc] # unsloth replaces the c
         self.learning_rate_ratio, self.examples = learning_rate_ratio, examples
 
     def create_optimizer(self, model: Any = None) -> Any:
-        """Make the optimiser that the arguments name, with PEFT's groups of LoRA+."""
+        """Make the optimiser in the arguments, with PEFT's parameter groups for LoRA+."""
         model = self.model if model is None else model
         kind, options = self.get_optimizer_cls_and_kwargs(self.args, model)
         self.optimizer = create_loraplus_optimizer(
@@ -73,7 +72,7 @@ class PersonaTrainer(SFTTrainer):  # type: ignore[misc] # unsloth replaces the c
         """Compute the loss of one batch; see `next_token_loss`.
 
         Raises:
-            ToolError: It is no number.
+            ToolError: It is not finite.
 
         """
         rows = inputs.pop(ROWS, None)
@@ -88,7 +87,7 @@ class PersonaTrainer(SFTTrainer):  # type: ignore[misc] # unsloth replaces the c
 
 
 def name_rows(collate: Callable[[list[Row]], dict[str, Tensor]]) -> Callable[[list[Any]], Any]:
-    """Let a collator hand on which rows are in a batch, by the column `row`."""
+    """Make a collator add the numbers of its rows to a batch, from the column `row`."""
 
     def collate_with_names(rows: list[Any]) -> dict[str, Tensor]:
         return {**collate(rows), ROWS: torch.tensor([row["row"] for row in rows])}
@@ -97,13 +96,13 @@ def name_rows(collate: Callable[[list[Row]], dict[str, Tensor]]) -> Callable[[li
 
 
 class Reporter(TrainerCallback):  # type: ignore[misc] # transformers' types are not read
-    """Tells how far training is, with every step's loss, and ends it where that is asked for.
+    """Reports the progress of training with the loss of each step, and ends it on request.
 
     Args:
-        tokens_a_step: How many tokens a step trains on, in the mean.
-        tracker: Sends losses and learning rates on.
-        request: Asks for the end.
-        samples: Asks the model now and then.
+        tokens_a_step: The mean number of tokens in a step.
+        tracker: Logs losses and learning rates.
+        request: Whether training should end.
+        samples: Asks the model a question now and then.
 
     """
 
@@ -121,7 +120,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc] # transformers' types are
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Report what an interrupted try had done."""
+        """Report the steps of an interrupted attempt."""
         del args, control
         losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
         if losses:
@@ -130,7 +129,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc] # transformers' types are
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Let training end where that is asked for."""
+        """End training on request."""
         del args, state
         if self.request.is_made:
             control.should_save = control.should_training_stop = True
@@ -145,7 +144,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc] # transformers' types are
         model: Any = None,
         **_: Any,
     ) -> None:
-        """Report one more step; the log at the end of training has no loss."""
+        """Report a step; the log at the end of training has no loss."""
         del args, control
         if logs and "loss" in logs:
             self.speed.add(self.tokens_a_step)

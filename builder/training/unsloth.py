@@ -1,4 +1,4 @@
-"""Imports Unsloth, before the libraries that it patches: the worker's module of such stages."""
+"""The module that Unsloth's worker imports first: it imports Unsloth before what that patches."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from builder.training.environment import prepare
 
 prepare()
 
-import unsloth  # noqa: E402, F401 — after what it reads from the environment
+import unsloth  # noqa: E402, F401 — after setting the environment
