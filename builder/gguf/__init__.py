@@ -1,1 +1,1 @@
-"""Reading, writing and quantising GGUF files."""
+"""Merging an adapter into a base, and writing the result as a quantised GGUF."""

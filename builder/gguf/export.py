@@ -1,4 +1,4 @@
-"""Base and adapter into one quantised GGUF, with each adapted layer verified."""
+"""Exports a base and an adapter as one quantised GGUF, and verifies each adapted layer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from builder.gguf.convert import Converter
 
 CLEAN = f"free some disk, or run `{command('clean')}` on personas you no longer build"
-# SentencePiece models (Gemma, Mistral) and the vocabularies of older tokenizers.
+# Also for SentencePiece models (Gemma, Mistral) and the vocabularies of older tokenizers.
 TOKENIZER_FILES = ("*.json", "*.txt", "tokenizer.model")
 
 
@@ -36,25 +36,25 @@ def export(
     quantisation: Quantisation = DEFAULT,
     base_name: str | None = None,
 ) -> tuple[str, ...]:
-    """Write the quantised GGUF of a base, with an adapter merged in where there is one.
+    """Write the quantised GGUF of a base, with an adapter merged in if there is one.
 
     Args:
         base: A folder with the base's 16-bit safetensors and config.
-        adapter: A folder as PEFT writes one, or None for the base alone.
-        out: The GGUF to write; what lies beside it meanwhile is removed.
+        adapter: A folder in PEFT's format, or None for the base alone.
+        out: The GGUF to write; temporary files beside it are removed.
         tokenizer: A folder with the base's tokenizer.
-        chat_template: The trained template, which goes into the file.
+        chat_template: The trained chat template, which goes into the file.
         metadata: `general.*` keys.
-        quantisation: The types of its tensors.
-        base_name: The base as a person knows it, for messages; the folder by default.
+        quantisation: The quantisation.
+        base_name: The name of the base, for messages; the folder by default.
 
     Returns:
-        The parts of the base that are not in the file, such as `vision_tower`.
+        The parts of the base that are left out, such as `vision_tower`.
 
     Raises:
-        ToolError: Too little disk, an adapter that does not fit the base, a base that the
-            converter does not know, or the quantiser's refusal.
-        GateError: A layer's trained change is not in the file as it was trained.
+        ToolError: There is too little room on the disk, the adapter does not fit the base, the
+            converter does not know the base, or the quantiser refused.
+        GateError: The change of a layer is not in the file as it was trained.
 
     """
     from builder.gguf import convert, layer_shares, merge, writer  # noqa: PLC0415 — import torch
@@ -87,10 +87,10 @@ def export(
 
 @contextlib.contextmanager
 def _using_one_thread() -> Iterator[None]:
-    """Let torch compute each tensor in one thread: several of them are computed at a time.
+    """Let torch compute each tensor in one thread, as several are computed at a time.
 
-    Threads of one tensor would wait for each other, and for the quantiser's, longer than they
-    compute.
+    The threads of one tensor would spend more time waiting for each other and for the quantiser
+    than computing.
     """
     import torch  # noqa: PLC0415 — takes seconds
 
@@ -103,23 +103,23 @@ def _using_one_thread() -> Iterator[None]:
 
 
 def _measure(base: Path) -> int:
-    """Give the bytes of a base's weights."""
+    """Add up the sizes of a base's weights."""
     return sum(file.stat().st_size for file in base.glob("*.safetensors"))
 
 
 @contextlib.contextmanager
 def explain_full_disk(folder: Path) -> Iterator[None]:
-    """Say in one sentence that the disk became full.
+    """Turn the errors of a full disk into one sentence.
 
     Raises:
-        ToolError: It did.
+        ToolError: The disk is full.
 
     """
     try:
         yield
     except Exception as error:
         is_full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        # safetensors' error is of a class of its own: "I/O error: No space left on device".
+        # safetensors has its own error: "I/O error: No space left on device".
         if is_full or "No space left on device" in str(error):
             raise ToolError(
                 f"{folder}: the disk became full during the export, expected room for it",
@@ -129,7 +129,7 @@ def explain_full_disk(folder: Path) -> Iterator[None]:
 
 
 def link_checkpoint(base: Path, tokenizer: Path, chat_template: str, out: Path) -> None:
-    """Make a folder of links to the base's weights, with config, tokenizer and trained template."""
+    """Make a folder of links to the base's weights, with config, tokenizer and chat template."""
     out.mkdir()
     for shard in base.glob("*.safetensors"):
         (out / shard.name).symlink_to(shard.resolve())
@@ -137,7 +137,7 @@ def link_checkpoint(base: Path, tokenizer: Path, chat_template: str, out: Path) 
 
 
 def write_small_files(base: Path, tokenizer: Path, chat_template: str, out: Path) -> None:
-    """Write config and tokenizer beside the weights, with the trained template alone."""
+    """Write config and tokenizer beside the weights, with the trained chat template only."""
     small = [base / "model.safetensors.index.json", *base.glob("*.json")]
     small += [file for pattern in TOKENIZER_FILES for file in tokenizer.glob(pattern)]
     for file in small:
@@ -152,7 +152,7 @@ def write_small_files(base: Path, tokenizer: Path, chat_template: str, out: Path
 
 
 def _list_left_out(base: Path, converter: Converter) -> tuple[str, ...]:
-    """List the parts of the checkpoint that the converter did not take, such as `vision_tower`."""
+    """List the parts of the checkpoint that the converter left out, such as `vision_tower`."""
     from safetensors import safe_open  # noqa: PLC0415 — imports numpy
 
     from builder.gguf.merge import WRAPPERS  # noqa: PLC0415 — imports torch

@@ -1,6 +1,6 @@
-"""Whether a converted file carries what was trained, layer by layer.
+"""Checks for each layer that the exported file contains the trained change.
 
-No answer shows that where quantisation errors are larger than what one layer learnt.
+Answers do not show this if quantisation errors are larger than the change of one layer.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ if TYPE_CHECKING:
     import torch
 
 SAMPLED_ROWS = 256
-# So many layers are measured at a time, each in one thread: the largest takes some hundred MB.
+# How many layers are measured at a time, each in one thread: the largest needs some hundred MB.
 AT_ONCE = 4
-# How far a layer's share may lie from 1: this much, or what rounding explains.
+# How far a layer's share may be from 1: this much, or as far as rounding explains.
 TOLERANCE, STANDARD_ERRORS = 0.15, 6.0
 SHOWN = 3
-# A change of fewer steps of float16 than this is rounded away or doubled, and shows nothing: two
-# optimiser steps leave one.
+# A change of fewer float16 steps than this may be rounded away or doubled, and is not judged. Two
+# optimiser steps make such a change.
 RESOLVED_STEPS = 4.0
 FLOAT16_STEP = 2.0**-11
 
 
 @dataclass(frozen=True)
 class LayerShare:
-    """How much of what was trained of a layer is in the file: 1 is all, 0 none, 2 twice."""
+    """How much of a layer's trained change is in the file: 1 is all, 0 none, 2 twice."""
 
     layer: str
     share: float
     standard_error: float
     steps: float
-    """The size of what was trained, in steps of float16 at the size of the weights."""
+    """The size of the change, in float16 steps at the size of the weights."""
 
     @property
     def is_right(self) -> bool:
-        """Whether it is all there, or too small to tell."""
+        """Whether the change is in the file, or too small to tell."""
         return self.steps < RESOLVED_STEPS or abs(self.share - 1) <= max(
             TOLERANCE, STANDARD_ERRORS * self.standard_error
         )
 
 
 def sample(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Copy some rows of a tensor of the file before it is quantised.
+    """Copy some rows of a tensor of the file, before it is quantised.
 
-    In one that is, a small change may honestly be rounded away: the embedded base was 4-bit once,
-    and lies on the quantiser's grid (16 of its 210 layers).
+    Quantising may rightly round a small change away: the embedded base was 4-bit once, and 16 of
+    its 210 layers lie on the quantiser's grid.
     """
     rows: np.ndarray[Any, Any] = values[_choose_rows(len(values))]
     return rows
@@ -72,16 +72,16 @@ def measure(
     samples: Mapping[str, np.ndarray[Any, Any]],
     converter: Converter,
 ) -> list[LayerShare]:
-    """Project what the file adds to the base onto what was trained, for each adapted layer.
+    """Project the change in the file onto the trained change, for each adapted layer.
 
     Args:
         base: A folder with the base's 16-bit safetensors.
-        changes: What was trained, by layer.
-        samples: Of each tensor of the file.
-        converter: The one that wrote the file, to ask where a layer's rows went.
+        changes: The trained change of each layer.
+        samples: The sample of each tensor of the file.
+        converter: The converter that wrote the file, to find the rows of a layer.
 
     Returns:
-        <file - base, change> / <change, change> of each layer.
+        <file - base, change> / <change, change> for each layer.
 
     """
     names = {name_layer(name): name for name in converter.sources if name.endswith(".weight")}
@@ -106,14 +106,14 @@ def measure(
 
 
 def check(shares: list[LayerShare], expected: Iterable[str]) -> None:
-    """Refuse a file in which what was trained of a layer is missing, or there more than once.
+    """Refuse a file in which the change of a layer is missing, or is there more than once.
 
     Args:
-        shares: Of each layer that was found.
+        shares: The share of each layer that was found.
         expected: The adapted layers.
 
     Raises:
-        GateError: Naming the layers that are furthest off.
+        GateError: It names the layers that are furthest off.
 
     """
     missing = sorted(set(expected) - {share.layer for share in shares})
@@ -143,7 +143,7 @@ def check(shares: list[LayerShare], expected: Iterable[str]) -> None:
 def _pair(
     converter: Converter, name: str, weight: torch.Tensor, change: torch.Tensor
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Give, for each tensor that a weight becomes, the base's values and what was trained."""
+    """Give the base's values and the change for each tensor that a weight becomes."""
     weights = dict(converter.transform(name, weight))
     changes = dict(converter.transform(name, change))
     return {key: (weights[key], changes[key]) for key in weights}
@@ -152,12 +152,12 @@ def _pair(
 def _project(
     layer: str, tensors: Iterable[tuple[np.ndarray[Any, Any], torch.Tensor, torch.Tensor]]
 ) -> LayerShare:
-    """Project over rows of each tensor that a layer became.
+    """Project over the sampled rows of each tensor that a layer becomes.
 
     Args:
-        layer: Its name.
-        tensors: Rows of the file; and, in its order, the base and what was trained, each of shape
-            (O, C).
+        layer: The name of the layer.
+        tensors: The sampled rows of the file, and the base's values and the change, each of shape
+            (O, C), in the order of the file.
 
     """
     added, trained, before = [], [], []

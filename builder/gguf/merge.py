@@ -1,4 +1,4 @@
-"""An adapter added to the weights of its base."""
+"""Adds an adapter to the weights of its base."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from builder import progress
 from builder.errors import ToolError
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)
-# Parts of a name that say how a text model is wrapped: the hub's files, the loaded model and the
-# converter each have other ones (transformers 5.17, conversion_mapping.py; llama.cpp,
+# Parts of tensor names that say how a language model is wrapped. They differ between the hub's
+# files, the loaded model and the converter (transformers 5.17, conversion_mapping.py; llama.cpp,
 # conversion/base.py, `filter_tensors`).
 WRAPPERS = {"model", "language_model"}
 
-# So many values are summed at a time, a megabyte: fresh memory for a whole weight would cost more
-# than the sum.
+# How many values are summed at a time, a megabyte: allocating memory for a whole weight would take
+# longer than the sum.
 CHUNK_VALUES = 1 << 18
 OTHER_BASE = "delete the adapter and build with --discard: it was trained on another base"
 
 
 @dataclass(frozen=True)
 class Change:
-    """What training adds to a weight of shape (O, C): B @ A * scale."""
+    """The trained change of a weight of shape (O, C): B @ A * scale."""
 
     b: torch.Tensor
     """Shape (O, R), float32."""
@@ -37,12 +37,12 @@ class Change:
     scale: float
 
     def compute(self) -> torch.Tensor:
-        """Compute what is added, shape (O, C), float32."""
+        """Compute the change, shape (O, C), float32."""
         return (self.b @ self.a).mul_(self.scale)
 
 
 def name_layer(tensor: str) -> str:
-    """Name a layer alike for the hub's files, the loaded model, the adapter and the converter.
+    """Give a layer one name for the hub's files, the loaded model, the adapter and the converter.
 
     Args:
         tensor: The name of a weight, such as `model.language_model.layers.0.mlp.up_proj.weight`.
@@ -56,7 +56,7 @@ def name_layer(tensor: str) -> str:
 
 
 def read_changes(adapter: Path) -> dict[str, Change]:
-    """Read an adapter as PEFT writes one, by layer as `name_layer` names them."""
+    """Read an adapter in PEFT's format: its changes, by the layer names of `name_layer`."""
     config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
     matrices = load_file(adapter / "adapter_model.safetensors")
     suffix = ".lora_A.weight"
@@ -75,18 +75,18 @@ def read_changes(adapter: Path) -> dict[str, Change]:
 def add_adapter(
     shards: Sequence[Path], adapter: Path, dtype: torch.dtype | None = None
 ) -> Iterator[tuple[Path, dict[str, torch.Tensor]]]:
-    """Read a base's shards one by one, with the adapter added to the layers that they hold.
+    """Read a base's shards one by one, with the adapter added.
 
     Args:
-        shards: Of 16-bit or 32-bit weights.
-        adapter: A folder as PEFT writes one.
-        dtype: What the sums are rounded to; None is each weight's own type.
+        shards: Files of 16-bit or 32-bit weights.
+        adapter: A folder in PEFT's format.
+        dtype: The type that sums are rounded to; None keeps each weight's type.
 
     Yields:
         A shard, and its tensors by name.
 
     Raises:
-        ToolError: The adapter is of another base, or the weights are not of 16 or 32 bit.
+        ToolError: The adapter is of another base, or the weights are not in 16 or 32 bit.
 
     """
     changes = read_changes(adapter)
@@ -108,15 +108,15 @@ def add_adapter(
 
 
 def check_complete(missing: Collection[str], changes: Collection[str], where: str | Path) -> None:
-    """Refuse an adapter of layers that the base lacks.
+    """Refuse an adapter with layers that the base lacks.
 
     Args:
         missing: The adapted layers that were not found.
-        changes: All of them.
-        where: What is at fault, for the message.
+        changes: All adapted layers.
+        where: The path for the message.
 
     Raises:
-        ToolError: One is missing.
+        ToolError: A layer is missing.
 
     """
     if missing:
@@ -140,12 +140,12 @@ def add(weight: torch.Tensor, change: Change, where: str, dtype: torch.dtype) ->
 
     Args:
         weight: Shape (O, C).
-        change: What was trained of it.
-        where: The weight's place, for messages.
-        dtype: What the sum is rounded to.
+        change: The trained change.
+        where: The weight, for messages.
+        dtype: The type that the sum is rounded to.
 
     Raises:
-        ToolError: The change does not fit it.
+        ToolError: The change does not fit the weight.
 
     """
     check_fit(weight, change, where)
@@ -158,10 +158,10 @@ def add(weight: torch.Tensor, change: Change, where: str, dtype: torch.dtype) ->
 
 
 def check_fit(weight: torch.Tensor, change: Change, where: str) -> None:
-    """Refuse a change of another shape than a weight, and a weight that is not in 16 or 32 bit.
+    """Refuse a change that does not have the weight's shape, or a weight not in 16 or 32 bit.
 
     Raises:
-        ToolError: It is either.
+        ToolError: Either is the case.
 
     """
     if weight.dtype not in FLOATS:

@@ -1,4 +1,4 @@
-"""A base with an adapter added, as a folder of 16-bit safetensors for transformers and vLLM."""
+"""Writes base and adapter as a folder of 16-bit safetensors, for transformers and vLLM."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from builder.gguf import merge
 from builder.gguf.export import CLEAN, explain_full_disk, write_small_files
 
 INDEX, CONFIG = "model.safetensors.index.json", "config.json"
-# The same model again in Mistral's own form, untrained and under another name: vLLM and
-# transformers would prefer it.
+# The untrained model in Mistral's own format, which vLLM and transformers would prefer.
 OTHER_FORM = ("consolidated*.safetensors", "params.json", "tekken.json")
-# What processors of older releases hold, which would win over chat_template.jinja.
+# The chat template of older processors, which would win over chat_template.jinja.
 OTHER_TEMPLATE = ("chat_template.json",)
-# Where the base is in 32 bit: it has the range of float32, which float16 lacks.
+# The type for a base in 32 bit: unlike float16 it has the range of float32.
 NARROW = torch.bfloat16
 
 
@@ -34,22 +33,22 @@ def write(
 ) -> str:
     """Write the merged model with its config, tokenizer, chat template and generation settings.
 
-    The sum is computed in float32 and rounded to the type that the weight has; weights of a base
-    in 32 bit are written as bfloat16.
+    Sums are computed in float32 and rounded to the type of the weight; weights of a base in 32 bit
+    are written as bfloat16.
 
     Args:
         base: A folder with the base's safetensors and config.
-        adapter: A folder as PEFT writes one.
+        adapter: A folder in PEFT's format.
         out: The folder to make.
         tokenizer: A folder with the base's tokenizer.
-        chat_template: The trained template.
-        generation_config: What generation_config.json holds.
+        chat_template: The trained chat template.
+        generation_config: The content of generation_config.json.
 
     Returns:
         The type of the weights, such as `bfloat16`.
 
     Raises:
-        ToolError: Too little disk, or an adapter that does not fit the base.
+        ToolError: There is too little room on the disk, or the adapter does not fit the base.
 
     """
     shards = list_shards(base)
@@ -66,7 +65,7 @@ def write(
 
 
 def list_shards(base: Path) -> list[Path]:
-    """List the files that hold a base's weights once, in alphabetical order."""
+    """List the files of a base's weights, each once, in alphabetical order."""
     index = files.read_json(base / INDEX)
     if isinstance(index, dict) and isinstance(index.get("weight_map"), dict):
         return [base / name for name in sorted(set(index["weight_map"].values()))]
@@ -90,7 +89,7 @@ def _write_weights(shards: list[Path], adapter: Path, out: Path) -> str:
 
 
 def _read_dtype(config: dict[str, Any]) -> str:
-    """Read the type of a checkpoint's weights; config.json without one means float32."""
+    """Read the type of a checkpoint's weights; without one in config.json it is float32."""
     text = config.get("text_config") or {}
     tables = [table for table in (config, text) if isinstance(table, dict)]
     names = [table.get(key) for table in tables for key in ("dtype", "torch_dtype")]
@@ -98,7 +97,7 @@ def _read_dtype(config: dict[str, Any]) -> str:
 
 
 def _declare_narrow(config: dict[str, Any], out: Path, size_bytes: int) -> None:
-    """Let config and index say of which type, and how large, the weights are now."""
+    """Write the new type and size of the weights into config and index."""
     name = str(NARROW).removeprefix("torch.")
     for table in (config, config.get("text_config")):
         if isinstance(table, dict):

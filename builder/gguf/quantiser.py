@@ -1,4 +1,4 @@
-"""llama.cpp's quantiser: the type that it gives each tensor, and tensors in that type."""
+"""The client of llama.cpp's quantiser: the types that it chooses, and quantised tensors."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from llama_cpp._ggml import libggml
 from builder.errors import ToolError
 from builder.gguf.quantisation import Quantisation
 
-# What it says of each tensor (llama.cpp, src/llama-quant.cpp): "[   1/ 272] output_norm.weight
-# - [ 576, 1, 1, 1], type =    f32, size =    0.002 MiB", and " -> 0.001 MiB (q4_K)" where it has
-# another type in the file.
+# Its log line for a tensor (llama.cpp, src/llama-quant.cpp): "[   1/ 272] output_norm.weight
+# - [ 576, 1, 1, 1], type =    f32, size =    0.002 MiB", followed by " -> 0.001 MiB (q4_K)" if its
+# type changes.
 LINE = re.compile(
     r"^\[ *\d+/ *\d+\] (?P<name>\S+) .*, type = +(?P<before>\w+), size = .* MiB"
     r"(?: -> .* MiB \((?P<after>\w+)\))?$",
     re.MULTILINE,
 )
-# A thread quantises so many values at a time, about 6 ms of work, so that all of them have some of
-# each tensor.
+# How many values a thread quantises at a time, about 6 ms of work, so that all threads share each
+# tensor.
 CHUNK_VALUES = 1 << 17
 OWN_TYPES = {
     np.dtype(np.float16): gguf.GGMLQuantizationType.F16,
@@ -50,17 +50,17 @@ libggml.ggml_validate_row_data.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes
 
 
 def choose_types(draft: Path, quantisation: Quantisation) -> dict[str, gguf.GGMLQuantizationType]:
-    """Ask the quantiser which type it would give each tensor; it reads no values for that.
+    """Ask the quantiser which type it chooses for each tensor; it reads no values for that.
 
     Args:
-        draft: A GGUF in 16 bit, whose values need not be there.
-        quantisation: What is asked for.
+        draft: A GGUF in 16 bit, which may have a hole in place of its values.
+        quantisation: The quantisation.
 
     Returns:
-        The types by the tensors' names, in the order in which the quantiser writes them.
+        The types by tensor name, in the order in which the quantiser writes them.
 
     Raises:
-        ToolError: It refused.
+        ToolError: The quantiser refused.
 
     """
     parameters = llama_cpp.llama_model_quantize_default_params()
@@ -82,7 +82,7 @@ def choose_types(draft: Path, quantisation: Quantisation) -> dict[str, gguf.GGML
 
 @contextmanager
 def _hear() -> Iterator[list[bytes]]:
-    """Collect what llama.cpp logs."""
+    """Collect the log of llama.cpp."""
     heard: list[bytes] = []
     before, its_data = llama_cpp.llama_log_callback(), ctypes.c_void_p()
     llama_cpp.llama_log_get(ctypes.byref(before), ctypes.byref(its_data))
@@ -97,13 +97,13 @@ def _hear() -> Iterator[list[bytes]]:
 def quantize(
     values: np.ndarray[Any, Any], kind: gguf.GGMLQuantizationType, name: str, threads: Executor
 ) -> np.ndarray[Any, Any]:
-    """Give a tensor's values another type; no byte depends on how many threads share the rows.
+    """Convert a tensor's values to a type; the bytes do not depend on the number of threads.
 
     Args:
-        values: Shape (..., C), as the converter gives them; such as have the type are kept.
+        values: Values from the converter, shape (..., C); if they have the type, they are kept.
         kind: The type.
-        name: The tensor's, for messages.
-        threads: Where the work is done.
+        name: The tensor's name, for messages.
+        threads: Does the work.
 
     Returns:
         The rows as the file holds them.
@@ -112,7 +112,7 @@ def quantize(
         ToolError: A value is not a finite number.
 
     """
-    before = OWN_TYPES.get(values.dtype, kind)  # the converter may quantise by itself
+    before = OWN_TYPES.get(values.dtype, kind)  # the converter may have quantised them
     rows = np.ascontiguousarray(values).reshape(-1, values.shape[-1])  # (R, C)
     if before == kind:
         out = rows

@@ -1,6 +1,6 @@
-"""Imports torch without a GPU, whose memory an export does not need, and the tokenizers.
+"""The module that the export worker imports first: torch, hiding the GPU, and the tokenizers.
 
-It is the module of the export worker, which starts while other stages run.
+The worker is started while earlier stages run. An export needs no memory of the GPU.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
-# Large pages, where Linux gives them: a sum of whole weights takes a third of the time.
+# Large pages, if Linux has them: adding whole weights takes a third of the time.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
-import torch  # noqa: F401 — after what it reads from the environment
+import torch  # noqa: F401 — after setting the environment
 from transformers import AutoTokenizer  # noqa: F401 — takes seconds

@@ -1,4 +1,4 @@
-"""Writes a checkpoint as a GGUF in one pass: each tensor is converted, quantised and written."""
+"""Writes a checkpoint as a GGUF in one pass: converts, quantises and writes each tensor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from builder.gguf.quantisation import Quantisation
 from builder.processor import count_cores
 
 ALIGNMENT = gguf.GGUF_DEFAULT_ALIGNMENT
-# So many tensors are converted at a time, each in one thread, while all cores quantise others.
+# How many tensors are converted at a time, each in one thread, while all cores quantise others.
 AHEAD = 2
 
 
@@ -31,15 +31,15 @@ def write(
     quantisation: Quantisation,
     watch: Callable[[str, np.ndarray[Any, Any]], None],
 ) -> None:
-    """Write what llama.cpp's converter and then its quantiser would write, to the byte.
+    """Write the same bytes as llama.cpp's converter followed by its quantiser.
 
-    No file in 16 bit lies between the two. While a tensor is quantised, the next are converted.
+    There is no 16-bit file between the two: while a tensor is quantised, the next are converted.
 
     Args:
-        converter: Of the checkpoint.
+        converter: The converter of the checkpoint.
         out: The GGUF to write.
-        quantisation: The types of its tensors.
-        watch: Is given each tensor's name and its values before they are quantised.
+        quantisation: The quantisation.
+        watch: Called with each tensor's name and its values before they are quantised.
 
     Raises:
         ToolError: The converter or the quantiser refused, or a value is not finite.
@@ -63,16 +63,16 @@ def write(
 def _choose_types(
     converter: Converter, tensors: Iterable[Tensor], out: Path, quantisation: Quantisation
 ) -> list[Tensor]:
-    """Give tensors the types and the order that llama.cpp's quantiser gives them.
+    """Give tensors the types and the order of llama.cpp's quantiser.
 
     Raises:
-        ToolError: It refused, or its log does not name every tensor.
+        ToolError: The quantiser refused, or its log does not name every tensor.
 
     """
     by_name = {tensor.name: tensor for tensor in tensors}
     draft = out.with_name("draft.gguf")
     with _open(draft, converter, by_name.values()) as file:
-        # The quantiser looks whether the values have room, and reads none: a hole will do.
+        # The quantiser checks the size of the file but reads no values: a hole suffices.
         file.truncate(file.tell() + _count_bytes(by_name.values()))
     kinds = quantiser.choose_types(draft, quantisation)
     draft.unlink()
@@ -89,7 +89,7 @@ def _choose_types(
 
 
 def _drop_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Drop outer dimensions of one, which llama.cpp does not write."""
+    """Drop outer dimensions of size one, which llama.cpp does not write."""
     first = next((at for at, size in enumerate(shape) if size != 1), len(shape) - 1)
     return shape[first:]
 
@@ -97,7 +97,7 @@ def _drop_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _convert(
     converter: Converter, tensors: Iterable[Tensor]
 ) -> Iterator[tuple[Tensor, np.ndarray[Any, Any]]]:
-    """Convert one tensor after another, the next ones while one is used; none is kept."""
+    """Convert tensors in order, a few ahead of the one in use."""
     coming, running = deque(tensors), deque[tuple[Tensor, Future[np.ndarray[Any, Any]]]]()
     with ThreadPoolExecutor(AHEAD) as threads:
         while coming or running:
@@ -116,12 +116,12 @@ def _open(
     tensors: Iterable[Tensor],
     quantisation: Quantisation | None = None,
 ) -> Iterator[IO[bytes]]:
-    """Open a new GGUF, of which all but the tensors' values is written."""
+    """Open a new GGUF, and write everything but the tensors' values."""
     writer = gguf.GGUFWriter(path, converter.architecture)
     writer.kv_data = [dict(converter.metadata)]
     if quantisation and not quantisation.is_converted:
         for key in (gguf.Keys.General.QUANTIZATION_VERSION, gguf.Keys.General.FILE_TYPE):
-            writer.kv_data[0].pop(key, None)  # llama.cpp's quantiser puts both at the end
+            writer.kv_data[0].pop(key, None)  # llama.cpp's quantiser writes both at the end
         writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
         writer.add_file_type(quantisation.file_type)
     for tensor in tensors:
@@ -144,5 +144,5 @@ def _pad(file: IO[bytes]) -> None:
 
 
 def _count_bytes(tensors: Iterable[Tensor]) -> int:
-    """Count the bytes that the tensors' values take in the file."""
+    """Compute the size of the tensors' values in the file."""
     return sum(-(-tensor.size_bytes // ALIGNMENT) * ALIGNMENT for tensor in tensors)
