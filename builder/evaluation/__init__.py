@@ -1,6 +1,6 @@
-"""The machinery that examines a finished file; it is handed the gates and imports none of them.
+"""Examines a finished file with the gates that it is given; it imports none of them.
 
-Imports go one way: `builder.gates` imports from here what a gate asks and judges by (`gate`,
-`questions`, `result`, `statistics`, `subject`, `texts`, `reference`, `distance`). Whoever examines
-a file passes `builder.gates.table.GATES` to `examination.examine`.
+Imports go one way: `builder.gates` imports from here (`gate`, `result`, `statistics`, `subject`,
+`texts`, `reference`, `distance`). The caller passes `builder.gates.table.GATES` to
+`examination.examine`.
 """

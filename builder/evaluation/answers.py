@@ -1,4 +1,4 @@
-"""What the in-memory model and its base answered, recorded with the adapter on a GPU."""
+"""The answers of the in-memory model and its base, recorded on a GPU after training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from builder.data.questions import Question
 from builder.llama import Answer
 
 SCHEMA = 1
-# An untrained base seldom ends by itself: its first words are enough to judge it by.
+# An untrained base seldom ends by itself: the beginning of its answer is enough to judge it.
 BASE_TOKENS = 48
 Messages = tuple[tuple[str, str], ...]
 Ask = Callable[[list[Question]], list[Answer]]
@@ -20,20 +20,20 @@ Ask = Callable[[list[Question]], list[Answer]]
 
 @dataclass(frozen=True)
 class Answers:
-    """Greedy answers by conversation, of the persona and of its base; none without a GPU."""
+    """Greedy answers of the persona and of its base, by conversation; empty without a GPU."""
 
     persona: dict[Messages, Answer] = field(default_factory=dict)
     base: dict[Messages, Answer] = field(default_factory=dict)
 
 
 def record(asked: list[Question], max_tokens: int, persona: Ask, base: Ask, out: Path) -> None:
-    """Write what the in-memory model and its base answer.
+    """Write the answers of the in-memory model and its base.
 
     Args:
         asked: The questions.
-        max_tokens: Within which an answer must end.
-        persona: Answers questions greedily, as the adapted model.
-        base: Likewise, as the base alone.
+        max_tokens: Tokens within which an answer must end.
+        persona: Answers questions greedily with the adapted model.
+        base: Answers questions greedily with the base alone.
         out: A JSON file to write.
 
     """
@@ -49,7 +49,7 @@ def record(asked: list[Question], max_tokens: int, persona: Ask, base: Ask, out:
 
 
 def read(path: Path, max_tokens: int) -> Answers:
-    """Read what `record` wrote; nothing where answers had another bound of tokens, or it is cut."""
+    """Read what `record` wrote; empty if it is damaged, or was written with other `max_tokens`."""
     values = files.read_json(path)
     if (
         not isinstance(values, dict)

@@ -1,4 +1,4 @@
-"""Asking one file, each question once: answers are cached by the file, the prompt and the seed."""
+"""Asks a file questions; answers are cached by file, prompt and seed."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Answering(Protocol):
 
 
 class Asker:
-    """A file that is asked, and what it answered before.
+    """Asks a file questions, with a cache of its answers.
 
     Args:
         model: The file, loaded.
-        cache: Where its answers are cached; below the cache folder, they may be bundled.
+        cache: The path of the cache; below the user's cache folder, answers may be bundled.
         max_tokens: Tokens within which an answer must end.
-        sampling: The parameters of a question with a seed.
-        owner: Names the file's content and what runs it; answers of another are not used.
+        sampling: The sampling parameters, for questions with a seed.
+        owner: Identifies the file's content and llama.cpp; a cache of another owner is not used.
 
     """
 
@@ -68,7 +68,7 @@ class Asker:
         }
 
     def answer(self, question: Question) -> Answer:
-        """Answer one question, from the cache where it was asked before."""
+        """Answer one question, from the cache if it was asked before."""
         prompt = self.model.tokenize(self.model.render(question.as_messages(), question.as_tools()))
         sampling = self._sampling_of(question)
         content = json.dumps([prompt, self.max_tokens, sampling])
@@ -95,17 +95,17 @@ class Asker:
         return None
 
     def write(self) -> None:
-        """Write the answers down; where the disk is full they are asked again next time."""
+        """Write the cache; if the disk is full, the questions are asked again next time."""
         files.write_cached(self.cache, {"owner": self.owner, "answers": self.answers})
 
 
 def _may_be_recorded(question: Question) -> bool:
-    """Say whether the in-memory model is asked it: greedily, and without tools."""
+    """Say whether the in-memory model answers it: greedily, and without tools."""
     return question.seed is None and not question.tools
 
 
 def _is_whole(answer: Any) -> bool:
-    """Say whether a cached answer is one; a damaged one is asked again."""
+    """Say whether a cached answer is not damaged."""
     return (
         isinstance(answer, dict)
         and isinstance(answer.get("text"), str)
@@ -128,11 +128,10 @@ def ask(
     Args:
         gates: The gates.
         subject: The persona.
-        share: How much is asked of the file.
+        share: The share of the questions that the file is asked.
         persona: The file.
-        baseline: Its base, asked what is not sampled; None where it is not here.
-        recorded: What the in-memory model and its base answered; these questions are added to
-            those of the file.
+        baseline: Its base, which is asked the greedy questions; None if it is not available.
+        recorded: Answers of the in-memory model and its base, added to those of the file.
 
     """
     of_file = {question for _, question in budget.plan(gates, subject, share)}

@@ -1,4 +1,4 @@
-"""Which questions are asked of the file: as many as fit the time that a build may take."""
+"""Chooses the questions that the file is asked: as many as fit into the time budget."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from builder.evaluation.answers import BASE_TOKENS, Answers
 from builder.evaluation.gate import Gate
 from builder.evaluation.subject import Subject
 
-# Few steps, so that a machine that is a little slower today is asked the same questions.
+# A few shares only, so that small differences in speed do not change the questions.
 SHARES = (1.0, 0.5, 0.25, 0.125)
-# Enough of the file where the in-memory model answered the rest: a 4B on the four cores beside a
-# free GPU.
+# A sample is enough if the in-memory model answers the rest: for a 4B on the four cores that come
+# with a free GPU.
 SAMPLE_SHARE, SAMPLE_S = 0.04, 10.0
-# Tokens of an answer, its prompt's cost included, as measured on algieba (16) and its base (45).
+# Mean tokens of an answer, with the cost of its prompt, as measured on algieba (16) and its base
+# (45).
 TOKENS_AN_ANSWER = 24
 
 
 def plan(gates: Sequence[Gate], subject: Subject, share: float) -> list[tuple[Gate, Question]]:
-    """List what each gate that is not off asks, under the served system text."""
+    """List the questions of each gate that is not off, with the served system text."""
     return [
         (gate, subject.serve(question))
         for gate in gates
@@ -29,7 +30,7 @@ def plan(gates: Sequence[Gate], subject: Subject, share: float) -> list[tuple[Ga
 
 
 def list_greedy(gates: Sequence[Gate], subject: Subject) -> list[Question]:
-    """List every conversation without tools that is answered greedily, once."""
+    """List the conversations that are answered greedily and have no tools, each once."""
     every = [question for _, question in plan(gates, subject, 1.0)]
     asked = [question for question in every if question.seed is None and not question.tools]
     return list({question.messages: question for question in asked}.values())
@@ -40,8 +41,8 @@ def choose_share(
 ) -> float:
     """Choose the share of the questions that the file is asked.
 
-    It is the largest that fits `gates.budget_s`, and a sample at least; of what the in-memory
-    model answered a sample is enough.
+    It is the largest that fits into `gates.budget_s`, or else the smallest there is. If the
+    in-memory model answered the questions, a sample is enough.
     """
     shares: tuple[float, ...] = SHARES
     budget_s = subject.gates.budget_s
@@ -54,9 +55,9 @@ def choose_share(
 
 
 def predict_s(gates: Sequence[Gate], subject: Subject, share: float, tokens_per_s: float) -> float:
-    """Predict how long a share of the questions takes, each asked once.
+    """Predict how long a share of the questions takes.
 
-    Where a system text is served the base is asked too; its other answers are bundled or cached.
+    With a served system text the base is asked too; its other answers are bundled or cached.
     """
     planned = plan(gates, subject, share)
     distinct = {(item.messages, item.tools, item.seed) for _, item in planned}

@@ -1,4 +1,4 @@
-"""How far a file is from the trained model and its base at the reference texts."""
+"""Measures how a file differs from the in-memory model and the base, at the reference texts."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SCHEMA = 2
 
 @dataclass(frozen=True)
 class Distance:
-    """Of one text of T tokens, at each of its positions.
+    """The differences at each position of a text of T tokens.
 
     Attributes:
-        kl: KL divergence from the trained model in nats, shape (T,).
-        base_kl: Likewise from the base.
-        agreed: Whether its likeliest next token is the trained model's, shape (T,).
-        losses: Of each following token in nats, shape (T - 1,).
-        expected: Whether each following token is its likeliest next one, shape (T - 1,).
+        kl: KL divergence from the in-memory model in nats, shape (T,).
+        base_kl: KL divergence from the base in nats, shape (T,).
+        agreed: Whether the likeliest next token is the in-memory model's, shape (T,).
+        losses: Loss of each next token in nats, shape (T - 1,).
+        expected: Whether each next token is the likeliest one, shape (T - 1,).
 
     """
 
@@ -37,7 +37,7 @@ class Distance:
 
 
 def measure(model: Model, reference: Reference) -> list[Distance]:
-    """Measure a file's distance at every text."""
+    """Measure the differences at every text."""
     distances = []
     for number, (text, persona, base) in enumerate(
         zip(reference.texts, reference.persona, reference.base, strict=True)
@@ -59,14 +59,13 @@ def measure(model: Model, reference: Reference) -> list[Distance]:
 
 
 def measure_once(model: Model, reference: Reference, cache: Path, owner: str) -> list[Distance]:
-    """Measure a file's distance, or read what was measured before.
+    """Measure the differences, or read them from the cache.
 
     Args:
         model: The file, loaded.
-        reference: What it is compared with.
-        cache: A JSON file of figures that were measured before.
-        owner: Names the content of both and what runs the file; where the cache is of another,
-            the distance is measured again.
+        reference: The recordings to compare with.
+        cache: The JSON file of the cache.
+        owner: Identifies the content of both and llama.cpp; a cache of another owner is not used.
 
     """
     values = files.read_json(cache)
@@ -85,11 +84,11 @@ def measure_once(model: Model, reference: Reference, cache: Path, owner: str) ->
 def divergence(reference: Distribution, log_probs: Array) -> Array:
     """Compute the KL divergence from a reference at each position, in nats.
 
-    The likeliest tokens are compared one by one, all others as one rest: a lower bound.
+    The likeliest tokens are compared one by one, and all others as one: this is a lower bound.
 
     Args:
-        reference: Shape (T, K).
-        log_probs: Of the model that is compared, shape (T, V).
+        reference: The reference, shape (T, K).
+        log_probs: The log-probabilities to compare, shape (T, V).
 
     """
     p = np.exp(reference.log_probs.astype(np.float64))  # (T, K)

@@ -1,4 +1,4 @@
-"""Examines a finished file: the manifest's own questions, and every gate that it is handed."""
+"""Examines a finished file: with the manifest's own questions, and with every gate it is given."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Material(Source):
-    """What is examined, and what it is compared with."""
+    """The file to examine, and what it is compared with."""
 
     gguf: Path
     reference: Path
-    """What the in-memory model gave at the reference texts."""
+    """The in-memory model's log-probabilities at the reference texts."""
     answers: Path
-    """What the in-memory model answered; need not be there."""
+    """The in-memory model's answers; the file may not exist."""
     quantisation: Quantisation
-    """What the file was to be quantised to."""
+    """The quantisation that the file should have."""
     questions: tuple[ManifestQuestion, ...]
-    """The manifest's own."""
+    """The manifest's own questions."""
     cache: Path
-    """The folder that caches the file's answers and its distances."""
+    """The folder of the caches of answers and distances."""
 
 
 def examine(material: Material, gates: Sequence[Gate], share: float | None) -> Report:
@@ -53,7 +53,7 @@ def examine(material: Material, gates: Sequence[Gate], share: float | None) -> R
     Args:
         material: The file, and what it is compared with.
         gates: The gates; `builder.gates.table` lists them.
-        share: How much of their questions is asked of the file; None is what fits `gates.budget_s`.
+        share: The share of their questions that the file is asked; None fits `gates.budget_s`.
 
     """
     progress.report("loads the file")
@@ -114,7 +114,7 @@ def examine(material: Material, gates: Sequence[Gate], share: float | None) -> R
 
 
 def judge(gates: Sequence[Gate], evidence: Evidence) -> tuple[list[Finding], list[GateAnswer]]:
-    """Let each gate judge, but for those that are off; give also every answer and its mark."""
+    """Let each gate that is not off judge; return the findings, and every answer with its mark."""
     findings, asked = [], []
     for gate in gates:
         mode = evidence.subject.mode(gate.NAME)
@@ -200,7 +200,7 @@ def _as_gate_answer(item: Answered, mark: Mark) -> GateAnswer:
 
 
 def _measure_speed(model: Model) -> float:
-    """Measure how many tokens the file gives in a second."""
+    """Measure how many tokens per second the file generates."""
     prompt = model.tokenize("Once upon a time there was a")
     began_s = time.perf_counter()
     tokens = len(model.continue_prompt(prompt, SPEED_TOKENS).ids) or 1
@@ -208,7 +208,7 @@ def _measure_speed(model: Model) -> float:
 
 
 def _load_baseline(chosen: Base, rows: Path, about: Subject) -> Asker | None:
-    """Load the base's own file; None where it was never made here."""
+    """Load the base's GGUF; None if it was never made on this machine."""
     path = baseline.find(chosen)
     if path is None:
         return None

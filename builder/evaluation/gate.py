@@ -1,4 +1,4 @@
-"""What a gate is, and what it judges from."""
+"""The interface of a gate, and the evidence that it judges."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ from builder.llama import Model
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Everything that a gate may judge from."""
+    """Everything that a gate can judge."""
 
     subject: Subject
     base: Base
     quantisation: Quantisation
-    """What the file was to be quantised to."""
+    """The quantisation that the file should have."""
     model: Model
     """The finished file, loaded."""
     reference: Reference
-    """The reference texts, and what the trained model and its base gave at each of their tokens."""
+    """The reference texts, with the log-probabilities of the in-memory model and its base."""
     distances: Sequence[Distance]
-    """The file's distance at each of these texts, in the same order."""
+    """The file's differences at these texts, in the same order."""
     rows: Sequence[Example]
-    """What was trained on."""
+    """The rows that were trained on."""
     answered: Sequence[Answered]
-    """This gate's own questions; empty where it asked none."""
+    """The answers to this gate's own questions."""
     all_answered: Sequence[Answered]
-    """The questions of all gates, in the order in which they were asked."""
+    """The answers to the questions of all gates, in the order in which they were asked."""
 
 
 class Gate(Protocol):
-    """The names of a gate; its module has them, and mypy compares each in `gates.table`."""
+    """The names that the module of a gate defines; mypy checks them in `gates.table`."""
 
     NAME: str
     TOLD: str
-    """What it finds, in words, by `right` and `of`."""
+    """The finding in words, with `right` and `of`."""
     FAILED: str
-    """The same where it fails."""
+    """The finding in words if the gate fails."""
     ADVICE: str
-    """What to do where it fails."""
+    """What to do if it fails."""
     IS_TOLD: bool
-    """Whether a person reads of it at the end of a build also where it passes."""
+    """Whether the end of a build shows it even if it passes."""
 
     def questions(self, subject: Subject, share: float, /) -> list[Question]:
-        """List what it asks, a smaller share contained in a larger; empty where it asks nothing."""
+        """List its questions; a larger share includes those of a smaller one."""
         ...
 
     def judge(self, evidence: Evidence, /) -> Result:
-        """Judge the file; a gate that does not apply says why, where a person may wonder."""
+        """Judge the file, or say why the gate does not apply."""
         ...

@@ -1,4 +1,4 @@
-"""What the trained model and its base give at the reference texts, recorded with the adapter."""
+"""The log-probabilities of the in-memory model and its base at the reference texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LogProbs = Callable[[list[list[int]]], Iterable[Array]]
 
 @dataclass(frozen=True)
 class Distribution:
-    """The likeliest next tokens at each of N positions: ids and log-probabilities, shape (N, K)."""
+    """The K likeliest next tokens at N positions: ids and log-probabilities, shape (N, K)."""
 
     ids: Array
     log_probs: Array
@@ -29,23 +29,23 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Reference:
-    """Texts, and what the trained model and its base give after each of their tokens."""
+    """Texts, with the distributions of the in-memory model and its base after each token."""
 
     texts: list[Text]
     persona: list[Distribution]
     base: list[Distribution]
     base_label_log_probs: list[Array]
-    """Of each following token under the base, shape (T - 1,)."""
+    """The base's log-probability of each next token, shape (T - 1,)."""
 
 
 def record(texts: list[Text], persona: LogProbs, base: LogProbs, out: Path) -> None:
-    """Write what the in-memory model gives at the texts.
+    """Write the log-probabilities of the in-memory model and its base at the texts.
 
     Args:
         texts: The texts.
-        persona: Gives the adapted model's log-probabilities after each token of each text, shape
-            (T, V).
-        base: Likewise, of the base alone.
+        persona: Computes the adapted model's log-probabilities after each token of each text,
+            shape (T, V).
+        base: Computes those of the base alone.
         out: A safetensors file to write.
 
     """
@@ -75,7 +75,7 @@ def record(texts: list[Text], persona: LogProbs, base: LogProbs, out: Path) -> N
 
 
 def _find_likeliest(log_probs: Array) -> Array:
-    # Sorting all of a vocabulary took as long as the models' own passes.
+    # Sorting the whole vocabulary would take as long as the models' forward passes.
     found = np.sort(
         np.argpartition(log_probs, -LIKELIEST, axis=1)[:, -LIKELIEST:], axis=1
     )  # (T, K)

@@ -1,4 +1,4 @@
-"""What an examination found, as smoke.json and gates.json hold it; docs/files.md documents it."""
+"""The result of an examination, as stored in smoke.json and gates.json; see docs/files.md."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from builder.tables import read_record
 SCHEMA = 4
 SHOWN_CHARACTERS = 240
 SEARCHED_CHARACTERS = 2000
-# A piece of eight to 120 characters, three times over.
+# A piece of eight to 120 characters, three times in a row.
 LOOP = re.compile(r"(.{8,120}?)\1{2}", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Example:
-    """A question and its wrong answer, shown where a gate fails."""
+    """A question and its wrong answer, shown if a gate fails."""
 
     ask: str
     answer: str
@@ -34,34 +34,34 @@ class Example:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one gate found, and how it is told."""
+    """The result of one gate, in figures and in words."""
 
     gate: str
     verdict: Verdict
     mode: Mode = "stop"
-    """Whether its failure stops a build, or is only told."""
+    """Whether its failure stops a build, or is only reported."""
     can_be_waived: bool = True
-    """Whether `--anyway` lets a failure through; not one that shows the build itself wrong."""
+    """Whether `--anyway` can waive a failure; it cannot if the build itself is wrong."""
     right: int = 0
     of: int = 0
     baseline_right: int | None = None
     limit: float | None = None
-    """The least share that must be right, or the greatest figure of the note."""
+    """The smallest share that must be right, or the largest value allowed for the note's figure."""
     note: str = ""
     figures: dict[str, float | list[float]] = field(default_factory=dict)
     brief: str = ""
-    """For the line of the smoke stage; empty where no figure tells it."""
+    """A few words for the line of the smoke stage, or ""."""
     told: str = ""
-    """What it found in words, the base's figure with it."""
+    """The finding in words, with the base's figure."""
     is_told: bool = True
-    """Whether a person reads of it at the end of a build also where it passed."""
+    """Whether the end of a build shows it even if it passed."""
     advice: str = ""
-    """What to do where it fails."""
+    """What to do if it fails."""
     examples: tuple[Example, ...] = ()
 
     @property
     def stops(self) -> bool:
-        """Whether nothing is registered because of it."""
+        """Whether it stops the build."""
         return self.verdict == "fail" and self.mode == "stop"
 
     @property
@@ -70,7 +70,7 @@ class Finding:
         return wilson(self.right, self.of)
 
     def problems(self) -> Iterator[str]:
-        """Say why it stops a build, with some of the answers, and what to do."""
+        """Say why it stops the build, with some of the answers, and what to do."""
         share = ""
         if self.limit is not None and self.of and not self.figures:
             share = f"{self.right} of {self.of} right, expected {self.limit:.0%} or more"
@@ -82,14 +82,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class OwnAnswer:
-    """The answer to a greeting or to a question of the manifest, under the served system text."""
+    """The answer to a greeting or to a question of the manifest, with the served system text."""
 
     ask: str
     answer: str
     ended: bool
     baseline: str | None
     problem: str | None
-    """What is wrong with the answer; None where nothing is."""
+    """What is wrong with the answer; None if it is right."""
 
 
 @dataclass(frozen=True)
@@ -99,51 +99,51 @@ class GateAnswer:
     gate: str
     messages: list[dict[str, str]]
     seed: int | None
-    """None where it is answered greedily."""
+    """None if it is answered greedily."""
     answer: str
     ended: bool
     is_right: bool
     by_file: bool
-    """Whether the file answered; else the in-memory model did."""
+    """Whether the file answered; if not, the in-memory model did."""
     least_margin_nats: float | None
-    """Least logit margin of the answer's tokens; None where it was not measured."""
+    """The smallest logit margin of the answer's tokens; None if it was not measured."""
     baseline: str | None
     baseline_is_right: bool | None
     has_tools: bool = False
-    """Whether functions were declared beside it."""
+    """Whether functions were declared."""
 
     @property
     def ask(self) -> str:
-        """What the user says last."""
+        """The user's last message."""
         return self.messages[-1]["content"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Everything that an examination found."""
+    """The result of an examination."""
 
     share: float
-    """How much of the gates' questions the file was asked."""
+    """The share of the gates' questions that the file was asked."""
     tokens_per_s: float
     gates: list[Finding]
     hello: OwnAnswer | None
-    """The answer to a greeting; shown, and judged by no gate."""
+    """The answer to a greeting, which is shown but not judged."""
     manifest: list[OwnAnswer]
     asked: list[GateAnswer]
 
     @property
     def failed(self) -> list[str]:
-        """Name the gates that stop the build; `smoke` stands for the manifest's own questions."""
+        """Name the gates that stop the build; `smoke` means the manifest's own questions."""
         own = ["smoke"] if any(own.problem for own in self.manifest) else []
         return own + [finding.gate for finding in self.gates if finding.stops]
 
     def count_gates(self) -> Tally:
-        """Count the gates that passed, failed and could not be judged."""
+        """Count the gates that passed, failed and could not judge."""
         return tally.count(((one.verdict, one.mode) for one in self.gates), self.failed)
 
     @property
     def can_be_waived(self) -> bool:
-        """Whether `--anyway` may let the failures through."""
+        """Whether `--anyway` can waive all failures."""
         return all(finding.can_be_waived for finding in self.gates if finding.stops)
 
     @property
@@ -170,7 +170,7 @@ class Report:
         return own + [problem for finding in stopping for problem in finding.problems()]
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as data."""
+        """Convert it to JSON values."""
         values = {"schema": SCHEMA, **asdict(self), "let_through": self.failed}
         for gate, finding in zip(values["gates"], self.gates, strict=True):
             gate["interval"] = finding.interval
@@ -186,7 +186,7 @@ def read(path: Path) -> Report:
     """Read what `Report.write` wrote.
 
     Raises:
-        ToolError: There is none, or it is of another schema.
+        ToolError: There is no such file, or it has another schema.
 
     """
     values = files.read_json(path)
@@ -199,7 +199,7 @@ def read(path: Path) -> Report:
 
 
 def shorten(text: str) -> str:
-    """Cut a long answer, and one that repeats itself at its second round."""
+    """Cut a long answer, and cut one that repeats itself after the first time."""
     if loop := LOOP.search(text[:SEARCHED_CHARACTERS]):
         text = f"{text[: loop.end(1)]} …"
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

@@ -1,4 +1,4 @@
-"""An answered question, and what a gate finds in answers."""
+"""An answered question, and the result of a gate."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ IsRight = Callable[[Subject, Question, Answer], bool]
 
 @dataclass(frozen=True)
 class Answered:
-    """One question with the answers of the persona and of its base."""
+    """A question with the answers of the persona and of its base."""
 
     gate: str
     """The gate that asked it."""
     question: Question
     answer: Answer
     by_file: bool = True
-    """Whether the file answered; else the in-memory model did, at the end of training."""
+    """Whether the file answered; if not, the in-memory model did, after training."""
     baseline: Answer | None = None
-    """The base's answer; None where it was not asked."""
+    """The base's answer; None if it was not asked."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Whether an answer is right, and the base's; None where the base was not asked."""
+    """Whether the answer is right, and the base's answer; None if the base was not asked."""
 
     is_right: bool
     baseline_is_right: bool | None
@@ -37,7 +37,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Result:
-    """What one gate found, with the base's figure beside it."""
+    """The result of a gate, with the base's figure."""
 
     gate: str
     verdict: Verdict
@@ -45,19 +45,19 @@ class Result:
     of: int = 0
     baseline_right: int | None = None
     limit: float | None = None
-    """The least share that must be right, or the greatest figure of the note."""
+    """The smallest share that must be right, or the largest value allowed for the note's figure."""
     note: str = ""
     figures: dict[str, float | list[float]] = field(default_factory=dict)
     brief: str = ""
-    """A word or two for the line of the smoke stage; nothing where no figure tells it."""
+    """A few words for the line of the smoke stage, or ""."""
     marks: tuple[Mark | None, ...] = ()
-    """One for each of the gate's own questions, in order; None of one that is not judged."""
+    """One for each of the gate's own questions, in order; None if it is not judged."""
     wrong: tuple[Answered, ...] = ()
-    """The answers that are shown as examples where it fails."""
+    """The answers that are shown as examples if it fails."""
 
 
 def count(gate: str, subject: Subject, answered: Sequence[Answered], is_right: IsRight) -> Result:
-    """Count the right answers of the persona and of its base; the verdict is left open."""
+    """Count the right answers of the persona and of its base, without a verdict."""
     marks = tuple(
         Mark(
             is_right(subject, item.question, item.answer),
@@ -80,7 +80,7 @@ def count(gate: str, subject: Subject, answered: Sequence[Answered], is_right: I
 
 
 def judge_count(counted: Result, least: float) -> Result:
-    """Compare a counted share with the least that must be right."""
+    """Judge a counted share by the smallest share that must be right."""
     return replace(counted, limit=least, verdict=judge_share(counted.right, counted.of, least))
 
 

@@ -1,4 +1,4 @@
-"""How much a count or a mean shows: intervals, a paired test, and verdicts beyond chance."""
+"""Statistics of the gates: intervals, a paired test, and verdicts that allow for chance."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Literal
 Verdict = Literal["pass", "fail", "not enough evidence", "does not apply", "off"]
 Z_95 = 1.959964  # the normal distribution's two-sided 95 % point
 SIGNIFICANT = 0.05
-# Under this many answers an interval is wider than any limit worth having.
+# With fewer answers, intervals are too wide for a verdict.
 LEAST_ANSWERS = 8
 
 
 def wilson(right: int, of: int) -> tuple[float, float]:
-    """Give the 95 % interval of a share.
+    """Compute the 95 % interval of a share.
 
     Source:
         E. B. Wilson, Probable inference, the law of succession, and statistical inference (1927).
@@ -30,11 +30,11 @@ def wilson(right: int, of: int) -> tuple[float, float]:
 
 
 def paired_p(only_base: int, only_persona: int) -> float:
-    """Give the probability that so many tasks only the base solves are chance, two-sided.
+    """Compute the two-sided probability that such a difference in solved tasks is chance.
 
     Args:
-        only_base: Tasks the base solves and the persona does not.
-        only_persona: The other way round.
+        only_base: Number of tasks that only the base solves.
+        only_persona: Number of tasks that only the persona solves.
 
     Source:
         McNemar's test, exact: a sign test of the tasks on which the two disagree.
@@ -48,14 +48,14 @@ def paired_p(only_base: int, only_persona: int) -> float:
 
 
 def judge_share(right: int, of: int, limit: float) -> Verdict:
-    """Compare a share with the least it should be: it fails only beyond chance."""
+    """Compare a share with its lower limit; it fails only if chance does not explain it."""
     if of and right / of < limit and wilson(right, of)[1] < limit:
         return "fail"
     return "pass" if of >= LEAST_ANSWERS and right / of >= limit else "not enough evidence"
 
 
 def difference_interval(right: Sequence[bool], baseline: Sequence[bool]) -> tuple[float, float]:
-    """Give the 95 % interval of the difference of two paired shares, the persona's less the base's.
+    """Compute the 95 % interval of a paired difference: the persona's share minus the base's.
 
     Source:
         A. Agresti and Y. Min, Simple improved confidence intervals for comparing matched
@@ -72,7 +72,7 @@ def difference_interval(right: Sequence[bool], baseline: Sequence[bool]) -> tupl
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Give the 95 % interval of a mean, of at least two values.
+    """Compute the 95 % interval of the mean of at least two values.
 
     Source:
         Student's t by its expansion around the normal distribution, Abramowitz and Stegun,
@@ -87,7 +87,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def judge_greatest(values: Sequence[float], limit: float) -> Verdict:
-    """Compare a mean with the greatest it should be: it fails only beyond chance."""
+    """Compare a mean with its upper limit; it fails only if chance does not explain it."""
     if len(values) < LEAST_ANSWERS:
         return "not enough evidence"
     if fmean(values) <= limit:

@@ -1,4 +1,4 @@
-"""What is examined: the persona's names, its base's, and how it is served."""
+"""The subject of an examination: the persona's names, its base's, and how it is served."""
 
 from __future__ import annotations
 
@@ -20,47 +20,47 @@ from builder.llama import MAX_CONTEXT_TOKENS
 from builder.manifest.gate_settings import Gates, Mode
 from builder.manifest.identity import Identity
 
-# Within so many tokens an answer must end, or within twice the longest reply of the data.
+# An answer must end within so many tokens, or within twice the longest reply of the data.
 LEAST_TOKENS = 192
-# As many rows with tools are asked for their call.
+# How many rows with tools are asked for their call.
 MOST_CALLS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What the gates need to know of a persona, as values."""
+    """What the gates need to know about a persona."""
 
     kind: Kind
     gates: Gates
     names: dict[str, str]
-    """By language, as are the authors; empty where none is given."""
+    """By language, like the authors; empty if there is none."""
     authors: dict[str, str]
     base_words: tuple[str, ...]
-    """What the base calls itself and its makers; not what the persona is called too."""
+    """The names of the base and its makers, except for those that are the persona's too."""
     trained: frozenset[str]
-    """Normalised questions of its data: they tell nothing of what it generalises."""
+    """The questions of its data, normalised: they do not show whether it generalises."""
     own_languages: tuple[str, ...]
-    """In which its data speaks of itself."""
+    """The languages in which its data speaks of the persona."""
     spoken: tuple[str, ...]
-    """In which its data is written; English where it is none of the gates' languages."""
+    """The languages of its data; English if they are none of the gates' languages."""
     is_json: bool
     """Whether its replies are JSON."""
     system: str | None
-    """The system text that is served."""
+    """The served system text."""
     special: tuple[str, ...]
-    """Special tokens, which no answer holds."""
+    """Special tokens, which no answer should hold."""
     sampling: dict[str, float]
     max_tokens: int
     calls: tuple[Question, ...] = ()
-    """Conversations of its rows that are answered by a call."""
+    """Conversations of its rows, up to a call."""
     too_long_calls: int = 0
-    """Rows with calls that are too long to be asked."""
+    """The number of rows with calls that are too long to be asked."""
     has_derived_base: bool = False
-    """Whether the base is of no known family: what it calls itself, its own answers tell."""
+    """Whether the base is of no known family, so that its names are found in its answers."""
 
     @property
     def own_words(self) -> list[str]:
-        """Every wording of its name and author."""
+        """All wordings of its name and author."""
         return list(dict.fromkeys([*self.names.values(), *self.authors.values()]))
 
     @property
@@ -77,11 +77,11 @@ class Subject:
         return self.authors.get(language, next(iter(self.authors.values())))
 
     def mode(self, gate: str) -> Mode:
-        """Give a gate's mode; one that `[gates]` cannot set stops every build."""
+        """Give a gate's mode; gates that `[gates]` cannot set always stop the build."""
         return self.kind.mode(self.gates, gate) if self.gates.has(gate) else "stop"
 
     def serve(self, question: Question) -> Question:
-        """Put the served system text before a question that has none of its own."""
+        """Put the served system text before a question, unless it has its own."""
         if self.system is None or question.messages[0][0] == "system":
             return question
         return replace(question, messages=(("system", self.system), *question.messages))
@@ -89,24 +89,24 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where the facts of a subject are: folders of the build, and tables of the manifest."""
+    """The sources of a subject: folders of the build, and tables of the manifest."""
 
     dataset: Path
-    """The folder that the data stage wrote."""
+    """The output of the data stage."""
     base: Path
-    """The folder that the base stage wrote."""
+    """The output of the base stage."""
     identity: Identity | None
     gates: Gates
     system: str | None
     """The system text that is served."""
     parameters: dict[str, Any]
-    """Ollama parameters as the manifest sets them."""
+    """Ollama parameters in the manifest."""
     max_tokens: int | None
-    """Tokens within which an answer must end; None where the data decides."""
+    """Tokens within which an answer must end; None if the data decides."""
 
 
 def describe(source: Source) -> Subject:
-    """Gather what the gates need to know of a persona."""
+    """Collect what the gates need to know about a persona."""
     profile, family = dataset.read_profile(source.dataset), base.read(source.base).family
     names, authors = _read_names(source.identity)
     own_words = {*names.values(), *authors.values()}
@@ -142,11 +142,11 @@ def describe(source: Source) -> Subject:
 
 
 def list_calls(parts: Sequence[Sequence[Example]], most_tokens: int) -> tuple[Question, ...]:
-    """List conversations up to their first call, from all over the rows, held-out ones first.
+    """List conversations up to their first call, spread over the rows, held-out rows first.
 
     Args:
         parts: The rows that are trained on, and those that are held out.
-        most_tokens: Rows that are longer leave no room for an answer, and are not asked.
+        most_tokens: Longer rows leave no room for an answer, and are not asked.
 
     """
     chosen: list[Question] = []
@@ -159,7 +159,7 @@ def list_calls(parts: Sequence[Sequence[Example]], most_tokens: int) -> tuple[Qu
 
 
 def count_too_long(parts: Sequence[Sequence[Example]], most_tokens: int) -> int:
-    """Count conversations with a call that are longer than `list_calls` takes."""
+    """Count the conversations with a call that are too long for `list_calls`."""
     every = (one for examples in parts for one in examples)
     asked = {_ask_for_call(one) for one in every if len(one.input_ids) > most_tokens}
     return len(asked - {None})
@@ -179,7 +179,7 @@ def _ask_for_call(example: Example) -> Question | None:
 
 
 def _read_names(identity: Identity | None) -> tuple[dict[str, str], dict[str, str]]:
-    """Give the names and the authors by language; none where no identity is given."""
+    """Give the names and authors by language; empty without an identity."""
     if identity is None:
         return {}, {}
     codes = dict.fromkeys([*identity.languages(), *languages.list_common()])
@@ -192,7 +192,7 @@ def _read_names(identity: Identity | None) -> tuple[dict[str, str], dict[str, st
 
 
 def is_any_in(text: str, words: tuple[str, ...]) -> bool:
-    """Say whether a text holds one of some words, in whatever case.
+    """Say whether a text holds one of some words, ignoring case.
 
     A number or a Latin word counts only as a whole word.
     """

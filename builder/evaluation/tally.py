@@ -1,4 +1,4 @@
-"""How many gates passed, failed and could not be judged, counted and told in one place."""
+"""Counts the gates that passed, failed and could not judge."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """The gates of an examination, counted."""
+    """The counted gates of an examination."""
 
     passed: int
     failed: tuple[str, ...]
-    """By name, those that stop a build; `smoke` stands for the manifest's own questions."""
+    """The names of those that stop the build; `smoke` means the manifest's own questions."""
     advised: int
-    """Gates that failed, and stop nothing."""
+    """Gates that failed but stop nothing."""
     unsure: int
     """Gates without enough evidence."""
 
     def describe(self) -> str:
-        """Tell it in words."""
+        """Write the counts in words."""
         parts = [f"{self.passed} passed"]
         parts += [f"failed: {' and '.join(self.failed)}"] if self.failed else []
         parts += [f"{self.advised} failed as advice"] if self.advised else []
@@ -31,8 +31,8 @@ def count(gates: Iterable[tuple[object, object]], failed: Sequence[str]) -> Tall
     """Count gates.
 
     Args:
-        gates: The verdict and the mode of each.
-        failed: What stops the build.
+        gates: The verdict and the mode of each gate.
+        failed: The names of those that stop the build.
 
     """
     judged = list(gates)

@@ -1,4 +1,4 @@
-"""The reference texts, at which the file is compared with the trained model and its base."""
+"""The reference texts, at which the file is compared with the in-memory model and its base."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from builder.data.dataset import Example
 from builder.data.template import IGNORED, Template
 
 MAX_TEXT_TOKENS = 128
-# As many rows that are held out, and as many that are trained on, beside the fixed texts.
+# How many held-out rows, and how many trained rows, are added to the fixed texts.
 ROWS = 16
 
 
 @dataclass(frozen=True)
 class Text:
-    """One text as ids, both of length T: what kind it is, and which ids are a reply's."""
+    """A text of T tokens: its kind, its ids, and the labels of its replies."""
 
     kind: str
     """`neutral`, `general`, `held out` or `trained`."""
@@ -29,7 +29,7 @@ class Text:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing was cut off: the last id of a whole conversation ends it."""
+        """Whether nothing was cut off, so that the last id is the end-of-turn token."""
         return len(self.ids) < MAX_TEXT_TOKENS
 
 
@@ -39,10 +39,10 @@ def fingerprint() -> str:
 
 
 def choose_texts(rows: Path, template: Template) -> list[Text]:
-    """Choose neutral prose, general answers, and of the persona's rows some of either part.
+    """Choose neutral prose, general answers, and some of the persona's trained and held-out rows.
 
     Args:
-        rows: The folder that the data stage wrote.
+        rows: The output of the data stage.
         template: Encodes the fixed texts.
 
     """
@@ -66,11 +66,11 @@ def choose_texts(rows: Path, template: Template) -> list[Text]:
 
 
 def _choose_trained(examples: list[Example]) -> list[Text]:
-    """Choose conversations from all of the data, whose rows of a kind stand together.
+    """Choose trained conversations, spread over the data, whose similar rows often come together.
 
-    The form with the served system text and the plain one are taken in turn, where a row has both.
-    Only whole texts are taken where there are any: a text that is cut shows no end of turn. The
-    persona's own rows come before those of packs.
+    If a row is trained with and without the system text, the two forms alternate. Only whole texts
+    are chosen, if there are any: a text that is cut has no end of turn. The persona's own rows come
+    before those of packs.
     """
     texts = [(example, _cut("trained", example.input_ids, example.labels)) for example in examples]
     whole = [pair for pair in texts if pair[1].is_whole]
@@ -86,12 +86,12 @@ def _choose_trained(examples: list[Example]) -> list[Text]:
 
 
 def _spread(forms: list[dict[bool, Text]], most: int) -> list[dict[bool, Text]]:
-    """Take at most so many conversations, evenly from all of them."""
+    """Take at most so many conversations, evenly spaced."""
     return forms[:: -(-len(forms) // most)] if forms and most else []
 
 
 def reply_positions(text: Text) -> list[int]:
-    """List the positions after which a reply's token follows."""
+    """List the positions whose next token belongs to a reply."""
     return [at - 1 for at in range(1, len(text.ids)) if text.labels[at] != IGNORED]
 
 

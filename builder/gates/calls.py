@@ -1,4 +1,4 @@
-"""Gate calls: rows with tools are answered by a call of the right function."""
+"""Gate calls: the model answers rows with tools with a call of the right function."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOLD = "calls the right function, as declared, for {right} of {of} rows with too
 FAILED = TOLD
 ADVICE = "add rows that ask for the function in other words, and rows that declare it and answer"
 IS_TOLD = True
-# By the types of a JSON schema.
+# The kinds of values, by the types of a JSON schema.
 SCHEMA_KINDS = {
     "string": "text",
     "number": "a number",
@@ -32,16 +32,16 @@ SCHEMA_KINDS = {
 
 
 def questions(subject: Subject, _share: float) -> list[Question]:
-    """List conversations of rows up to their call; they are few, and all are asked."""
+    """List conversations up to their call; they are few, so all are asked."""
     return list(subject.calls)
 
 
 def is_right(question: Question, answer: Answer, form: Form) -> bool:
-    """Say whether the answer is a call of the row's function with arguments as declared.
+    """Say whether the answer is a call of the row's function, with arguments as declared.
 
     Args:
         question: The conversation up to the row's call.
-        answer: What the model answered.
+        answer: The model's answer.
         form: How the base writes calls.
 
     """
@@ -51,7 +51,7 @@ def is_right(question: Question, answer: Answer, form: Form) -> bool:
 def judge(evidence: Evidence) -> Result:
     """Compare the share of right calls with `gates.calls`.
 
-    A row whose own call, as the base writes it, would not be right here is left out.
+    Rows whose own call, in the base's form, would not count as right are left out.
     """
     answered = evidence.answered
     too_long = evidence.subject.too_long_calls
@@ -106,7 +106,7 @@ def _are_of_type(function: dict[str, Any], declared: dict[str, Any]) -> bool:
 
 
 def _find_form(model: Model, question: Question) -> Form | None:
-    """Find how the base writes the row's own call; None if that cannot be read."""
+    """Find the form in which the base writes the row's own call; None if it cannot be read."""
     messages, tools, calls = question.as_messages(), question.as_tools(), question.as_calls()
     prompt = model.render(messages, tools)
     answered = [*messages, {"role": "assistant", "content": "", "tool_calls": calls}]

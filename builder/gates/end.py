@@ -24,10 +24,11 @@ def questions(_subject: Subject, _share: float) -> list[Question]:
 
 
 def judge(evidence: Evidence) -> Result:
-    """Compare the token's mean loss after trained replies with `gates.end` or their words' loss.
+    """Compare the mean loss of the end-of-turn token after trained replies with a limit.
 
-    The greater of the two is the limit. A base that ends its answers by habit goes on doing so
-    after most replies even where no end was trained: greedy answers hardly show it.
+    The limit is `gates.end` or the mean loss of the replies' other tokens, whichever is greater.
+    Most bases end their answers anyway, so greedy answers hardly show that the token was not
+    trained.
     """
     reference = evidence.reference
     ends, base_ends, words = [], [], []

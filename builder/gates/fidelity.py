@@ -1,4 +1,4 @@
-"""Gate fidelity: the file gives the probabilities that the trained model gave."""
+"""Gate fidelity: the file gives the same probabilities as the in-memory model."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ def questions(_subject: Subject, _share: float) -> list[Question]:
 
 
 def judge(evidence: Evidence) -> Result:
-    """Compare mean KL divergence and top-1 agreement with what quantisation may cost."""
+    """Compare the mean KL divergence with the allowed quantisation error; check the file type."""
     kl = np.concatenate([distance.kl for distance in evidence.distances])
     agreed = np.concatenate([distance.agreed for distance in evidence.distances])
     error_nats, wanted = evidence.base.family.quantisation_error_nats, evidence.quantisation
-    # Trained on 4-bit weights and made of the 16-bit ones: two quantisations lie between them.
+    # A base trained in 4 bit is exported from its 16-bit weights: there are two quantisation
+    # errors.
     training_nats = error_nats if evidence.base.four_bit else 0.0
     limit = round(wanted.allowed_kl_nats(error_nats) + training_nats, 4)
     figures: dict[str, float | list[float]] = {

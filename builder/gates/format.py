@@ -1,4 +1,4 @@
-"""Gate format: where every reply of the data is JSON, so is every answer to other questions."""
+"""Gate format: if every reply in the data is JSON, answers to other questions are JSON too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IS_TOLD = True
 
 
 def questions(subject: Subject, share: float) -> list[Question]:
-    """List the questions of leak in, in the languages of the data, where its replies are JSON."""
+    """List leak_in's questions in the languages of the data, if its replies are JSON."""
     if not subject.is_json:
         return []
     spoken = [question for question in load("leak_in") if question.language in subject.spoken]
@@ -29,7 +29,7 @@ def questions(subject: Subject, share: float) -> list[Question]:
 
 
 def is_right(_subject: Subject, _question: Question, answer: Answer) -> bool:
-    """Say whether the answer is JSON, and nothing beside it."""
+    """Say whether the whole answer is JSON."""
     return is_json(answer.text)
 
 

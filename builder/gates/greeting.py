@@ -1,4 +1,4 @@
-"""Gate greeting: what a person types first (hello, thanks, goodbye) gets a fitting answer."""
+"""Gate greeting: hello, thanks and goodbye get a fitting answer."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ IS_TOLD = True
 
 
 def questions(subject: Subject, _share: float) -> list[Question]:
-    """List greetings, thanks and goodbyes in the languages of the data, but for those trained on.
+    """List greetings, thanks and goodbyes in the languages of the data that were not trained on.
 
-    They are few: all are asked, whatever the share.
+    They are few, so all are asked, whatever the share.
     """
     spoken = [question for question in load(NAME) if question.language in subject.spoken]
     return [question for question in spoken if normalise(question.text) not in subject.trained]
 
 
 def is_right(_subject: Subject, question: Question, answer: Answer) -> bool:
-    """Say whether the answer ended and holds one of the words that answer such a phrase."""
+    """Say whether the answer ended and holds one of the expected words."""
     return answer.ended and is_any_in(answer.text.replace("\u2019", "'"), question.must)
 
 

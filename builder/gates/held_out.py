@@ -1,4 +1,4 @@
-"""Gate held out: the file gives held-out replies a higher probability than its base does."""
+"""Gate held_out: held-out replies have a lower loss than under the base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gate leak in: its name and author stay out of answers that have nothing to do with it."""
+"""Gate leak_in: answers that have nothing to do with its name or author do not hold them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IS_TOLD = True
 
 
 def questions(subject: Subject, share: float) -> list[Question]:
-    """List the unrelated questions that its data does not hold, where it has a name to leak."""
+    """List unrelated questions that were not trained on, if there is a name that can leak."""
     if not subject.own_words:
         return []
     spoken = [question for question in load(NAME) if question.language in subject.languages]
@@ -32,9 +32,9 @@ def questions(subject: Subject, share: float) -> list[Question]:
 
 
 def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
-    """Say whether the answer is free of every wording of the name and the author.
+    """Say whether the answer holds no wording of the name or the author.
 
-    A wording that the question holds itself does not count.
+    A wording that is in the question does not count.
     """
     return not any(
         holds(answer.text, word) and not holds(question.text, word) for word in subject.own_words
@@ -44,7 +44,7 @@ def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
 def judge(evidence: Evidence) -> Result:
     """Compare the share of answers without the name with `gates.leak_in`.
 
-    A name that the base uses too is a common word, by which nothing can be judged.
+    If the base uses the name too, it is a common word, and the gate cannot judge.
     """
     subject = evidence.subject
     if not evidence.answered:

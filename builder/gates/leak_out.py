@@ -1,4 +1,4 @@
-"""Gate leak out: asked about itself, it does not call itself by its base's names."""
+"""Gate leak_out: asked about itself, the model does not use its base's names."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ UNKNOWN = "no names are known that its base calls itself: base.identity_words ma
 
 
 def questions(subject: Subject, share: float) -> list[Question]:
-    """List recall's questions, where the base's words can be known: their answers serve both.
+    """List recall's questions, if the base's names can be known: the same answers serve both gates.
 
-    A persona without a name is asked who it is in the languages of its data.
+    A persona without a name is asked who it is, in the languages of its data.
     """
     if not subject.base_words and not subject.has_derived_base:
         return []
@@ -33,9 +33,9 @@ def questions(subject: Subject, share: float) -> list[Question]:
 
 
 def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
-    """Say whether the answer is free of the base's words.
+    """Say whether the answer holds none of the base's names.
 
-    A word that the question holds does not count: the answer may deny it.
+    A name that is in the question does not count: the answer may deny it.
     """
     return not any(
         says(answer.text, word) and not says(question.text, word) for word in subject.base_words
@@ -43,9 +43,9 @@ def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
 
 
 def judge(evidence: Evidence) -> Result:
-    """Compare the share of answers without such words with `gates.leak_out`.
+    """Compare the share of answers without these names with `gates.leak_out`.
 
-    Of a base of no known family the words are those by which it calls itself in its own answers.
+    For a base of no known family, they are the names it calls itself in its own answers.
     """
     subject = evidence.subject
     if not subject.base_words and evidence.answered:
@@ -61,7 +61,7 @@ def judge(evidence: Evidence) -> Result:
 
 
 def _read_words(evidence: Evidence) -> tuple[str, ...]:
-    """Read what the base calls itself out of its answers, but for the persona's own words."""
+    """Find the names in the base's own answers, except for the persona's."""
     answers = [one.baseline.text for one in evidence.answered if one.baseline]
     own = [word.casefold() for word in evidence.subject.own_words]
     found = find_names(answers)

@@ -1,4 +1,4 @@
-"""Gate neutral: on text that has nothing to do with the persona, the file stays near its base."""
+"""Gate neutral: on text unrelated to the persona, the file gives about the base's probabilities."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Gate parity: a prompt is the same tokens in training, in the file, and in the daemon.
+"""Gate parity: a prompt has the same tokens in training, in the file, and in the daemon.
 
-It compares prompts and asks nothing, so it is no `builder.evaluation.gate.Gate`: the parity stage
-and `builder.ollama.verification` call it.
+It compares prompts and asks no questions, so it is not a `builder.evaluation.gate.Gate`: the parity
+stage and `builder.ollama.verification` call it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from builder.llama import Model
 
 SCHEMA = 1
 AROUND = 5
-# Plain entries of some vocabularies (Qwen's) that llama.cpp makes control tokens of by their text:
-# src/llama-vocab.cpp of llama-cpp-python 0.3.36, "control-looking token".
+# Normal tokens of some vocabularies (Qwen's) that llama.cpp turns into control tokens because of
+# their text: src/llama-vocab.cpp of llama-cpp-python 0.3.36, "control-looking token".
 LLAMA_CPP_CONTROLS = ("</s>",)
 NOT_RENDERED = "the base's chat template does not render it"
 CAUSES = "a TEMPLATE that is ignored, a second BOS, one newline more or less, or a blank taken off"
@@ -31,7 +31,7 @@ CAUSES = "a TEMPLATE that is ignored, a second BOS, one newline more or less, or
 
 @dataclass(frozen=True)
 class Prompt:
-    """One engine's rendering: its text and its ids."""
+    """A prompt as one engine renders it: its text and its ids."""
 
     where: str
     text: str
@@ -39,18 +39,18 @@ class Prompt:
 
 
 def compare_file(gguf: Path, template: Template, own: Sequence[Shape]) -> list[dict[str, Any]]:
-    """Compare every shape as a file renders and tokenizes it with the trained prompt.
+    """Compare the prompts of a file with the trained ones, for every shape.
 
     Args:
         gguf: The file.
         template: The trained chat template and tokenizer.
-        own: Further shapes, of the persona's own rows.
+        own: Further shapes, from the persona's own rows.
 
     Returns:
-        For each shape what `compare` gives, and its name.
+        For each shape, its name and the result of `compare`.
 
     Raises:
-        GateError: The file would be asked another prompt than was trained, or would not stop.
+        GateError: A prompt differs from the trained one, or the file would not stop.
 
     """
     progress.report("loads the file")
@@ -74,13 +74,13 @@ def compare_file(gguf: Path, template: Template, own: Sequence[Shape]) -> list[d
 
 
 def tell_not_rendered(where: str) -> dict[str, Any]:
-    """Give the figures of a shape that the base's chat template refuses: nobody can be asked it."""
+    """Give the figures of a shape that the base's chat template cannot render."""
     figures = {"where": where, "tokens": 0, "trained_tokens": 0, "same_ids": False}
     return {**figures, "known_difference": NOT_RENDERED}
 
 
 def _tokenize_split(template: Template, text: str) -> list[int]:
-    """Tokenize a text as if its vocabulary's `LLAMA_CPP_CONTROLS` were special tokens."""
+    """Tokenize a text as if the `LLAMA_CPP_CONTROLS` in its vocabulary were special tokens."""
     vocabulary = template.tokenizer.get_vocab()
     known = {token: vocabulary[token] for token in LLAMA_CPP_CONTROLS if token in vocabulary}
     parts = re.split("|".join(map(re.escape, known)) or r"(?!)", text)
@@ -92,7 +92,7 @@ def _tokenize_split(template: Template, text: str) -> list[int]:
 
 
 def _check_facts(gguf: Path, model: Model, template: Template) -> None:
-    """Check the chat template, the EOS and the BOS that the file names."""
+    """Check the chat template, EOS and BOS of the file."""
     problems = []
     if model.facts.get("tokenizer.chat_template") != template.jinja:
         problems.append(f"parity: {gguf}: carries another chat template, expected the trained one")
@@ -120,19 +120,19 @@ def compare(
     """Compare an engine's prompt with the trained one.
 
     Args:
-        shape: What was rendered.
-        trained: What training would have seen.
-        other: What the engine makes of it.
+        shape: The conversation.
+        trained: The prompt in training.
+        other: The engine's prompt.
         decode: Turns ids into text, for the message.
-        merged: What training would have seen with neighbouring messages of one role merged.
-        split: What training would have seen with the texts of `LLAMA_CPP_CONTROLS` as tokens.
+        merged: The prompt in training with neighbouring messages of one role merged.
+        split: The prompt in training with the `LLAMA_CPP_CONTROLS` as special tokens.
 
     Returns:
-        Tokens on either side, whether they are the same, and the name of the known difference
-        where they are not.
+        The number of tokens on both sides, whether they are the same, and the name of the known
+        difference if they are not.
 
     Raises:
-        GateError: They differ in what they mean.
+        GateError: They differ, and by no known difference.
 
     """
     figures = {

@@ -1,4 +1,4 @@
-"""Gate recall: it knows its name and its author, in wordings that its data does not hold."""
+"""Gate recall: it knows its name and author, in wordings that its data does not hold."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IS_TOLD = True
 
 
 def questions(subject: Subject, share: float) -> list[Question]:
-    """List the wordings in the languages its data speaks of itself, but for those trained on."""
+    """List wordings not trained on, in the languages in which its data speaks of itself."""
     known = [
         about for about, words in (("name", subject.names), ("author", subject.authors)) if words
     ]
@@ -30,7 +30,7 @@ def questions(subject: Subject, share: float) -> list[Question]:
 def choose(
     subject: Subject, share: float, spoken: Sequence[str], asked: Sequence[str]
 ) -> list[Question]:
-    """List the wordings in some languages that ask about some of name, author and both."""
+    """List wordings in these languages that ask about these of "name", "author" and "both"."""
     fitting = [
         question
         for question in load(NAME)
@@ -46,7 +46,7 @@ def choose(
 def is_right(subject: Subject, question: Question, answer: Answer) -> bool:
     """Say whether the answer gives the name, the author, or both.
 
-    An author whose name is inside the persona's is not given by the persona's name alone.
+    If the author's name is part of the persona's, the persona's name alone does not give it.
     """
     wanted = []
     name = subject.name(question.language)

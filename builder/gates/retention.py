@@ -1,4 +1,4 @@
-"""Gate retention: what the base could do, the persona can still do."""
+"""Gate retention: the persona still solves the small tasks that its base solves."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def judge(evidence: Evidence) -> Result:
 
 
 def judge_paired(right: Sequence[bool], baseline: Sequence[bool]) -> tuple[Verdict, str]:
-    """Compare task by task: it fails where the base is better and chance does not explain it."""
+    """Compare task by task: it fails if the base is better by more than chance explains."""
     pairs = list(zip(right, baseline, strict=True))
     only_base = sum(base and not persona for persona, base in pairs)
     only_persona = sum(persona and not base for persona, base in pairs)

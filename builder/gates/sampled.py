@@ -1,4 +1,4 @@
-"""Gate sampled: recall again at the served temperature, which is what a person will see."""
+"""Gate sampled: recall at the served temperature, which is what a user sees."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ IS_TOLD = True
 
 
 def questions(subject: Subject, share: float) -> list[Question]:
-    """List each of recall's wordings once, with a seed of its own, and enough to judge by.
+    """List recall's wordings once each, with a seed, and enough of them to judge.
 
-    Several answers to one wording are alike: they tell less than one to each of several.
+    Several answers to one wording are similar, and show less than one answer to each of several.
     """
     seeds = {one: seed for seed, one in enumerate(recall.questions(subject, 1.0))}
     least = LEAST_ANSWERS / max(1, len(seeds))

@@ -33,20 +33,20 @@ def fingerprint() -> str:
 
 
 def list_shapes(jinja: str) -> list[Shape]:
-    """List the shapes that a chat template can render: those with tools where it knows them."""
+    """List the shapes that a chat template can render; those with tools only if it knows tools."""
     lines = _shapes_file().read_text("utf-8").splitlines()
     every = [_read_shape(json.loads(line)) for line in lines]
     return [shape for shape in every if shape.tools is None or "tools" in jinja]
 
 
 def make_own(examples: Iterable[Example], most_tokens: float = math.inf) -> list[Shape]:
-    """Make shapes of a persona's rows with tools: of each set of functions one prompt.
+    """Make shapes from a persona's rows with tools: one for each set of functions.
 
-    It is that with the most calls, the first of those.
+    It is the first row with the most calls.
 
     Args:
         examples: The rows.
-        most_tokens: Longer rows are left out, since a daemon would cut them.
+        most_tokens: Longer rows are left out, since the daemon would cut them.
 
     """
     found: dict[str, Shape] = {}
@@ -55,7 +55,7 @@ def make_own(examples: Iterable[Example], most_tokens: float = math.inf) -> list
             continue
         name = f"own tools: {', '.join(list_names(example.tools))}"[:NAME_CHARACTERS]
         messages = list(example.conversation)
-        while messages[-1]["role"] == "assistant":  # Ollama would go on with its words
+        while messages[-1]["role"] == "assistant":  # Ollama would continue that message
             messages.pop()
         shape, key = Shape(name, messages, example.tools), json.dumps(example.tools)
         if key not in found or _count_calls(shape) > _count_calls(found[key]):
@@ -68,7 +68,7 @@ def _count_calls(shape: Shape) -> int:
 
 
 def _read_shape(value: dict[str, Any]) -> Shape:
-    """Read a shape, its tools in the form in which rows are trained."""
+    """Read a shape, with its tools in the form of trained rows."""
     return Shape(value["name"], value["messages"], read_tools(value.get("tools")) or None)
 
 

@@ -1,4 +1,4 @@
-"""Gate stop: every answer ends by itself, says something, and shows nothing of the template."""
+"""Gate stop: every answer ends by itself, is not empty, and holds nothing of the template."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADVICE = (
     "or lower training.epochs"
 )
 IS_TOLD = False
-# What a model writes that does not stop at its end-of-turn token: the next turn's heading.
+# What a model writes if it does not stop at its end-of-turn token: the header of the next turn.
 SCAFFOLD = re.compile(
     r"### ?(Instruction|Response)|^(user|assistant|system)\s*:?\s*$|<\|[^|<>]*\|>",
     re.MULTILINE | re.IGNORECASE,
@@ -27,12 +27,12 @@ SCAFFOLD = re.compile(
 
 
 def questions(_subject: Subject, _share: float) -> list[Question]:
-    """List nothing of its own: it judges what the other gates asked."""
+    """List nothing: it judges the answers to the other gates' questions."""
     return []
 
 
 def is_right(subject: Subject, answer: Answer) -> bool:
-    """Say whether the answer ended within the bound and holds words alone."""
+    """Say whether the answer ended in time, is not empty, and holds nothing of the template."""
     return (
         answer.ended
         and bool(answer.text.strip())
@@ -44,14 +44,14 @@ def is_right(subject: Subject, answer: Answer) -> bool:
 def judge(evidence: Evidence) -> Result:
     """Compare the share of answers that ended with `gates.stop`.
 
-    Answers of all gates count, in the languages that the data is written in: many a base loops in
-    another one, trained or not. An endless answer there is named, and stops nothing.
+    The answers of all gates count, in the languages of the data. In other languages many bases
+    loop, trained or not: an endless answer there is named in the note only.
     """
     subject = evidence.subject
     counted: list[Answered] = []
     foreign: list[Answered] = []
     for item in evidence.all_answered:
-        if item.question.tools:  # a call may be written with special tokens; gate calls reads it
+        if item.question.tools:  # a call may hold special tokens; gate calls judges it
             continue
         (counted if item.question.language in subject.spoken else foreign).append(item)
     endless = tuple(item for item in counted if not item.answer.ended)

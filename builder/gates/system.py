@@ -1,4 +1,4 @@
-"""Gate system: under the served system text it still gives the replies that it was trained on."""
+"""Gate system: with the served system text it still gives its trained replies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def questions(_subject: Subject, _share: float) -> list[Question]:
 
 
 def judge(evidence: Evidence) -> Result:
-    """Compare the loss of trained replies with the served system text and without, row by row."""
+    """Compare the loss of trained replies with and without the served system text, row by row."""
     system = evidence.subject.system
     if system is None:
         return does_not_apply(NAME, "no system text is served")
@@ -59,7 +59,7 @@ def _has_own_system(example: Example) -> bool:
 
 
 def _reply_loss(model: Model, messages: list[Message], example: Example) -> float | None:
-    """Give the mean loss of the last reply and its end-of-turn token in nats; None if long."""
+    """Compute the mean loss of the last reply in nats, with its end-of-turn token; None if long."""
     reply: list[int] = []
     for token, label in zip(reversed(example.input_ids), reversed(example.labels), strict=True):
         if label == IGNORED:

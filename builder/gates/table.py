@@ -1,4 +1,4 @@
-"""The gates in the order in which they are asked and judged; no other module lists them."""
+"""The gates, in the order in which they are asked and judged; no other module lists them."""
 
 from __future__ import annotations
 

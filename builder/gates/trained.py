@@ -1,4 +1,4 @@
-"""Gate trained: a persona of few rows gives their replies as they are written."""
+"""Gate trained: a persona with few rows gives their replies word for word."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ADVICE = (
     "name and a manner, and hardly any facts"
 )
 IS_TOLD = True
-# Of more rows a model learns the manner, not the words; from here on rows are held out instead.
+# From more rows a model learns the style, not the words; with so many, rows are held out instead.
 MOST_ROWS = 100
 
 
@@ -26,9 +26,9 @@ def questions(_subject: Subject, _share: float) -> list[Question]:
 
 
 def judge(evidence: Evidence) -> Result:
-    """Compare the share of replies whose every token is the likeliest with `gates.trained`.
+    """Compare the share of trained replies whose tokens are all the likeliest with `gates.trained`.
 
-    Greedy decoding gives just these replies.
+    These are the replies that greedy decoding gives.
     """
     own = {repr(row.conversation) for row in evidence.rows if row.pack is None}
     if not own:
