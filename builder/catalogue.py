@@ -1,4 +1,4 @@
-"""What is known of each persona of a project from its files alone, without running anything."""
+"""The state of each persona of a project, from its files only."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ State = Literal["never built", "half built", "stale?", "built", "refused", "stop
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One persona, and what its last build left.
+    """A persona and the result of its last build.
 
     Attributes:
         name: The folder's name.
-        state: "stale?" where a file was changed since, or the builder was: `why` knows whether it
-            matters; "half built" where stages ran and no finished file is there, and none stopped;
-            "refused" where a gate stopped the last build, "stopped" where anything else.
+        state: "stale?" if a file or the builder has changed since (`why` knows whether it
+            matters); "half built" if stages ran, none failed, and there is no finished file;
+            "refused" if a gate stopped the last build, "stopped" if anything else did.
         stopped_at: The stage at which the last build stopped, or None.
-        built: Whether a finished file is there that was examined.
-        base: The repository or folder of the base that it was built from, or None.
-        size_bytes: Of the file, or None where there is none.
-        passed: How many gates passed, or None where none was asked.
-        failed: The gates that failed and stop a build.
-        advised: How many gates failed, and stop nothing.
-        unsure: How many gates had not enough evidence.
-        model: The name under which it was last registered with Ollama, or None.
-        model_is_older: Whether what is registered is of an earlier build.
-        let_through: The gates that failed and were let through by --anyway.
+        built: Whether there is a finished file that was examined.
+        base: The repository or folder of its base, or None.
+        size_bytes: The size of the file, or None if there is none.
+        passed: How many gates passed, or None if the file was not examined.
+        failed: The gates that failed and stop the build.
+        advised: How many gates failed without stopping the build.
+        unsure: How many gates did not have enough evidence.
+        model: The name of the last registration with Ollama, or None.
+        model_is_older: Whether the registered model is of an earlier build.
+        let_through: The gates that failed and were waived by --anyway.
 
     """
 
@@ -59,14 +59,14 @@ class Entry:
 
 
 def read(root: Path) -> Iterator[Entry]:
-    """Read the personas of a project, in alphabetical order of their names."""
+    """Read the personas of a project, in alphabetical order."""
     template = files.find_template(root)
     for name in persona.find(root / "personas"):
         yield _read_entry(root / "personas" / name, root / "build" / name, template)
 
 
 def list_builds(root: Path) -> list[str]:
-    """Name the builds of a project in alphabetical order, those without a persona too."""
+    """List the names of the builds of a project in alphabetical order, also without a persona."""
     return sorted(path.name for path in (root / "build").glob("*") if path.is_dir())
 
 
@@ -101,7 +101,7 @@ def _read_entry(folder: Path, build: Path, template: Path) -> Entry:
 
 
 def _count_gates(build: Path) -> Tally | None:
-    """Count the gates that judged the file that is there; None where none is known to have."""
+    """Count the gates that judged the present file; None if there is no examination of it."""
     try:
         path = last_build.find_examination(build)
     except ToolError:
@@ -131,7 +131,7 @@ def _find_state(
 
 
 def _is_whole(build: Path) -> bool:
-    """Say whether each stage ran, as it is in this version, and none after the build's end."""
+    """Say whether each stage ran in its present version, and none after the end of the build."""
     for stage in targets.MODEL:
         path = stamps.path(build, stage.NAME)
         if stage.NAME == register.NAME and not path.exists():
@@ -145,19 +145,19 @@ def _is_whole(build: Path) -> bool:
 
 
 def _find_end(build: Path) -> int:
-    """Give the time at which the last build ended: its history is written then."""
+    """Find when the last build ended, by the time of its record in the history."""
     ends = [_stat(path)[1] for path in (build / HISTORY).glob("[!.]*.json")]
     return max(*ends, 0, _stat(stamps.path(build, smoke.NAME))[1])
 
 
 def _find_change(folder: Path) -> int:
-    """Give the time of the last change in a persona's folder."""
+    """Find the time of the last change in a persona's folder."""
     paths = (Path(at) / name for at, _, names in os.walk(folder) for name in names)
     return max((_stat(path)[1] for path in paths), default=0)
 
 
 def _stat(path: Path) -> tuple[int, int]:
-    """Give size in bytes and time of change in ns; 0 and 0 where there is nothing."""
+    """Give size in bytes and time of change in ns; 0 and 0 if there is no such file."""
     try:
         status = path.lstat() if not path.is_symlink() else path.stat()
     except OSError:
@@ -176,6 +176,6 @@ def _list(values: dict[str, Any], key: str) -> list[Any]:
 
 
 def _read_table(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an empty one where there is none, or it is damaged."""
+    """Read a JSON object; empty if there is none, or it is damaged."""
     value = files.read_json(path)
     return value if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""Two builds beside each other: the settings, the gates' figures and the answers that differ."""
+"""Compares two builds: the settings, the gates' figures and the answers that differ."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from builder.history import Answer, Gate, Record
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting, or a file that a person wrote, in which two builds differ."""
+    """A setting or a user's file in which two builds differ."""
 
     name: str
     first: Any
-    """None where the first build has none."""
+    """None if the first build does not have it."""
     second: Any
 
 
 @dataclass(frozen=True)
 class GatePair:
-    """A gate of either build."""
+    """A gate's findings in both builds."""
 
     gate: str
     first: Gate | None
@@ -29,7 +29,7 @@ class GatePair:
 
 @dataclass(frozen=True)
 class AnswerPair:
-    """A question that both builds were asked, and the answers, which differ."""
+    """A question that both builds were asked, with different answers."""
 
     gate: str
     ask: str
@@ -51,12 +51,12 @@ class Comparison:
     settings: list[Setting]
     gates: list[GatePair]
     asked: int
-    """How many questions both were asked."""
+    """How many questions both builds were asked."""
     answers: list[AnswerPair]
 
 
 def compare(first: Record, second: Record, names: tuple[str, str]) -> Comparison:
-    """Compare two builds, which may be of two personas."""
+    """Compare two builds, of one persona or of two."""
     pairs = _pair_answers(first.answers, second.answers)
     first_gates = {gate.gate: gate for gate in first.gates}
     second_gates = {gate.gate: gate for gate in second.gates}
@@ -91,7 +91,7 @@ def _pair_answers(first: list[Answer], second: list[Answer]) -> list[tuple[Answe
 
 
 def _compare_settings(first: Record, second: Record) -> list[Setting]:
-    """List what differs once, in the order of the stages; files have no value to show."""
+    """List the differences, each once, in the order of the stages; then the files."""
     found = {}
     for stage in dict.fromkeys([*first.settings, *second.settings]):
         old, new = first.settings.get(stage, {}), second.settings.get(stage, {})

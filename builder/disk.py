@@ -1,4 +1,4 @@
-"""The room on a disk, and what a folder takes of it."""
+"""The free space on a disk, and the size of a folder."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from builder.errors import ToolError
 
 
 def check_room(folder: Path, need_bytes: float, purpose: str, *, hint: str) -> None:
-    """Check that the disk of a folder, which need not be there yet, has room.
+    """Check that the disk of a folder, which may not exist yet, has room.
 
     Args:
-        folder: Where something will be written.
-        need_bytes: What it will take.
-        purpose: What it is, such as "the export".
-        hint: What to do where there is none.
+        folder: The folder that will be written to.
+        need_bytes: The space needed.
+        purpose: What it is for, such as "the export".
+        hint: What to do if there is too little.
 
     Raises:
         ToolError: There is too little.
@@ -31,9 +31,9 @@ def check_room(folder: Path, need_bytes: float, purpose: str, *, hint: str) -> N
 
 
 def measure_bytes(folder: Path) -> int:
-    """Add up the sizes of the files in a folder, each once; what cannot be read counts nothing.
+    """Add up the sizes of the files in a folder; files that cannot be read are left out.
 
-    A link counts as itself, and a file of two names (a hard link) once.
+    A symbolic link counts as itself, and a file with several hard links once.
     """
     sizes_bytes: dict[tuple[int, int], int] = {}
     for at, _, names in os.walk(folder):

@@ -1,4 +1,4 @@
-"""Durations as a person would write them: measured ones, and rough ones of what is to come."""
+"""Writes durations: measured ones exactly, and forecasts roughly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def duration(seconds: float) -> str:
 
 
 def roughly(seconds: float) -> str:
-    """Write a foreseen duration no more exactly than it can be known: 5 s, 1m30, 3 min, 1h10."""
+    """Write a forecast duration, rounded: 5 s, 1m30, 3 min, 1h10."""
     if seconds < 55:
         return f"{max(5, 5 * round(seconds / 5))} s"
     if seconds < 585:

@@ -1,4 +1,4 @@
-"""The errors a person can mend, one class a reaction.
+"""The errors that a user can fix, one class for each reaction.
 
 PersonaError
 ├── ManifestError   persona.toml says something that cannot be built: edit it
@@ -14,16 +14,16 @@ import errno
 import os
 from pathlib import Path
 
-# No room on the disk, in a person's share of it, or for so long a file.
+# No room on the disk, no quota left, or a file that is too long.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class PersonaError(Exception):
-    """Something a person can mend; the base to catch them all.
+    """An error that a user can fix; the base class of all.
 
     Args:
-        problems: Sentences of the form `where: what is, what was expected`, all of them at once.
-        hint: A command or an imperative that leads out, or None.
+        problems: Sentences of the form `where: what is, what was expected`; all problems at once.
+        hint: A command or an imperative that says what to do, or None.
 
     """
 
@@ -34,23 +34,23 @@ class PersonaError(Exception):
 
 
 class ManifestError(PersonaError):
-    """The manifest, or the persona's folder, is not as it must be."""
+    """The manifest or the persona's folder is wrong."""
 
 
 class DataError(PersonaError):
-    """A data file, or a row of it, is not as it must be."""
+    """A data file or a row is wrong."""
 
 
 class ToolError(PersonaError):
-    """The machine, the daemon or a library did not give what the build needs."""
+    """The machine, the daemon or a library does not provide what the build needs."""
 
 
 class NotBuiltError(ToolError):
-    """An output of an earlier stage is not there yet, or is none that this version reads.
+    """An output of an earlier stage does not exist yet, or this version cannot read it.
 
     Args:
         path: The output, or a file in it.
-        is_there: Whether there is one that this version cannot read.
+        is_there: Whether it exists and cannot be read.
 
     """
 
@@ -65,21 +65,21 @@ class NotBuiltError(ToolError):
 
 
 class GateError(PersonaError):
-    """The finished model answered a question wrongly."""
+    """The finished model did not pass."""
 
 
 def rebuild(kind: str, problems: list[str], hint: str | None) -> PersonaError:
-    """Make an error of a kind from plain values, as it travels from a child process."""
+    """Make an error from plain values, as a worker process sends them."""
     classes = {cls.__name__: cls for cls in (ManifestError, DataError, ToolError, GateError)}
     return classes.get(kind, PersonaError)(*problems, hint=hint)
 
 
 def describe_refusal(error: OSError, path: Path) -> ToolError:
-    """Make a sentence of what the operating system refused.
+    """Turn an error of the operating system into a sentence.
 
     Args:
-        error: What was raised.
-        path: What was being written, where the error names nothing.
+        error: The error.
+        path: The file that was being written, used if the error names none.
 
     """
     where, why = Path(os.fsdecode(error.filename or path)), error.strerror or str(error)

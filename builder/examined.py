@@ -1,4 +1,4 @@
-"""What the stages that ask a persona's model declare in common."""
+"""The inputs that the stages that ask a persona's model have in common."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """Whom the questions are about, how the model is served, and which questions there are."""
+    """What decides the questions: the persona, how it is served, and the questions themselves."""
 
     dataset: Tree
     base: Tree
@@ -35,7 +35,7 @@ class Examined:
     """A hash of the questions and texts that come with the project."""
 
     def source(self) -> Source:
-        """Give it as the gates' machinery takes it."""
+        """Convert it for `builder.evaluation.subject`."""
         return Source(
             dataset=self.dataset.path,
             base=self.base.path,
@@ -59,7 +59,7 @@ class ExaminedFile(Examined):
     cache: Path = not_compared()
 
     def material(self) -> Material:
-        """Give it as the examination takes it."""
+        """Convert it for `builder.evaluation.examination`."""
         from builder.evaluation.examination import Material  # noqa: PLC0415 — imports numpy
 
         return Material(

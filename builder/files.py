@@ -1,4 +1,4 @@
-"""Files read as UTF-8 and written whole or not at all, and the user's cache folder."""
+"""Reads files as UTF-8, writes files atomically, and locates the user's cache folder."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from typing import Any
 
 from builder.errors import ToolError
 
-# The embedded base's own answers, so that the first build on a laptop need not ask for them;
-# CONTRIBUTING says how they are renewed.
+# Answers of the embedded base, so that a first build does not need to ask for them; CONTRIBUTING
+# says how to renew them.
 BUNDLED = Path(__file__).parent / "bundled"
 TEMPORARY = ".tmp"
-# Of a file that is read whole.
+# The largest file that is read.
 MOST_BYTES = 1 << 30
-# The built-in template: beside this file in a wheel, at the top level of the repository.
+# The built-in template: beside this file in a wheel, or at the top level of the repository.
 TEMPLATE = "Modelfile.j2"
 TEMPLATES = [folder / TEMPLATE for folder in (Path(__file__).parent, Path(__file__).parent.parent)]
 
 
 def find_template(root: Path) -> Path:
-    """Find the template of a project: its own Modelfile.j2, or else the built-in one."""
+    """Find the Modelfile.j2 of a project, or else the built-in one."""
     own = root / TEMPLATE
     if os.path.lexists(own):
         return own
@@ -37,15 +37,15 @@ def find_template(root: Path) -> Path:
 
 
 def cache_folder() -> Path:
-    """Give the user's cache folder for everything that personas share."""
+    """Give the user's cache folder, which all personas share."""
     return Path(os.environ.get("XDG_CACHE_HOME") or expand_home("~/.cache")) / "persona"
 
 
 def expand_home(text: str | Path) -> Path:
-    """Expand the ~ or ~user that a path begins with.
+    """Expand ~ or ~user at the beginning of a path.
 
     Raises:
-        ToolError: There is no such user, or nobody's home is known.
+        ToolError: There is no such user, or the home folder is not known.
 
     """
     try:
@@ -57,11 +57,11 @@ def expand_home(text: str | Path) -> Path:
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
-    """Read UTF-8, with a byte-order mark or without.
+    """Read UTF-8, with or without a byte-order mark.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It cannot be read, or is something else; the sentence says what and where.
+        ValueError: It cannot be read, or is not UTF-8; the message says where.
 
     """
     raw = _read_bytes(path, most_bytes)
@@ -71,7 +71,7 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        # As spreadsheets call it.
+        # The name that spreadsheets use.
         kind = ' ("CSV UTF-8" in a spreadsheet)' if path.suffix.lower() in (".csv", ".tsv") else ""
         raise ValueError(
             f"{path}:{line}: byte {raw[error.start]:#x} is not UTF-8, expected UTF-8{kind}"
@@ -90,14 +90,14 @@ def _read_bytes(path: Path, most_bytes: int) -> bytes:
 
 
 def check_file(path: Path) -> int:
-    """Check that a path is an ordinary file: to open a pipe or a device may wait for ever.
+    """Check that a path is a regular file: opening a pipe or a device may wait for ever.
 
     Returns:
         Its size in bytes.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is something else, or cannot be asked for; the sentence says so.
+        ValueError: It is something else, or cannot be read; the message says so.
 
     """
     try:
@@ -113,13 +113,13 @@ def check_file(path: Path) -> int:
 
 
 def read_cached(folder: str, name: str) -> Any:
-    """Read JSON from the user's cache, or else what is bundled; None where neither has it."""
+    """Read JSON from the user's cache, or else from the bundled files; None if neither has it."""
     cached = read_json(cache_folder() / folder / name)
     return read_json(BUNDLED / folder / name) if cached is None else cached
 
 
 def write_cached(path: Path, value: Any) -> None:
-    """Write JSON that only saves time, where there is room for it."""
+    """Write JSON to a cache, if possible."""
     with suppress(OSError):
         if path.is_relative_to(cache_folder()):
             with waiting_for(path):
@@ -129,7 +129,7 @@ def write_cached(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; None where there is none, or where it is damaged."""
+    """Read JSON; None if there is no file, or it is damaged."""
     try:
         check_file(path)
         return json.loads(path.read_text("utf-8"))
@@ -139,10 +139,10 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write, and move it into place once it is on disk.
+    """Give a temporary path to write to, and move it into place once it is on disk.
 
     Raises:
-        OSError: Naming the path, whichever call failed.
+        OSError: It always names the path.
 
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,9 +162,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def waiting_for(path: Path) -> Iterator[None]:
-    """Let one process at a time make a file or folder of the cache; the lock ends with its process.
+    """Let one process at a time make a file or folder of the cache.
 
-    What a killed process left of it is removed.
+    Temporary files of a killed process are removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as file:
@@ -174,7 +174,7 @@ def waiting_for(path: Path) -> Iterator[None]:
 
 
 def remove_temporaries(folder: Path, name: str = "*") -> None:
-    """Remove what `replacing` was writing of a file, or of every file of a folder, when killed."""
+    """Remove temporary files of `replacing`, for one file or all files of a folder."""
     pattern = re.compile(r"\.(.+)\.[0-9a-f]{8}" + re.escape(TEMPORARY))
     for path in folder.glob(f".*{TEMPORARY}"):
         if (found := pattern.fullmatch(path.name)) and name in ("*", found[1]):
@@ -182,7 +182,7 @@ def remove_temporaries(folder: Path, name: str = "*") -> None:
 
 
 def sync(path: Path) -> None:
-    """Have a file or a folder's entries written to disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -191,20 +191,20 @@ def sync(path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON, never half of it."""
+    """Write JSON atomically."""
     text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True)
     with replacing(path) as temporary:
         temporary.write_text(text + "\n", "utf-8")
 
 
 def move(source: Path, target: Path) -> None:
-    """Put a finished file in its place, also on another file system, never half of it."""
+    """Move a finished file into place atomically, also from another file system."""
     with replacing(target) as temporary:
         shutil.move(source, temporary)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a folder, if it is there."""
+    """Remove a file, a link or a folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -1,6 +1,6 @@
-"""A short history of a persona's builds: figures and answers, and the settings that decided them.
+"""The history of a persona's builds: their settings, figures and answers.
 
-No file of a build is in it. Ten builds that differ are kept.
+It holds the last ten builds that differ, and none of their files.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from builder.report.contents import Contents
 SCHEMA = 1
 MOST = 10
 Outcome = Literal["passed", "let through", "refused", "stopped"]
-# What two records may differ in and yet be of the same build.
+# Fields that do not tell two builds apart.
 NOT_COMPARED = ("ended_at", "outcome", "stopped_at", "took_s")
 
 
 @dataclass(frozen=True)
 class Gate:
-    """What a gate found."""
+    """The finding of a gate."""
 
     gate: str
     verdict: str
@@ -43,24 +43,24 @@ class Gate:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was answered to a question."""
+    """The answer to a question."""
 
     gate: str
-    """The gate that asked it, or `smoke` for the greeting and the manifest's own questions."""
+    """The gate that asked, or `smoke` for the greeting and the manifest's own questions."""
     ask: str
-    """What the user says last."""
+    """The user's last message."""
     question: str
-    """A hash of the whole conversation and the seed: the same question has the same."""
+    """A hash of the conversation and the seed, to find the same question in another build."""
     answer: str
     is_right: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One build at its end."""
+    """A build at its end."""
 
     ended_at: str
-    """In UTC, as ISO 8601 writes it."""
+    """In UTC, in ISO 8601."""
     outcome: Outcome
     stopped_at: str | None
     """The stage at which it stopped, or None."""
@@ -68,23 +68,23 @@ class Record:
     rows: int
     size_bytes: int | None
     settings: dict[str, dict[str, Any]]
-    """The declared settings of each stage, by the names that a reason shows."""
+    """The declared settings of each stage, by the names that reasons use."""
     contents: dict[str, str | None]
-    """Hashes of what a person wrote: data files and Modelfile.j2."""
+    """Hashes of the user's files: data files and Modelfile.j2."""
     took_s: dict[str, float]
-    """How long each stage ran, when it ran last."""
+    """How long the last run of each stage took."""
     gates: list[Gate]
     answers: list[Answer]
 
     @property
     def key(self) -> str:
-        """A hash by which a build is the same as another."""
+        """A hash that is the same for the same build."""
         values = {key: value for key, value in asdict(self).items() if key not in NOT_COMPARED}
         return _hash(values)
 
 
 def describe(build: Build) -> Record | None:
-    """Describe a build as it is now; None where no file of it was examined.
+    """Describe a build as it is now; None if its file was not examined.
 
     Raises:
         PersonaError: The build is of another version, or has no base or rows yet.
@@ -110,12 +110,12 @@ def describe(build: Build) -> Record | None:
 
 
 def append(build: Build) -> None:
-    """Add a build that has ended to its history; the caller has the build's lock.
+    """Add a finished build to the history; the caller holds the build's lock.
 
-    Of builds that are the same the last is kept.
+    It replaces an earlier record of the same build.
 
     Raises:
-        PersonaError: As of `describe`.
+        PersonaError: As for `describe`.
         OSError: It cannot be written.
 
     """
@@ -133,7 +133,7 @@ def append(build: Build) -> None:
 
 
 def read(folder: Path) -> list[Record]:
-    """Read the history in a build's folder, the oldest first; what is damaged is left out."""
+    """Read the history in a build's folder, the oldest first; damaged records are left out."""
     records = []
     for path in _list_files(folder / HISTORY):
         values = files.read_json(path)
@@ -168,7 +168,7 @@ def _list_settings(build: Build) -> dict[str, dict[str, Any]]:
 
 
 def _list_contents(build: Build, found: Contents) -> dict[str, str | None]:
-    """List the inputs that are no stage's output."""
+    """List the hashes of inputs that are not the output of a stage."""
     outputs = {stage.output(build).name for stage in targets.MODEL}
     return {
         name: digest

@@ -1,4 +1,4 @@
-"""What the last build in a folder came to: where it stopped, and what its file was asked."""
+"""The result of the last build in a folder: where it stopped, and the examination of its file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from builder.stages import export, smoke
 
 @dataclass(frozen=True)
 class Stop:
-    """Where the last build stopped, and what it said."""
+    """The stage at which the last build stopped, and its message."""
 
     stage: str
     message: str
@@ -33,18 +33,18 @@ def find_stop(folder: Path) -> Stop | None:
 
 
 def find_examination(folder: Path) -> Path | None:
-    """Find the examination of the file that is there: of a refused one, or of the last good one.
+    """Find the examination of the present file, which may be refused or good.
 
-    None where that file was not asked yet.
+    None if that file was not examined yet.
 
     Raises:
-        ToolError: The answers of a refused file are of another version.
+        ToolError: The examination of a refused file is of another version.
 
     """
     stop = find_stop(folder)
     if stop is not None and stop.stage == smoke.NAME:
         path = folder / REFUSED
-        # The answers of a refusal lie there until the next: another failure left none.
+        # The file stays there until the next refusal: this failure may be another one.
         return path if path.exists() and _is_refusal(path, stop) else None
     asked, made = stamps.read(folder, smoke.NAME), stamps.read(folder, export.NAME)
     is_of_file = asked and made and asked.description.inputs.get(GGUF) == made.output
@@ -53,7 +53,7 @@ def find_examination(folder: Path) -> Path | None:
 
 
 def _is_refusal(path: Path, stop: Stop) -> bool:
-    """Say whether a failure, of which the first line is noted, is that of an examination."""
-    from builder.evaluation import report  # noqa: PLC0415 — of a refused build alone
+    """Say whether the recorded failure is the refusal of this examination."""
+    from builder.evaluation import report  # noqa: PLC0415 — for a refused build only
 
     return "\n".join(report.read(path).problems()).split("\n")[0].strip() == stop.message

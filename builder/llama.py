@@ -1,4 +1,4 @@
-"""The client of llama-cpp-python: loads a GGUF, and asks it questions."""
+"""The client of llama-cpp-python: loads a GGUF, and generates answers."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ BYTES_A_THREAD = 150_000_000
 
 @dataclass(frozen=True)
 class Answer:
-    """What a file answered: text, ids, logit margins, and whether it ended by itself."""
+    """An answer: text, ids, logit margins, and whether it ended by itself."""
 
     text: str
     ids: list[int]
     margins: list[float]
-    """Logit of each token over that of the next likeliest, in nats: one an id, the end-of-turn
-    token's last. Of a cached answer, the least alone."""
+    """The logit of each token minus that of the next likeliest, in nats; the end-of-turn token's is
+    the last. A cached answer only has the smallest."""
     ended: bool
 
 
 def identify(path: Path) -> str:
-    """Name a file's content and the llama.cpp here: where either differs, answers may differ."""
+    """Identify a file's content and llama.cpp's version: if either differs, answers may too."""
     return f"{files.sha256(path)} llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
 
 
 def _threads(path: Path) -> int:
-    """Give a small file few threads: more of them wait for each other longer than they compute."""
+    """Choose the number of threads: more would slow a small file down."""
     return min(count_cores(), max(2, path.stat().st_size // BYTES_A_THREAD))
 
 
 class Model:
-    """A GGUF, asked through a chat template.
+    """A loaded GGUF with a chat template.
 
     Args:
         path: The file.
-        chat_template: A Jinja template in place of the one it carries.
+        chat_template: A Jinja template to use instead of the file's own.
 
     Raises:
         ToolError: llama.cpp cannot load it, or there is no template.
@@ -91,22 +91,22 @@ class Model:
     def render(
         self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None
     ) -> str:
-        """Render a conversation that awaits its answer through the chat template."""
+        """Render a conversation up to its answer."""
         return str(self.formatter(messages=messages, tools=tools).prompt)
 
     def tokenize(self, text: str) -> list[int]:
-        """Turn rendered text into ids, as the server does."""
+        """Tokenize rendered text as llama-server does."""
         add_bos = self.adds_bos and not (self.bos and text.startswith(self.bos))
         return list(self.llama.tokenize(text.encode(), add_bos=add_bos, special=True))
 
     def ask(self, messages: list[dict[str, str]], max_tokens: int) -> Answer:
-        """Answer greedily, one token at a time."""
+        """Answer greedily."""
         return self.continue_prompt(self.tokenize(self.render(messages)), max_tokens)
 
     def continue_prompt(
         self, prompt: list[int], max_tokens: int, sampling: dict[str, Any] | None = None
     ) -> Answer:
-        """Continue a prompt until an end-of-turn token or *max_tokens*.
+        """Continue a prompt up to an end-of-turn token or *max_tokens*.
 
         Args:
             prompt: Token ids.
@@ -122,10 +122,10 @@ class Model:
     def stream(
         self, prompt: list[int], max_tokens: int, sampling: dict[str, Any] | None = None
     ) -> Iterator[str]:
-        """Continue a prompt, and give its text piece by piece as it is made."""
+        """Continue a prompt, and yield the text piece by piece."""
         decoder = codecs.getincrementaldecoder("utf-8")(
             "replace"
-        )  # a character may be of several tokens
+        )  # a character may consist of several tokens
         for token, _ in self._generate(prompt, max_tokens, sampling):
             if not self._is_end(token):
                 yield decoder.decode(self.llama.detokenize([token], special=True))
@@ -134,7 +134,7 @@ class Model:
     def _generate(
         self, prompt: list[int], max_tokens: int, sampling: dict[str, Any] | None = None
     ) -> Iterator[tuple[int, float]]:
-        """Give token after token, the end's own last, each with the likeliest's logit margin."""
+        """Yield each token, the end-of-turn token too, with the likeliest one's logit margin."""
         import numpy as np  # noqa: PLC0415
 
         self.llama.reset()
@@ -161,9 +161,10 @@ class Model:
 
     @contextlib.contextmanager
     def _sampler(self, sampling: dict[str, Any], prompt: list[int]) -> Iterator[Any]:
-        """Make a chain of llama.cpp's samplers as llama-server does, which sees the prompt too.
+        """Make a chain of llama.cpp's samplers that has seen the prompt, as llama-server does.
 
-        llama-cpp-python 0.3.36 makes a new chain for each token, whose repeat penalty knows none.
+        llama-cpp-python 0.3.36 makes a new chain for each token, so its repeat penalty has no
+        effect.
         """
         api = self._api
         chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
@@ -204,7 +205,7 @@ class Model:
         return logits
 
     def next_log_probs(self, ids: list[int]) -> np.ndarray[Any, Any]:
-        """Give the log-probabilities of what follows each token of a text.
+        """Compute the log-probabilities of the next token after each token of a text.
 
         Args:
             ids: At most 512 token ids, T of them.
@@ -239,5 +240,5 @@ class Model:
         return logs
 
     def decode(self, ids: list[int]) -> str:
-        """Turn ids into text, special tokens written out."""
+        """Turn ids into text, including special tokens."""
         return self.llama.detokenize(ids, special=True).decode(errors="replace") if ids else ""

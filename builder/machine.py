@@ -1,4 +1,4 @@
-"""What the machine trains on: a GPU that torch can use, found without torch, or the processor."""
+"""The machine: a GPU that torch can use, found without torch, or the CPU."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ LIBRARY_DIFFERS = 18
 
 @dataclass(frozen=True)
 class Machine:
-    """What the machine trains on."""
+    """The GPU or CPU that the machine trains on."""
 
     kind: Literal["gpu", "cpu"]
     name: str
     has_bf16: bool
-    """Whether bfloat16 is computed, not emulated; torch says yes on a T4, where it is emulated."""
+    """Whether bfloat16 is supported in hardware; torch also says yes on a T4, which emulates it."""
     refused: str = ""
-    """Why the GPU that is here cannot be trained on."""
+    """Why the GPU of this machine cannot be used."""
     refused_hint: str = ""
     """What to do about it."""
 
     @property
     def compute_type(self) -> Literal["bfloat16", "float16", "float32"]:
-        """What layers compute in: float16 on a GPU and float32 on a processor without bfloat16."""
+        """The type that layers compute in; without bfloat16 float16 on a GPU, float32 on a CPU."""
         if self.has_bf16:
             return "bfloat16"
         return "float16" if self.kind == "gpu" else "float32"
@@ -43,28 +43,28 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """What the driver says of one GPU at a moment."""
+    """What the driver says about a GPU at the moment."""
 
     name: str
     capability: tuple[int, int]
     cuda: tuple[int, int]
-    """The newest CUDA that the driver runs."""
+    """The newest version of CUDA that the driver supports."""
     driver: str
     memory_bytes: int
     free_bytes: int
     processes: tuple[int, ...]
-    """Those that compute on it, where the driver tells."""
+    """The processes that compute on it, if the driver lists them."""
 
 
 def find_device() -> str:
-    """Name the GPU to use, the first in CUDA_VISIBLE_DEVICES; nothing where it hides all."""
+    """Name the GPU to use, the first in CUDA_VISIBLE_DEVICES; "" if that hides all."""
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
     return "" if first == "-1" else first
 
 
 @functools.cache
 def find_machine() -> Machine:
-    """Find the GPU through the driver, without torch; else the processor."""
+    """Find the GPU through the driver, without torch, or else the CPU."""
     import pynvml  # noqa: PLC0415 — loads the driver's library
 
     fallback = Machine("cpu", "no GPU here", processor.has_bf16())
@@ -99,7 +99,7 @@ def find_machine() -> Machine:
 
 
 def inspect_gpu() -> Gpu | None:
-    """Ask the driver for what changes of the GPU to use, such as its free memory; None without."""
+    """Ask the driver about the GPU to use, with its free memory; None without a GPU."""
     import pynvml  # noqa: PLC0415 — loads the driver's library
 
     index = find_device()
@@ -123,7 +123,7 @@ def inspect_gpu() -> Gpu | None:
 
 
 def _find_handle(pynvml: Any, index: str) -> Any:
-    """Find a GPU by its number, or by its UUID or the beginning of one; None where there is none.
+    """Find a GPU by its number, its UUID or the beginning of its UUID; None if there is none.
 
     A MIG slice has a UUID of its own.
 
@@ -144,7 +144,7 @@ def _find_handle(pynvml: Any, index: str) -> Any:
 
 
 def _find_slice(pynvml: Any, device: Any) -> Any:
-    """Give the first slice of a GPU in MIG mode, all of it that CUDA uses; else what was given.
+    """Give the first MIG slice of a GPU in MIG mode, which is what CUDA uses; else the GPU.
 
     Source:
         NVIDIA Multi-Instance GPU User Guide, "CUDA Device Enumeration".
@@ -154,7 +154,7 @@ def _find_slice(pynvml: Any, device: Any) -> Any:
     except pynvml.NVMLError:  # a slice itself, or a driver older than MIG
         return device
     for number in range(most):
-        with contextlib.suppress(pynvml.NVMLError):  # this one was not made
+        with contextlib.suppress(pynvml.NVMLError):  # this slice does not exist
             return pynvml.nvmlDeviceGetMigDeviceHandleByIndex(device, number)
     return device
 
@@ -162,7 +162,7 @@ def _find_slice(pynvml: Any, device: Any) -> Any:
 def _read_capability(pynvml: Any, device: Any) -> tuple[int, int]:
     try:
         major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(device)
-    except pynvml.NVMLError:  # a driver may know a slice's from its whole GPU alone
+    except pynvml.NVMLError:  # some drivers know it for the whole GPU only
         whole = pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(device)
         major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(whole)
     return int(major), int(minor)
@@ -181,7 +181,7 @@ def _list_processes(pynvml: Any, device: Any) -> tuple[int, ...]:
 
 
 def _refuse_device(fallback: Machine, index: str, count: int) -> Machine:
-    """Refuse what CUDA_VISIBLE_DEVICES names, where there are GPUs and it is none of them."""
+    """Refuse a CUDA_VISIBLE_DEVICES that names none of the GPUs, if there are any."""
     if not count:
         return fallback
     numbers = "0" if count == 1 else f"a number from 0 to {count - 1}"
@@ -196,7 +196,7 @@ def _refuse_device(fallback: Machine, index: str, count: int) -> Machine:
 
 
 def _explain_driver(fallback: Machine, error: Exception) -> Machine:
-    """Refuse a GPU whose driver cannot be asked; where there is no driver, there is no GPU."""
+    """Refuse a GPU whose driver does not fit its library; without a driver there is no GPU."""
     if getattr(error, "value", None) != LIBRARY_DIFFERS:
         return fallback
     return replace(
@@ -210,6 +210,6 @@ def _explain_driver(fallback: Machine, error: Exception) -> Machine:
 
 
 def find_memory_bytes(machine: Machine) -> int:
-    """Find the memory that training has: the GPU's, or the processor's."""
+    """Find the memory for training: the GPU's or the machine's."""
     gpu = inspect_gpu() if machine.kind == "gpu" else None
     return gpu.memory_bytes if gpu else processor.find_memory_bytes()

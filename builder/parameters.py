@@ -1,4 +1,4 @@
-"""The parameters that a persona is served with: all are set, as Ollama's defaults have changed."""
+"""The parameters a persona is served with; all are set, as Ollama's defaults have changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from builder.bases import families
 from builder.data.dataset import Profile
 
-# An answer may be so many times as long as the longest that was trained.
+# An answer may be this many times as long as the longest trained reply.
 LONGER_ANSWERS = 4
 # Ollama's names, and those of transformers' GenerationConfig, which vLLM reads too.
 GENERATION_NAMES = {
@@ -23,12 +23,11 @@ GENERATION_NAMES = {
 def find_parameters(
     family: families.Family, profile: Profile, given: dict[str, Any]
 ) -> dict[str, Any]:
-    """Give every parameter that is served but the stops: common, by family, by data, as set.
+    """Decide all served parameters except the stops, from defaults, family, data and manifest.
 
-    An answer may be several times as long as the longest that was trained, and fills at most half
-    of the context.
-    No repeat penalty is set: from 1.0 to 1.2 it ended no answer more, and changed trained ones
-    (benchmarks/personas.py --penalties).
+    An answer may be several times as long as the longest trained reply, but at most half of the
+    context. There is no repeat penalty: from 1.0 to 1.2 it did not make more answers end, but
+    changed trained ones (benchmarks/personas.py --penalties).
     """
     known = {**families.COMMON_PARAMETERS, **family.parameters, **given}
     longest = max(profile.kind.answer_tokens, LONGER_ANSWERS * profile.longest_reply_tokens)
@@ -39,12 +38,12 @@ def find_parameters(
 def make_generation_config(
     parameters: Mapping[str, Any], vocabulary: Mapping[str, int], own: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Say in the words of generation_config.json how a persona is served.
+    """Convert the served parameters to generation_config.json.
 
     Args:
-        parameters: What Ollama is told, the stops among it.
-        vocabulary: The ids of the base's tokens; a stop that is no token is left out.
-        own: The base's own generation_config.json, of which what says nothing of sampling stays.
+        parameters: The Ollama parameters, with the stops.
+        vocabulary: The ids of the base's tokens; a stop that is not a token is left out.
+        own: The base's generation_config.json, whose keys that are not about sampling are kept.
 
     """
     stops = [vocabulary[text] for text in parameters.get("stop", []) if text in vocabulary]

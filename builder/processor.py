@@ -1,4 +1,4 @@
-"""The processor here: its memory, the cores that may be used, and what it computes."""
+"""The CPU of this machine: its memory, usable cores, features and load."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PROCESSOR = Path("/proc/cpuinfo")
-# What the processors spend their time on (man 5 proc), and how long that is looked at.
+# The times of all CPUs (man 5 proc), and how long the load is measured.
 TICKS, BUSY_MOMENT_S = Path("/proc/stat"), 0.1
-# The groups of this process, and where their limits stand; a container's, or a batch system's
+# The cgroups of this process and the files of their limits, set by a container or a batch system
 # (Linux, man 7 cgroups; Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst).
 GROUPS, GROUP_LIMITS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
-# Where one instruction multiplies bfloat16, a step on two cores takes 0.6 of its time
-# (benchmarks/train.py).
+# With hardware bfloat16, a training step on two cores takes 0.6 of the time (benchmarks/train.py).
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
 def find_memory_bytes() -> int:
-    """Find the whole memory of this machine, or of the container that this is; 0 if not known."""
+    """Find the memory of this machine or container; 0 if it is not known."""
     try:
         most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
@@ -34,9 +33,9 @@ def find_memory_bytes() -> int:
 
 
 def _list_memory_limits() -> Iterator[Path]:
-    """List the files that may limit this process's memory: its group's and those around it.
+    """List the files that may limit this process's memory: those of its cgroup and its parents.
 
-    In a container the group may be named as outside of it; then only the outermost file is there.
+    In a container, the cgroup may have its name outside: then only the outermost file exists.
     """
     try:
         lines = GROUPS.read_text("utf-8").splitlines()
@@ -54,16 +53,16 @@ def _list_memory_limits() -> Iterator[Path]:
 
 
 def count_cores() -> int:
-    """Count the cores that this process may use: `taskset`, a container or a job may have fewer."""
+    """Count the cores that this process may use, which `taskset` or a container can limit."""
     if hasattr(os, "sched_getaffinity"):  # macOS has none
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def measure_busy_share() -> float:
-    """Measure, in a moment, the share of the machine's processors that are at work.
+    """Measure the share of the CPU that is in use at the moment.
 
-    A machine that does not tell counts as idle.
+    It is 0 if the system does not tell.
     """
     before = _read_ticks()
     time.sleep(BUSY_MOMENT_S)
@@ -73,7 +72,7 @@ def measure_busy_share() -> float:
 
 
 def _read_ticks() -> list[int]:
-    """Read what all processors spent their time on since the machine started."""
+    """Read the times of all CPUs since the machine was started."""
     try:
         first = TICKS.read_text("utf-8").partition("\n")[0]
         return [int(count) for count in first.split()[1:9]]
@@ -82,7 +81,7 @@ def _read_ticks() -> list[int]:
 
 
 def read_flags() -> str:
-    """Read what the processor computes, as Linux lists it; nothing where it lists nothing."""
+    """Read the features of the CPU, as Linux lists them; "" if it does not."""
     try:
         lines = PROCESSOR.read_text("utf-8").splitlines()
     except OSError:
@@ -91,7 +90,7 @@ def read_flags() -> str:
 
 
 def read_name() -> str:
-    """Read the processor's name, as Linux gives it; or else its architecture."""
+    """Read the name of the CPU, or else its architecture."""
     try:
         lines = PROCESSOR.read_text("utf-8").splitlines()
     except OSError:
@@ -101,6 +100,6 @@ def read_name() -> str:
 
 
 def has_bf16() -> bool:
-    """Say whether bfloat16 is computed, not emulated."""
+    """Say whether the CPU supports bfloat16 in hardware."""
     flags = read_flags().split()
     return any(flag in flags for flag in BF16_FLAGS)

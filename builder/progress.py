@@ -1,4 +1,4 @@
-"""The records by which a stage says how far it is."""
+"""The log records with which a stage reports its progress."""
 
 from __future__ import annotations
 
@@ -11,59 +11,59 @@ log = logging.getLogger("builder")
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What the model answers while it trains."""
+    """An answer of the model while it trains."""
 
     question: str
     answer: str
     ended: bool
-    """Whether the model ended it; else it was cut."""
+    """Whether the model ended it; if not, it was cut off."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How a training goes, beside its steps."""
+    """The progress of a training, beside its steps."""
 
     losses: tuple[float, ...] = ()
-    """Of the steps since the last record."""
+    """The losses of the steps since the last record."""
     epoch: int
     epochs: int
     tokens_per_s: float | None = None
     """None until two steps are done."""
     sample: Sample | None = None
-    """Where one was taken after the last of these steps."""
+    """The sample taken after the last of these steps, if any."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a piece of work is: *done* of *total*, both counted in *unit*."""
+    """The progress of a piece of work: *done* of *total*, both counted in *unit*."""
 
     what: str
-    """The work in a user's words, such as "asks the base"."""
+    """The work, in words for a user, such as "asks the base"."""
     done: int
     total: int
-    """0 where nothing can be counted."""
+    """0 if nothing can be counted."""
     unit: str
     training: Training | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a stage stands in a build, and what earlier builds say of its time."""
+    """The position of a stage in a build, and its forecast from earlier builds."""
 
     number: int = 1
     count: int = 1
     expected_s: float | None = None
-    """Of this stage; None where it never ran here."""
+    """The forecast for this stage; None if it never ran on this machine."""
     later_s: float | None = None
-    """Of the stages after it; None where that is not known."""
+    """The forecast for the stages after it; None if it is not known."""
     steps_s: Mapping[str, float] = field(default_factory=dict)
-    """Of each piece of work of this stage, by its words."""
+    """The forecast for each piece of work of this stage."""
 
 
 def report(
     what: str, done: int = 0, total: int = 0, unit: str = "", training: Training | None = None
 ) -> None:
-    """Say how far a piece of work is; the console draws it."""
+    """Report the progress of a piece of work; the console draws it."""
     log.info(
         "%s %d/%d %s",
         what,

@@ -1,4 +1,4 @@
-"""A project's folders: where each persona, its build and every output of a build lies."""
+"""The folders of a project: the paths of personas, builds, and every output of a build."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from builder.ollama import served, table
 from builder.ollama.served import Served
 from builder.persona import Persona
 
-# In a build's folder: the served file, what it answered, what a refused one did, the receipt.
+# In a build's folder: the served file, its examination, that of a refused file, the receipt.
 GGUF, SMOKE, REFUSED = "model.gguf", "smoke.json", "logs/smoke-failed.json"
 RECEIPT = "registered.json"
 # And a record of each of its last builds.
@@ -26,7 +26,7 @@ HISTORY = "history"
 
 @dataclass(frozen=True)
 class Options:
-    """What a person typed beside the name."""
+    """The options of the command line."""
 
     base: str | None = None
     allow_remote: bool = False
@@ -37,7 +37,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Build:
-    """One persona being built: what a person wrote, and where each output lies."""
+    """The build of one persona: its manifest, its options, and the paths of its outputs."""
 
     persona: Persona
     folder: Path
@@ -51,27 +51,27 @@ class Build:
 
     @property
     def roots(self) -> tuple[Path, ...]:
-        """The folders that inputs are named from in a reason."""
+        """The folders that reasons name files relative to."""
         return self.folder, self.persona.folder, self.modelfile_template.parent
 
     @cached_property
     def machine(self) -> Machine:
-        """The machine that the build runs on."""
+        """The machine that runs the build."""
         return find_machine()
 
     @property
     def is_discarding(self) -> bool:
-        """Whether an output that was edited by hand may be overwritten."""
+        """Whether outputs that were edited by hand may be overwritten."""
         return self.options.discard
 
     @property
     def base_lock(self) -> Path:
-        """The base's pinned revisions, meant to be committed."""
+        """The pinned revisions of the base, meant to be committed."""
         return self.persona.folder / "base.lock"
 
     @property
     def base_choice(self) -> Path:
-        """What `--base` said last; beside `base/`, which training would have to start anew from."""
+        """The last `--base`. It is outside of `base/`, so that it does not make training stale."""
         return self.folder / ".base.json"
 
     @property
@@ -81,62 +81,62 @@ class Build:
 
     @property
     def dataset(self) -> Path:
-        """The encoded rows, their profile and schedule, and the chat template."""
+        """The encoded rows, their profile and schedule, and the trained chat template."""
         return self.folder / "dataset"
 
     @property
     def modelfile(self) -> Path:
-        """What Ollama is told, as text."""
+        """The Modelfile."""
         return self.folder / "Modelfile"
 
     @property
     def replay(self) -> Path:
-        """The base's own answers, trained on beside the rows."""
+        """The base's own answers, which are trained on beside the rows."""
         return self.folder / "replay.jsonl"
 
     @property
     def adapter(self) -> Path:
-        """The trained adapter, as PEFT writes one."""
+        """The trained adapter, in PEFT's format."""
         return self.folder / "adapter"
 
     @property
     def reference(self) -> Path:
-        """What the trained model gives in memory, for the file to be compared with."""
+        """The in-memory model's log-probabilities, to compare the file with."""
         return self.folder / "reference.safetensors"
 
     @property
     def answers(self) -> Path:
-        """What the trained model answers in memory; none of a processor."""
+        """The in-memory model's answers; empty on a CPU."""
         return self.folder / "answers.json"
 
     @property
     def gguf(self) -> Path:
-        """The one file that is served."""
+        """The file that is served."""
         return self.folder / GGUF
 
     @property
     def parity(self) -> Path:
-        """The shapes of conversation, and whether the file's prompts are the trained ones."""
+        """For each shape of conversation, whether the file gives the trained prompt."""
         return self.folder / "parity.json"
 
     @property
     def smoke(self) -> Path:
-        """The questions, answers and verdicts."""
+        """The examination: questions, answers and verdicts."""
         return self.folder / SMOKE
 
     @property
     def refused(self) -> Path:
-        """As `smoke`, of a file that its gates refused."""
+        """The examination of a file that its gates refused."""
         return self.folder / REFUSED
 
     @property
     def gates(self) -> Path:
-        """As `smoke`, of every question of the gates."""
+        """The examination with every question of the gates."""
         return self.folder / "gates.json"
 
     @property
     def receipt(self) -> Path:
-        """What registration leaves."""
+        """The receipt of the registration."""
         return self.folder / RECEIPT
 
     @property
@@ -146,51 +146,51 @@ class Build:
 
     @property
     def history(self) -> Path:
-        """A record of each of the last builds."""
+        """The folder with a record of each of the last builds."""
         return self.folder / HISTORY
 
     @property
     def card(self) -> Path:
-        """The model card, for whoever gets the model."""
+        """The model card, for users of a published model."""
         return self.folder / "README.md"
 
     @property
     def pushed(self) -> Path:
-        """What `push` put where."""
+        """The record of what `push` published."""
         return self.folder / "pushed.json"
 
     @property
     def pushing(self) -> Path:
-        """The copy that a push with Ollama makes, so that one that was interrupted is removed."""
+        """Names the copy that a push with Ollama makes, to remove it after an interruption."""
         return self.folder / ".work" / "pushing.json"
 
     @property
     def arrival(self) -> Path:
-        """There from when a build is unpacked until its file was examined on this machine."""
+        """Exists from unpacking a build until its file was examined on this machine."""
         return self.folder / ".unpacked.json"
 
     @property
     def merged(self) -> Path:
-        """The adapted model in 16 bit, as transformers and vLLM load one."""
+        """The merged model in 16 bit, for transformers and vLLM."""
         return self.folder / "merged"
 
     @property
     def logs(self) -> Path:
-        """What libraries printed, and what a failed stage leaves to be read."""
+        """The logs of the stages."""
         return self.folder / "logs"
 
     @property
     def cache(self) -> Path:
-        """What only saves time: hashes, answers and distances of this build's file."""
+        """Caches of hashes, answers and distances, which only save time."""
         return self.folder / ".cache"
 
     @property
     def claims(self) -> Path:
-        """Models that a registration is making, so that one that was interrupted is cleaned up."""
+        """Names the models that a registration makes, to remove them after an interruption."""
         return self.folder / ".work" / "claims"
 
     def read_base(self) -> Base:
-        """Read the base that the build is of.
+        """Read the base of the build.
 
         Raises:
             NotBuiltError: The base stage has not run.
@@ -201,7 +201,7 @@ class Build:
         return base.read(self.base)
 
     def read_profile(self) -> Profile:
-        """Read what the rows show of the persona.
+        """Read the profile of the rows.
 
         Raises:
             NotBuiltError: The data stage has not run.
@@ -212,11 +212,11 @@ class Build:
         return dataset.read_profile(self.dataset)
 
     def decide_served(self) -> Served:
-        """Decide what Ollama is told of the model.
+        """Decide how Ollama serves the model.
 
         Raises:
             NotBuiltError: The base or the data stage has not run.
-            ManifestError: `[ollama]` holds what this base cannot be served with.
+            ManifestError: `[ollama]` holds a setting that this base cannot be served with.
 
         """
         self.read_base()
@@ -231,7 +231,7 @@ class Project:
     root: Path
 
     def build(self, name: str, options: Options | None = None) -> Build:
-        """Read a persona, and say where its build lies.
+        """Read a persona, and return its build.
 
         Raises:
             ManifestError: There is no such persona, or its manifest is wrong.
@@ -246,5 +246,5 @@ class Project:
         )
 
     def names(self) -> list[str]:
-        """Name the personas in alphabetical order."""
+        """List the names of the personas, in alphabetical order."""
         return persona.find(self.root / "personas")

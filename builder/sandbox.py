@@ -1,7 +1,7 @@
-"""A template rendered under limits of time, memory and size, in a process of its own.
+"""Renders templates in a separate process, with limits on time, memory and size.
 
-Jinja's sandbox limits none of the three: a loop in a loop, or one product, takes hours or all of
-the memory, and the second cannot be interrupted from within.
+Jinja's sandbox has none of these limits: nested loops or one product can take hours or all of the
+memory, and a product cannot be interrupted from within the process.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ sys.path.insert(0, sys.argv[1])
 from builder import sandbox
 sandbox.serve()
 """
-# A template of the project or of a base takes some milliseconds, 60 MiB and as many characters as
-# it is given.
+# Ordinary templates take milliseconds and 60 MiB, and render about as many characters as they are
+# given.
 MOST_CPU_S = 3
 MOST_MEMORY_BYTES = 1 << 30
 MOST_CHARACTERS = 16 << 20
-# By the clock, where the machine is busy.
+# In wall-clock time, for a busy machine.
 MOST_WAIT_S = 120
 SHOWN_CHARACTERS = 300
 
 
 class RenderingError(Exception):
-    """A template is broken, or takes too much.
+    """A template is broken or exceeds the limits.
 
     Args:
         message: What is wrong.
-        line: Where, if that is known.
+        line: The line of the template, if known.
 
     """
 
@@ -50,7 +50,7 @@ class RenderingError(Exception):
 
 
 class LimitError(RenderingError):
-    """A template takes more time or memory than it may, or renders more."""
+    """A template exceeds the limits."""
 
 
 def render(
@@ -61,20 +61,20 @@ def render(
     is_check: bool = False,
     most_cpu_s: int | None = None,
 ) -> list[str]:
-    """Render a template with one set of values after another.
+    """Render a template once for each set of values.
 
     Args:
-        module: Has the function `compile_template(source)`, which gives a function that renders
-            values piece by piece. It imports nothing heavy.
+        module: A module with the function `compile_template(source)`, which returns a function
+            that renders values piece by piece. It imports nothing heavy.
         source: The template's text.
-        values: JSON values by the names that the template knows.
-        is_check: Whether only the limits are checked: values that the template cannot render pass,
-            and no text is given back.
-        most_cpu_s: Seconds of processor time for all of it; `MOST_CPU_S` by default.
+        values: Sets of JSON values by name.
+        is_check: Whether only the limits are checked: errors of the template pass, and no text is
+            returned.
+        most_cpu_s: The limit of CPU time for all renderings; `MOST_CPU_S` by default.
 
     Raises:
-        RenderingError: It is broken.
-        LimitError: It cannot be rendered within the limits, or the process that renders it died.
+        RenderingError: The template is broken.
+        LimitError: It exceeds the limits, or the process that renders it died.
 
     """
     most_cpu_s = most_cpu_s or MOST_CPU_S
@@ -113,7 +113,7 @@ def render(
 
 
 def serve() -> None:
-    """Render what stdin asks for within its limits, and answer on stdout, in JSON."""
+    """Read a request from stdin, render it within its limits, and answer on stdout, in JSON."""
     request = json.load(sys.stdin.buffer)
     module = importlib.import_module(request["module"])
     _limit(request["most_cpu_s"], request["most_memory_bytes"])
@@ -123,7 +123,7 @@ def serve() -> None:
         answer = json.dumps({"limit": "takes too much memory to render"})
     except LimitError as error:
         answer = json.dumps({"limit": error.message})
-    except Exception as error:  # noqa: BLE001 — an expression of the template may raise anything
+    except Exception as error:  # noqa: BLE001 — an expression in a template can raise anything
         message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
         told = {"message": message[:SHOWN_CHARACTERS], "line": _find_line(error)}
         answer = json.dumps(told)
@@ -163,10 +163,10 @@ def _join(pieces: Iterable[str], most_characters: int) -> str:
 
 
 def _find_line(error: Exception) -> int | None:
-    """Find the line of the template at which rendering failed."""
-    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 — where a template is rendered alone
+    """Find the line of the template that failed."""
+    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 — only in the process that renders
 
-    if isinstance(error, TemplateSyntaxError):  # Python's own counts lines of the compiled code
+    if isinstance(error, TemplateSyntaxError):  # its traceback has lines of the compiled code
         return error.lineno
     frames = traceback.walk_tb(error.__traceback__)
     at = [line for frame, line in frames if frame.f_code.co_filename == "<template>"]

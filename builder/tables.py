@@ -1,4 +1,4 @@
-"""What all tables read from TOML or JSON have in common, and how their mistakes are told."""
+"""Tables read from TOML or JSON, and messages about the mistakes in them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from builder.escapes import quote
 
-# Of one file; with more of them the first are enough to see what is wrong.
+# The most problems shown for one file.
 MOST_PROBLEMS = 20
-# Rows that share a mistake and are still told one by one, and those of more that are listed.
+# How many rows with the same mistake are named one by one; of more, how many are listed.
 MOST_ALIKE, SHOWN_PLACES = 3, 10
-# In the words of a person who writes TOML, where pydantic's are of Python.
+# pydantic's types in the words of TOML.
 RULES = {
     "model_type": "a table",
     "dict_type": "a table",
@@ -30,19 +30,19 @@ T = TypeVar("T")
 
 
 class Table(BaseModel):
-    """A table that takes no unknown key and never changes."""
+    """A frozen table that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Settings(Table):
-    """A table that a person writes: no value is converted, so that `true` is not 1."""
+    """A table that a user writes. Values are not converted: `true` is not 1."""
 
     model_config = ConfigDict(strict=True)
 
 
 def read_record(values: Any, kind: type[T]) -> T | None:
-    """Make a dataclass, or a list of them, of what JSON held; None where it is of another form."""
+    """Make a dataclass, or a list of them, from JSON values; None if they do not fit."""
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError:
@@ -50,18 +50,18 @@ def read_record(values: Any, kind: type[T]) -> T | None:
 
 
 def tell_first(mistakes: Sequence[T], tell: Callable[[T], str]) -> list[str]:
-    """Make sentences of the first mistakes of a file, and a last one that counts the rest."""
+    """Write a sentence for each of the first mistakes of a file, and one that counts the rest."""
     told = [tell(mistake) for mistake in mistakes[:MOST_PROBLEMS]]
     left = len(mistakes) - len(told)
     return [*told, f"  and {left:,} more in the same file"] if left else told
 
 
 def tell_alike(mistakes: Sequence[tuple[str, str]], rows: int) -> list[str]:
-    """Make sentences of mistakes: one that many rows share is told once, with how many they are.
+    """Write sentences for mistakes; one that many rows share is written once, with their number.
 
     Args:
-        mistakes: The place of a row, and what is wrong with it.
-        rows: How many rows there are, those without a mistake too.
+        mistakes: For each, the place of the row and what is wrong.
+        rows: The number of all rows.
 
     """
     places: dict[str, list[str]] = {}
@@ -79,7 +79,7 @@ def tell_alike(mistakes: Sequence[tuple[str, str]], rows: int) -> list[str]:
 
 
 def _list_places(places: Sequence[str], rows: int) -> str:
-    """Count places, and list the numbers of the first: those of the rest would fill the screen."""
+    """Count places, and list the numbers of the first few."""
     first, *_ = places
     file = first.rstrip(string.digits)
     numbers = [place.removeprefix(file) for place in places if place.startswith(file)]
@@ -88,18 +88,18 @@ def _list_places(places: Sequence[str], rows: int) -> str:
 
 
 def describe_rule(mistake: Any) -> str:
-    """Say what pydantic expected in place of a value."""
+    """Say what pydantic expected."""
     rule = re.sub(r"^\w+ should (?:be |have )?", "", mistake["msg"])
     return RULES.get(mistake["type"], rule.removesuffix(" after validation, not 0"))
 
 
 def list_problems(where: str, table: type[BaseModel], error: ValidationError) -> list[str]:
-    """Say the mistakes in one of the project's own tables, the first twenty of them.
+    """Describe the mistakes in one of the project's own tables, at most twenty.
 
     Args:
-        where: The file, and the line where it has one table a line.
-        table: What the file must hold.
-        error: What pydantic found.
+        where: The file, with the line if each line is a table.
+        table: The expected table.
+        error: pydantic's error.
 
     """
     keys = ", ".join(table.model_fields)

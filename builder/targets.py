@@ -1,4 +1,4 @@
-"""The targets: what a command can build, as the stages that make it, in order.
+"""The targets: what commands can build, each a tuple of stages in order.
 
 `MODEL` is the model in Ollama, and all that `build` runs. `ROWS` are the rows as they are trained
 on, `GATES` is the finished file's answers to every question of the gates, and `MERGED` is the model

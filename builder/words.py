@@ -1,4 +1,4 @@
-"""Words put together as a sentence has them."""
+"""Joins words as in a sentence."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from collections.abc import Sequence
 
 
 def join(words: Sequence[str], conjunction: str = "and") -> str:
-    """Join words with commas, and the last one by a conjunction: "a, b and c"."""
+    """Join words with commas and a conjunction: "a, b and c"."""
     return f" {conjunction} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

@@ -1,4 +1,4 @@
-"""What decides how long a build's stages take: the machine, the base, and the rows."""
+"""Measures what decides how long a build takes: the machine, the base, and the rows."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from builder.training import choices
 from builder.training.settings import Settings, resolve
 from builder.training.speed import TRAINS
 
-# Bytes of one of the base's own answers, with its prompt.
+# The size of one of the base's own answers, with its prompt.
 REPLAYED_BYTES = 150
-# What a stage does whatever the rows, in its own unit: it loads libraries and the base in about the
-# time in which so many rows are read, or bytes trained on (two cores, the embedded base).
+# The fixed part of a stage, in its own unit: loading libraries and the base takes about as long as
+# reading so many rows, or training on so many bytes (two cores, the embedded base).
 START_ROWS, START_BYTES = 500.0, 35_000.0
-# Raised when a unit means something else: times in units of another meaning foretell nothing.
+# Increased when the meaning of a unit changes, so that older times are not used.
 UNITS_VERSION = 3
 log = logging.getLogger("builder")
 
 
 def measure(build: Build) -> Workload:
-    """Measure a build's work before it begins; what cannot be read yet counts as none of it."""
+    """Measure the workload of a build before it begins, as far as its files can be read."""
     key, busy_share = _name_machine(build), processor.measure_busy_share()
     try:
         source = base.inputs(build).source
@@ -63,7 +63,7 @@ def measure(build: Build) -> Workload:
 
 
 def _name_machine(build: Build) -> str:
-    """Name what decides the speed of this machine."""
+    """Describe what decides the speed of this machine."""
     machine = build.machine
     name = machine.name if machine.kind == "gpu" else processor.read_name()
     return f"{machine.kind}, {name}, {processor.count_cores()} cores"
@@ -73,9 +73,9 @@ def _plan(build: Build, found: Sequence[Row], trained: int) -> Schedule:
     """Plan the training as the data stage will.
 
     Args:
-        build: What is built.
-        found: Its rows, of which the replies decide what kind of persona it is.
-        trained: How many of them are not held out.
+        build: The build.
+        found: Its rows, whose replies decide the kind of persona.
+        trained: How many rows are not held out.
 
     """
     read = build.persona.manifest
@@ -90,7 +90,7 @@ def _plan(build: Build, found: Sequence[Row], trained: int) -> Schedule:
 
 
 def _find_family(build: Build, source: str) -> Family:
-    """Find the family of the base that will be trained; of an unknown one what is usual."""
+    """Find the family of the base that will be trained; the usual values for an unknown one."""
     if source == bases.EMBEDDED:
         return families.SMOLLM2
     if (bases.peek(build.base) or {}).get("source") == source:
@@ -99,7 +99,7 @@ def _find_family(build: Build, source: str) -> Family:
 
 
 def _count_trained_bytes(trained_rows: Sequence[Row], plan: Schedule, settings: Settings) -> float:
-    """Count the bytes of text that are trained on: a token has about as many in any language."""
+    """Count the bytes of text to train on: a token has about as many in any language."""
     own = sum(map(_count_bytes, trained_rows))
     epoch = own * plan.repeats + plan.replayed * REPLAYED_BYTES
     if settings.max_steps:
@@ -109,7 +109,7 @@ def _count_trained_bytes(trained_rows: Sequence[Row], plan: Schedule, settings: 
 
 
 def _count_bytes(row: Row) -> int:
-    """Count the bytes of a row's texts, and of its tools and calls, which stand in it as JSON."""
+    """Count the bytes of a row's texts, and of its tools and calls as JSON."""
     texts = [message["content"] for message in row.messages]
     calls = [message["tool_calls"] for message in row.messages if "tool_calls" in message]
     parts = [json.dumps(part, ensure_ascii=False) for part in (*calls, row.tools) if part]
@@ -124,7 +124,7 @@ def _count_rows(trained_rows: int, plan: Schedule) -> int:
 def _describe_steps(
     build: Build, trained_rows: int, plan: Schedule, settings: Settings, trained: float
 ) -> Growing:
-    """Describe the piece of training that grows with its steps."""
+    """Describe the part of training that grows with the number of steps."""
     machine, rows = build.machine, _count_rows(trained_rows, plan)
     if machine.kind == "gpu":
         return Growing(what=TRAINS, units=trained)
@@ -136,7 +136,7 @@ def _describe_steps(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep warnings back that the data stage gives."""
+    """Suppress warnings, which the data stage will give again."""
     was = log.disabled
     log.disabled = True
     try:
