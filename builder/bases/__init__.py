@@ -1,1 +1,1 @@
-"""What is known of base models, and where they come from."""
+"""Base models: what is known about them, and where they are fetched from."""

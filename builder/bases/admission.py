@@ -1,4 +1,4 @@
-"""Refuses a base that cannot be built on before its weights are fetched."""
+"""Refuses a base that cannot be built on, before its weights are fetched."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from builder.bases.refusals import (
 )
 from builder.errors import ToolError
 
-# What reading a table of another shape raises.
+# The errors of reading a table that has an unexpected form.
 MISSHAPEN = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
 
 
 def check_files(source: str, files: Iterable[str], *, is_repository: bool = True) -> None:
-    """Refuse a base by the names of its files alone, before any of them is fetched or read.
+    """Refuse a base by the names of its files, before any is fetched or read.
 
     Raises:
-        ToolError: It holds no weights in safetensors.
+        ToolError: It has no weights in safetensors.
 
     """
     base = Candidate(source, Facts(Path()), frozenset(files), is_repository=is_repository)
@@ -33,15 +33,15 @@ def check_files(source: str, files: Iterable[str], *, is_repository: bool = True
 
 
 def check_shards(source: str, folder: Path, files: Iterable[str]) -> None:
-    """Refuse a repository whose index names shards that it does not have.
+    """Refuse a repository that lacks shards named in its index.
 
     Args:
         source: The repository.
-        folder: Holds its small files.
+        folder: The folder with its small files.
         files: The names of all its files.
 
     Raises:
-        ToolError: A shard is missing, or the index cannot be read.
+            ToolError: A shard is missing, or the index cannot be read.
 
     """
     _check(Candidate(source, Facts(folder), frozenset(files), is_repository=True), (SHARDS,))
@@ -55,18 +55,18 @@ def check(
     *,
     is_repository: bool = False,
 ) -> None:
-    """Refuse a base that cannot be built on, by its config and tokenizer, before it is fetched.
+    """Refuse a base that cannot be built on, by its config and tokenizer.
 
     Args:
-        source: Its repository or folder, as it was asked for.
-        folder: Holds its small files.
-        template: `data.template`: only `base` needs a chat template of its own.
-        files: The names of all its files, also of weights that are not fetched yet; none where
+        source: Its repository or folder, for messages.
+        folder: The folder with its small files.
+        template: `data.template`: only with `base` does it need its own chat template.
+        files: The names of all its files, also of weights that are not fetched yet; empty if
             they are not known.
-        is_repository: Whether it is the hub's.
+        is_repository: Whether it is a repository on the hub.
 
     Raises:
-        ToolError: It is of a kind that is refused.
+        ToolError: It is refused.
 
     """
     facts, names = Facts(folder), frozenset(files)

@@ -1,6 +1,6 @@
-"""Fetches the 16-bit weights that export needs, while an adapter is trained on their 4-bit sibling.
+"""Fetches the 16-bit weights for the export, while an adapter is trained on 4-bit weights.
 
-Run as a program it fetches one base's weights, and ends with the build.
+Run as a program, it fetches the weights of one base, and ends with the build.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _started: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
 
 
 def start(chosen: Base) -> subprocess.Popen[bytes] | None:
-    """Begin to fetch a base's own weights, where others of the hub are trained on.
+    """Start fetching the base's 16-bit weights, if training uses another repository.
 
-    Call it in a worker. What is fetched goes on when the worker ends, and ends with the process
-    that started the worker. Export waits for it, by the lock that huggingface_hub has for each
-    file. Nothing is said of it: what it could not fetch, export tells.
+    Call it in a worker. The download outlives the worker, and ends with the main process. The
+    export waits for it through huggingface_hub's lock for each file, and reports what could not be
+    fetched.
 
     Args:
         chosen: The base.
 
     Returns:
-        The process that fetches, the same for the same base; None where nothing is to be fetched.
+        The process that fetches, the same for the same base; None if there is nothing to fetch.
 
     """
     key = (chosen.source, chosen.revision)
@@ -40,7 +40,7 @@ def start(chosen: Base) -> subprocess.Popen[bytes] | None:
         return _started.get(key)
     try:
         build = os.pidfd_open(os.getppid())
-    except (AttributeError, OSError):  # macOS, and a kernel without it, as some sandboxes have
+    except (AttributeError, OSError):  # macOS, and kernels without it, as in some sandboxes
         return None
     command = [sys.executable, "-m", __name__, json.dumps(asdict(chosen)), str(build)]
     _started[key] = subprocess.Popen(command, pass_fds=(build,), stdin=subprocess.DEVNULL)
@@ -49,7 +49,7 @@ def start(chosen: Base) -> subprocess.Popen[bytes] | None:
 
 
 def main() -> None:
-    """Fetch the weights of the base that is named."""
+    """Fetch the weights of the base in the arguments."""
     chosen, build = Base(**json.loads(sys.argv[1])), int(sys.argv[2])
     threading.Thread(target=_end_with, args=(build,), daemon=True).start()
     try:
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _end_with(build: int) -> None:
-    """End when a process has ended, by its file descriptor."""
+    """End this process when another one ends, given its file descriptor."""
     waiting = select.poll()
     waiting.register(build, select.POLLIN)
     waiting.poll()

@@ -1,4 +1,4 @@
-"""A base: where it comes from, at which revisions, and of which family it is."""
+"""A base: its source, its revisions, and its family."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from builder.tables import read_record
 
 FACTS = "base.json"
 EMBEDDED = "smollm2-135m-instruct"
-# What the embedded base is on the hub.
+# The embedded base on the hub.
 EMBEDDED_REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
 KINDS = f"{EMBEDDED}, a Hugging Face repository (owner/name) or a folder"
 WITHOUT_HUB = f"--base {EMBEDDED} needs no network: it is installed"
@@ -23,24 +23,24 @@ WITHOUT_HUB = f"--base {EMBEDDED} needs no network: it is installed"
 
 @dataclass(frozen=True)
 class Base:
-    """The base a build grew from; what `base/base.json` holds."""
+    """The base of a build, as stored in `base/base.json`."""
 
     source: str
     kind: Literal["embedded", "hub", "folder"]
     revision: str
-    """Of the 16-bit weights: a commit, a package's version, or a hash."""
+    """The revision of the 16-bit weights: a commit, a package's version, or a hash."""
     train_source: str
-    """What is trained on: the 4-bit sibling where Unsloth has one, else *source*."""
+    """The repository that is trained on: Unsloth's 4-bit one if there is one, else *source*."""
     train_revision: str
     four_bit: bool
     family_name: str = ""
-    """As `families.recognise` named it; of the embedded base it is known."""
+    """The name that `families.recognise` found; not used for the embedded base."""
     identity_words: tuple[str, ...] = ()
-    """What the manifest says it calls itself, where its family is not known."""
+    """The base's names in the manifest, used if its family is not known."""
 
     @property
     def family(self) -> Family:
-        """What is known of its family."""
+        """The record of its family."""
         if self.kind == "embedded":
             return families.SMOLLM2
         family = families.find(self.family_name)
@@ -50,22 +50,22 @@ class Base:
 
     @property
     def repository(self) -> str | None:
-        """Its repository on the hub; None of a base in a folder."""
+        """Its repository on the hub; None for a base in a folder."""
         if self.kind == "embedded":
             return EMBEDDED_REPOSITORY
         return self.source if self.kind == "hub" else None
 
     @property
     def licence(self) -> Licence | None:
-        """Its licence; None where it is not known, as of what somebody made of a known base."""
+        """Its licence; None if it is not known, as for models made from a known base."""
         return families.find_licence(self.repository) if self.repository else None
 
 
 def read(folder: Path) -> Base:
-    """Read the base a build grew from.
+    """Read the base of a build.
 
     Raises:
-        NotBuiltError: There is none yet, or it is none that this version reads.
+        NotBuiltError: There is none yet, or this version cannot read it.
 
     """
     found = read_record(files.read_json(folder / FACTS), Base)
@@ -75,6 +75,6 @@ def read(folder: Path) -> Base:
 
 
 def peek(folder: Path) -> dict[str, Any] | None:
-    """Read base.json if it is there and whole."""
+    """Read base.json; None if it is missing or damaged."""
     found = read_record(files.read_json(folder / FACTS), Base)
     return None if found is None else asdict(found)

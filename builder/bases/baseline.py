@@ -1,4 +1,4 @@
-"""The base itself as a quantised GGUF, to be asked the same as its personas."""
+"""The base itself as a quantised GGUF, which is asked the same questions as its personas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def find(chosen: Base) -> Path | None:
-    """Find the file; None where it was never made on this machine."""
+    """Find the file; None if it was never made on this machine."""
     if chosen.kind == "embedded":
         return embedded.find_package()
     path = cache_path(chosen)
@@ -23,7 +23,7 @@ def find(chosen: Base) -> Path | None:
 
 
 def cache_path(chosen: Base) -> Path:
-    """Say where the file is cached for all personas."""
+    """Give the path at which the file is cached for all personas."""
     name = chosen.source.strip("/").replace("/", "--")
     return files.cache_folder() / "controls" / f"{name}-{chosen.revision[:12]}.gguf"
 
@@ -34,7 +34,7 @@ def find_or_make(chosen: Base, tokenizer: Path, chat_template: str, scratch: Pat
     Args:
         chosen: The base.
         tokenizer: A folder with its tokenizer.
-        chat_template: What goes into the file.
+        chat_template: The chat template for the file.
         scratch: A folder with room for the export.
 
     """
@@ -63,8 +63,8 @@ def find_or_make(chosen: Base, tokenizer: Path, chat_template: str, scratch: Pat
 def answer(
     file: Path, chat_template: str, conversations: Sequence[list[dict[str, str]]], max_tokens: int
 ) -> list[Answer]:
-    """Let the file answer conversations greedily, one after the other."""
-    from builder.llama import Model  # noqa: PLC0415 — with the file
+    """Answer conversations greedily with the file, one after the other."""
+    from builder.llama import Model  # noqa: PLC0415 — only here
 
     progress.report("loads the base")
     model = Model(file, chat_template)

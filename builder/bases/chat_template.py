@@ -1,4 +1,4 @@
-"""A chat template rendered without transformers, which takes seconds to import."""
+"""Renders a chat template without transformers, which takes seconds to import."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from builder.sandbox import LimitError, RenderingError
 if TYPE_CHECKING:
     from jinja2.parser import Parser
 
-# What a template raises on a conversation that it cannot render: by itself, by what it lacks, or
-# by any of its expressions.
+# The errors of a template that cannot render a conversation: its own, and those of its expressions.
 UNRENDERABLE = (
     TemplateError,
     ArithmeticError,
@@ -32,15 +31,16 @@ UNRENDERABLE = (
     ValueError,
 )
 DEFAULTS = {"add_generation_prompt": False, "tools": None, "documents": None}
-# Of processor time; the longest template known, Gemma 4's, takes a thousandth of it.
+# The limit of CPU time for a conversation; the longest known template, Gemma 4's, needs a
+# thousandth.
 MOST_CPU_S_EACH = 0.1
-# Of the JSON of conversations that one process renders; parsed they take at most some tens of times
-# as many bytes.
+# The most characters of JSON for one process; parsed, they need at most some tens of times as many
+# bytes.
 MOST_BATCH_CHARACTERS = 8 << 20
 
 
 class _Generation(Extension):
-    """The tag `generation` of some templates, which marks replies; its body is rendered."""
+    """The tag `generation` of some templates, which marks replies; only its body is rendered."""
 
     tags = {"generation"}  # noqa: RUF012 — as Extension declares it
 
@@ -58,16 +58,16 @@ def render(
     """Render a conversation as transformers does.
 
     Args:
-        jinja: The template's text; it runs in a sandbox.
+        jinja: The template, which runs in Jinja's sandbox.
         messages: The conversation.
-        tokens: `bos_token`, `eos_token` and others by their names in tokenizer_config.json.
-        options: `add_generation_prompt`, `tools`, `enable_thinking`: variables of the template.
+        tokens: `bos_token`, `eos_token` and others, named as in tokenizer_config.json.
+        options: Further variables: `add_generation_prompt`, `tools`, `enable_thinking`.
 
     Raises:
         UNRENDERABLE: The template refuses the conversation, or is broken.
 
     Source:
-        transformers 5.17, utils/chat_template_utils.py: what the environment holds.
+        transformers 5.17, utils/chat_template_utils.py, for the environment.
 
     """
     values = {**DEFAULTS, **options, **tokens, "messages": list(messages)}
@@ -80,18 +80,18 @@ def check_limits(
     tokens: Mapping[str, str],
     tools: Sequence[list[dict[str, Any]]] = (),
 ) -> None:
-    """Render conversations, answered and awaiting an answer, under limits of time and size.
+    """Render conversations, with and without a prompt for an answer, under limits of time and size.
 
-    A template that only cannot render them passes.
+    A template that fails otherwise passes.
 
     Args:
-        jinja: The template's text.
+        jinja: The template.
         conversations: The conversations.
-        tokens: As `render` takes them.
-        tools: What each conversation declares, in their order; none where it is empty.
+        tokens: As for `render`.
+        tools: The functions that each conversation declares, in the same order; may be empty.
 
     Raises:
-        LimitError: It takes more than it may.
+        LimitError: It exceeds the limits.
 
     """
     values = (
@@ -111,12 +111,12 @@ def check_limits(
             sandbox.render(__name__, jinja, batch, is_check=True, most_cpu_s=most_cpu_s)
         except LimitError:
             raise
-        except RenderingError:  # which whoever renders it tells
+        except RenderingError:  # it is reported when the template is used
             return
 
 
 def _divide(values: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Divide values into batches, so that rows together do not reach the limit of memory."""
+    """Divide values into batches that stay under the limit of memory."""
     batch: list[dict[str, Any]] = []
     size = 0
     for value in values:
@@ -130,7 +130,7 @@ def _divide(values: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def compile_template(jinja: str) -> Callable[[dict[str, Any]], Iterable[str]]:
-    """Compile a chat template, to be rendered piece by piece."""
+    """Compile a chat template into a function that renders piece by piece."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )

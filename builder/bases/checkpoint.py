@@ -1,7 +1,7 @@
-"""A GGUF of the llama architecture turned into a checkpoint that transformers reads.
+"""Converts a GGUF of the llama architecture to a checkpoint for transformers.
 
-transformers has a reader of its own, but it takes minutes for seconds of work, wants the `gguf`
-distribution that clashes with the converter's copy, and gets this tokenizer wrong.
+transformers can read GGUF files too, but it takes minutes for seconds of work, needs the `gguf`
+distribution, which clashes with the converter's copy, and gets this tokenizer wrong.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from builder import progress
 
-# Names on the left as llama.cpp writes them (gguf/constants.py), on the right as transformers'
-# LlamaModel does.
+# llama.cpp's names (gguf/constants.py), and those of transformers' LlamaModel.
 TENSORS = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
@@ -35,7 +34,7 @@ CONTROL_TOKEN = 3  # gguf.TokenType.CONTROL
 
 
 def write_checkpoint(source: Path, out: Path) -> None:
-    """Write config, weights (float16) and tokenizer of a GGUF into a folder.
+    """Write the config, weights (float16) and tokenizer of a GGUF into a folder.
 
     Args:
         source: A GGUF of the llama architecture with a byte-level BPE vocabulary.
@@ -117,7 +116,7 @@ def _write_tokenizer(facts: dict[str, Any], out: Path) -> None:
     tokenizer = Tokenizer(
         models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges)
     )
-    # SmolLM's own pre-tokenizer; any other and the converter does not recognise the vocabulary.
+    # SmolLM's own pre-tokenizer: the converter does not recognise the vocabulary with another.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),

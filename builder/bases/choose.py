@@ -1,4 +1,4 @@
-"""Which base a build is of, and at which revisions."""
+"""Chooses the base of a build and its revisions."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from builder.machine import Machine
 from builder.manifest import manifest
 
 Pins = dict[str, str]
-"""Of one base: `revision`, `train_source` and `train_revision`."""
+"""The pins of one base: `revision`, `train_source` and `train_revision`."""
 
 
 def choose(
     wanted: manifest.Base, typed: str | None, built: str | None, machine: Machine, *, is_now: bool
 ) -> str:
-    """Choose the base: as typed, now or last, else as this build did, else by the machine.
+    """Choose the base: by `--base`, now or last, or else that of the build, or else by the machine.
 
     Args:
-        wanted: The manifest's table.
-        typed: `gpu`, `cpu` or a base, as `--base` says now or said last.
-        built: The base that the build is of, if it was built before.
-        machine: The machine that builds.
-        is_now: Whether `--base` is typed now.
+        wanted: The [base] table of the manifest.
+        typed: The present or last `--base`: `gpu`, `cpu` or a base.
+        built: The base of the build, if it was built before.
+        machine: The machine.
+        is_now: Whether `--base` is given now.
 
     Raises:
-        ToolError: The base would be the GPU's, and the GPU cannot be trained on.
+        ToolError: The base for a GPU would be chosen, and the GPU cannot be used.
 
     """
     if typed and typed != "gpu":
         return wanted.cpu if typed == "cpu" else typed
-    # A build that was made on a GPU is not made anew because it is on another machine now.
+    # A build made on a GPU is not stale on a machine without one.
     if not is_now and built in ((wanted.gpu,) if typed else (wanted.gpu, wanted.cpu)):
         return str(built)
     if machine.refused:
@@ -68,10 +68,10 @@ def resolve(source: str, pins: Pins) -> Base:
 
 
 def check_folder(source: str) -> None:
-    """Refuse a folder that is no base by the names in it, before any of its files is read.
+    """Refuse a folder that is no base, by the names of its files.
 
     Raises:
-        ToolError: It holds no config.json, no weights in safetensors, or what is no file.
+        ToolError: It has no config.json, no weights in safetensors, or something that is no file.
 
     """
     folder = files.expand_home(source)
@@ -80,14 +80,14 @@ def check_folder(source: str) -> None:
         raise ToolError(msg, hint="give the folder that config.json and the weights are in")
     paths = sorted(folder.glob("*"))
     for path in paths:
-        if not path.is_file() and not path.is_dir():  # a pipe would be waited for without an end
+        if not path.is_file() and not path.is_dir():  # reading a pipe would never end
             msg = f"{path}: is a pipe, a device or a link to nothing, expected a file"
             raise ToolError(msg, hint="take it out of the folder, or give another one")
     admission.check_files(source, [path.name for path in paths], is_repository=False)
 
 
 def take_four_bit(chosen: Base, pins: Pins) -> Base:
-    """Train a base on 4-bit weights: those of its sibling on the hub, where it has one.
+    """Choose 4-bit weights for training: Unsloth's 4-bit repository, if there is one.
 
     Raises:
         ToolError: The hub cannot be reached.
@@ -102,10 +102,10 @@ def take_four_bit(chosen: Base, pins: Pins) -> Base:
 
 
 def read_pins(lock: Path) -> dict[str, Pins]:
-    """Read every base's pinned revisions; none where there is no file.
+    """Read the pinned revisions of all bases; empty if there is no file.
 
     Raises:
-        ToolError: The file is something else.
+        ToolError: The file has another form.
 
     """
     if not lock.exists():
@@ -122,13 +122,13 @@ def read_pins(lock: Path) -> dict[str, Pins]:
 
 
 def write_pins(lock: Path, chosen: Base) -> None:
-    """Pin a base's revisions beside those of other bases."""
+    """Pin the revisions of a base, keeping those of other bases."""
     pins = {
         "revision": chosen.revision,
         "train_source": chosen.train_source,
         "train_revision": chosen.train_revision,
     }
-    files.remove_temporaries(lock.parent, lock.name)  # whoever builds the persona has its lock
+    files.remove_temporaries(lock.parent, lock.name)  # safe: this process holds the build's lock
     entries = read_pins(lock)
     if entries.get(chosen.source) != pins:
         files.write_json(lock, {**entries, chosen.source: pins})
@@ -147,7 +147,7 @@ def _refuse_what_is_no_repository(source: str) -> None:
 
 
 def _find_revision(repository: str) -> str:
-    """Ask the hub for the newest commit, and refuse what its files cannot be built on."""
+    """Ask the hub for the newest commit, and refuse a repository by the names of its files."""
     listing = fetch.describe(repository)
     admission.check_files(repository, listing.files)
     return listing.revision
@@ -162,11 +162,11 @@ def _hash_folder(folder: Path) -> str:
 
 
 def _find_four_bit_sibling(repository: str) -> str:
-    """Find the 4-bit repository that Unsloth would load in place of a 16-bit one.
+    """Find the 4-bit repository that Unsloth would load instead of a 16-bit one.
 
     Source:
-        unsloth 2026.10.9, models/mapper.py, read without importing unsloth, which takes half a
-        minute.
+        unsloth 2026.10.9, models/mapper.py, loaded without importing unsloth, which takes half
+        a minute.
     """
     found = importlib.util.find_spec("unsloth")
     if found is None or not found.submodule_search_locations:

@@ -1,4 +1,4 @@
-"""Files of a repository on the hub, downloaded into its cache once there is room for them."""
+"""Downloads files of a repository on the hub into the cache, if there is room."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def download(
     kind: Literal["model", "dataset"] = "model",
     purpose: Purpose = hub_errors.FETCH,
 ) -> Path:
-    """Download what is not in the cache, and give the folder of the revision there.
+    """Download files that are not in the cache, and return the folder of the revision.
 
     Args:
-        repository: Its name.
+        repository: The name of the repository.
         revision: A commit.
-        patterns: Those files whose names match one.
-        kind: What the repository holds.
-        purpose: How a failure is told, and what is said meanwhile.
+        patterns: Patterns for the names of the files.
+        kind: The kind of repository.
+        purpose: The words for messages and progress.
 
     Raises:
-        ToolError: They cannot be had, or there is no room.
+        ToolError: They cannot be fetched, or there is no room.
 
     """
     integrity.remove_abandoned(hub.read_settings().cache, repository, kind)
@@ -59,12 +59,12 @@ def download(
 
 
 def make_bar(words: str) -> type:
-    """Make a bar that draws nothing and reports the bytes huggingface_hub has fetched."""
+    """Make a tqdm bar that draws nothing and reports the bytes that were fetched."""
     silent: Any = _make_silent_bar()
 
     class Reporting(silent):  # type: ignore[misc]
         def display(self, *_arguments: Any, **_options: Any) -> bool:
-            # Of two bars of bytes the other counts what compressed transfers saved
+            # There are two bars of bytes: the other one counts what compression saved
             # (huggingface_hub 1.33).
             if self.unit == "B" and self.total and not str(self.desc).startswith("Downloading"):
                 done, total = int(self.n) // 1_000_000, int(self.total) // 1_000_000
@@ -75,7 +75,7 @@ def make_bar(words: str) -> type:
 
 
 def _make_silent_bar() -> type:
-    """Make a bar that draws nothing."""
+    """Make a tqdm bar that draws nothing."""
     from tqdm import tqdm  # noqa: PLC0415 — with the hub's client
 
     class Silent(tqdm):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The embedded base: the package that it comes in, and its checkpoint, read from there once."""
+"""The embedded base: a GGUF in an installed package, converted to a checkpoint once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from builder.errors import ToolError
 if TYPE_CHECKING:
     from builder.bases.base import Base
 
-READER_VERSION = 1  # bumped when the checkpoint must be written anew
+READER_VERSION = 1  # increased when the checkpoint must be written again
 
 
 def find_package() -> Path:
-    """Find the GGUF that the package holds.
+    """Find the GGUF in the package.
 
     Raises:
         ToolError: The package is not installed.
@@ -32,7 +32,7 @@ def find_package() -> Path:
 
 
 def find_checkpoint(chosen: Base) -> Path:
-    """Give the folder of its 16-bit checkpoint, written into the user's cache once."""
+    """Give the folder of the 16-bit checkpoint, which is written into the user's cache once."""
     cache = files.cache_folder() / f"{chosen.source}-{chosen.revision}-v{READER_VERSION}"
     if cache.is_dir():
         return cache
@@ -42,7 +42,7 @@ def find_checkpoint(chosen: Base) -> Path:
         if cache.is_dir():
             return cache
         temporary = cache.with_name(f".{cache.name}{files.TEMPORARY}")
-        files.remove(temporary)  # of a process that was killed: the lock is ours
+        files.remove(temporary)  # left by a killed process
         temporary.mkdir()
         write_checkpoint(find_package(), temporary)
         temporary.rename(cache)

@@ -1,4 +1,4 @@
-"""What a base's small files say of it: config, tokenizer and chat template, read in a second."""
+"""The facts in a base's small files: config, tokenizer and chat template, read in a second."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from builder import files
 from builder.bases.chat_template import UNRENDERABLE, render
 from builder.errors import ToolError
 
-# Rendered to see what follows a reply. Their words stand in no template.
+# Rendered to find what follows a reply. No template holds these words.
 QUESTION, REPLY = "northward", "southward"
 NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a base's small files say; a missing or broken one says nothing."""
+    """The facts in a base's small files; those of a missing or broken file are empty."""
 
     folder: Path
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What config.json holds."""
+        """The content of config.json."""
         return self._table("config.json")
 
     @cached_property
     def tokenizer_config(self) -> dict[str, Any]:
-        """What tokenizer_config.json holds."""
+        """The content of tokenizer_config.json."""
         return self._table("tokenizer_config.json")
 
     @cached_property
     def tokenizer(self) -> dict[str, Any]:
-        """What tokenizer.json holds: megabytes, which take a tenth of a second to read."""
+        """The content of tokenizer.json: megabytes, which take a tenth of a second to read."""
         return self._table("tokenizer.json")
 
     @cached_property
     def vocabulary(self) -> dict[str, int]:
-        """Every token of tokenizer.json, added ones too, with its id; empty where there is none."""
+        """All tokens of tokenizer.json with their ids, including added tokens."""
         vocabulary = self.tokenizer.get("model", {}).get("vocab", {})
         # SentencePiece's Unigram lists tokens with their scores.
         is_list = isinstance(vocabulary, list)
@@ -51,7 +51,7 @@ class Facts:
 
     @cached_property
     def added_tokens(self) -> list[str]:
-        """The texts of tokens added to the vocabulary, the longest first."""
+        """The texts of the added tokens, the longest first."""
         listed = self.tokenizer_config.get("added_tokens_decoder", {}).values()
         listed = [*listed, *self.tokenizer.get("added_tokens", [])]
         texts = {token["content"] for token in listed if token["content"].strip()}
@@ -59,7 +59,7 @@ class Facts:
 
     @cached_property
     def tokens(self) -> dict[str, str]:
-        """The tokens that tokenizer_config.json names, such as `eos_token`."""
+        """The tokens named in tokenizer_config.json, such as `eos_token`."""
         found: dict[str, str] = {}
         for name in NAMED_TOKENS:
             token = self.tokenizer_config.get(name)
@@ -69,7 +69,7 @@ class Facts:
 
     @cached_property
     def chat_template(self) -> str | None:
-        """The base's own chat template, where it has one."""
+        """The base's own chat template, or None."""
         path = self.folder / "chat_template.jinja"
         if path.is_file():
             return files.read_text(path)
@@ -81,7 +81,7 @@ class Facts:
 
     @cached_property
     def end_of_turn(self) -> str:
-        """The token that the base's own chat template writes after a reply; else its EOS."""
+        """The token that the base's own chat template writes after a reply, or else its EOS."""
         turns = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": REPLY}]
         after = self._render([*turns, turns[0]]).partition(REPLY)[2].lstrip()
         following = (token for token in self.added_tokens if after.startswith(token))
@@ -89,7 +89,7 @@ class Facts:
 
     @cached_property
     def always_thinks(self) -> bool:
-        """Whether a prompt opens a thought, though it is asked for an answer without one."""
+        """Whether a prompt begins a thought, even with thinking switched off."""
         question = [{"role": "user", "content": QUESTION}]
         prompt = self._render(question, add_generation_prompt=True, enable_thinking=False)
         return prompt.rstrip().endswith(("<think>", "[THINK]"))
@@ -106,10 +106,10 @@ class Facts:
 
 
 def read_eos(folder: Path) -> str:
-    """Read the EOS token's text from a base's tokenizer settings.
+    """Read the text of the EOS token from tokenizer_config.json.
 
     Raises:
-        ToolError: They are damaged.
+        ToolError: The file does not name one.
 
     """
     if token := Facts(folder).tokens.get("eos_token"):

@@ -1,4 +1,4 @@
-"""Where a base's files come from: the hub, a folder, or an installed package."""
+"""Finds the files of a base: on the hub, in a folder, or in an installed package."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from builder.bases.base import Base
 from builder.errors import ToolError
 
 log = logging.getLogger("builder")
-# What a licence says, and what it asks to be passed on.
+# Licences, and files that they ask to be passed on.
 LICENCE_FILES = ["LICENSE*", "NOTICE*", "USE_POLICY*"]
-# tokenizer.model is SentencePiece's, which the converter reads of families that have it.
+# tokenizer.model is SentencePiece's, which the converter reads if there is one.
 SMALL_FILES = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]
 
 
 def find_small_files(chosen: Base) -> Path:
-    """Give a folder that holds the base's config, tokenizer and template."""
+    """Give a folder with the base's config, tokenizer and chat template."""
     if chosen.kind == "hub":
         return _snapshot(chosen.source, chosen.revision, SMALL_FILES)
     return find_weights(chosen)
 
 
 def list_files(chosen: Base) -> list[str]:
-    """Name the files of a base whose small files were found, also those that are not fetched yet.
+    """List the names of a base's files, also of those not fetched yet, after its small files.
 
     Returns:
-        None of the embedded base, which is whole, and where the cache does not have the list.
+        An empty list for the embedded base, which is complete, and if the cache has no list.
 
     """
     if chosen.kind == "folder":
@@ -40,11 +40,11 @@ def list_files(chosen: Base) -> list[str]:
 
 
 def find_weights(chosen: Base, *, training: bool = False) -> Path:
-    """Give a folder with the base's weights, fetched or read from its package once.
+    """Give a folder with the base's weights, which are fetched or unpacked once.
 
     Args:
         chosen: The base.
-        training: Whether the 4-bit sibling is wanted, where there is one.
+        training: Whether to give the weights to train on, which may be in 4 bit.
 
     Raises:
         ToolError: The hub cannot be reached and the cache does not have them.
@@ -65,7 +65,7 @@ def find_weights(chosen: Base, *, training: bool = False) -> Path:
 
 
 def find_licences(chosen: Base) -> list[Path]:
-    """Find the files of the base's own licence: at its revision on the hub, or in its folder.
+    """Find the licence files of the base, on the hub or in its folder.
 
     Raises:
         ToolError: The hub cannot be reached and the cache does not have them.
@@ -83,15 +83,15 @@ def find_licences(chosen: Base) -> list[Path]:
 
 @dataclass(frozen=True)
 class Listing:
-    """What the hub says of a repository."""
+    """The newest commit of a repository, and its files."""
 
     revision: str
-    """Its newest commit."""
+    """The newest commit."""
     files: tuple[str, ...]
 
 
 def describe(repository: str) -> Listing:
-    """Ask the hub for a repository's newest commit and the names of its files.
+    """Ask the hub for the newest commit of a repository and the names of its files.
 
     Raises:
         ToolError: There is no such repository, or the hub cannot be reached.
@@ -106,7 +106,7 @@ def describe(repository: str) -> Listing:
 
 
 def find_revision(repository: str) -> str:
-    """Ask the hub for a repository's newest commit.
+    """Ask the hub for the newest commit of a repository.
 
     Raises:
         ToolError: There is no such repository, or the hub cannot be reached.
@@ -116,7 +116,7 @@ def find_revision(repository: str) -> str:
 
 
 def _list_repository(repository: str, revision: str) -> list[str]:
-    """Name a repository's files, of which the small ones were fetched: that cached its list."""
+    """List the names of a repository's files from the cache; fetching files has cached the list."""
     from huggingface_hub import get_cached_repo_tree  # noqa: PLC0415 — takes a second
     from huggingface_hub.errors import CachedRepoTreeNotFoundError  # noqa: PLC0415
 
@@ -127,10 +127,10 @@ def _list_repository(repository: str, revision: str) -> list[str]:
 
 
 def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
-    """Give a repository's files, fetched once and each checked once against the hub's hash.
+    """Fetch files of a repository once, and compare each once with the hub's hash.
 
     Raises:
-        ToolError: They cannot be had, there is no room, or they arrive broken.
+        ToolError: They cannot be fetched, there is no room, or they arrive broken.
 
     """
     folder = download.download(repository, revision, patterns)

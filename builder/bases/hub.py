@@ -1,4 +1,4 @@
-"""How the hub's client is set up, read from the environment as it reads it, without importing it.
+"""The settings of the hub's client, read from the environment without importing it.
 
 Importing huggingface_hub takes a second.
 """
@@ -18,20 +18,20 @@ TRUE = ("1", "ON", "YES", "TRUE")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where the hub is, where its files are cached, and what the client may do."""
+    """The hub's address, its cache, and its token."""
 
     endpoint: str
-    """Without the user name and the password that an address may hold."""
+    """Without a user name and a password."""
     home: Path
     cache: Path
-    """The repositories, in `home` unless it is set apart."""
+    """The folder of the repositories, in `home` by default."""
     token: str
-    """Where the token is, never the token; empty where there is none."""
+    """The place of the token, never the token itself; "" if there is none."""
     is_offline: bool
 
     @property
     def is_mirror(self) -> bool:
-        """Whether it is another hub than Hugging Face's own."""
+        """Whether it is not Hugging Face's own hub."""
         return self.endpoint != DEFAULT
 
 

@@ -1,4 +1,4 @@
-"""Why the hub does not give a repository, in one sentence, and what to do."""
+"""Errors of the hub's client as one sentence, with a hint."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from builder.bases.base import KINDS, WITHOUT_HUB
 from builder.errors import ToolError
 
 KEPT = "the files that arrived whole are kept"
-# Of what the hub says, shown on one line.
+# The most that is shown of the hub's message.
 MOST_CHARACTERS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Purpose:
-    """What the hub was asked for, as the sentences and hints of a failure tell it."""
+    """The words for messages about a request to the hub."""
 
     expected: str
     again: str
     instead: str = ""
-    """What needs no network."""
+    """An alternative that needs no network."""
     noun: str = "base"
-    """What is asked for."""
+    """What is requested."""
     kinds: str = KINDS
-    """What may be asked for."""
+    """What can be requested."""
     retry: str = "build"
-    """What a person does again."""
+    """The command to run again."""
     folder: str = ""
-    """What stands before a repository's name in its address."""
+    """The path before the repository's name in its address."""
     words: str = "fetches the base"
-    """What a person reads meanwhile."""
+    """The words for progress."""
 
     def hint(self, advice: str) -> str:
-        """Give a hint, with what needs no network."""
+        """Write a hint, with the alternative that needs no network."""
         return f"{advice}; {self.instead}" if self.instead else advice
 
 
@@ -48,18 +48,18 @@ FETCH = Purpose(
 
 @contextmanager
 def explaining(repository: str, purpose: Purpose = FETCH) -> Iterator[None]:
-    """Say in one sentence why the hub does not give a repository.
+    """Turn errors of the hub's client into one sentence.
 
     Raises:
-        ToolError: It does not.
+        ToolError: The hub did not provide the repository.
 
     """
     import httpx  # noqa: PLC0415 — with the hub's client
 
     try:
         yield
-    # httpx's errors are no OSError, what is no hub's answer is a ValueError of its reader, and a
-    # SOCKS proxy without its package an ImportError.
+    # httpx's errors are not OSErrors, an answer that is not a hub's is a ValueError, and a SOCKS
+    # proxy without its package is an ImportError.
     except (
         httpx.HTTPError,
         httpx.InvalidURL,
@@ -75,10 +75,10 @@ def explaining(repository: str, purpose: Purpose = FETCH) -> Iterator[None]:
 def _explain_answer(
     error: Exception, repository: str, purpose: Purpose
 ) -> tuple[str, str | None] | None:
-    """Tell what the hub says of a repository, and what to do; None where it says nothing of it.
+    """Describe the hub's answer about a repository, with a hint; None if it did not answer.
 
     Source:
-        huggingface_hub 1.33: errors.py, and utils/_http.py for which answer raises which of them.
+        huggingface_hub 1.33: errors.py, and utils/_http.py for which answer raises which error.
     """
     from huggingface_hub import errors  # noqa: PLC0415 — takes a second
 
@@ -104,7 +104,7 @@ def _explain_answer(
 
 
 def explain_failure(error: Exception, purpose: Purpose) -> tuple[str, str]:
-    """Tell what kept the hub from being reached, or files from arriving whole, and what to do."""
+    """Describe why the hub could not be reached or files did not arrive complete, with a hint."""
     import httpx  # noqa: PLC0415 — with the hub's client
     from huggingface_hub import constants, errors  # noqa: PLC0415 — takes a second
 
@@ -130,7 +130,7 @@ def explain_failure(error: Exception, purpose: Purpose) -> tuple[str, str]:
             problem = f"cannot be kept in the cache ({reason}), expected room there"
             hint = "free some disk, or set HF_HOME to a folder with room"
         case OSError() if not isinstance(cause, errors.FileMetadataError):
-            # huggingface_hub compares what arrived with the size that the hub named.
+            # huggingface_hub compares the size of a file with the hub's.
             problem = f"arrives cut short from {address} ({reason}), expected the whole of it"
             hint = purpose.again
         case _:

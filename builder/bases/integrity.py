@@ -1,4 +1,4 @@
-"""Whether fetched files are what the hub has: large ones lie in its cache by their own hashes."""
+"""Checks fetched files by their hash, which is the name of large files in the hub's cache."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from builder import files, progress
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 Mark = list[int]
-# A download writes every 10 MB (huggingface_hub 1.33, constants.py).
+# A running download writes every 10 MB (huggingface_hub 1.33, constants.py).
 ABANDONED_AFTER_S = 3600.0
 
 
 def find_broken(folder: Path) -> list[Path]:
-    """List the files whose content is not of the hash that the hub named, each read once.
+    """List the files whose content does not have the hub's hash; each file is read once.
 
     Args:
         folder: A snapshot in the hub's cache: links to files that are named by their ETag, which
-            is the SHA-256 of a large file (LFS). What is no such link is not looked at.
+            for a large file (LFS) is its SHA-256. Other files are not checked.
 
     """
     record = files.cache_folder() / "verified" / f"{_hash_text(str(folder))}.json"
@@ -53,17 +53,17 @@ def remove(path: Path) -> None:
 
 
 def remove_abandoned(cache: Path, repository: str, kind: str = "model") -> None:
-    """Remove the parts of files that a killed download left; huggingface_hub goes on from none.
+    """Remove partial files of killed downloads, which huggingface_hub does not resume.
 
     Args:
         cache: The hub's cache.
-        repository: Whose files.
-        kind: What it holds: `model` or `dataset`.
+        repository: The repository.
+        kind: Its kind: `model` or `dataset`.
 
     """
     folder = cache / f"{kind}s--{repository.replace('/', '--')}" / "blobs"
     for part in folder.glob("*.incomplete"):
-        with suppress(OSError):  # it may be finished meanwhile
+        with suppress(OSError):  # the download may just have finished
             if time.time() - part.stat().st_mtime > ABANDONED_AFTER_S:
                 part.unlink()
 

@@ -1,6 +1,6 @@
-"""The licences of bases: what the hub calls them, and what they ask of a model that is passed on.
+"""The licences of bases: their names on the hub, and their conditions for publishing a model.
 
-A word on each, and no advice: whoever passes a model on reads the licence itself.
+This is a short summary and no legal advice: read the licence before you publish a model.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ class Licence:
 
     name: str
     identifier: str
-    """Among the hub's licences (huggingface.co/docs/hub/repositories-licenses), or an own one."""
+    """The hub's identifier (huggingface.co/docs/hub/repositories-licenses), or one of our own."""
     link: str
     is_listed: bool = True
-    """Whether the hub knows the identifier; else a card says `license: other`."""
+    """Whether the hub knows the identifier; if not, a card has `license: other`."""
     asks: str = ""
-    """What it asks of a persona that is passed on, in words."""
+    """Its conditions for publishing a persona, in words."""
     prefix: str = ""
-    """What the name of a model that is passed on must begin with."""
+    """What the name of a published model must begin with."""
     shown: str = ""
-    """What its card must show."""
+    """What the model card must show."""
     notice: str = ""
-    """What a file named NOTICE that goes along must say."""
+    """The text of the file NOTICE that must be published too."""
     needs_copy: bool = False
-    """Whether its text must go along."""
+    """Whether its text must be published too."""
     stays: bool = False
-    """Whether what is made of the base stays under it."""
+    """Whether models made from the base must keep it."""
 
 
 APACHE = Licence(
@@ -50,7 +50,7 @@ GEMMA = Licence(
     ),
     stays=True,
 )
-# Of a base whose version is not known.
+# For a base whose version is not known.
 LLAMA = Licence(
     name="Llama Community License",
     identifier="llama-community-license",
@@ -92,8 +92,8 @@ def make_llama(version: str) -> Licence:
     """Make the record of a version of the Llama licence, such as 3.2.
 
     Source:
-        Section 1.b of the community licences of Llama 3.1, 3.2 and 3.3, which differ in the
-        version alone.
+        Section 1.b of the community licences of Llama 3.1, 3.2 and 3.3, which only differ in the
+        version.
 
     """
     return replace(

@@ -1,7 +1,7 @@
-"""What training a base takes of a machine's memory, told before its weights are fetched.
+"""Estimates the memory that training a base needs, before its weights are fetched.
 
-Neither its config nor the rows need be there: builder/training/footprint.py, which knows both, is
-more exact. Tests compare both with what was measured of a 4B.
+builder/training/footprint.py is more exact, but needs the weights and the rows. Tests compare both
+with measurements of a 4B.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ HINT = f"take a smaller base, such as {SMALL}, or a machine with more memory"
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """Bytes of memory, estimated."""
+    """Estimated bytes of memory."""
 
     weights: int
     beside: int
-    """The adapter, its gradients and optimiser, and activations."""
+    """For the adapter, its gradients and optimiser, and activations."""
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum."""
         return self.weights + self.beside
 
     def describe(self) -> str:
-        """Say it in a few words."""
+        """Write it in a few words."""
         return f"about {self.total / 1e9:.1f} GB of memory ({self.weights / 1e9:.1f} GB of weights)"
 
 
 def estimate(chosen: Base, machine: Machine, sizes: Sizes | None) -> Need | None:
-    """Estimate what training takes.
+    """Estimate the memory that training needs.
 
     Args:
         chosen: The base.
-        machine: What trains it.
-        sizes: What its config.json gives, for a base that is not in the table.
+        machine: The machine.
+        sizes: The sizes in its config.json, for a base that is not in the table.
 
     Returns:
-        None where neither tells the size.
+            None if the size is not known.
 
     """
     of = _find_repository(chosen.source) or _make_repository(chosen.source, sizes)
@@ -60,12 +60,12 @@ def estimate(chosen: Base, machine: Machine, sizes: Sizes | None) -> Need | None
 
 
 def check(source: str, need: Need, has_bytes: int) -> str | None:
-    """Refuse a base whose weights alone are more than the memory, and warn of one that is near.
+    """Refuse a base whose weights do not fit into the memory; warn if training may not fit.
 
     Args:
-        source: The base as it was asked for.
-        need: What training takes.
-        has_bytes: The machine's memory, of the GPU where one is trained on.
+        source: The base, for messages.
+        need: The memory that training needs.
+        has_bytes: The memory of the GPU or the machine.
 
     Returns:
         A warning, or None.

@@ -1,4 +1,4 @@
-"""The kinds of bases that cannot be built on, why, and what to take instead."""
+"""The kinds of bases that cannot be built on, and what to use instead."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ NOT_WHOLE = "its repository is not whole: take another base"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A base that was asked for, by its small files."""
+    """A base that may be refused, described by its small files."""
 
     source: str
     facts: Facts
     files: frozenset[str] = frozenset()
-    """The names of all its files, of the weights too; empty where they are not known."""
+    """The names of all its files, including weights; empty if they are not known."""
     template: str = "base"
-    """`data.template`: base, chatml or alpaca."""
+    """The value of `data.template`: base, chatml or alpaca."""
     is_repository: bool = False
-    """Whether it is the hub's, where nobody can add a file."""
+    """Whether it is a repository on the hub, to which the user cannot add files."""
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """What config.json holds."""
+        """The content of config.json."""
         return self.facts.config
 
 
@@ -42,11 +42,11 @@ class Refusal:
 
     name: str
     find: Callable[[Candidate], str | None]
-    """Say what the base is and what was expected, where it is of this kind."""
+    """Describes the base and what was expected; None if it is not of this kind."""
     instead: str
-    """What to do or to take instead; with {source} filled in."""
+    """What to do or to use instead; {source} is filled in."""
     of_repository: str = ""
-    """The same of a repository on the hub, where it is another thing."""
+    """The same for a repository on the hub, if it differs."""
 
 
 def _is_gguf(base: Candidate) -> str | None:
@@ -118,7 +118,7 @@ def _needs_remote_code(base: Candidate) -> str | None:
 
 
 def _is_known(model_type: str) -> bool:
-    """Tell whether transformers has the model's code itself."""
+    """Say whether transformers includes the model's code."""
     from transformers.models.auto.configuration_auto import (  # noqa: PLC0415 — takes seconds
         CONFIG_MAPPING_NAMES,
     )

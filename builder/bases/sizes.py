@@ -1,4 +1,4 @@
-"""The sizes of a decoder as its config.json gives them, and what follows from them."""
+"""The sizes of a decoder, read from config.json."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Sizes:
     hidden: int
     """C."""
     inner: int
-    """Of the feed-forward layers."""
+    """The width of the feed-forward layers."""
     query: int
-    """Columns of all heads together; of key and value likewise."""
+    """The width of all query heads together; `key` is that of all key heads."""
     key: int
     vocabulary: int
     is_tied: bool
@@ -39,9 +39,9 @@ class Sizes:
 
 
 def read(config: dict[str, Any]) -> Sizes | None:
-    """Read the sizes of the text model; None where config.json does not give them.
+    """Read the sizes of the text model; None if config.json does not give them.
 
-    Some families give a list, a number for each layer: that is no size of a decoder.
+    Some families give a list with a number for each layer, which is not supported.
     """
     text = config.get("text_config", config)
     try:
@@ -62,11 +62,11 @@ def read(config: dict[str, Any]) -> Sizes | None:
 
 
 def estimate_four_bit_bytes(size_bytes: int, embedding_bytes: int) -> int:
-    """Estimate the bytes of weights once they are quantised to 4 bit.
+    """Estimate the size of weights quantised to 4 bit.
 
     Args:
-        size_bytes: In 16 bit.
-        embedding_bytes: Those of them in the embedding and the head.
+        size_bytes: Their size in 16 bit.
+        embedding_bytes: The part of that in the embedding and the head.
 
     """
     return embedding_bytes + round((size_bytes - embedding_bytes) / 2 * NF4_BYTES_PER_WEIGHT)

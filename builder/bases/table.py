@@ -1,4 +1,4 @@
-"""The table of bases for a person to read: what can be built on, what it takes, and what cannot."""
+"""The table of bases for docs/bases.md and `bases`: what is supported, and what is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from builder.bases.family import Family, Repository
 from builder.bases.refusals import REFUSALS
 
 GIGABYTE = 1_000_000_000
-# What tests/builds/test_families.py measured, by family and column; it writes the file anew.
+# The measurements of tests/builds/test_families.py, by family and column, which writes the file.
 CHECKED = Path(__file__).with_name("checked.json")
 COLUMNS = {
     "rows": "rows",
@@ -26,28 +26,28 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Row:
-    """A base that can be built on."""
+    """A supported base."""
 
     family: str
     repository: str
     size_bytes: int
-    """Of the 16-bit weights, which the export reads."""
+    """The size of the 16-bit weights, which the export reads."""
     train_source: str
-    """What is trained on a GPU: the 4-bit repository where there is one and it is advised."""
+    """The repository that a GPU trains on: the 4-bit one if there is one and it is advised."""
     is_four_bit: bool
     """Whether a GPU trains on 4-bit weights by default."""
     memory_bytes: int
-    """Estimated GPU memory that training takes."""
+    """The GPU memory that training needs, estimated."""
     licence: str
     licence_asks: str
     thinking: str
     has_tools: bool
-    """Whether a persona of it takes tools in its prompt."""
+    """Whether its prompts can declare tools."""
     verified: str
 
 
 def rows() -> list[Row]:
-    """List every base of the table, family by family."""
+    """List all bases of the table, family by family."""
     return [_row(family, item) for family in FAMILIES for item in family.repositories]
 
 
@@ -70,7 +70,7 @@ def _row(family: Family, repository: Repository) -> Row:
 
 
 def refused() -> list[tuple[str, str]]:
-    """List the kinds of base that are refused, each with what to do or to take instead."""
+    """List the kinds of bases that are refused, with what to use instead."""
     return [(refusal.name, refusal.instead.format(source="FOLDER")) for refusal in REFUSALS]
 
 
@@ -119,7 +119,7 @@ def write_page() -> str:
 
 
 def _tell_licences(family: Family) -> str:
-    """Tell a family's licence and what it asks, and the repositories that have another."""
+    """Describe a family's licence and its conditions, and the repositories with another one."""
     own = family.licence
     told = "; ".join(filter(None, (own.name, own.asks))) if own else ""
     others = {
@@ -131,7 +131,7 @@ def _tell_licences(family: Family) -> str:
 
 
 def read_checked() -> dict[str, dict[str, str]]:
-    """Read what was measured of each family: what a column holds, by its key in `COLUMNS`."""
+    """Read the measurements of each family, by the keys of `COLUMNS`."""
     found: dict[str, dict[str, str]] = json.loads(CHECKED.read_text("utf-8"))
     return found
 

@@ -1,4 +1,4 @@
-"""Whether a base is whole: its weights, tokenizer and chat template, before any is used."""
+"""Checks that a base is complete: its weights, tokenizer and chat template."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from builder.bases.family import look_up
 from builder.sandbox import LimitError
 
 SHOWN_CHARACTERS = 120
-# As transformers names the weights that it loads, and the list of their shards.
+# transformers' names of the weights and of the list of their shards.
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-# A vocabulary is padded up to a multiple of some hundred rows, or lacks a token for images
-# (Gemma 3: 262145 tokens, vocab_size 262144). Beyond this it is another family's.
+# How far the number of tokens may be from vocab_size. Embeddings are often padded, and may lack a
+# token for images (Gemma 3: 262145 tokens, vocab_size 262144).
 MOST_TOKENS_BEYOND, LEAST_SHARE_OF_ROWS = 64, 0.5
-# Conversations that every chat template is rendered with: questions, answers, and a system text.
+# Conversations for checking the limits of a chat template.
 PROBES = tuple(
     [{"role": role, "content": f"{role} {at}"} for at, role in enumerate(roles)]
     for roles in (
@@ -35,10 +35,10 @@ PROBES = tuple(
 
 
 def find_broken_json(folder: Path, names: Iterable[str]) -> str | None:
-    """Read the small files that are there.
+    """Check that the small files can be read.
 
     Returns:
-        What is wrong with the first, and what was expected; None where nothing is.
+        What is wrong with the first broken one, and what was expected; or None.
 
     """
     for name in names:
@@ -48,10 +48,10 @@ def find_broken_json(folder: Path, names: Iterable[str]) -> str | None:
 
 
 def find_no_weights(names: Collection[str]) -> str | None:
-    """Say as `find_broken_json` that there are no weights that can be loaded.
+    """Say, like `find_broken_json`, that there are no weights that can be loaded.
 
     Args:
-        names: All its files; none where they are not known.
+        names: The names of all its files; empty if they are not known.
 
     """
     if not names or WEIGHTS in names or INDEX in names:
@@ -62,11 +62,11 @@ def find_no_weights(names: Collection[str]) -> str | None:
 
 
 def find_gap(folder: Path, names: Collection[str]) -> str | None:
-    """Say as `find_broken_json` which shards are missing that the index names.
+    """Say, like `find_broken_json`, which shards of the index are missing.
 
     Args:
-        folder: Holds the index, where there is one.
-        names: All its files; none where they are not known.
+        folder: The folder of the index, if there is one.
+        names: The names of all its files; empty if they are not known.
 
     """
     if not names or not (folder / INDEX).is_file():
@@ -79,14 +79,14 @@ def find_gap(folder: Path, names: Collection[str]) -> str | None:
 
 
 def find_broken_weights(folder: Path, names: Iterable[str]) -> str | None:
-    """Read the headers of weights that are here already: a shard that was cut short has none.
+    """Check the headers of the weights that are present: a shard that was cut short is refused.
 
     Args:
-        folder: Holds the weights.
-        names: Its files.
+        folder: The folder of the weights.
+        names: The names of its files.
 
     Returns:
-        As `find_broken_json`.
+            As for `find_broken_json`.
 
     """
     shards = sorted(name for name in names if name.endswith(".safetensors"))
@@ -107,7 +107,7 @@ def find_broken_weights(folder: Path, names: Iterable[str]) -> str | None:
 
 
 def find_broken_tokenizer(folder: Path) -> str | None:
-    """Load tokenizer.json where there is one, and say as `find_broken_json` what is wrong."""
+    """Load tokenizer.json, if there is one, and say like `find_broken_json` what is wrong."""
     path = folder / "tokenizer.json"
     if not path.is_file():
         return None
@@ -115,14 +115,14 @@ def find_broken_tokenizer(folder: Path) -> str | None:
 
     try:
         Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 — its library raises no other class
+    except Exception as error:  # noqa: BLE001 — its library raises only this class
         reason = str(error)[:SHOWN_CHARACTERS]
         return f"holds a tokenizer.json that cannot be read ({reason}), expected it whole"
     return None
 
 
 def find_endless_template(facts: Facts) -> str | None:
-    """Render a chat template under limits, and say as `find_broken_json` what is wrong."""
+    """Render a chat template under limits, and say like `find_broken_json` what is wrong."""
     if facts.chat_template is None:
         return None
     try:
@@ -133,7 +133,7 @@ def find_endless_template(facts: Facts) -> str | None:
 
 
 def find_other_vocabulary(facts: Facts) -> str | None:
-    """Say as `find_broken_json` that the tokenizer is another base's."""
+    """Say, like `find_broken_json`, that the tokenizer is of another base."""
     ids = set(facts.vocabulary.values())
     ends = _list_end_ids(facts.config)
     if ids and ends and not ids.intersection(ends):
@@ -150,7 +150,7 @@ def find_other_vocabulary(facts: Facts) -> str | None:
 
 
 def find_no_eos(facts: Facts) -> str | None:
-    """Say as `find_broken_json` that no token ends a text."""
+    """Say, like `find_broken_json`, that there is no EOS token."""
     eos = facts.tokens.get("eos_token")
     if not eos:
         return "names no EOS token in tokenizer_config.json, expected one: it would never stop"
@@ -160,7 +160,7 @@ def find_no_eos(facts: Facts) -> str | None:
 
 
 def _list_end_ids(config: Mapping[str, Any]) -> list[int]:
-    """List the ids of the tokens that config.json says a text ends with."""
+    """List the ids of the EOS tokens in config.json."""
     tables = (config, config.get("text_config") or {})
     found = [table.get("eos_token_id") for table in tables]
     every = [entry for value in found for entry in (value if isinstance(value, list) else [value])]

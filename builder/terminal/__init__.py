@@ -1,1 +1,1 @@
-"""What a person sees: lines, bars, tables and events."""
+"""Output for the user: lines, bars, tables and events."""

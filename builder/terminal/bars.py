@@ -1,4 +1,4 @@
-"""The bar of a stage that runs: how far it is, what is left, and how its training goes."""
+"""The progress bar of a running stage, with the time left and the state of training."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 BAR_WIDTH = 24
-# Below this many columns only the name of the work and its count are drawn.
+# On narrower terminals only the name of the work and its count are drawn.
 NARROW_WIDTH = 60
-# Seconds of the past from which the time left is estimated; a step on a processor may take 30.
+# The period that the time left is estimated from; a training step on a CPU can take 30 s.
 ESTIMATE_FROM_S = 600.0
 
 
 class Bar:
-    """One stage's bar.
+    """The bar of one stage.
 
     Args:
-        screen: Where it is drawn.
-        place: Where the stage stands in the build.
+        screen: The console to draw it on.
+        place: The position of the stage in the build.
 
     """
 
@@ -47,17 +47,17 @@ class Bar:
         self._task = self._begin()
 
     def start(self) -> None:
-        """Draw it until it is stopped."""
+        """Start drawing it."""
         self.is_drawn = True
         self._lines.start()
 
     def stop(self) -> None:
-        """Take it off the screen."""
-        if self.is_drawn:  # where it was never drawn, it would leave a blank line
+        """Remove it from the screen."""
+        if self.is_drawn:  # otherwise it would leave a blank line
             self._lines.stop()
 
     def advance(self, progress: Progress) -> None:
-        """Move on."""
+        """Show new progress."""
         is_other = progress.what != self.progress.what or progress.done < self._task.completed
         self.progress = progress
         if progress.training:
@@ -73,17 +73,17 @@ class Bar:
 
     @property
     def count(self) -> str:
-        """What is done of how much."""
+        """What is done, and of how much."""
         progress = self.progress
         return f"{progress.done}/{progress.total} {progress.unit}" if progress.total else ""
 
     @property
     def is_over(self) -> bool:
-        """Whether all that was counted is done."""
+        """Whether everything that was counted is done."""
         return bool(self.progress.total) and self.progress.done >= self.progress.total
 
     def describe(self, stage: str) -> str:
-        """Say how far it is in one line, for a log."""
+        """Describe the progress in one line, for a log."""
         what = self.progress.what if self.progress.what != stage else ""
         first = f"{what} {self.count}".strip()
         left_s = self._find_left_s()
@@ -93,7 +93,7 @@ class Bar:
         return ", ".join([first, *self.tell_training(has_sparkline=False), *left, *in_all])
 
     def tell_place(self) -> list[str]:
-        """Say which stage of how many it is, and what is left of the build."""
+        """Describe the position of the stage, and the time left of the build."""
         place = self.place
         if place.count < 2:
             return []
@@ -102,7 +102,7 @@ class Bar:
         return [f"stage {place.number} of {place.count}", *left]
 
     def tell_training(self, *, has_sparkline: bool) -> list[str]:
-        """Say from where to where the loss came, the epoch, and the speed."""
+        """Describe how the loss has changed, the epoch, and the speed."""
         training = self.progress.training
         if training is None:
             return []
@@ -121,18 +121,18 @@ class Bar:
         return told
 
     def draw_sample(self, question: str, answer: str) -> Text:
-        """Draw what a model answers while it trains, on one line that fits the terminal.
+        """Draw an answer of the model while it trains, on one line that fits the terminal.
 
         Args:
-            question: Without control characters.
-            answer: Likewise.
+            question: The question, without control characters.
+            answer: The answer, without control characters.
 
         """
         cut: Literal["ellipsis", "crop"] = "ellipsis" if self.can_write_symbols else "crop"
         arrow = "→" if self.can_write_symbols else "->"
         width, asked = self.screen.width - 1, Text(question)
         if self.screen.is_terminal:
-            asked.truncate(width // 3, overflow=cut)  # which leaves room for the answer
+            asked.truncate(width // 3, overflow=cut)  # leave room for the answer
         step = f"at step {self.progress.done} of {self.progress.total}"
         line = Text(f'  {step}: "{asked}" {arrow} "{answer}"', "dim")
         if self.screen.is_terminal:
@@ -145,7 +145,7 @@ class Bar:
         return self.screen.encoding.startswith("utf")
 
     def _begin(self) -> rich_progress.Task:
-        """Begin another piece of work, whose time left is estimated from its own beginning."""
+        """Begin another piece of work, with a new estimate of the time left."""
         for task in self._lines.tasks:
             self._lines.remove_task(task.id)
         self._lines.add_task(
@@ -158,11 +158,11 @@ class Bar:
         return self._lines.tasks[0]
 
     def _find_left_s(self) -> float | None:
-        """Estimate what is left of the present piece of work."""
+        """Estimate the time left of the present piece of work."""
         return find_left_s(self._task)
 
     def _find_left_in_all_s(self) -> float | None:
-        """Estimate what is left of the build; None where a stage after this one is not known."""
+        """Estimate the time left of the build; None if a later stage has no forecast."""
         later_s, expected_s = self.place.later_s, self.place.expected_s
         if later_s is None or expected_s is None:
             return None
@@ -171,7 +171,7 @@ class Bar:
 
 
 def join_fitting(parts: Iterable[str], width: int) -> str:
-    """Join as many of some parts as fit into a line."""
+    """Join as many parts as fit into a line."""
     line = ""
     for part in parts:
         longer = f"{line}, {part}" if line else part
@@ -186,7 +186,7 @@ def _shorten(loss: float) -> str:
 
 
 class _Lines(rich_progress.Progress):
-    """The bar, with the place of its stage above it and its training below."""
+    """The bar, with the position of its stage above and the state of training below."""
 
     def __init__(self, bar: Bar) -> None:
         self.bar = bar
@@ -212,8 +212,8 @@ class _Lines(rich_progress.Progress):
         )
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """Give the lines that are drawn."""
-        if not self.bar.is_drawn:  # it is asked once while it is made
+        """Give the lines to draw."""
+        if not self.bar.is_drawn:  # rich asks once while the bar is made
             return
         width = self.bar.screen.width - 1
         for parts in (self.bar.tell_place(), None, self.bar.tell_training(has_sparkline=True)):

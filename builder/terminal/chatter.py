@@ -1,4 +1,4 @@
-"""Sends what libraries print in this process to a log file, so that the screen shows the build."""
+"""Redirects what libraries print in this process to a log file, away from the screen."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FOLLOW_EVERY_S = 0.2
 
 @contextmanager
 def divert(path: Path) -> Iterator[None]:
-    """Send stdout and stderr of this process to a file, those of C and Rust libraries too.
+    """Redirect stdout and stderr of this process to a file, also for C and Rust libraries.
 
-    A `Console` made before keeps the screen: it writes to descriptors of its own.
+    A `Console` made before still writes to the screen, through its own descriptors.
     """
     with path.open("w") as log:
         saved = [os.dup(descriptor) for descriptor in (1, 2)]
@@ -34,11 +34,11 @@ def divert(path: Path) -> Iterator[None]:
 
 @contextmanager
 def follow(path: Path, show: Callable[[list[str]], None]) -> Iterator[None]:
-    """Show each line that is written to a log file meanwhile, by a thread.
+    """Show each line that is written to a log file inside the context, in a thread.
 
     Args:
-        path: The file, which is begun anew.
-        show: Is given whole lines, without their ends.
+        path: The file, which is emptied first.
+        show: Called with complete lines, without line ends.
 
     """
     path.write_bytes(b"")

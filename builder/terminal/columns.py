@@ -1,4 +1,4 @@
-"""The columns of a bar whose work cannot be counted, and goes by what it took before."""
+"""Columns of a bar for work that cannot be counted: they use the time it took before."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.text import Text
 
 
 def find_left_s(task: rich_progress.Task) -> float | None:
-    """Estimate what is left of a task by its speed, or by what it took before."""
+    """Estimate the time left of a task by its speed, or by the time it took before."""
     if task.total is not None:
         return task.time_remaining
     expected_s = task.fields["expected_s"]
@@ -18,10 +18,10 @@ def find_left_s(task: rich_progress.Task) -> float | None:
 
 
 class ExpectedBar(rich_progress.BarColumn):
-    """A bar; where nothing can be counted, by what the same work took before."""
+    """A bar; if nothing can be counted, by the time that the same work took before."""
 
     def render(self, task: rich_progress.Task) -> ProgressBar:
-        """Draw one task's bar."""
+        """Draw the bar of a task."""
         expected_s = task.fields["expected_s"]
         if task.total is not None or not expected_s:
             return super().render(task)
@@ -30,10 +30,10 @@ class ExpectedBar(rich_progress.BarColumn):
 
 
 class TimeLeft(rich_progress.TimeRemainingColumn):
-    """The time left; where nothing can be counted, by what the same work took before."""
+    """The time left; if nothing can be counted, by the time that the same work took before."""
 
     def render(self, task: rich_progress.Task) -> Text:
-        """Write one task's time left."""
+        """Write the time left of a task."""
         left_s = find_left_s(task) if task.total is None else None
         if not left_s:
             return super().render(task)

@@ -1,4 +1,4 @@
-"""Every line a person sees; all of it on stderr, the result alone on stdout."""
+"""The console: prints results on stdout, and everything else on stderr."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from builder.terminal.screens import Page, Screen, duplicate, explaining_refusal
 
 NAME_WIDTH = 10
 MIDDLE_WIDTH = 16
-# Where no bar can be drawn, a line is printed at most so often.
+# If no bar can be drawn, how often a line of progress is printed at most.
 LINE_EVERY_S = 10.0
-# An event of progress is written at most so often.
+# How often a progress event is written at most.
 EVENT_EVERY_S = 0.2
 SHOWN_PROBLEMS = 20
-# A problem that begins so is a detail of the one before it.
+# A problem that begins with this is a detail of the one before it.
 DETAIL = "  "
 Detail = Literal["quiet", "normal", "verbose"]
-"""How much a person sees: errors and the result, the build, or what libraries print as well."""
+"""How much is shown: errors and the result, the build too, or what libraries print too."""
 
 
 class Console(logging.Handler):
     """Draws stages, progress and errors on stderr, and prints results on stdout.
 
     Args:
-        line_every_s: Seconds between two lines of progress, where there is no terminal.
+        line_every_s: Seconds between two lines of progress, if there is no terminal.
 
     """
 
@@ -51,7 +51,7 @@ class Console(logging.Handler):
         self.screen = Screen(file=err, highlight=False, soft_wrap=True)
         width, height = find_size(out)
         self.page = Page(file=out, highlight=False, soft_wrap=True, width=width, height=height)
-        # FORCE_COLOR makes rich take a file for a terminal; a bar in a file is no use to anybody.
+        # With FORCE_COLOR rich treats a file as a terminal, but a bar in a file is of no use.
         self.can_draw = self.screen.is_interactive and err.isatty()
         self.detail: Detail = "normal"
         self.persona, self.stage = "", "check"
@@ -62,22 +62,22 @@ class Console(logging.Handler):
         self._deferred: list[str] | None = None
 
     def print_events(self) -> None:
-        """Print results as events, a line of JSON each, and draw no bar among them."""
+        """Print events as lines of JSON, without a bar."""
         self._stream = events.Stream(self.page.file)
         self.can_draw = False
 
     @property
     def prints_events(self) -> bool:
-        """Whether results are printed as events."""
+        """Whether events are printed."""
         return self._stream is not None
 
     def tell(self, event: events.Event) -> None:
-        """Print an event, where events are printed."""
+        """Print an event, if events are printed."""
         if self._stream:
             self._stream.write(event)
 
     def close(self) -> None:
-        """Close the descriptors that this console made for itself."""
+        """Close this console's own descriptors."""
         self.pause()
         for file in self._own:
             with contextlib.suppress(OSError):
@@ -85,10 +85,10 @@ class Console(logging.Handler):
         super().close()
 
     def result(self, text: str, end: str = "\n") -> None:
-        """Print a result on stdout, as it is.
+        """Print a result on stdout, unchanged.
 
         Raises:
-            BrokenPipeError: The reader has gone.
+            BrokenPipeError: The reader has closed the pipe.
             ToolError: It cannot be written.
 
         """
@@ -97,7 +97,7 @@ class Console(logging.Handler):
             print(text, end=end, file=self.page.file, flush=True)
 
     def print_json(self, value: Any) -> None:
-        """Print a result as one line of JSON, as `result` does."""
+        """Print a result as one line of JSON."""
         self.result(json.dumps(value, ensure_ascii=False))
 
     def line(self, name: str, middle: str = "", end: str = "", style: str = "") -> None:
@@ -106,14 +106,14 @@ class Console(logging.Handler):
             self.screen.print(_align(name, middle, end, style))
 
     def verdict(self, name: str, told: str, summary: str) -> None:
-        """Print what is told of a stage that would run, or that it is fresh, as a result."""
+        """Print as a result why a stage would run, or that it is fresh."""
         self.pause()
         self.page.print(
             _align(name, told, "", "yellow") if told else _align(name, "fresh", summary, "dim")
         )
 
     def began(self, stages: Sequence[str], forecast: str, forecast_s: float | None) -> None:
-        """Say which stages will run, and foretell how long they take."""
+        """Show which stages will run, and the forecast."""
         self.pause()
         if forecast:
             self.notes([forecast])
@@ -124,7 +124,7 @@ class Console(logging.Handler):
     def started(
         self, name: str, reasons: list[str], words: str = "", place: Place | None = None
     ) -> None:
-        """Say that a stage runs, what it does, and why."""
+        """Show that a stage starts, what it does, and why."""
         self.pause()
         why, place = "; ".join(reasons), place or Place()
         self.line(name, f"{words}: {why}" if words else why, style="yellow")
@@ -143,37 +143,37 @@ class Console(logging.Handler):
         self._bar.advance(Progress(words, 0, 0, ""))
 
     def done(self, name: str, took_s: float, summary: str) -> None:
-        """Say that a stage is done."""
+        """Show that a stage is done."""
         self.pause()
         self.line(name, f"done in {duration(took_s)}", summary, style="green")
         took_s = round(took_s, 1)
         self.tell(events.StageDone(name=self.persona, stage=name, summary=summary, took_s=took_s))
 
     def fresh(self, name: str, summary: str) -> None:
-        """Say that a stage had nothing to do."""
+        """Show that a stage is fresh."""
         self.pause()
         self.line(name, "fresh", summary, style="dim")
         self.tell(events.StageFresh(name=self.persona, stage=name, summary=summary))
 
     def skipped(self, name: str, why: str) -> None:
-        """Say that a stage cannot run here."""
+        """Show that a stage cannot run on this machine."""
         self.pause()
         self.line(name, "skipped", why, style="yellow")
         self.tell(events.StageSkipped(name=self.persona, stage=name, why=why))
 
     def notes(self, lines: Iterable[str]) -> None:
-        """Print lines, each on a line of its own whatever it holds."""
+        """Print lines, with control characters escaped; nothing with --quiet."""
         if self.detail != "quiet":
             self.show(lines)
 
     def show(self, lines: Iterable[str]) -> None:
-        """Print lines as `notes` does, also where only errors and the result are wanted."""
+        """Print lines, with control characters escaped, also with --quiet."""
         for line in lines:
             self.screen.print(Text(escape(line)))
 
     @contextlib.contextmanager
     def following(self, log_path: Path) -> Iterator[None]:
-        """Show what libraries print into a log meanwhile, where a person wants to see it."""
+        """Show what is written to a log inside the context, with --verbose."""
         if self.detail != "verbose":
             yield
             return
@@ -181,7 +181,7 @@ class Console(logging.Handler):
             yield
 
     def error(self, error: PersonaError) -> None:
-        """Print what is wrong, at most twenty mistakes of it, and what to do."""
+        """Print at most twenty problems of an error, and its hint."""
         self.pause()
         mistakes = 0
         for problem in error.problems:
@@ -200,7 +200,7 @@ class Console(logging.Handler):
         )
 
     def pause(self) -> None:
-        """Take the bar off the screen."""
+        """Remove the bar from the screen."""
         if self._bar:
             self._bar.stop()
         self._bar = None
@@ -208,7 +208,7 @@ class Console(logging.Handler):
 
     @contextlib.contextmanager
     def deferring(self) -> Iterator[None]:
-        """Keep back what is told meanwhile of no stage, and print it as notes at the end."""
+        """Hold back messages inside the context, and print them as notes at its end."""
         self._deferred = []
         try:
             yield
@@ -217,7 +217,7 @@ class Console(logging.Handler):
             self.notes(deferred)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Draw a stage's record: progress as a bar, the rest as a line."""
+        """Show a log record: progress as a bar, anything else as a line."""
         progress = getattr(record, "progress", None)
         if progress is None and self._deferred is not None:
             self._deferred.append(record.getMessage())
@@ -227,7 +227,7 @@ class Console(logging.Handler):
             level = record.levelname.lower()
             self.tell(events.Message(name=self.persona, stage=self.stage, level=level, text=text))
             return
-        if self._bar is None:  # of a check before any stage
+        if self._bar is None:  # progress of a check before any stage
             self._bar = self._make_bar(Place())
         self._advance(self._bar, progress)
         self._tell_progress(progress, is_new=progress.done == 0 or self._bar.is_over)
@@ -241,7 +241,7 @@ class Console(logging.Handler):
         return bar
 
     def _advance(self, bar: Bar, progress: Progress) -> None:
-        """Move the bar, or print a line where there is none and the last is long ago."""
+        """Move the bar, or print a line if there is none and the last one is long ago."""
         bar.advance(progress)
         now_s = time.monotonic()
         is_due = now_s - self._line_at_s >= self.line_every_s
@@ -250,7 +250,7 @@ class Console(logging.Handler):
             self.line(self.stage, bar.describe(self.stage), style="dim")
 
     def _tell_sample(self, bar: Bar, sample: Sample) -> None:
-        """Print what the model answers by now."""
+        """Print an answer of the model while it trains."""
         if self.detail != "quiet":
             answer = sample.answer + ("" if sample.ended else " ...")
             self.screen.print(bar.draw_sample(escape(sample.question, ""), escape(answer, "")))
@@ -262,7 +262,7 @@ class Console(logging.Handler):
         )
 
     def _tell_progress(self, progress: Progress, *, is_new: bool) -> None:
-        """Print an event of progress, or keep its losses for the next where the last is fresh."""
+        """Print a progress event, or keep its losses for the next one if the last is recent."""
         if not self._stream:
             return
         training, now_s = progress.training, time.monotonic()

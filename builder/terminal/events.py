@@ -1,6 +1,6 @@
-"""What `build --json` prints: one line an event, each a dataclass; docs/files.md lists the fields.
+"""The events of `build --json`: one line each; docs/files.md lists their fields.
 
-A field is only ever added. What a reader does not know it may skip.
+Later versions may add fields, and never remove any. Readers should skip fields they do not know.
 """
 
 from __future__ import annotations
@@ -18,47 +18,47 @@ class Event:
     """Something that happened to a persona's build."""
 
     name: str
-    """The persona's."""
+    """The name of the persona."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildStarted(Event):
-    """A build begins; it is the first event of a persona that has stale stages."""
+    """A build begins: the first event of a persona that has stale stages."""
 
     schema: int = SCHEMA
     stages: tuple[str, ...]
-    """Those that are stale, in order."""
+    """The stale stages, in order."""
     forecast_s: float | None
-    """What earlier builds on this machine let expect; None where that is not known."""
+    """The forecast from earlier builds on this machine; None if there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageStarted(Event):
-    """A stage runs."""
+    """A stage starts."""
 
     stage: str
     words: str
-    """What it does, for people."""
+    """What it does, in words for a user."""
     reasons: tuple[str, ...]
     number: int
-    """Of this stage among the stale ones, from 1."""
+    """The number of this stage among the stale ones, from 1."""
     count: int
-    """Of the stale ones."""
+    """The number of stale stages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageProgress(Event):
-    """A stage is so far, at most five times a second."""
+    """The progress of a stage, at most five times a second."""
 
     stage: str
     what: str
-    """The piece of work, for people."""
+    """The piece of work, in words for a user."""
     done: int
     total: int
-    """0 where nothing can be counted."""
+    """0 if nothing can be counted."""
     unit: str
     losses: tuple[float, ...] = ()
-    """In training, of each step since the last such event."""
+    """In training, the losses of the steps since the last such event."""
     epoch: int | None = None
     epochs: int | None = None
     tokens_per_s: float | None = None
@@ -66,21 +66,21 @@ class StageProgress(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Sample(Event):
-    """What the model answers while it trains."""
+    """An answer of the model while it trains."""
 
     stage: str
     step: int
-    """After which it was asked."""
+    """The step after which it was asked."""
     steps: int
     question: str
     answer: str
     ended: bool
-    """Whether the model ended the answer; else it was cut."""
+    """Whether the model ended the answer; if not, it was cut off."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageDone(Event):
-    """A stage ran."""
+    """A stage is done."""
 
     stage: str
     summary: str
@@ -89,11 +89,11 @@ class StageDone(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class StageFresh(Event):
-    """A stage had nothing to do."""
+    """A stage is fresh."""
 
     stage: str
     summary: str
-    """Of when it last ran."""
+    """The summary of its last run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ class Message(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class GateJudged(Event):
-    """What a gate found of the finished file."""
+    """The finding of a gate about the finished file."""
 
     gate: str
     verdict: str
@@ -131,22 +131,22 @@ class GateJudged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class BuildFailed(Event):
-    """The build ended with an error that a person can mend; it is the last event of a persona."""
+    """The build ended with an error that a user can fix: the last event of a persona."""
 
     error: str
-    """The class: `GateError` is a refusal; the others are in builder/errors.py."""
+    """The class of the error: `GateError` is a refusal; the others are in builder/errors.py."""
     problems: tuple[str, ...]
     hint: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildFinished(Event):
-    """The build came to its end; it is the last event of a persona."""
+    """The build is finished: the last event of a persona."""
 
     has_run: bool
     """Whether anything was stale."""
     model: str | None
-    """Its name in Ollama; None where there is no Ollama."""
+    """Its name in Ollama; None if there is no Ollama."""
     file: str
     """The path of the GGUF."""
 
@@ -167,15 +167,15 @@ EVENTS: tuple[type[Event], ...] = (
 
 
 def name_event(kind: type[Event]) -> str:
-    """Name a kind of event as its line does: `stage_done`."""
+    """Give the name of a kind of event in its line, such as `stage_done`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
 
 
 class Stream:
-    """Writes events; where the reader has gone, no more.
+    """Writes events, until the reader closes the pipe.
 
     Args:
-        file: Where they are written, a line each.
+        file: The file to write lines to.
 
     """
 
@@ -188,7 +188,7 @@ class Stream:
             return
         values = {"event": name_event(type(event)), **asdict(event)}
         try:
-            # Plain ASCII: no locale and no lone surrogate keeps a line from being written.
+            # In ASCII, so that no locale and no lone surrogate prevents writing.
             print(json.dumps(values), file=self.file, flush=True)
         except OSError:
             self.file = None

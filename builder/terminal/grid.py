@@ -1,4 +1,4 @@
-"""A table for a person: a line a row where there is room, else a line a value."""
+"""Prints a table: one line for each row if there is room, or else one for each value."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def show(
 ) -> None:
     """Print rows under their heads, as a result.
 
-    Where a terminal is narrower than the table, the first value of each row is a line, and each of
-    the others a line below it, after its head; empty ones are left out.
+    If the terminal is too narrow, the first value of each row has its own line, and the other
+    values have lines below it, each with its head; empty values are left out.
 
     Args:
         heads: The name of each column.
         rows: The values of each row.
-        console: Where they are printed.
-        styles: A style for each value, where values have any.
+        console: The console.
+        styles: A style for each value, or nothing.
 
     """
     cells = [[escape(value) for value in row] for row in rows]
@@ -43,14 +43,14 @@ def show(
 
 
 def fits(heads: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> bool:
-    """Say whether a terminal is as wide as a table; what is no terminal has room for any."""
+    """Say whether a table fits the terminal; a file or pipe has room for any."""
     widths = _measure(heads, [[escape(value) for value in row] for row in rows])
     total = sum(widths) + len(GAP) * (len(heads) - 1)
     return not console.page.file.isatty() or total <= console.page.width
 
 
 def _measure(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
-    """Give the width of each column."""
+    """Compute the width of each column."""
     return [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""The standard streams as a console writes to them: apart from what libraries print."""
+"""The standard streams of a console, which are not redirected with what libraries print."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from rich.console import Console as Rich
 
 from builder.errors import ToolError
 
-# Where a table is not on a screen, its notes stay on one line.
+# In a file or pipe, long notes of a table stay on one line.
 PIPED_WIDTH = 240
-# What TERM is where nothing can be drawn.
+# Values of TERM for terminals that cannot draw.
 DUMB_TERMINALS = ("", "dumb", "unknown")
 
 
 @contextlib.contextmanager
 def explaining_refusals() -> Iterator[None]:
-    """Say what the operating system refused of standard output.
+    """Turn errors of writing to standard output into sentences.
 
     Raises:
-        BrokenPipeError: The reader has gone.
+        BrokenPipeError: The reader has closed the pipe.
         ToolError: It cannot be written.
 
     """
@@ -38,30 +38,30 @@ def explaining_refusals() -> Iterator[None]:
 
 
 class Page(Rich):
-    """What results are printed on."""
+    """The console for results."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print a result; what is raised is as of `explaining_refusals`."""
+        """Print a result; it raises what `explaining_refusals` raises."""
         with explaining_refusals():
             super().print(*objects, **options)
 
     def on_broken_pipe(self) -> None:
-        """Let a reader that takes only the first lines (`| head`) go: rich would end with 1."""
+        """Raise an error if the reader closes the pipe, as `head` does; rich would exit with 1."""
         raise BrokenPipeError
 
 
 class Screen(Rich):
-    """What a build is shown on."""
+    """The console for progress."""
 
     def on_broken_pipe(self) -> None:
-        """Go on without a screen: a build does not end because nobody reads of it."""
+        """Continue without output: a build does not end because nobody reads it."""
         self.quiet = True
 
 
 def duplicate(stream: TextIO | None, descriptor: int) -> TextIO:
-    """Open a standard stream's descriptor again, so that it stays where libraries are diverted.
+    """Duplicate the descriptor of a standard stream, so that redirections do not affect it.
 
-    A stream that stands for another file, as in a test, is taken as it is.
+    A stream of another file, as in a test, is returned unchanged.
     """
     if stream is None:
         return io.StringIO()
@@ -70,17 +70,17 @@ def duplicate(stream: TextIO | None, descriptor: int) -> TextIO:
             return stream
     except (OSError, ValueError):
         return stream
-    # What the terminal's encoding lacks is written as an escape, not raised.
+    # Characters that the terminal's encoding lacks are written as escapes.
     return os.fdopen(
         os.dup(descriptor), "w", 1, encoding=stream.encoding, errors="backslashreplace"
     )
 
 
 def find_size(out: TextIO) -> tuple[int | None, int | None]:
-    """Give columns and lines for results; None where rich finds them itself."""
+    """Find the columns and lines for results; None if rich finds them itself."""
     if not out.isatty():
         return PIPED_WIDTH, None
     if os.environ.get("TERM", "").lower() in DUMB_TERMINALS:
-        # Which rich takes for 80 columns wide, whatever it is.
+        # rich would assume 80 columns.
         return shutil.get_terminal_size()
     return None, None

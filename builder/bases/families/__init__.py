@@ -1,4 +1,4 @@
-"""The table of base families: one record each; adding one is one record and one test."""
+"""The table of families of bases, one record each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
     "recognise",
 ]
 
-# Who gives other makers' weights under their names and licences.
+# Publishes copies of other makers' weights, under their names and licences.
 COPIER = "unsloth"
 
 COMMON_PARAMETERS: dict[str, Any] = {
@@ -60,22 +60,22 @@ FAMILIES: tuple[Family, ...] = (
 
 
 def find(name: str) -> Family:
-    """Find a family by its name, as base.json records it; one not in the table is derived."""
+    """Find a family by its name in base.json; a family that is not in the table is derived."""
     known = (family for family in FAMILIES if family.name == name)
     return next(known, None) or derive(name.partition("(")[2].rstrip(")"))
 
 
 def find_licence(repository: str) -> Licence | None:
-    """Find the licence of a repository of the table, or of Unsloth's copy of one; None of others.
+    """Find the licence of a repository in the table, or of Unsloth's copy of one; else None.
 
-    A model that somebody made of one may have another licence.
+    A model that somebody made from one may have another licence.
     """
     found = _find_known(repository)
     return found[0].find_licence(found[1]) if found else None
 
 
 def find_by_repository(repository: str) -> Family | None:
-    """Find the family of a repository of the table, or of Unsloth's copy of one."""
+    """Find the family of a repository in the table, or of Unsloth's copy of one."""
     found = _find_known(repository)
     return found[0] if found else None
 

@@ -1,4 +1,4 @@
-"""Gemma, of Google: EOS ends the conversation, another token each turn, and content is trimmed."""
+"""Gemma, by Google: EOS ends the conversation, another token each turn; content is trimmed."""
 
 from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
@@ -31,7 +31,7 @@ GEMMA3 = Family(
     verified="chat template compared with the original",
 )
 
-# Image and text; the text tower alone is trained and exported.
+# For images and text; only the text model is trained and exported.
 GEMMA3_IMAGE_TEXT = Family(
     name="gemma3-image-text",
     signs=Signs(model_types=("gemma3",), end_of_turn="<end_of_turn>"),
@@ -56,8 +56,8 @@ GEMMA3_IMAGE_TEXT = Family(
     verified="chat template compared with the original",
 )
 
-# E2B and E4B alone have embeddings in every layer; the larger ones write an empty thought into the
-# prompt that their answered turns do not hold.
+# Only E2B and E4B have embeddings in every layer. The larger ones write an empty thought into the
+# prompt, which is not in the turns that were answered.
 GEMMA4 = Family(
     name="gemma4",
     signs=Signs(
@@ -68,12 +68,12 @@ GEMMA4 = Family(
     identity_words=IDENTITY_WORDS,
     replacement="gemma4",
     thinking="off: nothing in the prompt asks for it",
-    # A call ends with <|tool_response>; what follows the result continues the turn, and a schema is
-    # written by Ollama's renderer in its own way (ollama 0.34.2, model/renderers/gemma4.go).
+    # A call ends with <|tool_response>, the turn continues after the result, and Ollama's renderer
+    # writes schemas differently (ollama 0.34.2, model/renderers/gemma4.go).
     why_no_tools="its calls do not end a turn, and their results stand in the same one",
-    # Ollama sets the parser gemma4, which thinks by default (ollama fb3076099, server/create.go).
-    # Without a renderer's name it takes one by the model's: any with 12b, 26b or 31b in it gets
-    # that of the larger ones (ollama 0.34.2, server/renderer_resolution.go).
+    # By default Ollama sets the parser gemma4, which thinks (ollama fb3076099, server/create.go).
+    # It chooses the renderer by the model's name: a name with 12b, 26b or 31b gets that of the
+    # larger bases (ollama 0.34.2, server/renderer_resolution.go).
     ollama_renderer="gemma4-small",
     ollama_parser="gemma4-no-thinking",
     parameters=PARAMETERS,

@@ -1,4 +1,4 @@
-"""Granite 4 without a mixture of experts, of IBM."""
+"""Granite 4 without a mixture of experts, by IBM."""
 
 from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
@@ -7,7 +7,7 @@ GRANITE4 = Family(
     name="granite4",
     signs=Signs(model_types=("granite", "granitemoehybrid"), end_of_turn="<|end_of_text|>"),
     identity_words=("Granite", "IBM"),
-    # Granite 4.0 alone has this piece; 4.1 adds no system text.
+    # Only Granite 4.0 has this piece; 4.1 adds no system text.
     removed=(
         (
             "{{- '<|start_of_role|>system<|end_of_role|>' + ns.default_system_message"

@@ -1,4 +1,4 @@
-"""LFM2 and LFM2.5, of Liquid AI: short convolutions between layers of attention."""
+"""LFM2 and LFM2.5, by Liquid AI: short convolutions between layers of attention."""
 
 from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs

@@ -1,9 +1,9 @@
-"""Llama 3.1, 3.2 and 3.3, of Meta: a date and a system text of its own in every prompt."""
+"""Llama 3.1, 3.2 and 3.3, by Meta: every prompt has a date and a system text."""
 
 from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
 
-# Llama 3, 3.1, 3.2 and 3.3 have one vocabulary and one format; what differs are dates and tools.
+# Llama 3, 3.1, 3.2 and 3.3 have the same vocabulary and format, except for dates and tools.
 LLAMA3 = Family(
     name="llama3",
     signs=Signs(model_types=("llama",), end_of_turn="<|eot_id|>", config={"vocab_size": (128256,)}),

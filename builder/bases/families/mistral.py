@@ -1,4 +1,4 @@
-"""Mistral 7B, Nemo and Ministral 3: a system text in the last user turn, or one of its own."""
+"""Mistral 7B, Nemo and Ministral 3: the system text is in the last user turn, or in its own."""
 
 from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs

@@ -1,10 +1,10 @@
-"""OLMo 2, of Ai2."""
+"""OLMo 2, by Ai2."""
 
 from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
 
-# The format and the licence are those of the model card of allenai/OLMo-2-1124-13B-Instruct: turns
-# are marked by plain words, and <|endoftext|> begins a conversation and ends each reply.
+# Format and licence are from the model card of allenai/OLMo-2-1124-13B-Instruct: turns are marked
+# by plain words, and <|endoftext|> begins a conversation and ends each reply.
 OLMO2 = Family(
     name="olmo2",
     signs=Signs(model_types=("olmo2",), end_of_turn="<|endoftext|>"),

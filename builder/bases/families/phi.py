@@ -1,4 +1,4 @@
-"""Phi-4-mini, of Microsoft."""
+"""Phi-4-mini, by Microsoft."""
 
 from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs

@@ -1,4 +1,4 @@
-"""Qwen, of Alibaba: ChatML, a system text of its own in Qwen2.5, thinking in Qwen3 and 3.5."""
+"""Qwen, by Alibaba: ChatML; Qwen2.5 adds a system text, Qwen3 and 3.5 can think."""
 
 from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
@@ -67,7 +67,7 @@ QWEN2_5 = Family(
         "{{- '" + DEFAULT_SYSTEM + "' }}",
     ),
     tools=True,
-    # generation_config.json of Qwen/Qwen2.5-7B-Instruct, its repetition penalty left out.
+    # generation_config.json of Qwen/Qwen2.5-7B-Instruct, without its repetition penalty.
     parameters={"temperature": 0.7, "top_p": 0.8, "top_k": 20},
     licence=licences.APACHE,
     repositories=tuple(

@@ -1,4 +1,4 @@
-"""SmolLM2 and SmolLM3, of Hugging Face; the embedded base is the smallest SmolLM2."""
+"""SmolLM2 and SmolLM3, by Hugging Face; the embedded base is the smallest SmolLM2."""
 
 from builder.bases import licences
 from builder.bases.family import Family, Repository, Signs
@@ -37,15 +37,15 @@ SMOLLM2 = Family(
     ),
     verified="built and served",
     alpha=32,
-    # Three epochs so know more than three and a half at 1e-3 for A and B alike: four and seven runs
-    # on an H100, asked through q4_k_m.
+    # Three epochs with these rates know more than three and a half with 1e-3 for both A and B: four
+    # and seven runs on an H100, examined in q4_k_m.
     learning_rate=5e-4,
     learning_rate_ratio=8.0,
-    # Half the rows a step cost up to a quarter more time a row, and reach in 4 epochs what 8 rows
-    # reach in 8.
+    # Four rows a step take up to a quarter more time for each row, and reach in 4 epochs what 8
+    # rows a step reach in 8.
     batch_size=4,
-    # Builds without a fault come to 0.07 to 0.09 nats, its width being no multiple of 256; an
-    # adapter merged twice to 0.8, one left out to 1.2.
+    # Correct builds have 0.07 to 0.09 nats, as the width is not a multiple of 256; with an adapter
+    # merged twice it is 0.8, and without the adapter 1.2.
     quantisation_error_nats=0.25,
 )
 
