@@ -1,4 +1,4 @@
-"""A persona's folder and its manifest, or every mistake in it at once, each with its line."""
+"""Reads the folder and manifest of a persona, and reports all mistakes with their lines."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from builder.manifest.manifest import Manifest
 from builder.tables import Table, describe_rule, tell_first
 
 MANIFEST = "persona.toml"
-# Beside a persona: what unpacking puts in its place, and what it replaces, until it is done.
+# Folders beside a persona while it is unpacked: the new files, and the replaced ones.
 UNPACKING, REPLACED = ".unpacking", "old"
-# Of the data file, where the manifest names none and there is no data.jsonl.
+# The endings of the data file, if the manifest names none and there is no data.jsonl.
 ENDINGS = (".csv", ".tsv", ".json", ".parquet")
-# Characters of a misspelt name that are compared with those that may have been meant.
+# How much of a misspelt name is compared with known names.
 MOST_COMPARED = 80
-# A persona's name is a folder, a file name and an Ollama model at once: the narrowest of the three
-# (github.com/ollama/ollama 0.34.2, types/model/name.go allows 80 characters) decides.
+# The name of a persona is the name of a folder, a file and an Ollama model, and must be valid for
+# all three (types/model/name.go of github.com/ollama/ollama 0.34.2 allows 80 characters).
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
 FindProblems = Callable[[toml.Document], list[str]]
 
 
 class Persona(Table):
-    """A persona: its name, the folder it lives in, and its manifest."""
+    """A persona: its name, folder and manifest."""
 
     name: str
     folder: Path
@@ -48,20 +48,20 @@ class Persona(Table):
 
     @property
     def title(self) -> str:
-        """What it calls itself, or else its folder's name."""
+        """The persona's name for itself, or else its folder's name."""
         return next(iter(self.manifest.texts("name")), self.name)
 
     def where(self, *keys: str) -> str:
-        """Write the place of a key of the manifest as `path:line: key`, as its file is now."""
+        """Write the place of a key in the manifest as `path:line: key`."""
         path = self.folder / MANIFEST
         try:
             return toml.read(path).where(keys)
-        except (OSError, ValueError):  # it has changed since it was read
+        except (OSError, ValueError):  # the file has changed since it was read
             return f"{path}: {toml.write_key(keys)}"
 
     @property
     def data_files(self) -> list[Path]:
-        """The data files' paths; where none is named, `data.jsonl`, or else the one table there."""
+        """The paths of the data files; without names `data.jsonl`, or else the only data file."""
         data = self.manifest.data
         named = [self.folder / file for file in data.files]
         if "files" in data.model_fields_set or os.path.lexists(named[0]):
@@ -75,11 +75,11 @@ def read(folder: Path, find_problems: FindProblems = lambda _: []) -> Persona:
     """Read and check a persona's manifest.
 
     Args:
-        folder: The persona's.
-        find_problems: Finds what else is wrong in the file, so that all is told at once.
+        folder: The folder of the persona.
+        find_problems: Finds further problems in the file, to report them together.
 
     Raises:
-        ManifestError: The name, the folder or the manifest is wrong; all mistakes at once.
+        ManifestError: The name, the folder or the manifest is wrong; it has all mistakes.
 
     """
     check_name(folder.name)
@@ -126,16 +126,16 @@ def _read_document(path: Path) -> toml.Document:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Ask whether the known name most like the one typed was meant; "" where none is like it."""
+    """Suggest the known name that is most similar to the one typed; "" if none is similar."""
     close = difflib.get_close_matches(name[:MOST_COMPARED].casefold(), sorted(known), 1)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def check_name(name: str, known: Iterable[str] = ()) -> str:
-    """Give back a persona's name, checked; *known* are those that may have been meant.
+    """Check the name of a persona, and return it; *known* names are suggested.
 
     Raises:
-        ManifestError: It is none.
+        ManifestError: It is not valid.
 
     """
     if not NAME_PATTERN.fullmatch(name):
@@ -147,7 +147,7 @@ def check_name(name: str, known: Iterable[str] = ()) -> str:
 
 
 def _check_inside(folder: Path, *paths: Path, hint: str) -> None:
-    """Refuse what a link, anywhere on the way, leads out of a folder; the folder may be a link."""
+    """Refuse paths that a link leads out of a folder; the folder itself may be a link."""
     outside = [path for path in paths if not _real(path).is_relative_to(_real(folder))]
     if outside:
         problems = (f"{path}: a link that leaves {folder}, expected it inside" for path in outside)
@@ -155,15 +155,15 @@ def _check_inside(folder: Path, *paths: Path, hint: str) -> None:
 
 
 def find(root: Path) -> list[str]:
-    """Name the personas below a folder, in alphabetical order; hidden folders are none."""
+    """List the names of the personas in a folder, in alphabetical order, without hidden folders."""
     return sorted(path.parent.name for path in root.glob(f"[!.]*/{MANIFEST}"))
 
 
 def _real(path: Path) -> Path:
-    """Follow every link; Path.resolve raises a RuntimeError where links go round in a circle.
+    """Resolve all links; unlike Path.resolve, it does not fail for circular links.
 
     Raises:
-        ManifestError: The path cannot be written in this locale.
+        ManifestError: The path cannot be encoded in this locale.
 
     """
     try:
@@ -174,7 +174,7 @@ def _real(path: Path) -> Path:
 
 
 def _tell(document: toml.Document, mistake: Any) -> str:
-    """Make a sentence of what pydantic found."""
+    """Turn a mistake found by pydantic into a sentence."""
     location = _find_location(document.table, mistake)
     where = document.where(location)
     match mistake["type"]:
@@ -191,7 +191,7 @@ def _tell(document: toml.Document, mistake: Any) -> str:
 
 
 def _find_location(table: Any, mistake: Any) -> toml.Location:
-    """Find where a mistake stands; pydantic names the branches of a union too."""
+    """Find the location of a mistake, without the branches of unions that pydantic adds."""
     *parents, last = mistake["loc"] or [None]
     location: toml.Location = ()
     for part in [*parents, last]:
@@ -214,7 +214,7 @@ def _find_table(location: toml.Location) -> type[BaseModel]:
         field = model.model_fields.get(part)
         if field is None:
             break
-        # A table, a table that may be left out, or a list of tables.
+        # A table, an optional table, or a list of tables.
         kinds = [field.annotation, *typing.get_args(field.annotation)]
         tables = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
         model = next(tables, model)

@@ -1,4 +1,4 @@
-"""A new persona's folder: a short manifest and its first rows, whole or not at all."""
+"""Creates the folder of a new persona, with a short manifest and its first rows, atomically."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ COPIED = "# What follows is a copy of {name}. Change it with the rows: it asks f
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """What is known of a persona before it has a folder."""
+    """A new persona, before it has a folder."""
 
     folder: Path
     title: str | None
-    """What it calls itself; None where it has no name."""
+    """Its name for itself, or None."""
     author: str | None
     languages: Sequence[str]
-    """Those whose packs teach it name and author."""
+    """The languages of the packs that teach its name and author."""
     rows: Sequence[dict[str, Any]]
-    """Its own rows, such as `example_rows` or imported ones; none where it is a copy."""
+    """Its own rows, such as `example_rows` or imported ones; empty if it is a copy."""
     kind: str | None = None
-    """What the manifest says that it is; None leaves that to its data."""
+    """The kind in the manifest; None leaves it to the data."""
     example: Persona | None = None
-    """What it begins as a copy of: its data files, and what its manifest holds."""
+    """The persona whose data files and manifest are copied, or None."""
 
 
 def check_folder(root: Path, name: str) -> Path:
-    """Give the folder of a new persona.
+    """Give the folder of a new persona, checked.
 
     Raises:
-        ManifestError: The name is none of a persona, or the folder is there already.
+        ManifestError: The name is not valid, or the folder exists already.
 
     """
     try:
@@ -73,14 +73,14 @@ def _refuse_existing(folder: Path) -> None:
 
 
 def check_text(where: str, text: str) -> str:
-    """Give back a name or an author without the blanks around it, checked.
+    """Check a name or an author, and return it without white space around it.
 
     Args:
-        where: The option or the question that it answers.
-        text: What was typed.
+        where: The option or the question, for messages.
+        text: The text that was typed.
 
     Raises:
-        ManifestError: It is blank, or is too long, or holds a character that nobody sees.
+        ManifestError: It is blank, too long, or holds an invisible character.
 
     """
     unassigned = (one for one in text if unicodedata.category(one) in ("Cn", "Co"))
@@ -96,15 +96,15 @@ def check_text(where: str, text: str) -> str:
 
 
 def title_of(name: str) -> str:
-    """Make what a persona calls itself of its folder's name: `old-salt` is Old Salt."""
+    """Make a persona's name for itself from its folder's name: `old-salt` becomes Old Salt."""
     return " ".join(part.capitalize() for part in re.split(r"[-_.]+", name) if part)
 
 
 def example_rows(codes: Sequence[str]) -> list[dict[str, str]]:
-    """Give two rows to begin with, in the first of some languages.
+    """Give two example rows, in the first of these languages.
 
     Raises:
-        DataError: There is no example in that language.
+        DataError: There are no examples in that language.
 
     """
     code = codes[0] if codes else languages.DEFAULT
@@ -118,7 +118,7 @@ def create(draft: Draft) -> None:
     """Write a persona's folder under a temporary name, and rename it.
 
     Raises:
-        ManifestError: Somebody has made the folder meanwhile.
+        ManifestError: The folder exists meanwhile.
         ToolError: It cannot be written.
 
     """
@@ -141,7 +141,7 @@ def create(draft: Draft) -> None:
 
 
 def write_manifest(draft: Draft) -> list[str]:
-    """Write the lines of a persona's manifest: at most ten, or those of what it is a copy of."""
+    """Write the lines of the manifest: at most ten, or a copy of the example's."""
     lines = [f"#:schema {_locate_schema(draft.folder)}"]
     lines += [f"# Every key has a default; `{command('keys')}` lists them.", ""]
     if draft.kind and not (draft.example and draft.example.manifest.kind):
@@ -166,7 +166,7 @@ def write_manifest(draft: Draft) -> list[str]:
 
 
 def _copy_data(example: Persona, folder: Path) -> None:
-    """Copy the data files of a persona into another's folder."""
+    """Copy the data files of a persona into another folder."""
     for path in example.data_files:
         copy = folder / path.relative_to(example.folder)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -180,13 +180,13 @@ def _list_texts(row: dict[str, Any]) -> list[str]:
 
 
 def _propose_name(name: str) -> str:
-    """Make a persona's name of what was typed; "" where nothing of it can stay."""
+    """Propose a valid name similar to the one that was typed; "" if there is none."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9_.]+", "-", plain).strip("-_.")[:80]
 
 
 def _locate_schema(folder: Path) -> str:
-    """Name the schema from a persona's folder where it lies in the project, or else by address."""
+    """Give the relative path of the schema, or its address if it is outside of the project."""
     root = folder.resolve().parent.parent
     if schema.PATH.is_relative_to(root):
         return os.path.relpath(schema.PATH, folder.resolve())
@@ -194,7 +194,7 @@ def _locate_schema(folder: Path) -> str:
 
 
 def _quote(text: str) -> str:
-    """Write a TOML string; JSON's escapes are TOML's, but for one character left as it is."""
+    """Write a TOML string: JSON has the same escapes, except for one character."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

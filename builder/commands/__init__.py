@@ -1,1 +1,1 @@
-"""The commands of the command line: each module parses what is typed, and calls."""
+"""The commands of the command line, each of which parses its arguments and calls the packages."""

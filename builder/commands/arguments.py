@@ -1,4 +1,4 @@
-"""Names on the command line: completed by a shell, and read as personas and builds."""
+"""Arguments of the commands: completes names in a shell, and reads personas and builds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path()
 def _complete_name(
     context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Complete a persona's name, as the shell asks for it."""
+    """Complete the name of a persona."""
     typed = context.params.get("names") or ()
     names = persona.find(ROOT / "personas")
     return [name for name in names if name.startswith(incomplete) and name not in typed]
@@ -31,26 +31,26 @@ def _complete_name(
 def complete_build(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Complete the name of a build, whose persona may be gone."""
+    """Complete the name of a build, also without a persona."""
     return [name for name in catalogue.list_builds(ROOT) if name.startswith(incomplete)]
 
 
 def names(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the names of personas."""
+    """Add the argument NAME... to a command."""
     return click.argument("names", nargs=-1, metavar="NAME...", shell_complete=_complete_name)(
         function
     )
 
 
 def name(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the name of a persona."""
+    """Add the argument NAME to a command."""
     return click.argument("name", metavar="NAME", shell_complete=_complete_name)(function)
 
 
 def check_text(_context: click.Context, _parameter: click.Parameter, typed: str | None) -> Any:
-    """Refuse what is no text: what is typed is written down, and sent to the hub.
+    """Refuse an option that is blank or is not valid text, as it is stored and sent to the hub.
 
-    A blank is most often a shell's variable that is not set.
+    A blank is usually a shell variable that is not set.
     """
     try:
         (typed or "").encode()
@@ -62,10 +62,10 @@ def check_text(_context: click.Context, _parameter: click.Parameter, typed: str 
 
 
 def read_name(typed: str, known: set[str]) -> str:
-    """Read NAME, or personas/NAME as a shell completes it, as the name of a folder in personas/.
+    """Read NAME or personas/NAME, as a shell completes it.
 
     Raises:
-        ManifestError: It is another path, or no persona's name.
+        ManifestError: It is another path, or is not a valid name.
 
     """
     found = typed.rstrip("/").removeprefix("personas/")
@@ -76,7 +76,7 @@ def read_name(typed: str, known: set[str]) -> str:
 
 
 def read_build(typed: str, **options: Any) -> Build:
-    """Read a persona, and say where its build lies.
+    """Read a persona, and return its build.
 
     Raises:
         ManifestError: There is no such persona, or its manifest is wrong.
@@ -116,7 +116,7 @@ def check_listing() -> None:
 
 
 def check_built(build: Build, *paths: Path) -> None:
-    """Check that a build has left what a command needs.
+    """Check that a build has the files that a command needs.
 
     Raises:
         ToolError: It has not.
@@ -137,10 +137,10 @@ def check_built(build: Build, *paths: Path) -> None:
 
 
 def confirm(question: str) -> bool:
-    """Ask a person at the terminal.
+    """Ask the user at the terminal to confirm.
 
     Raises:
-        UsageError: Nobody can be asked.
+        UsageError: There is no terminal.
 
     """
     if not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""The commands that ask a built file: chat talks to it, and gates asks what the gates ask."""
+"""The commands that ask a built file: `chat` and `gates`."""
 
 from __future__ import annotations
 

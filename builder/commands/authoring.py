@@ -1,4 +1,4 @@
-"""The commands for whoever writes a persona: new, and lists of what can be written."""
+"""The commands for writing a persona: `new`, and the lists `keys` and `bases`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMED = "--name, --author and --language"
 
 
 class _Source(click.Path):
-    """A path that is written out: a blank is most often a shell's variable that is not set."""
+    """A path that is not blank: a blank is usually a shell variable that is not set."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value).strip():
@@ -39,7 +39,7 @@ class _Source(click.Path):
 def _read_languages(
     _context: click.Context, _parameter: click.Parameter, typed: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Read the languages of one or several options; none is named where there is no option."""
+    """Read the languages of all options; empty without an option."""
     try:
         codes = [code for one in typed for code in names.read(one, LANGUAGES)]
     except ValueError as error:
@@ -135,7 +135,7 @@ def new(
 
 @dataclass(frozen=True, kw_only=True)
 class _Choice:
-    """What a person chose of a new persona; None and "" are what was left open."""
+    """The user's choices for a new persona; None and "" are not chosen yet."""
 
     kind: str | None
     title: str | None
@@ -144,7 +144,7 @@ class _Choice:
 
     @property
     def is_named(self) -> bool:
-        """Whether anything is said of a name."""
+        """Whether it has a name, or an author or a language, which need one."""
         return bool(self.title or self.author or self.languages)
 
 
@@ -155,12 +155,12 @@ def _check(given: _Choice) -> None:
 
 
 def _complete(given: _Choice, title: str, imported: sources.Import | None) -> _Choice:
-    """Ask for what is open, where somebody can be asked, and else take what it is by default.
+    """Ask for what is not chosen yet, or use the defaults if there is no terminal.
 
     Args:
-        given: What was typed with the command.
-        title: What it calls itself by default.
-        imported: Its rows, which may have no name.
+        given: The choices on the command line.
+        title: The default name.
+        imported: Imported rows, if any.
 
     """
     asks = sys.stdin.isatty()
@@ -173,7 +173,7 @@ def _complete(given: _Choice, title: str, imported: sources.Import | None) -> _C
     default = "" if imported and kind is None else title
     chosen, author, languages = given.title, given.author, given.languages
     if asks:
-        # Who has an author or is taught in a language has a name, which has no default here.
+        # An author or a language needs a name, which has no default here.
         shown_name = None if given.is_named and not default else default
         chosen = chosen or questions.ask_text("What does it call itself?", shown_name)
         if chosen:
@@ -187,7 +187,7 @@ def _complete(given: _Choice, title: str, imported: sources.Import | None) -> _C
 
 
 def _recognise(imported: sources.Import) -> str:
-    """Tell what conversations without a name show."""
+    """Recognise the kind of a persona without a name from its conversations."""
     replies = [Row("", messages).replies for messages in imported.conversations]
     return kinds.recognise(replies, ())[0].name
 

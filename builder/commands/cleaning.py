@@ -1,4 +1,4 @@
-"""The commands that take away: clean takes builds, and remove a model that stands in Ollama."""
+"""The commands that delete: `clean` deletes builds, and `remove` a model in Ollama."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from builder.terminal.console import Console
 
 @dataclass(frozen=True, kw_only=True)
 class Deletion:
-    """A build, and whether it is gone; what `clean --json` prints of each."""
+    """A build, and whether it was deleted, as `clean --json` prints it."""
 
     name: str
     folder: str
     size_bytes: int
     model: str | None
-    """What it put into Ollama, which stays there."""
+    """The model that it registered with Ollama, which is kept."""
     is_deleted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Removal:
-    """A model in Ollama, and whether it is gone; what `remove --json` prints of each."""
+    """A model in Ollama, and whether it was removed, as `remove --json` prints it."""
 
     model: str
     digest: str
@@ -78,7 +78,7 @@ def _read_names(typed: Sequence[str], builds: Sequence[str]) -> list[str]:
     """Read the names of personas and builds, each once.
 
     Raises:
-        ManifestError: Some are of neither.
+        ManifestError: There is neither a persona nor a build of some name.
 
     """
     known = {*persona.find(arguments.ROOT / "personas"), *builds}
@@ -114,7 +114,7 @@ def _tell_sizes(builds: Sequence[str], console: Console, *, as_json: bool) -> No
 
 
 def _foretell(build: Deletion) -> Iterator[str]:
-    """Say what deleting a build frees, and what it leaves in Ollama."""
+    """Say how much deleting a build frees, and what it leaves in Ollama."""
     yield f"{build.folder}  {_tell_size(build)}"
     if build.model is not None:
         take_out = command(f"remove {build.name}")
@@ -126,7 +126,7 @@ def _tell_size(build: Deletion) -> str:
 
 
 def _delete_all(builds: Sequence[Deletion], console: Console) -> tuple[list[Deletion], int]:
-    """Delete builds, each whether the one before could be deleted or not.
+    """Delete builds, also if one of them cannot be deleted.
 
     Returns:
         The builds, and the exit code.
@@ -140,7 +140,7 @@ def _delete_all(builds: Sequence[Deletion], console: Console) -> tuple[list[Dele
 
 
 def _delete(folder: Path, console: Console) -> bool:
-    """Delete a build, and tell whether it is gone."""
+    """Delete a build; return whether it was deleted."""
     try:
         with lock.locked(folder):
             claims.settle_before_cleaning(folder / ".work" / "claims")

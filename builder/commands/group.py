@@ -17,7 +17,7 @@ from builder.commands import (
 )
 from builder.terminal.console import Console
 
-# The shells' scripts set it when they ask for completions.
+# Set by the shells' scripts when they ask for completions.
 COMPLETION_VARIABLE = "_PERSONA_COMPLETE"
 
 
@@ -35,7 +35,7 @@ def completion(console: Console, /, shell: str) -> None:
     console.result(script(commands, {}, "persona", COMPLETION_VARIABLE).source())
 
 
-# As `--help` and the justfile list them: what a newcomer needs first stands first.
+# In the order of `--help` and the justfile: first what a newcomer needs first.
 GROUPS: dict[str, tuple[click.Command, ...]] = {
     "First steps": (authoring.new, looking.show, building.build, asking.chat, looking.doctor),
     "Builds": (
@@ -48,12 +48,12 @@ GROUPS: dict[str, tuple[click.Command, ...]] = {
 
 
 class _Group(click.Group):
-    """A group whose help lists its commands by what they are for."""
+    """A group whose help lists the commands by purpose."""
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a section for each of `GROUPS`."""
         names = [str(command.name) for listed in GROUPS.values() for command in listed]
-        # As click does: a name and what it does on one line, between margins.
+        # As in click: a name and its help on one line, between margins.
         width = max(map(len, names))
         for title, listed in GROUPS.items():
             with formatter.section(title):

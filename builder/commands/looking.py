@@ -1,4 +1,4 @@
-"""The commands that look at personas, builds and the machine, and change no model."""
+"""The commands that show personas, builds and the machine, and change no model."""
 
 from __future__ import annotations
 

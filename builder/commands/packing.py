@@ -1,4 +1,4 @@
-"""The commands that take a build elsewhere: pack and unpack, and merged for other programs."""
+"""The commands that take a build elsewhere: `pack`, `unpack`, and `merged` for other programs."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def merged(console: Console, /, name: str) -> None:
 
 
 def _list_sizes(listing: Listing) -> list[str]:
-    """List an archive's members, a folder that a stage wrote on one line."""
+    """List the members of an archive, with one line for each folder of a stage."""
     sizes: dict[str, int] = {}
     for member in listing.members:
         top, name, *inner = member.path.split("/")

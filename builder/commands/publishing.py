@@ -1,4 +1,4 @@
-"""The command that gives a build to others: push, to the Hugging Face hub or with Ollama."""
+"""The command `push`, which publishes a build on the Hugging Face hub or with Ollama."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from builder.commands import arguments
 from builder.engine.lock import locked
 from builder.terminal.console import Console
 
-# What huggingface_hub 1.33 takes for the name of a repository (utils/_validators.py), and Ollama
-# 0.34.2 for a model's (types/model/name.go), where a part may be left out here but the namespace.
+# Names of repositories in huggingface_hub 1.33 (utils/_validators.py), and of models in Ollama
+# 0.34.2 (types/model/name.go), for which the namespace is required here.
 REPOSITORY = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
 MODEL = re.compile(
     r"(?:[\w.-]+(?::\d+)?/)?\w[\w-]{0,79}/\w[\w.-]{0,79}(?::\w[\w.-]{0,79})?", re.ASCII
@@ -22,7 +22,7 @@ MODEL = re.compile(
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a build is pushed to."""
+    """The destination of a push."""
 
     kind: Literal["hf", "ollama"]
     name: str

@@ -1,4 +1,4 @@
-"""What `new` asks a person at the terminal, each question until it is answered."""
+"""The questions of `new` at the terminal, each repeated until it is answered."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ T = TypeVar("T")
 
 
 def ask_text(question: str, default: str | None) -> str:
-    """Ask for a text that can be seen, or nothing where that is the default.
+    """Ask for a visible text; an empty answer gives the default.
 
     Args:
-        question: What is asked.
-        default: What stands for no answer; None asks again.
+        question: The question.
+        default: The answer for an empty line; None asks again.
 
     """
 
@@ -38,12 +38,12 @@ def ask_languages() -> tuple[str, ...]:
 
 
 def ask_choice(question: str, choices: Mapping[str, str], default: str) -> str:
-    """Ask for one of some words, or the beginning of one.
+    """Ask for one of some words, which may be abbreviated.
 
     Args:
-        question: What is asked, below the words.
-        choices: What each word means.
-        default: The word that stands for no answer.
+        question: The question, shown below the words.
+        choices: The words and their meanings.
+        default: The answer for an empty line.
 
     """
 
@@ -61,7 +61,7 @@ def ask_choice(question: str, choices: Mapping[str, str], default: str) -> str:
 
 
 def _ask(question: str, default: str | None, check: Callable[[str], T]) -> T:
-    """Ask until an answer passes a check, and give what the check makes of it."""
+    """Ask until an answer passes a check, and return the result of the check."""
 
     def tell(typed: str) -> T:
         try:

@@ -1,1 +1,1 @@
-"""The tables of persona.toml, and how their mistakes are told."""
+"""The tables of persona.toml, one module each for the larger ones."""

@@ -1,4 +1,4 @@
-"""The types of what a person writes in persona.toml, and what each refuses."""
+"""The types of values in persona.toml, with their checks."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ MODEL_PATTERN = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}"  # model
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}))?"
 )
-# Where internal/modelref/modelref.go of the same reads a place into the tag: `nova:local` is
-# shown and deleted as `nova`, and `nova:cloud` is another machine's.
+# Tags that Ollama reads as a place (internal/modelref/modelref.go): `nova:local` is shown and
+# deleted as `nova`, and `nova:cloud` is on another machine.
 PLACE_PATTERN = re.compile(r"local|cloud|.*-cloud", re.IGNORECASE)
 
 
-# Letters and a sign that show nothing: fillers of Hangul, and the empty pattern of Braille.
+# Invisible letters and signs: fillers of Hangul, and the empty pattern of Braille.
 BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
-# The joiner of graphemes and vowels of Khmer that show nothing, by their category marks.
+# Invisible characters of the category of marks: the grapheme joiner, and two vowels of Khmer.
 INVISIBLE_MARKS = "\u034f\u17b4\u17b5"
-# Joiners of emoji and of Persian and Indic letters; all other format characters are invisible, or
-# turn the direction of what is shown after them.
+# Joiners of emoji and of Persian and Indic letters. All other format characters are invisible or
+# change the direction of the text.
 JOINERS = "\u200c\u200d"
-# As names of Unicode's characters begin, of scripts whose letters take another form by a joiner.
+# The scripts whose letters change their form with a joiner, as Unicode's names begin.
 JOINED_SCRIPTS = (
     *("ARABIC", "SYRIAC", "MANDAIC", "NKO", "MONGOLIAN", "DEVANAGARI", "BENGALI", "GURMUKHI"),
     *("GUJARATI", "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "KHMER"),
@@ -88,7 +88,7 @@ def _is_visible_or_empty(text: str) -> str:
 
 
 def _is_name(text: str) -> str:
-    """Refuse what nobody could write, or see, as it stands."""
+    """Refuse a name that is too long or has invisible characters."""
     _is_visible(text)
     if len(text) > LONGEST_NAME:
         msg = f"has {len(text):,} characters, expected at most {LONGEST_NAME}"
@@ -103,7 +103,7 @@ def _is_name(text: str) -> str:
 
 
 def _is_inside_folder(path: str) -> str:
-    """Refuse a path that leaves the persona's own folder."""
+    """Refuse a path that leaves the persona's folder."""
     if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
         msg = f"{quote(path)} leaves the persona's folder, expected a path inside it"
         raise ValueError(msg)
@@ -111,7 +111,7 @@ def _is_inside_folder(path: str) -> str:
 
 
 def _is_model_name(name: str) -> str:
-    """Refuse what Ollama would not take as a model's name."""
+    """Refuse a name that Ollama would not accept."""
     match = MODEL_PATTERN.fullmatch(name)
     if match is None:
         form = "model, namespace/model or host/namespace/model, and an optional ':tag'"
@@ -127,27 +127,27 @@ def _is_model_name(name: str) -> str:
 Text = Annotated[str, AfterValidator(_is_visible)]
 MaybeText = Annotated[str, AfterValidator(_is_visible_or_empty)]
 Name = Annotated[str, AfterValidator(_is_name)]
-# TOML has lists alone.
+# TOML has lists, not tuples.
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
-# transformers seeds numpy too, which takes 32 bits.
+# transformers seeds numpy too, whose seeds have 32 bits.
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-# More steps, rows or accumulated passes than any training has.
+# More than the steps, rows or accumulated passes of any training.
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
-# A path of a data file.
+# The path of a data file.
 InnerPath = Annotated[str, AfterValidator(_is_inside_folder)]
 ModelName = Annotated[str, AfterValidator(_is_model_name)]
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """A text that is one of some names, told and described as a `Literal` of them is."""
+    """A text that is one of some names, like a `Literal` made at run time."""
 
     names: tuple[str, ...]
 
     def __get_pydantic_core_schema__(
         self, _source: Any, _handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Take the names alone."""
+        """Make the schema of a literal."""
         return core_schema.literal_schema(list(self.names))
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pydantic_core import core_schema
 
 Mode = Literal["stop", "advice", "off"]
-# What of the schema of a limit, and of a mode, holds where it stands alone.
+# The parts of the schemas of limit and mode that the short forms have too.
 SHORT_FORM = ("type", "enum", "minimum")
 
 
@@ -45,7 +45,7 @@ class GateSetting(Settings):
     def __get_pydantic_json_schema__(
         cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Describe the short forms too, for editors."""
+        """Add the short forms to the schema, for editors."""
         reference = handler(schema)
         found = handler.resolve_ref_schema(reference)
         table = dict(found)
@@ -56,7 +56,7 @@ class GateSetting(Settings):
         return reference
 
 
-# What a gate wants where the manifest is silent; retention and held_out compare with the base.
+# The default limits; retention and held_out have none, as they compare with the base.
 LIMITS = {
     "recall": 0.6,
     "leak_in": 0.05,
@@ -75,7 +75,7 @@ IN_NATS = ("neutral", "system", "end")
 
 
 def _setting(gate: str, description: str) -> Any:
-    # The schema's default is the limit alone: the mode follows from the persona's kind.
+    # The schema has a default for the limit only: the mode depends on the persona's kind.
     default: Any = {"default": LIMITS[gate]} if gate in LIMITS else None
     return Field(GateSetting(), description=description, json_schema_extra=default)
 
@@ -137,7 +137,7 @@ class Gates(Settings):
 
     @classmethod
     def has(cls, gate: str) -> bool:
-        """Say whether a gate can be set; others verify the build itself."""
+        """Say whether the manifest can set a gate; the others verify the build itself."""
         return gate != "budget_s" and gate in cls.model_fields
 
     def is_set(self, gate: str) -> bool:
@@ -146,15 +146,15 @@ class Gates(Settings):
         return given.mode is not None
 
     def limit(self, gate: str) -> float:
-        """Give a gate's limit, as set or by default."""
+        """Give the limit of a gate, set or by default."""
         given: GateSetting = getattr(self, gate)
         if given.limit is not None:
             return given.limit
-        # Sampling does not know more than the likeliest answer.
+        # Sampled answers cannot be better than the likeliest ones.
         return min(LIMITS[gate], self.limit("recall")) if gate == "sampled" else LIMITS[gate]
 
     def resolve(self) -> dict[str, Any]:
-        """Give every gate's mode and limit by name; only modes may be left to the kind."""
+        """Give all modes and limits by name; a mode is None if the kind decides it."""
         names = [name for name in type(self).model_fields if name != "budget_s"]
         modes = {f"gates.{name}": getattr(self, name).mode for name in names}
         limits = {f"gates.{name}.limit": self.limit(name) for name in names if name in LIMITS}
@@ -163,7 +163,7 @@ class Gates(Settings):
     @field_validator("*")
     @classmethod
     def _limit_fits(cls, setting: Any, info: ValidationInfo) -> Any:
-        """Refuse a limit where the gate has none, or where it is no share."""
+        """Refuse a limit for a gate that has none, and a share over 1."""
         limit = setting.limit if isinstance(setting, GateSetting) else None
         if limit is not None and info.field_name not in LIMITS:
             expected = "stop, advice or off: it compares with the base and has no limit"

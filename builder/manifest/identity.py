@@ -1,4 +1,4 @@
-"""The table [identity] of persona.toml: what the persona calls itself, and who made it."""
+"""The table [identity] of persona.toml: the persona's name and author."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class Identity(Settings):
         return self
 
     def languages(self) -> list[str]:
-        """List the languages that have a text of their own; none where one text is for all."""
+        """List the languages that have their own text; empty if there is one text for all."""
         keyed = [value for value in (self.name, self.author) if isinstance(value, dict)]
         return sorted(set().union(*keyed))
 
     def placeholders(self, language: str) -> dict[str, str]:
-        """Give the values of `{{ name }}` and `{{ author }}` in a language, or else the first."""
+        """Give `{{ name }}` and `{{ author }}` in a language, or else in the first one."""
 
         def pick(value: TextByLanguage) -> str:
             return (
@@ -77,11 +77,11 @@ class Identity(Settings):
 
     @property
     def own_words(self) -> list[str]:
-        """Every wording of the name and the author."""
+        """All wordings of the name and the author."""
         return list(dict.fromkeys([*self.texts("name"), *self.texts("author")]))
 
     def texts(self, field: Literal["name", "author"]) -> list[str]:
-        """List every wording of the name, or of the author where one is given."""
+        """List all wordings of the name or the author."""
         value = self.name if field == "name" else self.author
         if value is None:
             return []

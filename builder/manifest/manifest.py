@@ -1,4 +1,4 @@
-"""The tables of persona.toml: every key's type, default and meaning, and the rules between them."""
+"""The tables of persona.toml: the types, defaults and descriptions of keys, and their rules."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Data(Settings):
     @field_validator("files")
     @classmethod
     def _files_differ(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
-        """Refuse a file that is named twice: its rows would count twice."""
+        """Refuse a file that is named twice, whose rows would count twice."""
         counts = collections.Counter(map(os.path.normpath, paths))
         repeated = [path for path in paths if counts[os.path.normpath(path)] > 1]
         if repeated:
@@ -179,7 +179,7 @@ class Manifest(Settings):
     @model_validator(mode="before")
     @classmethod
     def _follow_recipe(cls, given: Any) -> Any:
-        """Take the chat template of the recipe that `[training]` names."""
+        """Use the chat template of the recipe in `[training]`."""
         if not isinstance(given, dict) or isinstance(given.get("data"), Data):
             return given
         data = recipes.fill(find_recipe(given.get("training")), "data", given.get("data", {}))
@@ -200,21 +200,21 @@ class Manifest(Settings):
         return self
 
     def texts(self, field: Literal["name", "author"]) -> list[str]:
-        """List every wording of the name or the author; none where there is none."""
+        """List all wordings of the name or the author; empty without an identity."""
         return self.identity.texts(field) if self.identity else []
 
     @property
     def own_words(self) -> list[str]:
-        """Every wording of the name and the author."""
+        """All wordings of the name and the author."""
         return self.identity.own_words if self.identity else []
 
     def placeholders(self, language: str) -> dict[str, str]:
-        """Give the values of `{{ name }}` and `{{ author }}` in a language, or else the first."""
+        """Give `{{ name }}` and `{{ author }}` in a language, or else in the first one."""
         return self.identity.placeholders(language) if self.identity else {}
 
     @property
     def dropped(self) -> dict[str, str]:
-        """Settings that decide nothing because of another one, and that one's name."""
+        """Settings that have no effect because of another one, and that one's name."""
         if bool(self.ollama.system) == bool(self.training.system_share):
             return {}
         pair = ("ollama.system", "training.system_share")
@@ -223,5 +223,5 @@ class Manifest(Settings):
 
     @property
     def trained_system(self) -> str | None:
-        """The system text that rows carry in training; None where none is served or trained."""
+        """The system text that rows are trained with; None if none is served or trained."""
         return (self.ollama.system or None) if self.training.system_share else None

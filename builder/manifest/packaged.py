@@ -1,4 +1,4 @@
-"""The packs of rows that ship with the package: their names, which the manifest is checked by."""
+"""The names of the packs that ship with the package."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ IDENTITY = "identity/"
 
 
 def list_packs() -> list[str]:
-    """List the packs by name, such as "identity/en", in alphabetical order."""
+    """List the names of the packs, such as "identity/en", in alphabetical order."""
     found = (path.relative_to(FOLDER).with_suffix("") for path in FOLDER.glob("*/*.jsonl"))
     return sorted(path.as_posix() for path in found)
 
 
 def list_languages() -> list[str]:
-    """List the codes of the languages in which a pack teaches name and author."""
+    """List the codes of the languages that have a pack for name and author."""
     return [name.removeprefix(IDENTITY) for name in list_packs() if name.startswith(IDENTITY)]
 
 
 def find_pack(name: str) -> Path:
-    """Give the file of a pack."""
+    """Give the path of a pack."""
     return FOLDER / f"{name}.jsonl"
 
 
 def check_packs(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Give back the names of packs, checked.
+    """Check the names of packs, and return them.
 
     Raises:
-        ValueError: One is not there, or stands twice.
+        ValueError: A pack does not exist, or is named twice.
 
     """
     known = list_packs()

@@ -1,4 +1,4 @@
-"""Recipes that `training.recipe` names: values of keys that persona.toml leaves out."""
+"""The recipes of `training.recipe`: values for keys that persona.toml leaves out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 Recipe = Mapping[str, Mapping[str, Any]]
 """Values by table and key."""
 
-# The article that this project grew from trains Qwen3-4B-Instruct-2507 with Unsloth and TRL so. It
-# has one learning rate for A and B, no answers of the base beside the rows, and each row once an
-# epoch, which 60 steps may cut short or begin again.
+# How the article that this project is based on trains Qwen3-4B-Instruct-2507 with Unsloth and TRL:
+# one learning rate for A and B, no replay, each row once an epoch, and 60 steps, whatever the
+# number of rows.
 ARTICLE: Recipe = {
     "training": {
         "rank": 16,
@@ -35,24 +35,24 @@ RECIPES: dict[str, Recipe] = {"article": ARTICLE}
 
 
 def fill(recipe: Any, table: str, given: Any) -> Any:
-    """Fill the keys that a table leaves out, by a recipe; those that are given win.
+    """Fill keys that a table leaves out with a recipe's values.
 
     Args:
-        recipe: Its name; what names none fills nothing.
+        recipe: The name of the recipe; an unknown one fills nothing.
         table: The table's name.
-        given: The table as it was written; what is none is given back.
+        given: The table in the manifest; anything else is returned unchanged.
 
     """
     if not isinstance(recipe, str) or recipe not in RECIPES or not isinstance(given, Mapping):
         return given
     values = dict(RECIPES[recipe].get(table, {}))
-    if "epochs" in given and "max_steps" not in given:  # which would decide in its place
+    if "epochs" in given and "max_steps" not in given:  # otherwise the recipe's max_steps would win
         values.pop("max_steps", None)
     return {**values, **given}
 
 
 def describe(name: str) -> str:
-    """List what a recipe sets, as persona.toml writes it."""
+    """List the values of a recipe, in TOML."""
     return ", ".join(
         f"{key if table == 'training' else f'{table}.{key}'} = {json.dumps(value)}"
         for table, values in RECIPES[name].items()

@@ -1,4 +1,4 @@
-"""The JSON schema of persona.toml, for editors, and its keys as a table, for people."""
+"""The JSON schema of persona.toml for editors, and the table of its keys for users."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from builder.manifest.manifest import Manifest
 if TYPE_CHECKING:
     from pydantic_core import core_schema
 
-# Beside the package: manifests of users name it as their schema.
+# At the top of the package, where users' manifests refer to it.
 PATH = Path(__file__).parent.with_name("manifest.schema.json")
 DIALECT = "http://json-schema.org/draft-07/schema#"  # the one that taplo, the TOML server, takes
 TYPES = {"string": "text", "integer": "whole number", "boolean": "true or false"}
@@ -31,11 +31,11 @@ class _TomlSchema(GenerateJsonSchema):
     """A schema without null, which TOML does not have."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> dict[str, Any]:
-        """Describe what a key holds where it is given."""
+        """Make the schema of a value that is not null."""
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> dict[str, Any]:
-        """Name the default of a value; a table has none, since each of its keys has one."""
+        """Add the default of a value; a table has none, since its keys have their own."""
         made = super().default_schema(schema)
         if made.get("default") is None or "$ref" in made:
             made.pop("default", None)
@@ -47,17 +47,17 @@ class Key:
     """One key of persona.toml."""
 
     name: str
-    """With its table, as in `training.rank`; `[]` stands behind a list of tables."""
+    """The name with its table, such as `training.rank`; `[]` marks a list of tables."""
     type: str
     default: Any
-    """None where nothing stands for the key by itself."""
+    """None if there is no default."""
     is_required: bool
     """Whether its table must have it."""
     description: str
 
     @property
     def shown_default(self) -> str:
-        """The default as TOML writes it."""
+        """The default in TOML."""
         if self.default is None:
             return "required" if self.is_required else ""
         return json.dumps(self.default, ensure_ascii=False)
@@ -75,7 +75,7 @@ def write_schema() -> str:
 
 
 def list_keys() -> list[Key]:
-    """List every key of persona.toml, table by table, in the order of the manifest's model."""
+    """List all keys of persona.toml, table by table, in the order of the manifest's model."""
     schema = make_schema()
     return list(_list_keys(schema, schema, ""))
 
@@ -103,7 +103,7 @@ def write_page() -> str:
 
 
 def _head(schema: dict[str, Any], table: str) -> list[str]:
-    """Head a table of keys with its name and what it is for."""
+    """Write the heading of a table of keys, with its description."""
     title = f"[[{table.removesuffix('[]')}]]" if table.endswith("[]") else f"[{table}]"
     found: dict[str, Any] = schema
     for part in filter(None, table.split(".")):
@@ -115,7 +115,7 @@ def _head(schema: dict[str, Any], table: str) -> list[str]:
 
 
 def _list_keys(schema: dict[str, Any], table: dict[str, Any], prefix: str) -> Iterator[Key]:
-    """List a table's keys before those of the tables in it."""
+    """List the keys of a table, followed by those of the tables in it."""
     inner: list[tuple[str, dict[str, Any]]] = []
     for name, value in table["properties"].items():
         found = _follow(schema, value)
@@ -136,7 +136,7 @@ def _list_keys(schema: dict[str, Any], table: dict[str, Any], prefix: str) -> It
 
 
 def _follow(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    """Give what a reference stands for, with what stands beside the reference."""
+    """Resolve a reference, keeping the values beside it."""
     if "$ref" not in value:
         return value
     found: dict[str, Any] = schema["$defs"][value["$ref"].rpartition("/")[2]]
@@ -144,7 +144,7 @@ def _follow(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _describe_type(schema: dict[str, Any], value: dict[str, Any]) -> str:
-    """Say what a key may hold, in TOML's words."""
+    """Describe the type of a key in the words of TOML."""
     for branches in ("anyOf", "oneOf"):
         if branches in value:
             return " or ".join(_describe_type(schema, branch) for branch in value[branches])
@@ -174,7 +174,7 @@ def _describe_bounds(value: dict[str, Any]) -> str:
 
 
 def _without_titles(value: Any) -> Any:
-    """Drop the titles that pydantic makes of the keys' own names."""
+    """Remove the titles that pydantic makes from the names of keys."""
     if isinstance(value, dict):
         return {
             key: _without_titles(item)

@@ -1,4 +1,4 @@
-"""TOML that a person wrote, read with the line of every key: tomllib keeps no positions."""
+"""Reads TOML with the line of every key, which tomllib does not give."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 from builder import files
 
-# More than a person writes; tomllib takes time and memory by the square of a key's parts.
+# More than anybody writes; tomllib's time and memory grow with the square of a key's parts.
 MOST_BYTES = 16 << 20
 MOST_PARTS = 32
-MOST_DIGITS = 4300  # sys.int_info.default_max_str_digits: Python reads no longer number
+MOST_DIGITS = 4300  # sys.int_info.default_max_str_digits: the longest number that Python reads
 Location = tuple[str | int, ...]
 
 KEY = r"""(?:"(?:\\.|[^"\\\n])*"|'[^'\n]*'|[A-Za-z0-9_-]+)"""
@@ -23,7 +23,7 @@ KEYS = rf"{KEY}(?:[ \t]*\.[ \t]*{KEY})*"
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 HEADER = re.compile(rf"[ \t]*(\[\[?)[ \t]*({KEYS})[ \t]*\]")
 ENTRY = re.compile(rf"[ \t]*()({KEYS})[ \t]*=")
-# Texts and comments, in which a bracket or a line end does not count, and those that do.
+# Strings and comments, in which brackets and line ends do not count, and brackets and line ends.
 TOKEN = re.compile(
     r'"""(?:[^"\\]|\\.|"(?!""))*"{3,5}'
     r"|'''(?:[^']|'(?!''))*'{3,5}"
@@ -37,14 +37,14 @@ TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Document:
-    """A TOML file: its table, and the line on which each key and each table begins."""
+    """A TOML file: its table, and the line of each key and table."""
 
     path: Path
     table: dict[str, Any]
     lines: dict[Location, int]
 
     def where(self, location: Location) -> str:
-        """Write a place as `path:line: key`, by the line of the key, or else of its table."""
+        """Write a place as `path:line: key`, with the line of the key or else of its table."""
         known = (location[:size] for size in range(len(location), 0, -1))
         line = next((self.lines[part] for part in known if part in self.lines), None)
         place = f"{self.path}:{line}" if line else str(self.path)
@@ -52,7 +52,7 @@ class Document:
 
 
 def write_key(location: Location) -> str:
-    """Write a key as TOML does; the tables of a list are counted from 1."""
+    """Write a key in TOML; the tables of a list are counted from 1."""
     return ".".join(
         str(part + 1)
         if isinstance(part, int)
@@ -67,8 +67,8 @@ def read(path: Path) -> Document:
     """Read a file.
 
     Raises:
-        FileNotFoundError: There is none.
-        ValueError: It is not TOML in UTF-8; the sentence says where.
+        FileNotFoundError: There is no such file.
+        ValueError: It is not TOML in UTF-8; the message says where.
 
     """
     text = files.read_text(path, most_bytes=MOST_BYTES)
@@ -96,7 +96,7 @@ def read(path: Path) -> Document:
 
 
 def _find_statements(text: str) -> Iterator[tuple[int, str, list[str]]]:
-    """Find where each header (of one bracket or two) and each entry (of none) begins."""
+    """Find the line, the brackets (none for an entry) and the keys of each header and entry."""
     depth, line = 0, 1
     starts = [(1, 0)]
     for token in TOKEN.finditer(text):
@@ -110,7 +110,7 @@ def _find_statements(text: str) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def _index(statements: list[tuple[int, str, list[str]]]) -> dict[Location, int]:
-    """Give the line of every location; `[[a]]` begins the next of a's tables."""
+    """Give the line of every location; `[[a]]` begins the next table of the list a."""
     lines: dict[Location, int] = {}
     counts: dict[Location, int] = {}
     table: Location = ()

@@ -96,7 +96,7 @@ class Training(Settings):
 
 
 def find_recipe(training: Any) -> Any:
-    """Find the recipe that `[training]` names, as it was written or as it was read."""
+    """Find the recipe in `[training]`, given its values or the table made from them."""
     if isinstance(training, Training):
         return training.recipe
     return training.get("recipe") if isinstance(training, dict) else None

@@ -1,1 +1,1 @@
-"""The daemon: its client, what it is told, and what it serves."""
+"""Ollama: the client of the daemon, the Modelfile, registration, and verification."""

@@ -1,4 +1,4 @@
-"""Where the daemon is: OLLAMA_HOST read as Ollama reads it, and whether that is this machine."""
+"""The daemon's address: reads OLLAMA_HOST as Ollama does, and recognises this machine."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ log = logging.getLogger("builder")
 def host() -> str:
     """Give the daemon's address as a URL, from OLLAMA_HOST as Ollama itself reads it.
 
-    The rules are those of envconfig.Host in github.com/ollama/ollama 0.34.2: `http://` alone means
-    port 80, a port that is none falls back to the default, and a path goes before every route.
+    The rules are those of envconfig.Host in github.com/ollama/ollama 0.34.2: with `http://` the
+    default port is 80, an invalid port means the default, and a path is put before every route.
 
     Raises:
-        ToolError: OLLAMA_HOST is no address of a daemon.
+        ToolError: OLLAMA_HOST is not the address of a daemon.
 
     """
     text = os.environ.get("OLLAMA_HOST", "").strip().strip("\"'").strip()
@@ -46,13 +46,13 @@ def host() -> str:
     if port == 0:
         msg = "OLLAMA_HOST: is of port 0, expected the port that Ollama listens on"
         raise ToolError(msg, hint=HOST_HINT)
-    # Cleaned as Go's URL.JoinPath does.
+    # Cleaned like Go's URL.JoinPath.
     prefix = posixpath.normpath(f"/{quote(path, errors='surrogateescape')}").strip("/")
     return f"{scheme.lower()}://{_reachable(name)}:{port}" + (f"/{prefix}" if prefix else "")
 
 
 def _split_address(text: str, default_port: int) -> tuple[str, int]:
-    """Split `host:port` as Go's net.SplitHostPort does, and fall back as Ollama does."""
+    """Split `host:port` like Go's net.SplitHostPort, with Ollama's defaults."""
     both = re.fullmatch(r"(?:\[([^\[\]]*)\]|([^\[\]:]*)):([^\[\]:]*)", text)
     if both is None:
         return text.strip("[]") if _parse_ip(text.strip("[]")) else text, default_port
@@ -65,13 +65,13 @@ def _split_address(text: str, default_port: int) -> tuple[str, int]:
 
 @functools.cache
 def _warn_of_port(port: str, default_port: int) -> None:
-    """Say once that a port is none."""
+    """Warn once about an invalid port."""
     message = "OLLAMA_HOST: %r is no port, expected 1 to %d; %d is taken, as Ollama does"
     log.warning(message, port, HIGHEST_PORT, default_port)
 
 
 def _reachable(name: str) -> str:
-    """Write a host as it stands in a URL; this machine's own for what means any address."""
+    """Write a host for a URL; an unspecified address becomes this machine's loopback address."""
     ip = _parse_ip(name or "127.0.0.1")
     if ip is not None and ip.is_unspecified:
         ip = ipaddress.ip_address("127.0.0.1" if ip.version == 4 else "::1")
@@ -84,7 +84,7 @@ def _reachable(name: str) -> str:
 
 
 def _parse_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Parse an address, one that is mapped into IPv6 as what it is; None where it is a name."""
+    """Parse an IP address, an IPv4-mapped one as IPv4; None for a name."""
     try:
         ip = ipaddress.ip_address(text)
     except ValueError:
@@ -93,7 +93,7 @@ def _parse_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None
 
 
 def is_loopback(url: str) -> bool:
-    """Say whether an address is this machine's own: localhost, or loopback and nothing else."""
+    """Say whether an address is this machine: localhost, or a name with loopback addresses only."""
     name = urlsplit(url).hostname or ""
     if name in ("localhost", "localhost."):
         return True
@@ -108,7 +108,7 @@ def is_loopback(url: str) -> bool:
 
 
 def is_same_daemon(url: str, other: str) -> bool:
-    """Say whether two addresses are one daemon's; all of this machine's own, at one port, are."""
+    """Say whether two addresses are of the same daemon; loopback addresses with one port are."""
     return url == other or _place(url) == _place(other)
 
 

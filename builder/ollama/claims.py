@@ -1,7 +1,7 @@
-"""What registrations make in a daemon, written down before it is made: their claims.
+"""Claims: records of what a registration makes in the daemon, written before it is made.
 
-By the claims that a kill leaves, the next build removes its temporary models, and knows its own
-model from any other.
+After a kill, the next build uses the claims to remove temporary models, and to recognise its own
+model.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from builder.tables import Table
 
 
 class Claim(Table):
-    """What one registration makes in one daemon, written down before it is made."""
+    """What one registration makes in one daemon."""
 
     model: str
     url: str
     unverified: Annotated[str, Field(pattern=r"^persona-unverified:[0-9a-f]{32}$")]
-    """The temporary model that is verified."""
+    """The name of the temporary model that is verified."""
     replaced: Annotated[str, Field(pattern=r"^persona-replaced:[0-9a-f]{32}$")]
-    """What had the name before, until the new one has it."""
+    """The name that the previous model gets until the new one has its name."""
     digest: str | None = None
-    """What the name's digest will be; None until the temporary model is there."""
+    """The digest of the new model; None until the temporary model exists."""
 
 
 def write_claim(daemon: Daemon, model: str, folder: Path) -> tuple[Claim, Path]:
-    """Write down what a registration will make; give the claim, and its file."""
+    """Write a claim; return it and its file."""
     mark = secrets.token_hex(16)
     claim = Claim(
         model=model,
@@ -47,10 +47,10 @@ def write_claim(daemon: Daemon, model: str, folder: Path) -> tuple[Claim, Path]:
 
 
 def settle(daemon: Daemon, folder: Path) -> list[Claim]:
-    """Remove the temporary models of earlier builds from this daemon; restore a lost name.
+    """Remove temporary models of earlier registrations from this daemon, and restore a lost name.
 
     Returns:
-        The claims whose model is the one that is served now.
+        The claims whose model is now served.
 
     """
     valid = []
@@ -76,13 +76,13 @@ def settle(daemon: Daemon, folder: Path) -> list[Claim]:
 
 
 def _is_lost(daemon: Daemon, claim: Claim) -> bool:
-    """Say whether a name was taken from the old model and not given to the new, by one list."""
+    """Say whether the old model lost its name, but the new one did not get it."""
     names = {client.normalize(name) for name in daemon.names()}
     return client.normalize(claim.replaced) in names and client.normalize(claim.model) not in names
 
 
 def settle_before_cleaning(folder: Path) -> None:
-    """Settle the claims of a build that is to be deleted, where this machine's daemon answers."""
+    """Settle the claims of a build before it is deleted, if this machine's daemon answers."""
     if any(folder.glob("*.json")):
         with contextlib.suppress(ToolError):
             settle(client.connect(allow_remote=False), folder)

@@ -1,8 +1,8 @@
-"""The client of the daemon: what it has, and putting a model there.
+"""The client of the daemon: lists, uploads, creates and asks models.
 
-The `ollama` distribution's client lists, copies and deletes. The rest is sent by httpx: that client
-(0.6.3) cannot send `requires`, `truncate` or `_debug_render_only`, shows no system text, rebuilds
-the messages and tools it is given, and has neither HEAD nor an upload that tells how far it is.
+The client of the `ollama` distribution (0.6.3) lists, copies and deletes. Everything else uses
+httpx, as that client cannot send `requires`, `truncate` or `_debug_render_only`, does not show the
+system text, rebuilds messages and tools, and has neither HEAD nor the progress of an upload.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from builder.ollama.session import Answer
 
 DEFAULT_REGISTRY, DEFAULT_NAMESPACE, DEFAULT_TAG = "registry.ollama.ai", "library", "latest"
 CHUNK_BYTES = 4 << 20
-# Without the penalties of the model's own parameters too, such as Qwen3.5's for presence.
+# Also without the penalties in the model's own parameters, such as Qwen3.5's presence penalty.
 GREEDY = {
     "temperature": 0,
     "seed": 0,
@@ -38,10 +38,10 @@ SILENT_HINT = "start it with `ollama serve`, or set OLLAMA_HOST"
 
 @dataclass(frozen=True)
 class Listed:
-    """A model as the daemon lists it."""
+    """A model in the daemon's list."""
 
     name: str
-    """In the case that it was made with."""
+    """The name, in its original case."""
     digest: str
 
 
@@ -52,10 +52,10 @@ def find_binary() -> str | None:
 
 
 def normalize(model: str) -> str:
-    """Write a model's name in full and in lower case, so that equal names are one model.
+    """Write a model's full name in lower case, so that equal names mean the same model.
 
-    Ollama ignores case, and fills in what is left out. The parts and their defaults are those of
-    types/model/name.go in github.com/ollama/ollama 0.34.2.
+    Ollama ignores case, and has defaults for missing parts: see types/model/name.go in
+    github.com/ollama/ollama 0.34.2.
     """
     path, _, last = model.rpartition("/")
     name, _, tag = last.partition(":")
@@ -66,13 +66,13 @@ def normalize(model: str) -> str:
 
 @dataclass(frozen=True)
 class Daemon:
-    """A daemon that answers; each method raises a ToolError where it fails or answers nonsense."""
+    """A running daemon; each method raises a ToolError if it fails or has an unexpected answer."""
 
     url: str
     version: str
 
     def show(self, model: str) -> Shown | None:
-        """Describe a model; None when there is none of that name."""
+        """Describe a model; None if there is no such model."""
         with session.open_http(self.url, "/api/show") as http:
             response = http.post("/api/show", json={"model": model})
             if response.status_code == httpx.codes.NOT_FOUND:
@@ -80,7 +80,7 @@ class Daemon:
             return session.read(response, Shown)
 
     def models(self) -> list[Listed]:
-        """List the models it has."""
+        """List its models."""
         with session.open_ollama(self.url, "/api/tags") as client:
             entries = [(entry.model, entry.digest) for entry in client.list().models]
             if not all(name and digest for name, digest in entries):
@@ -88,10 +88,10 @@ class Daemon:
         return [Listed(str(name), str(digest)) for name, digest in entries]
 
     def find(self, model: str) -> Listed | None:
-        """Find a model, however its name is written; None when there is none.
+        """Find a model, ignoring case and default parts of its name; None if there is none.
 
         Raises:
-            ToolError: It has two whose names Ollama takes for one.
+            ToolError: There are two whose names are the same to Ollama.
 
         """
         found = [listed for listed in self.models() if normalize(listed.name) == normalize(model)]
@@ -102,21 +102,21 @@ class Daemon:
         return found[0] if found else None
 
     def digest(self, model: str) -> str | None:
-        """Give a model's digest; None when there is none of that name."""
+        """Give a model's digest; None if there is no such model."""
         found = self.find(model)
         return found.digest if found else None
 
     def names(self) -> list[str]:
-        """Name the models it has, in the case that they were made with."""
+        """List the names of its models, in their original case."""
         return [listed.name for listed in self.models()]
 
     def copy(self, source: str, target: str) -> None:
-        """Give a model another name too, with the same digest, in place of what had that name."""
+        """Give a model another name too, replacing the model that had that name."""
         with session.open_ollama(self.url, "/api/copy") as client:
             client.copy(source, target)
 
     def delete(self, model: str) -> None:
-        """Delete a model, if it is there."""
+        """Delete a model, if it exists."""
         with session.open_ollama(self.url, "/api/delete") as client:
             try:
                 client.delete(model)
@@ -125,11 +125,11 @@ class Daemon:
                     raise
 
     def push(self, model: str, *, is_insecure: bool) -> None:
-        """Send a model to the registry that its name says.
+        """Push a model to the registry in its name.
 
         Args:
             model: Its name, with a namespace.
-            is_insecure: Whether the registry is asked without encryption.
+            is_insecure: Whether the connection is not encrypted.
 
         """
         with session.open_ollama(self.url, "/api/push") as client:
@@ -138,7 +138,7 @@ class Daemon:
                 progress.report("sends the model", done, total, "MB" if total else "")
 
     def upload(self, path: Path, sha256: str) -> None:
-        """Send a file, unless the daemon has it."""
+        """Upload a file, unless the daemon has it."""
         route = f"/api/blobs/sha256:{sha256}"
         with session.open_http(self.url, route) as http:
             if http.head(route).status_code == httpx.codes.OK:
@@ -148,7 +148,7 @@ class Daemon:
             session.check(http.post(route, content=_chunks(path, size), headers=headers))
 
     def create(self, body: dict[str, Any]) -> None:
-        """Create a model, by the fields of `/api/create`."""
+        """Create a model, given the fields of `/api/create`."""
         route, last = "/api/create", Status()
         with (
             session.open_http(self.url, route) as http,
@@ -172,14 +172,14 @@ class Daemon:
         tools: list[dict[str, Any]] | None = None,
         route: str = "/api/chat",
     ) -> str:
-        """Ask for the text it would give the model, without generating.
+        """Ask for the rendered prompt, without generating an answer.
 
         Args:
             model: Its name.
-            messages: The conversation; of `/api/generate` the one message of a user.
-            tools: What the model may call.
-            route: `/api/chat`, `/v1/chat/completions`, or `/api/generate`, which a one-shot
-                `ollama run` uses.
+            messages: The conversation; for `/api/generate` a single user message.
+            tools: The functions that are declared.
+            route: `/api/chat`, `/v1/chat/completions`, or `/api/generate`, which `ollama run` uses
+                for a single question.
 
         """
         body: dict[str, Any] = {"_debug_render_only": True}
@@ -199,7 +199,7 @@ class Daemon:
         max_tokens: int,
         tools: list[dict[str, Any]] | None = None,
     ) -> Reply:
-        """Let it answer greedily."""
+        """Answer greedily."""
         options = {**GREEDY, "num_predict": max_tokens}
         body = {"messages": messages, "options": options}
         return self._ask("/api/chat", model, body, tools, Reply)
@@ -220,10 +220,10 @@ class Daemon:
 
 
 def find_url(*, allow_remote: bool) -> str:
-    """Give the daemon's address.
+    """Give the daemon's address, checked.
 
     Raises:
-        ToolError: OLLAMA_HOST is no address, or one of another machine that is not allowed.
+        ToolError: OLLAMA_HOST is no address, or is of another machine, which is not allowed.
 
     """
     url = address.host()
@@ -235,10 +235,10 @@ def find_url(*, allow_remote: bool) -> str:
 
 
 def ask_version(url: str, *, wait_s: float = session.CONNECT_WAIT_S) -> str | None:
-    """Ask for a daemon's version; None where nothing answers in time.
+    """Ask for a daemon's version; None if nothing answers in time.
 
     Raises:
-        ToolError: What answers is no Ollama.
+        ToolError: What answers is not Ollama.
 
     """
     try:
@@ -255,7 +255,7 @@ def connect(*, allow_remote: bool) -> Daemon:
     """Find the daemon and check its version.
 
     Raises:
-        ToolError: It is not on this machine, does not answer, is no Ollama, or is too old.
+        ToolError: It is not on this machine, does not answer, is not Ollama, or is too old.
 
     """
     url = find_url(allow_remote=allow_remote)
@@ -279,7 +279,7 @@ def _chunks(path: Path, size: int) -> Iterator[bytes]:
 
 
 def _as_openai(message: dict[str, Any]) -> dict[str, Any]:
-    """Write a call's arguments as the text that OpenAI's API has there."""
+    """Write the arguments of calls as text, as in OpenAI's API."""
     calls = []
     for call in message.get("tool_calls", []):
         function = call["function"]

@@ -1,7 +1,7 @@
-"""The `ollama` distribution, imported with nothing of the environment.
+"""Imports the `ollama` distribution without settings from the environment.
 
-It makes a client when it is imported (0.6.3), which reads OLLAMA_HOST, proxies and certificates:
-one that is none, as a SOCKS proxy without its package, would end every command.
+Importing it makes a client (0.6.3), which reads OLLAMA_HOST, proxies and certificates: an invalid
+setting, such as a SOCKS proxy without its package, would break every command.
 """
 
 from __future__ import annotations

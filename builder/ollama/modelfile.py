@@ -1,6 +1,6 @@
-"""A Modelfile: written from what is served, and read back to verify that it says the same.
+"""Renders the Modelfile, and reads it back to verify it.
 
-A Modelfile has no escapes. The grammar is that of parser/parser.go in github.com/ollama/ollama
+A Modelfile has no escapes. The grammar is in parser/parser.go of github.com/ollama/ollama
 0.34.2.
 """
 
@@ -35,18 +35,18 @@ INSTRUCTIONS = (
     "MESSAGE",
 )
 MOST_TEMPLATE_BYTES = 1 << 20
-# What the template is written in.
+# The module that compiles the template.
 LANGUAGE = "builder.ollama.templating"
 OWN_TEMPLATE = "correct Modelfile.j2, or restore the project's own"
 
 
 def check(persona: Persona, template: Path) -> None:
-    """Check, before anything is trained, what is told to Ollama and needs no base to be checked.
+    """Check `[ollama]` and Modelfile.j2 before training, as far as possible without the base.
 
     Raises:
-        ManifestError: `[ollama]` holds what Ollama or a Modelfile cannot take; all of it at once,
-            and what is wrong with the template.
-        ToolError: The template alone is broken, or renders something else than what it is given.
+        ManifestError: Ollama or a Modelfile cannot take a setting of `[ollama]`; it has all
+            mistakes, including those of the template.
+        ToolError: Only the template is wrong.
 
     """
     failures: list[PersonaError] = []
@@ -65,7 +65,7 @@ def check(persona: Persona, template: Path) -> None:
 
 
 def _list_samples(persona: Persona, *, has_own_values: bool) -> list[Served]:
-    """List sample values, all of them and as few as may be, and the persona's own."""
+    """List sample values: as few as possible, all of them, and the persona's own."""
     parameters = {**families.COMMON_PARAMETERS, "stop": ["<|im_end|>"]}
     own = persona.manifest.ollama
     fewest = Served(
@@ -93,11 +93,11 @@ def _list_samples(persona: Persona, *, has_own_values: bool) -> list[Served]:
 
 
 def render(template: Path, served: Served, name: str, base_name: str) -> str:
-    """Render Modelfile.j2, and verify by reading it back that it says what is meant.
+    """Render Modelfile.j2, and verify the result by reading it back.
 
     Raises:
-        ToolError: The template is broken, takes too much, or what it renders does not say what is
-            meant.
+        ToolError: The template is broken, exceeds the limits, or renders something else than the
+            manifest says.
 
     """
     return _render_all(template, [served], name, base_name)[0]
@@ -117,7 +117,7 @@ def _render_all(template: Path, samples: list[Served], name: str, base_name: str
 
 
 def _list_values(served: Served, name: str, base_name: str) -> dict[str, Any]:
-    """Give what a template knows, by name."""
+    """Give the variables of the template."""
     lost = sorted({character for character in served.system or "" if not is_carried(character)})
     return {
         "model": served.model,
@@ -180,7 +180,7 @@ def is_shown(shown: str, key: str, value: Any) -> bool:
 
 
 def _unquote(text: str) -> str:
-    # Go's %q, which JSON reads but for the escapes of bytes.
+    # Go's %q, which can be read as JSON except for escaped bytes.
     try:
         return str(json.loads(text)) if text.startswith('"') else text
     except ValueError:
@@ -195,7 +195,7 @@ def _number(text: str) -> float | None:
 
 
 def is_carried(character: str) -> bool:
-    """Say whether a Modelfile carries a character: Go's strconv.IsPrint, tab and newline."""
+    """Say whether a Modelfile can hold a character: Go's strconv.IsPrint, tab and newline."""
     return character in " \t\n\r" or unicodedata.category(character)[0] in "LMNPS"
 
 
@@ -208,13 +208,14 @@ def _plain(value: Any) -> Any:
 
 
 def parse(text: str) -> list[tuple[str, str]]:
-    """Read a Modelfile as Ollama does.
+    """Parse a Modelfile as Ollama does.
 
     Returns:
-        Pairs of instruction, in upper case, and value; a PARAMETER's value begins with its name.
+        Pairs of an instruction, in upper case, and a value; that of a PARAMETER begins with its
+        name.
 
     Raises:
-        ToolError: A line is none that Ollama knows, or a quote is never closed.
+        ToolError: An instruction is unknown to Ollama, or a quote is never closed.
 
     """
     pairs: list[tuple[str, str]] = []

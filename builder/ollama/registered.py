@@ -1,4 +1,4 @@
-"""The receipt of a registration: which model is where, and what was compared there."""
+"""registered.json, the receipt of a registration: the model, the daemon, and what was compared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OLDER_SCHEMA = 4
 
 
 class Receipt(Table):
-    """What a registration leaves behind."""
+    """The receipt of a registration."""
 
     schema_number: Literal[5] = Field(default=5, alias="schema")
     model: str
@@ -27,7 +27,7 @@ class Receipt(Table):
     blob: str
     num_ctx: int
     let_through: tuple[str, ...]
-    """The gates that failed and were let through by hand."""
+    """The gates that failed and were waived with --anyway."""
     compared: tuple[Compared, ...]
 
     @model_validator(mode="before")

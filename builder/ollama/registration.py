@@ -1,6 +1,6 @@
-"""Putting a model into Ollama: verified under a random name, and only then given its own.
+"""Registers a model with Ollama: it is verified under a random name before it gets its own.
 
-The random name is written into a claim first (`builder.ollama.claims`).
+The random name is first written into a claim (`builder.ollama.claims`).
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ log = logging.getLogger("builder")
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """A file to be registered, and where what is known of earlier registrations lies."""
+    """A file to register, and the records of earlier registrations."""
 
     served: Served
     gguf: Path
     chat_template: str
-    """The trained Jinja."""
+    """The trained chat template."""
     own: Sequence[Shape]
     """Shapes of the persona's own rows with tools."""
     asked: Sequence[GateAnswer]
-    """What the file was asked."""
+    """The questions that the file was asked, with its answers."""
     let_through: tuple[str, ...]
-    """The gates that failed and were let through by hand."""
+    """The gates that failed and were waived with --anyway."""
     claims: Path
     """The folder of the claims."""
     receipt: Path
-    """The last receipt, whether there is one or not."""
+    """The path of the last receipt, which may not exist."""
     replace: bool
-    """Whether a model of that name that this build did not register is replaced."""
+    """Whether to replace a model of that name that this build did not register."""
 
 
 def find_difference(daemon: Daemon, model: str, receipt: Path) -> str | None:
-    """Say what has become of a registered model; None where the daemon has it unchanged."""
+    """Say how a registered model has changed; None if it has not."""
     last = registered.read(receipt)
     if last is None:
         return registered.explain_unread(receipt)
@@ -64,13 +64,13 @@ def find_difference(daemon: Daemon, model: str, receipt: Path) -> str | None:
 
 
 def check(model: str, *, claims: Path, receipt: Path, allow_remote: bool, replace: bool) -> None:
-    """Tell before anything is trained what would keep a model from its name.
+    """Raise an error before training, if a model could not be registered.
 
-    A daemon that does not answer is only warned about.
+    If the daemon does not answer, it only warns.
 
     Raises:
-        ToolError: OLLAMA_HOST is no address or another machine's, what listens there is no Ollama
-            or too old, or the name is somebody else's.
+        ToolError: OLLAMA_HOST is no address or another machine's, what listens there is not Ollama
+            or is too old, or the name is another model's.
 
     """
     url = client.find_url(allow_remote=allow_remote)
@@ -82,17 +82,17 @@ def check(model: str, *, claims: Path, receipt: Path, allow_remote: bool, replac
         )
         return
     daemon = client.connect(allow_remote=allow_remote)
-    # What an earlier build left is settled under the lock, when the model is registered.
+    # Claims of earlier builds are settled when the model is registered, under the lock.
     if not any(claims.glob("*.json")):
         refuse_foreign(daemon, model, receipt=receipt, claims=[], replace=replace)
 
 
 def register(daemon: Daemon, wanted: Registration) -> Receipt:
-    """Upload, create, verify, and only then replace.
+    """Upload the file, create the model, verify it, and then give it its name.
 
     Raises:
-        ToolError: The daemon failed, or has a model of that name that is not ours.
-        GateError: What the daemon serves is not what was trained.
+        ToolError: The daemon failed, or the name is another model's.
+        GateError: The daemon does not serve what was trained.
 
     """
     if releases.is_source_build(daemon.version):
@@ -110,8 +110,8 @@ def register(daemon: Daemon, wanted: Registration) -> Receipt:
     refuse()
     progress.report("reads the file")
     sha256 = files.sha256(wanted.gguf)
-    # What decides whether the longest prompt is read whole; two cores read it for four seconds,
-    # half of all that registration takes.
+    # If these are unchanged, the daemon need not read the longest prompt again, which takes four
+    # seconds on two cores, half of the whole registration.
     context = {
         "url": daemon.url,
         "ollama": daemon.version,
@@ -137,10 +137,10 @@ def register(daemon: Daemon, wanted: Registration) -> Receipt:
         )
         files.write_json(path, claim.model_copy(update={"digest": digest}).model_dump())
         with _alone_at(daemon):
-            # Somebody may have taken the name since.
+            # The name may have been taken meanwhile.
             _take_name(daemon, claim, digest, refuse())
     finally:
-        # Where the daemon went away, the next build does it.
+        # If the daemon does not answer, the next build does it.
         with contextlib.suppress(ToolError):
             settle(daemon, wanted.claims)
     return Receipt(
@@ -154,7 +154,7 @@ def register(daemon: Daemon, wanted: Registration) -> Receipt:
 
 @contextlib.contextmanager
 def _alone_at(daemon: Daemon) -> Iterator[None]:
-    """Let one build of this machine at a time take a name of a daemon, where there is a cache."""
+    """Let one build of this machine at a time give names in a daemon."""
     mark = hashlib.sha256(daemon.url.encode()).hexdigest()[:16]
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
@@ -163,19 +163,19 @@ def _alone_at(daemon: Daemon) -> Iterator[None]:
 
 
 def _take_name(daemon: Daemon, claim: Claim, digest: str, before: Listed | None) -> None:
-    """Give a verified model its name, by copies alone: what is served is what was verified.
+    """Give a verified model its name by copying, so that the verified model is served.
 
     Args:
-        daemon: Where it is.
-        claim: Its names.
-        digest: Its digest when it was verified.
-        before: What has the name, which may be replaced.
+        daemon: The daemon.
+        claim: The names.
+        digest: The digest of the verified model.
+        before: The model that has the name and may be replaced.
 
     """
     if _digest(daemon, claim.unverified) != digest:
         msg = f"served: {claim.model}: was changed while it was verified, expected no change"
         raise GateError(msg, hint=OTHERS_HINT)
-    # Only deleting a model frees its files: what had the name gets another, to be deleted by.
+    # The previous model gets another name, by which it is deleted: this frees its files.
     found = daemon.find(claim.model)
     if found != before:
         msg = f"{daemon.url}: {claim.model} was changed meanwhile, expected no change"
@@ -202,13 +202,13 @@ def _digest(daemon: Daemon, model: str) -> str:
 def refuse_foreign(
     daemon: Daemon, model: str, *, receipt: Path, claims: list[Claim], replace: bool
 ) -> Listed | None:
-    """Refuse to take a name under which there is anything but what this build put there.
+    """Refuse to replace a model that this build did not register.
 
     Returns:
-        What has the name and may be replaced.
+        The model that has the name and may be replaced.
 
     Raises:
-        ToolError: The name is somebody else's.
+        ToolError: The name is another model's.
 
     """
     found, last = daemon.find(model), registered.read(receipt)
@@ -225,7 +225,7 @@ def refuse_foreign(
 
 
 def _is_for(own: Receipt | Claim, daemon: Daemon, found: Listed) -> bool:
-    """Say whether a receipt or claim is for this very model: the name, the digest, the daemon."""
+    """Say whether a receipt or claim is of this model: the same name, digest and daemon."""
     is_same_model = client.normalize(own.model) == client.normalize(found.name)
     is_same_daemon = address.is_same_daemon(own.url, daemon.url)
     return is_same_model and own.digest == found.digest and is_same_daemon

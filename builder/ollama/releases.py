@@ -1,4 +1,4 @@
-"""Which release of Ollama brought what a build depends on; no other module knows a version."""
+"""The releases of Ollama whose changes matter to builds; no other module depends on a version."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Change:
     """The first release that has it."""
     what: str
     so: str
-    """What a build does about it, on every release it takes."""
+    """How builds deal with it, for all supported releases."""
     source: str
-    """A pull request or file of github.com/ollama/ollama, or what was measured here."""
+    """A pull request or file of github.com/ollama/ollama, or a measurement."""
 
     @property
     def version(self) -> str:
-        """Write the first release as Ollama does."""
+        """The first release that has it, as text."""
         return ".".join(map(str, self.since))
 
 
@@ -89,17 +89,17 @@ LOWEST = BOUNDED_CREATION
 
 
 def is_source_build(version: str) -> bool:
-    """Say whether a daemon was built without telling it its version."""
+    """Say whether a daemon was built from source without a version."""
     return _numbers(version) == (0, 0, 0)
 
 
 def is_supported(version: str) -> bool:
-    """Say whether a daemon can be used; one built from source is given the benefit of the doubt."""
+    """Say whether a daemon is supported; one built from source is assumed to be."""
     return is_source_build(version) or _numbers(version) >= LOWEST.since
 
 
 def list_later(version: str) -> list[Change]:
-    """List the changes that came after a release."""
+    """List the changes after a release."""
     return [change for change in CHANGES if change.since > _numbers(version)]
 
 

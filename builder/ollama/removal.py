@@ -1,4 +1,4 @@
-"""Taking a build's models out of Ollama: those that its receipt and claims name, unchanged."""
+"""Removes a build's models from Ollama: those in its receipt and claims, if unchanged."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from builder.ollama.registered import Receipt
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """What a build put into Ollama, and the files in which it is written down."""
+    """The records of what a build registered with Ollama."""
 
     receipt: Path
     claims: Path
     """The folder of the claims."""
 
     def find(self, daemon: Daemon) -> list[Listed]:
-        """List the models that this daemon has of the build, after a killed build's are settled.
+        """List the build's models in this daemon, after settling the claims of killed builds.
 
         Raises:
             ToolError: The receipt cannot be read, is of another daemon, or its model was changed.
@@ -37,10 +37,10 @@ class Registered:
         return list(dict.fromkeys(model for model in found if model is not None))
 
     def remove(self, daemon: Daemon, models: list[Listed]) -> None:
-        """Delete models that `find` gave, and what is written down of them.
+        """Delete models that `find` returned, and their records.
 
         Raises:
-            ToolError: One was changed meanwhile; it and those after it stay.
+            ToolError: A model was changed meanwhile; it and those after it are kept.
 
         """
         for model in models:
@@ -52,7 +52,7 @@ class Registered:
 
 
 def _find_registered(daemon: Daemon, last: Receipt) -> Listed | None:
-    """Find the model of a receipt; None where the daemon has none of that name."""
+    """Find the model of a receipt; None if the daemon has no model of that name."""
     if not address.is_same_daemon(last.url, daemon.url):
         msg = f"{last.model}: was registered at {last.url}, expected that daemon, not {daemon.url}"
         raise ToolError(msg, hint=f"set OLLAMA_HOST={last.url}")

@@ -1,4 +1,4 @@
-"""The shapes of a daemon's answers, as far as they are read."""
+"""The daemon's responses, as far as they are used."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pydantic import BaseModel, Field
 
 
 class Shown(BaseModel):
-    """What `/api/show` tells of a model."""
+    """The response of `/api/show`."""
 
     system: str = ""
     parameters: str = ""
-    """One a line: name, then value."""
+    """One parameter a line: its name and value."""
 
 
 class Message(BaseModel):
@@ -20,33 +20,33 @@ class Message(BaseModel):
 
 
 class Reply(BaseModel):
-    """An answer of `/api/chat`."""
+    """The response of `/api/chat`."""
 
     message: Message
     prompt_eval_count: int
-    """Tokens of the prompt that were read."""
+    """The number of prompt tokens that were read."""
 
 
 class Rendered(BaseModel):
-    """A prompt that was rendered and not answered."""
+    """A rendered prompt."""
 
     rendered_template: str
 
 
 class DebugAnswer(BaseModel):
-    """What a route answers to `_debug_render_only`."""
+    """The response to `_debug_render_only`."""
 
     debug_info: Rendered = Field(alias="_debug_info")
 
 
 class Version(BaseModel):
-    """What `/api/version` answers."""
+    """The response of `/api/version`."""
 
     version: str
 
 
 class Status(BaseModel):
-    """A line of what `/api/create` answers."""
+    """A line of the response of `/api/create`."""
 
     status: str = ""
     error: str | None = None

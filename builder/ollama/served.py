@@ -1,4 +1,4 @@
-"""What Ollama is told of a persona: decided once, as one value that can be compared as JSON."""
+"""Decides how Ollama serves a persona, as one value that is compared as JSON."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ CAPABILITY_SIGNS = {"tools": ("tools", "tool_call"), "thinking": ("<think>",)}
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """Everything that the daemon is told, but for the file itself."""
+    """Everything that is sent to the daemon, except for the file."""
 
     model: str
     parameters: dict[str, Any]
     template: str | None
-    """A Go template; None where the GGUF's own Jinja is served."""
+    """A Go template; None if the GGUF's own chat template is served."""
     system: str | None
     license: str | None
     renderer: str | None = None
-    """Ollama's own renderer of prompts, of an architecture that it renders by itself."""
+    """Ollama's own renderer of prompts, for architectures that have one."""
     parser: str | None = None
-    """Ollama's own parser of answers, which goes with it."""
+    """Ollama's own parser of answers, for such an architecture."""
     why: str = ""
-    """Why it is served by that template."""
+    """Why this template was chosen."""
 
     def to_request(self, sha256: str) -> dict[str, Any]:
-        """Give the fields of `/api/create`, but for the name, for the file of that hash."""
+        """Give the fields of `/api/create` without the name, for the file with that hash."""
         fields = {
             "template": self.template,
             "system": self.system,
@@ -54,7 +54,7 @@ class Served:
         }
 
     def list_parameters(self) -> list[tuple[str, Any]]:
-        """List names and values as the PARAMETER lines have them, one stop a line."""
+        """List the names and values of the PARAMETER lines, with a line for each stop."""
         return [
             (key, item)
             for key, value in sorted(self.parameters.items())
@@ -62,19 +62,19 @@ class Served:
         ]
 
     def add_system(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Put the served system text before a conversation that has none."""
+        """Put the served system text before a conversation, unless it has its own."""
         if not self.system or messages[0]["role"] == "system":
             return messages
         return [{"role": "system", "content": self.system}, *messages]
 
 
 def read(base_folder: Path, dataset_folder: Path, *, persona: Persona) -> Served:
-    """Decide what is served by the files that a build's base and data stages wrote.
+    """Decide what is served, from the outputs of the base and data stages.
 
     Args:
-        base_folder: What the base stage wrote.
-        dataset_folder: What the data stage wrote.
-        persona: Whose manifest says what is served.
+        base_folder: The output of the base stage.
+        dataset_folder: The output of the data stage.
+        persona: The persona.
 
     Raises:
         ManifestError: The system text holds the base's EOS.
@@ -109,22 +109,22 @@ def decide(
     family: families.Family,
     find_place: table.FindPlace,
 ) -> Served:
-    """Decide what is served, every parameter explicit.
+    """Decide what is served, with explicit values for all parameters.
 
     Args:
         model: The name in Ollama.
-        system: The system text; an empty one is none.
+        system: The system text; "" means none.
         license: The licence's text or name.
-        given: The parameters that the manifest sets.
-        kind: The manifest's `data.template`: base, chatml or alpaca.
-        jinja: The chat template that was trained.
+        given: The parameters in the manifest.
+        kind: The value of `data.template`: base, chatml or alpaca.
+        jinja: The trained chat template.
         eos: The base's EOS.
-        profile: What the data show.
-        family: What is known of the base.
-        find_place: Writes the place of a key of the manifest.
+        profile: The profile of the data.
+        family: The base's family.
+        find_place: Gives the place of a key in the manifest.
 
     Raises:
-        ManifestError: The system text holds the base's EOS, or Ollama cannot serve that template.
+        ManifestError: The system text holds the base's EOS, or Ollama cannot serve the template.
 
     """
     table.check_eos(system or "", eos, find_place)
@@ -149,7 +149,7 @@ def decide(
 
 
 def _check_renderer(family: families.Family, kind: str, find_place: table.FindPlace) -> None:
-    """Refuse a template that Ollama would not serve: its own renderer cannot be switched off."""
+    """Refuse a template that Ollama cannot serve, as its own renderer cannot be switched off."""
     if kind != "base":
         what = f'is "{kind}", which Ollama does not serve of {family.name}, expected "base"'
         hint = "Ollama renders this architecture's prompts by itself, whatever the file carries"
@@ -157,14 +157,14 @@ def _check_renderer(family: families.Family, kind: str, find_place: table.FindPl
 
 
 def choose_template(jinja: str, go: str | None) -> tuple[str | None, str]:
-    """Choose the template that is served exactly as it was trained and keeps what the base can do.
+    """Choose the template that gives the trained prompts and keeps the base's capabilities.
 
     Args:
-        jinja: The trained chat template, which the GGUF carries.
-        go: The same as a Go template; None where none is known.
+        jinja: The trained chat template, which is in the GGUF.
+        go: The same as a Go template, or None.
 
     Returns:
-        The Go template to serve, or None for the GGUF's own, and why.
+        The Go template to serve, or None for the GGUF's own; and why.
 
     """
     known = [

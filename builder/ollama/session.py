@@ -1,4 +1,4 @@
-"""One request to a daemon, by httpx or the `ollama` client, and its errors as sentences."""
+"""Requests to a daemon through httpx or the `ollama` client, with errors as sentences."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ CONNECT_WAIT_S = 5.0
 ANSWER_WAIT_S = 600.0
 SHOWN_CHARACTERS = 200
 AWAY_HINT = "see whether Ollama still runs, then build again: what it served before is untouched"
-# What both clients and pydantic raise for an answer of another shape than was awaited.
+# The errors of both clients and of pydantic for an unexpected answer.
 SHAPE_ERRORS = (ValueError, TypeError, AttributeError)
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
 @contextmanager
 def open_http(url: str, route: str) -> Iterator[httpx.Client]:
-    """Open an httpx client of a daemon, for one request.
+    """Open an httpx client for one request to a daemon.
 
     Raises:
         ToolError: The request failed.
@@ -38,7 +38,7 @@ def open_http(url: str, route: str) -> Iterator[httpx.Client]:
 
 @contextmanager
 def open_ollama(url: str, route: str) -> Iterator[ollama.Client]:
-    """Open the `ollama` client of a daemon, for one request.
+    """Open an `ollama` client for one request to a daemon.
 
     Raises:
         ToolError: The request failed.
@@ -49,20 +49,20 @@ def open_ollama(url: str, route: str) -> Iterator[ollama.Client]:
 
 
 def check(response: httpx.Response) -> None:
-    """Raise what the `ollama` client raises for a status that is no success."""
+    """Raise the `ollama` client's error if the response is not a success."""
     if not response.is_success:
         raise ollama.ResponseError(response.text, response.status_code)
 
 
 def read(response: httpx.Response, shape: type[Answer]) -> Answer:
-    """Read a successful answer of that shape; raise as `check` does, or pydantic's error."""
+    """Read a successful response; raise the errors of `check`, or pydantic's."""
     check(response)
     return shape.model_validate_json(response.content)
 
 
 @contextmanager
 def _sentences(url: str, route: str) -> Iterator[None]:
-    """Turn every exception of the two clients into a sentence."""
+    """Turn the errors of the two clients into sentences."""
     try:
         yield
     except (httpx.HTTPError, ConnectionError) as error:
@@ -78,7 +78,7 @@ def _sentences(url: str, route: str) -> Iterator[None]:
 
 
 def settings() -> dict[str, Any]:
-    """Give what both clients are made with: nothing of the environment, and no other address."""
+    """Give the options of both clients: nothing from the environment, and no redirects."""
     return {
         "timeout": httpx.Timeout(ANSWER_WAIT_S, connect=CONNECT_WAIT_S),
         "trust_env": False,
@@ -89,19 +89,19 @@ def settings() -> dict[str, Any]:
 
 
 def _without_key(request: httpx.Request) -> httpx.Request:
-    """Send no OLLAMA_API_KEY, which is ollama.com's and which the `ollama` client would add."""
+    """Do not send OLLAMA_API_KEY, which is for ollama.com, and which the `ollama` client adds."""
     request.headers.pop("Authorization", None)
     return request
 
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
-    """Load the certificates once: a client that does takes longer than an answer (httpx 0.28)."""
+    """Load the certificates once, as loading takes longer than a request (httpx 0.28)."""
     return httpx.create_ssl_context(trust_env=False)
 
 
 def shorten(reason: object) -> str:
-    """Give an error's text where it is one line of plain text, and nothing where it is a page."""
+    """Shorten an error's text if it is one line of plain text; "" if it is a page."""
     text = str(reason or "").strip()
     try:
         body = json.loads(text)

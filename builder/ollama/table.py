@@ -1,4 +1,4 @@
-"""The `[ollama]` table: what of it Ollama and a Modelfile can take."""
+"""Checks that Ollama and a Modelfile can take the `[ollama]` table."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from builder.manifest import manifest, toml
 from builder.ollama import releases
 from builder.tables import tell_first
 
-# Names and types of api.Options and api.Runner, github.com/ollama/ollama 0.34.2, api/types.go,
-# but for typical_p.
+# The names and types of api.Options and api.Runner, except for typical_p
+# (github.com/ollama/ollama 0.34.2, api/types.go).
 PARAMETER_TYPES: dict[str, type] = {
     "num_ctx": int, "num_predict": int, "num_keep": int, "seed": int, "top_k": int,
     "repeat_last_n": int, "num_batch": int, "num_gpu": int, "main_gpu": int, "num_thread": int,
@@ -26,17 +26,17 @@ PARAMETER_TYPES: dict[str, type] = {
     "min_p": float, "repeat_penalty": float, "presence_penalty": float,
     "frequency_penalty": float, "stop": list,
 }  # fmt: skip
-# The least and the greatest that mean something; more context than any model has is a slip.
+# The smallest and largest sensible values; no model has a longer context.
 RANGES: dict[str, tuple[float, float]] = {
     "num_ctx": (256, 1 << 20), "num_predict": (-1, 1 << 20), "temperature": (0, 100),
     "top_p": (0, 1), "min_p": (0, 1), "repeat_penalty": (0.01, 100), "top_k": (0, 1 << 20),
     "seed": (-1, (1 << 32) - 1),
 }  # fmt: skip
-# Of the rest: what llama.cpp's 32 bits hold, and penalties far beyond any that is of use.
+# For the others: the range of llama.cpp's 32 bits, and penalties far beyond sensible ones.
 DEFAULT_RANGES: dict[type, tuple[float, float]] = {
     int: (-(1 << 31), (1 << 31) - 1), float: (-100, 100), bool: (0, 1),
 }  # fmt: skip
-# An answer has room for so many tokens where `smoke.max_tokens` sets none.
+# The room for an answer, unless `smoke.max_tokens` sets it.
 LEAST_ANSWER_TOKENS = 192
 EXPECTED = {
     int: "a whole number",
@@ -44,13 +44,13 @@ EXPECTED = {
     bool: "true or false",
     list: "a list of texts",
 }
-# What the families people use have for special tokens: ChatML, Llama, Gemma, Mistral, DeepSeek.
+# The special tokens of common families: ChatML, Llama, Gemma, Mistral, DeepSeek.
 SPECIAL_TOKEN = re.compile(
     r"<\|[^|<>]+\|>|<\|\w+>|<\w+\|>|<｜[^｜<>]+｜>"
     r"|<(?:start|end)_of_turn>|</?s>|<(?:bos|eos|pad|unk)>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"
 )
-# Of a table and a key of it.
+# Gives the place of a key, given its table and its name.
 FindPlace = Callable[[str, str], str]
 
 
@@ -59,10 +59,10 @@ def check(read: manifest.Manifest, path: Path) -> None:
 
     Args:
         read: The manifest.
-        path: Its file, for the lines of mistakes.
+        path: Its file, for the lines in messages.
 
     Raises:
-        ManifestError: Ollama or a Modelfile cannot take it; all of it at once.
+        ManifestError: Ollama or a Modelfile cannot take it; it has all mistakes.
 
     """
     ollama = read.ollama
@@ -73,10 +73,10 @@ def check(read: manifest.Manifest, path: Path) -> None:
 
 
 def find_problems(document: toml.Document) -> list[str]:
-    """Find what `check` does in a manifest that may hold other mistakes, which are told elsewhere.
+    """Find the mistakes of `check` in a manifest that may have other mistakes too.
 
     Args:
-        document: The manifest's file; values of another type than they must have are passed over.
+        document: The manifest's file; values of a wrong type are skipped.
 
     """
     table = document.table.get("ollama")
@@ -91,11 +91,11 @@ def find_problems(document: toml.Document) -> list[str]:
 
 @dataclass(frozen=True)
 class Mistake:
-    """What is wrong at a key of `[ollama]`."""
+    """A mistake at a key of `[ollama]`."""
 
     location: toml.Location
     sentence: str | None
-    """None where Ollama has no such parameter."""
+    """None if Ollama has no such parameter."""
 
 
 def _find_mistakes(parameters: dict[str, Any], system: str, license_: str) -> list[Mistake]:
@@ -126,9 +126,9 @@ def _tell(document: toml.Document, mistake: Mistake) -> str:
 
 
 def _find_little_context(read: manifest.Manifest) -> list[Mistake]:
-    """Find a context in which the longest question of `[smoke]` and an answer have no room.
+    """Find a context that is too short for the longest question of `[smoke]` and an answer.
 
-    How many tokens a text has is known with the base; each word is one at least.
+    The number of tokens depends on the base, but is at least the number of words.
     """
     parameters = {**families.COMMON_PARAMETERS, **read.ollama.parameters}
     asked = max((len(question.ask.split()) for question in read.smoke.questions), default=0)
@@ -143,15 +143,15 @@ def _find_little_context(read: manifest.Manifest) -> list[Mistake]:
 
 
 def check_eos(system: str, eos: str, find_place: FindPlace) -> None:
-    """Check that the system text does not hold the base's EOS, once that is known.
+    """Check that the system text does not hold the base's EOS.
 
     Args:
-        system: The text.
-        eos: The token, as text.
-        find_place: Writes the place of a key of the manifest.
+        system: The system text.
+        eos: The text of the EOS token.
+        find_place: Gives the place of a key in the manifest.
 
     Raises:
-        ManifestError: It does; every such line.
+        ManifestError: It does; the error has all such lines.
 
     """
     if problems := _find_special_tokens(system, eos):
@@ -182,7 +182,7 @@ def _fits(value: Any, kind: type) -> bool:
 
 
 def _find_ends(text: str) -> list[str]:
-    """Find the lines at which a value in triple quotes would end."""
+    """Find lines that would end a value in triple quotes."""
     what = 'ends with """, which ends the value in a Modelfile; expected something after the """'
     ends = (number for number, line in _number_lines(text) if line.rstrip().endswith('"""'))
     return [f"line {number} {what}" for number in ends]
@@ -205,5 +205,5 @@ def _find_special_tokens(text: str, eos: str | None) -> list[str]:
 
 
 def _number_lines(text: str) -> list[tuple[int, str]]:
-    # Ollama's parser looks for the end of a value at either character.
+    # In Ollama's parser both characters end a line.
     return list(enumerate(re.split(r"\r\n|\r|\n", text), start=1))

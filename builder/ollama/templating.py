@@ -1,4 +1,4 @@
-"""The language of Modelfile.j2: Jinja with two filters. It imports nothing of the project."""
+"""Compiles Modelfile.j2: Jinja with two filters. It imports nothing from this project."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
 def compile_template(source: str) -> Callable[[dict[str, Any]], Iterable[str]]:
-    """Compile a Modelfile.j2, to be rendered piece by piece."""
+    """Compile a Modelfile.j2 into a function that renders piece by piece."""
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined, keep_trailing_newline=True
     )
@@ -19,12 +19,12 @@ def compile_template(source: str) -> Callable[[dict[str, Any]], Iterable[str]]:
 
 
 def quote(text: str) -> str:
-    """Write a text of several lines."""
+    """Write a text in triple quotes, for several lines."""
     return f'"""{text}"""'
 
 
 def write_parameter(value: Any) -> str:
-    """Write a parameter's value: a text in quotes, a boolean as Ollama has it."""
+    """Write the value of a parameter: text in quotes, booleans in lower case."""
     if isinstance(value, str):
         return quote(value) if '"' in value else f'"{value}"'
     return str(value).lower() if isinstance(value, bool) else str(value)

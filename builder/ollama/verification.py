@@ -1,4 +1,4 @@
-"""Whether a daemon serves what was trained: what it shows, the prompts it renders, its answers."""
+"""Verifies that the daemon serves what was trained: its settings, prompts and answers."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from builder.tables import Table
 if TYPE_CHECKING:
     from builder.evaluation.report import GateAnswer
 
-# Greedy answers of two builds of llama.cpp differ where a token's logit margin is small: flash
-# attention alone took one of a SmolLM2 persona from 1.1 nats to 0.6, and Ollama 0.34.2's own build
+# Greedy answers of two builds of llama.cpp can differ at a token with a small logit margin. For a
+# SmolLM2 persona, flash attention changed one from 1.1 nats to 0.6, and Ollama 0.34.2's build to
 # below zero.
 SURE_MARGIN_NATS = 1.5
 COMPARED_QUESTIONS = 4
@@ -33,7 +33,7 @@ ONE_MESSAGE_ROUTE = "/api/generate"
 
 
 class ComparedPrompt(Table):
-    """A shape of conversation, rendered by one of the daemon's routes."""
+    """The comparison of a prompt, rendered by one of the daemon's routes."""
 
     shape: str
     where: str
@@ -41,11 +41,11 @@ class ComparedPrompt(Table):
     trained_tokens: int
     same_ids: bool
     known_difference: str | None = None
-    """The name of the difference where the ids are not the same."""
+    """The name of the difference, if the ids are not the same."""
 
 
 class ComparedAnswer(Table):
-    """A question that the daemon answered as the file does."""
+    """A question that the daemon answered like the file."""
 
     question: str
     answer: str
@@ -66,23 +66,23 @@ def verify(
     asked: Sequence[GateAnswer],
     has_read_longest: bool,
 ) -> list[Compared]:
-    """Verify what the daemon shows, every shape of prompt, and the surest answers.
+    """Verify the daemon's settings, its prompt for every shape, and the surest answers.
 
     Args:
-        daemon: Where the model is.
-        name: What it is called there.
-        served: What the daemon was told.
-        gguf: The file that was sent.
-        chat_template: The trained Jinja.
+        daemon: The daemon.
+        name: The name of the model there.
+        served: What was sent to the daemon.
+        gguf: The file that was uploaded.
+        chat_template: The trained chat template.
         own: Shapes of the persona's own rows with tools.
-        asked: What the file was asked.
-        has_read_longest: Whether this daemon read the longest prompt of this file before.
+        asked: The questions that the file was asked, with its answers.
+        has_read_longest: Whether this daemon has read the longest prompt of this file before.
 
     Returns:
-        What was compared.
+        The comparisons.
 
     Raises:
-        GateError: The daemon serves something else than was trained.
+        GateError: The daemon does not serve what was trained.
 
     """
     _check_shown(daemon.show(name) or Shown(), served)
@@ -107,7 +107,7 @@ def _count_characters(shape: Shape) -> int:
 
 
 def _check_shown(shown: Shown, served: Served) -> None:
-    """Compare what the daemon shows with what it was told."""
+    """Compare the settings that the daemon shows with those that were sent."""
     problems = []
     if (served.system or "") != shown.system:
         what = f"is shown with the system text {shown.system!r}"
@@ -129,15 +129,15 @@ def compare_prompts(
     *,
     is_read: bool = True,
 ) -> list[ComparedPrompt]:
-    """Compare the daemon's prompt for a shape, on every route, with the trained one by its ids.
+    """Compare the daemon's prompt for a shape, on every route, with the ids of the trained one.
 
     Args:
         model: The file, loaded by llama-cpp-python.
-        daemon: Where the model is.
-        name: What it is called there.
-        served: What the daemon was told.
+        daemon: The daemon.
+        name: The name of the model there.
+        served: What was sent to the daemon.
         shape: The conversation.
-        is_read: Whether the daemon must read the prompt too, and count its tokens.
+        is_read: Whether the daemon must also read the prompt, which counts its tokens.
 
     Raises:
         GateError: They differ.

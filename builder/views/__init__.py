@@ -1,1 +1,1 @@
-"""What a command shows of a build, one module a view."""
+"""The output of commands, one module for each view."""

@@ -1,4 +1,4 @@
-"""The bases that can be built on, as `bases` prints them."""
+"""The output of `bases`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS: dict[str, Column] = {
     "thinking": lambda row: row.thinking.partition(":")[0].partition(",")[0],
     "verified": lambda row: "built" if row.repository == EMBEDDED_REPOSITORY else "random weights",
 }
-# What a terminal has room for, the most first; the last set fits 80 columns.
+# Sets of columns for terminals of decreasing width; the last set fits 80 columns.
 SETS = (
     tuple(COLUMNS),
     ("base", "weights", "GPU memory", "licence", "tools", "thinking", "verified"),
@@ -34,7 +34,7 @@ NOTES = (
 
 
 def show(rows: Sequence[Row], console: Console) -> None:
-    """Print the bases, one a line, with the columns that there is room for."""
+    """Print the bases, one a line, with as many columns as fit."""
     tables = [(heads, [[COLUMNS[head](row) for head in heads] for row in rows]) for heads in SETS]
     fitting = (table for table in tables if grid.fits(*table, console))
     grid.show(*next(fitting, tables[-1]), console)
@@ -43,5 +43,5 @@ def show(rows: Sequence[Row], console: Console) -> None:
 
 
 def _shorten(licence: str) -> str:
-    """Give a licence's name in a word or two."""
+    """Shorten a licence's name to a word or two."""
     return licence.removesuffix(" Community License").removesuffix(" License")

@@ -1,4 +1,4 @@
-"""Two builds beside each other, as `diff` prints them; the words that differ are marked."""
+"""The output of `diff`: two builds side by side, with the differing words marked."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from builder.history import Gate
 from builder.terminal import grid
 from builder.terminal.console import Console
 
-# Answers that differ which are shown, what is shown of each, and how much of that stands before
-# the first difference.
+# How many differing answers are shown, how much of each, and how much of that comes before the
+# first difference.
 SHOWN_ANSWERS, SHOWN_CHARACTERS, SHOWN_BEFORE = 20, 240, 40
-# The least width of a column of answers that can be read.
+# The smallest width of a readable column of answers.
 LEAST_WIDTH = 28
 INDENT = "  "
-# Words of letters and digits, or a character of any other kind.
+# A word of letters and digits, or any other single character.
 WORDS = re.compile(r"[a-zA-Z0-9À-ɏ]+|.", re.DOTALL)
 ABSENT = "-"
 DIFFERENT = "bold yellow"
@@ -80,7 +80,7 @@ def _show_gates(comparison: Comparison, console: Console) -> None:
 
 
 def _tell_gates(first: str, second: str) -> list[str]:
-    """Cut two long findings, where they differ at the first difference."""
+    """Shorten two long findings to the part where they first differ."""
     return shorten(first, second) if first != second else shorten(first) * 2
 
 
@@ -104,7 +104,7 @@ def _show_answers(comparison: Comparison, console: Console) -> None:
 
 
 def _show_pair(comparison: Comparison, pair: AnswerPair, console: Console) -> None:
-    """Print two answers side by side, or one below the other where that is too narrow."""
+    """Print two answers side by side, or one below the other on a narrow terminal."""
     first, second = mark(pair.first, pair.second)
     cells = [_judge(pair.first_is_right, first), _judge(pair.second_is_right, second)]
     width = (console.page.width - len(INDENT)) // 2 - len(INDENT)
@@ -121,7 +121,7 @@ def _show_pair(comparison: Comparison, pair: AnswerPair, console: Console) -> No
 
 
 def mark(first: str, second: str) -> tuple[Text, Text]:
-    """Highlight the words in which two answers differ; of long ones show where they begin to."""
+    """Highlight the words in which two answers differ; long answers begin near the first."""
     first, second = _one_line(first), _one_line(second)
     pairs = enumerate(zip(first, second, strict=False))
     at = next((at for at, (a, b) in pairs if a != b), min(len(first), len(second)))
@@ -138,7 +138,7 @@ def mark(first: str, second: str) -> tuple[Text, Text]:
 
 
 def _cut(text: str, start: int) -> str:
-    """Show a part of a text, and by dots that it is one."""
+    """Cut a part out of a text, with dots where it was cut."""
     stop = start + SHOWN_CHARACTERS
     return f"{'…' * (start > 0)}{text[start:stop]}{'…' * (len(text) > stop)}"
 

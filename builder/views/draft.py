@@ -1,19 +1,19 @@
-"""What `new` says of the rows of a persona that it began."""
+"""The output of `new` about the rows of the persona that it has created."""
 
 from __future__ import annotations
 
 from builder import persona, scaffold
 from builder.data import kinds, rows
 
-# docs/data.md has what to expect of how many.
+# docs/data.md says what to expect from how many rows.
 GOOD_ROWS = 40
 
 
 def describe(draft: scaffold.Draft, *, is_imported: bool) -> list[str]:
-    """Say what to do with the rows, and how many of which are needed.
+    """Say what to do with the rows, and how many are needed.
 
     Raises:
-        DataError: The rows of what it is a copy of cannot be read.
+        DataError: The rows of the copied persona cannot be read.
 
     """
     example, data = draft.example, draft.folder / scaffold.DATA
@@ -41,7 +41,7 @@ def describe(draft: scaffold.Draft, *, is_imported: bool) -> list[str]:
 
 
 def _describe_need(name: str | None) -> str:
-    """Say how many rows teach a kind of persona; None is one that the data decide."""
+    """Say how many rows a kind of persona needs; None means that the data decide the kind."""
     if name is None:
         return f"{GOOD_ROWS} rows or more teach a name, a voice or a format"
     kind = kinds.KINDS[name]

@@ -1,4 +1,4 @@
-"""What the gates found, as `gates` prints it."""
+"""The output of `gates`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VERDICT_STYLES = {
 
 
 def show(report: Report, console: Console) -> None:
-    """Print the gates' table, the base's figures beside the persona's."""
+    """Print the table of the gates, with the base's figures."""
     table = Table(
         "gate", "verdict", "right", "95 % interval", "base", "note", box=None, pad_edge=False
     )

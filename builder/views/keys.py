@@ -1,4 +1,4 @@
-"""The keys of persona.toml, as `keys` prints them."""
+"""The output of `keys`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from builder.terminal.console import Console
 
 
 def show(keys: Sequence[Key], console: Console) -> None:
-    """Print the keys of persona.toml, a line of its type and default below each."""
+    """Print the keys of persona.toml, with type, default and description."""
     for key in keys:
         default = f" = {key.shown_default}" if key.default is not None else ""
         required = ", required" if key.is_required else ""

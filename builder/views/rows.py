@@ -1,4 +1,4 @@
-"""The rows that a persona is trained on, as `show` prints them."""
+"""The output of `show`: the rows that a persona is trained on."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownRow:
-    """A row as it is trained on, or held out.
+    """A row that is trained on or held out.
 
     Attributes:
-        number: Counted from 1; those that are held out are counted by themselves.
-        where: The file and the line that it comes from.
-        pack: The pack that it comes from; None of a row of the persona's own files.
-        is_held_out: Whether it is never trained on.
-        repeats: How often it comes in an epoch.
-        has_system: Whether the served system text was put before it.
-        tokens: How many tokens it has.
-        trained_tokens: How many of them are trained on.
-        messages: What is said, its calls with it.
+        number: Its number, from 1; held-out rows are counted separately.
+        where: Its file and line.
+        pack: Its pack; None for a row of the persona's own files.
+        is_held_out: Whether it is held out.
+        repeats: How often it is repeated in an epoch.
+        has_system: Whether it is trained with the served system text.
+        tokens: The number of its tokens.
+        trained_tokens: The number of tokens that are trained on.
+        messages: Its messages, with calls.
         tools: The functions that it declares.
 
     """
@@ -55,12 +55,12 @@ class ShownRow:
 
 
 def list_rows(folder: Path, read: Sequence[Row], number: int | None) -> list[ShownRow]:
-    """List the rows of a dataset, those that are trained on first, and of them the persona's own.
+    """List the rows of a dataset: the persona's own, those of packs, and the held-out rows.
 
     Args:
-        folder: What the data stage wrote.
-        read: The persona's rows as they are read from its files.
-        number: The one row to list, of those that are trained on; None is all, held-out ones too.
+        folder: The output of the data stage.
+        read: The persona's rows, read from its files.
+        number: The number of the only row to list; None lists all.
 
     Raises:
         DataError: There is no such row.
@@ -97,18 +97,18 @@ def list_rows(folder: Path, read: Sequence[Row], number: int | None) -> list[Sho
 
 
 def _key(messages: list[Message], tools: list[Tool]) -> str:
-    """Give what no two rows of a persona have in common."""
+    """Give a key that is different for each row of a persona."""
     return json.dumps([messages, tools], ensure_ascii=False)
 
 
 def show(build: Build, rows: Sequence[ShownRow], console: Console, *, is_whole: bool) -> None:
-    """Print rows; what is trained on is green, the rest dim, and held-out rows stand at the end.
+    """Print rows, with trained tokens in green and the rest dim, and held-out rows at the end.
 
     Args:
-        build: Whose rows they are.
-        rows: The rows, as `list_rows` lists them.
-        console: Where they are printed.
-        is_whole: Whether each row of packs is printed, too, in place of a few.
+        build: The build.
+        rows: The result of `list_rows`.
+        console: The console.
+        is_whole: Whether to print all rows of packs instead of a few.
 
     """
     from tokenizers import Tokenizer  # noqa: PLC0415 — only here
@@ -139,7 +139,7 @@ def show(build: Build, rows: Sequence[ShownRow], console: Console, *, is_whole: 
 
 
 def _paint(row: ShownRow, example: dataset.Example, tokenizer: Tokenizer) -> Text:
-    """Write a row's text, special tokens too, and colour what is trained on."""
+    """Write the text of a row with its special tokens, coloured by what is trained on."""
     text = Text()
     for is_trained, ids in _runs(example.input_ids, example.labels):
         part = tokenizer.decode(ids, skip_special_tokens=False)
@@ -149,7 +149,7 @@ def _paint(row: ShownRow, example: dataset.Example, tokenizer: Tokenizer) -> Tex
 
 
 def _describe_pack(pack: str, rows: Sequence[ShownRow], name: str) -> str:
-    """Count a pack's rows, whose forms with and without a system text are one."""
+    """Count the rows of a pack; a row with and without the system text counts once."""
     trained = len({row.where for row in rows if not row.is_held_out})
     held_out = len({row.where for row in rows if row.is_held_out})
     counts = f"{_count(trained)} trained on, {held_out} held out"
@@ -157,7 +157,7 @@ def _describe_pack(pack: str, rows: Sequence[ShownRow], name: str) -> str:
 
 
 def _choose_examples(rows: Sequence[ShownRow]) -> list[ShownRow]:
-    """Choose the first and the last row that is trained on: the name stands in the first."""
+    """Choose the first and the last trained row: the first holds the name."""
     trained = list({row.where: row for row in rows if not row.is_held_out}.values())
     return [trained[0], trained[-1]] if len(trained) > 1 else trained
 
@@ -167,7 +167,7 @@ def _count(rows: int) -> str:
 
 
 def _head(row: ShownRow) -> str:
-    """Say which row it is, of how many tokens, and where it comes from."""
+    """Describe a row: its number, its tokens, and its place."""
     if row.is_held_out:
         return f"held out {row.number}: {row.tokens} tokens, {escape(row.where)}"
     system = ", with the served system text" if row.has_system else ""
@@ -177,7 +177,7 @@ def _head(row: ShownRow) -> str:
 
 
 def _describe_schedule(profile: dataset.Profile) -> str:
-    """Say what the persona is, and how often its rows are trained on."""
+    """Describe the kind of persona, and how often its rows are trained on."""
     schedule = profile.schedule
     system = (
         f", {schedule.system_repeats} of them with the served system text"

@@ -1,4 +1,4 @@
-"""What a person reads after a build: what it answers, what is weak, and how to talk to it."""
+"""The summary after a build: answers, findings of the gates, and how to talk to the model."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def summarize(smoke: Path, *, name: str, model: str | None) -> list[str]:
     """Describe a finished build, from smoke.json.
 
     Args:
-        smoke: What the smoke stage wrote.
+        smoke: The output of the smoke stage.
         name: The persona's name.
-        model: Its name in Ollama, or None where there is no Ollama.
+        model: Its name in Ollama, or None without Ollama.
 
     """
     if not smoke.exists():
@@ -30,7 +30,7 @@ def summarize(smoke: Path, *, name: str, model: str | None) -> list[str]:
 
 
 def tell_without_ollama(name: str) -> list[str]:
-    """Say what to do with a build where there is no Ollama to serve it."""
+    """Say what to do with a build without Ollama."""
     source = ", or with `just ollama`" if has_recipes() else ""
     return [
         f"{name} is built, but no Ollama is installed here to serve it.",
@@ -40,14 +40,14 @@ def tell_without_ollama(name: str) -> list[str]:
 
 
 def _answers(found: Report) -> Iterator[str]:
-    """Give its answers to a greeting and to its own questions, and before each the base's."""
+    """List its answers to a greeting and to its own questions, with the base's answers."""
     for own in found.own[:SHOWN]:
         before = f"   (before: {_one_line(own.baseline)})" if own.baseline else ""
         yield f"{own.ask}  →  {_one_line(own.answer)}{before}"
 
 
 def _findings(found: Report) -> Iterator[str]:
-    """Say in words what each gate found, weak ones marked, and which did not apply."""
+    """List the findings of the gates in words, weak ones marked, and those that do not apply."""
     for own in found.manifest:
         if own.problem:
             problem = f"{own.problem}; let through by hand"
@@ -71,7 +71,7 @@ def _findings(found: Report) -> Iterator[str]:
 
 
 def _list_idle(found: Report) -> list[str]:
-    """List the gates that are off, and those that say why they do not apply."""
+    """List the gates that are off or do not apply, with the reason."""
     return [
         f"{finding.gate} ({finding.note or finding.verdict})"
         for finding in found.gates

@@ -1,4 +1,4 @@
-"""Where the time of a build went: each stage as it last ran, and the pieces of its work."""
+"""The output of `why --times`: the last run of each stage, and the pieces of its work."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from builder.engine.stage import Build, Stage
 from builder.escapes import escape
 from builder.terminal.console import Console
 
-# Below this many columns no bars are drawn.
+# On narrower terminals no bars are drawn.
 NARROW_WIDTH = 60
-# What took less than this part of a whole is not shown as a line of its own.
+# Pieces that took a smaller share have no line of their own.
 LEAST_SHARE = 0.005
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageTime:
-    """The time of one stage; it begins where the stage before it ended."""
+    """The time of one stage, which begins when the previous one ends."""
 
     stage: str
     began_s: float
@@ -28,7 +28,7 @@ class StageTime:
     spans: tuple[Span, ...]
 
     def list_parts(self) -> Iterator[tuple[Span, float]]:
-        """List its pieces of work, and when each began; what is left of the time is at the end."""
+        """List its pieces of work, and when each began, followed by the rest of the time."""
         began_s = self.began_s
         for span in self.spans:
             yield span, began_s
@@ -36,7 +36,7 @@ class StageTime:
 
 
 def read(build: Build, stages: Sequence[Stage]) -> list[StageTime]:
-    """Read the times of the stages that are built and noted them."""
+    """Read the times of the stages from their stamps."""
     times: list[StageTime] = []
     began_s = 0.0
     for stage in stages:
