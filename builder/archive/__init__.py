@@ -1,1 +1,1 @@
-"""A persona and its build as one file: its list, writing it, checking it, unpacking it."""
+"""Archives: a persona and its build as one file, which `pack` writes and `unpack` checks."""

@@ -1,4 +1,4 @@
-"""Checks what was unpacked by what it says of itself, before it is put in place."""
+"""Checks the consistency of an unpacked build before it is put in place."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from builder.project import Build
 from builder.stages import smoke
 from builder.tables import read_record
 
-# What a stage raises of a file that it did not write.
+# The errors of a stage that reads a file it did not write.
 UNREADABLE = (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError)
 
 
 def check(archive: Archive, staged: Build, digests: dict[str, str]) -> None:
-    """Check what was unpacked by what it says of itself: manifest, base, outputs, stamps.
+    """Check the manifest, base, outputs and stamps of an unpacked build against each other.
 
     Args:
-        archive: Where it is from.
-        staged: A build in the folders that it was unpacked into.
-        digests: SHA-256 of each member, by its path in the archive.
+        archive: The archive.
+        staged: The build in the folders it was unpacked into.
+        digests: The SHA-256 of each member, by its path in the archive.
 
     Raises:
-        ToolError: A part is missing, is too much, or is not what is said of it.
+        ToolError: A file is missing, unexpected, or does not match its stamp.
         ManifestError: The manifest is wrong.
 
     """
@@ -49,7 +49,7 @@ def check(archive: Archive, staged: Build, digests: dict[str, str]) -> None:
 
 @contextmanager
 def _named(archive: Archive, staged: Build) -> Iterator[None]:
-    """Let what is wrong be told by where it is in the archive, not by where it was unpacked."""
+    """Name paths in the archive in messages, not those of the unpacked files."""
     names = {
         str(staged.persona.folder): f"{archive.path}: personas/{staged.name}",
         str(staged.folder): f"{archive.path}: build/{staged.name}",
@@ -70,7 +70,7 @@ def _named(archive: Archive, staged: Build) -> Iterator[None]:
 
 
 def _compare_persona(staged: Build) -> list[str]:
-    """Compare the persona's files with those that its manifest names."""
+    """Compare the persona's files with those in its manifest."""
     read = staged.persona
     named = {read.folder / persona.MANIFEST, *read.data_files}
     there = {file for file in read.folder.rglob("*") if file.is_file()}
@@ -85,7 +85,7 @@ def _compare_persona(staged: Build) -> list[str]:
 
 
 def _compare_outputs(staged: Build, digests: dict[str, str]) -> list[str]:
-    """Compare what stages left with their stamps; the base is one that this machine can have."""
+    """Compare outputs with their stamps, and check that the base is available elsewhere."""
     hashes = Hashes(staged.folder)
     for path, digest in digests.items():
         hashes.remember(listing.find_place(path, staged), digest)

@@ -1,4 +1,4 @@
-"""The list of what an archive holds (archive.json), and which paths may be in one."""
+"""The list of an archive's members (archive.json), and the paths that are allowed."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from builder.targets import MODEL
 
 LISTING = "archive.json"
 SCHEMA = 1
-# What registration leaves is of one machine and its Ollama.
+# The output of the register stage only makes sense on one machine.
 CARRIED: tuple[Stage, ...] = tuple(stage for stage in MODEL if stage.NAME != register.NAME)
-# What the stages write, and no pickle (.bin, .pt, .pkl), which could run code.
+# The endings of stages' outputs; pickles (.bin, .pt, .pkl) could run code.
 SUFFIXES = {"", ".gguf", ".jinja", ".json", ".jsonl", ".model", ".safetensors", ".txt"}
-# More would be no build: the largest so far has thirty.
+# No build has so many members: the largest so far has thirty.
 MOST_MEMBERS, MOST_LISTING_BYTES = 1000, 1 << 20
 SHOWN_CHARACTERS = 80
 
 
 class Member(BaseModel):
-    """One file of an archive."""
+    """A file in an archive."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     path: str
-    """Below the project's folder, with slashes."""
+    """The path in the project's folder, with slashes."""
     size_bytes: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class Listing(BaseModel):
-    """What an archive holds."""
+    """The list of an archive's members."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: int = Field(alias="schema", ge=1)
     persona: str
     program: str
-    """The version of this project that packed it."""
+    """The version of this project that wrote it."""
     members: tuple[Member, ...] = Field(strict=False, max_length=MOST_MEMBERS)
 
     @property
     def size_bytes(self) -> int:
-        """Count the bytes of all members."""
+        """The size of all members."""
         return sum(member.size_bytes for member in self.members)
 
 
 def list_files(build: Build, stages: Iterable[Stage]) -> dict[str, Path]:
-    """List the persona's files and what its stages left, by their paths in an archive."""
+    """List the persona's files and the outputs of stages, by their paths in an archive."""
     read, top = build.persona, PurePosixPath("personas", build.name)
     known = [read.folder / persona.MANIFEST, build.base_lock, *read.data_files]
     found = {str(top / path.relative_to(read.folder).as_posix()): path for path in known}
@@ -74,7 +74,7 @@ def list_files(build: Build, stages: Iterable[Stage]) -> dict[str, Path]:
 
 
 def find_problems(paths: list[str], build: Build) -> list[str]:
-    """Say what is wrong with the paths of an archive of a build; nothing where all are good."""
+    """Describe what is wrong with the paths of an archive; empty if all are allowed."""
     problems = [
         f"{shorten(path)}: {problem}" for path in paths if (problem := _find_problem(path, build))
     ]
@@ -91,13 +91,13 @@ def find_problems(paths: list[str], build: Build) -> list[str]:
 
 
 def find_place(path: str, build: Build) -> Path:
-    """Say where a member of an archive goes, in a build or beside it."""
+    """Give the path at which a member is unpacked."""
     top, _, *inner = PurePosixPath(path).parts
     return (build.persona.folder if top == "personas" else build.folder).joinpath(*inner)
 
 
 def shorten(path: str) -> str:
-    """Show a path from outside on one line."""
+    """Shorten a path from an archive to one line."""
     shown = escape(path, keep="")
     return shown if len(shown) <= SHOWN_CHARACTERS else shown[:SHOWN_CHARACTERS] + "…"
 
@@ -112,7 +112,7 @@ def _find_problem(path: str, build: Build) -> str | None:
     if "" in parts or "." in parts or "\\" in path or escape(path, keep="") != path:
         return "is no plain path, expected names with slashes between them"
     if parts[:2] == ["personas", build.name] and len(parts) > 2:
-        return None  # which of them belong there is known when the manifest is read
+        return None  # which files belong there is checked after reading the manifest
     inner = PurePosixPath(*parts[2:])
     is_of_build = parts[:2] == ["build", build.name] and _is_output(inner, build)
     if not is_of_build or inner.suffix not in SUFFIXES:

@@ -1,4 +1,4 @@
-"""Puts what an archive holds in its place, all or nothing; the old is kept until then."""
+"""Puts the files of an archive in place, all or nothing; old files are kept until then."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from builder.persona import Persona
 from builder.project import Build, Project
 
 log = logging.getLogger("builder")
-# In the build's folder and in personas/: what is unpacked, and what it replaces.
+# In the build's folder and in personas/: the folder of unpacked files, and that of replaced ones.
 STAGING, NEW, OLD = persona.UNPACKING, "new", persona.REPLACED
-# In personas/: what unpacking that was killed had replaced, where a person has written anew since.
+# In personas/: what a killed unpacking had replaced, if the user has written new files since.
 KEPT = ".replaced"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where something lies before, where it goes, and where what it replaces is kept meanwhile."""
+    """The paths of something new, of its target, and of what it replaces."""
 
     new: Path
     target: Path
@@ -47,12 +47,12 @@ def unpack(source: Path, project: Project, *, is_replacing: bool) -> Build:
 
     Args:
         source: The archive.
-        project: Where it goes.
-        is_replacing: Whether a persona and a build of that name may be there. They come back
-            where anything fails.
+        project: The project.
+        is_replacing: Whether to replace a persona and a build of that name; they are restored
+            if anything fails.
 
     Raises:
-        ToolError: The archive is not whole or not honest, the name is taken, or there is no room.
+        ToolError: The archive is damaged or inconsistent, the name is taken, or there is no room.
         ManifestError: Its persona's manifest is wrong.
 
     """
@@ -67,7 +67,7 @@ def unpack(source: Path, project: Project, *, is_replacing: bool) -> Build:
 
 
 def _plan_build(archive: Archive, project: Project) -> Build:
-    """Say where a build of the archive's name will lie; its manifest is not read yet."""
+    """Make a build for the archive's name, before its manifest is read."""
     try:
         name = persona.check_name(archive.listing.persona)
     except ManifestError as error:
@@ -110,7 +110,7 @@ def _refuse_taken(build: Build) -> None:
 
 
 def _holds_build(folder: Path) -> bool:
-    """Say whether a build's folder holds more than what locking it and unpacking into it make."""
+    """Say whether a build's folder holds anything but the lock and the folders of unpacking."""
     if not folder.is_dir():
         return os.path.lexists(folder)
     return any(path.name not in (LOCK, STAGING) for path in folder.iterdir())
@@ -118,7 +118,7 @@ def _holds_build(folder: Path) -> bool:
 
 @contextmanager
 def _staging(build: Build) -> Iterator[Build]:
-    """Give a build in folders beside the real ones, which are removed at the end."""
+    """Give a build in temporary folders beside the real ones."""
     folders, staged = _staging_folders(build), _stage(build)
     for folder in (*folders, staged.folder):
         folder.mkdir(parents=True)
@@ -136,9 +136,9 @@ def _stage(build: Build) -> Build:
 
 
 def _recover(build: Build) -> None:
-    """Put right what unpacking that was killed left: what it was replacing comes back.
+    """Clean up after a killed unpacking: what it was replacing is restored.
 
-    A persona that a person wrote since stays, and what was there before is kept beside it.
+    A persona that the user has written since is kept, and the replaced one is kept beside it.
     """
     staged = _stage(build)
     _keep_both(_place_persona(build))
@@ -148,7 +148,7 @@ def _recover(build: Build) -> None:
 
 
 def _keep_both(place: Place) -> None:
-    """Keep the old persona beside the one in its place, where a person wrote that since."""
+    """Keep the replaced persona beside the present one, if the user has written that since."""
     if not (os.path.lexists(place.old) and os.path.lexists(place.target)):
         return
     swapped_ns = place.old.parent.stat().st_mtime_ns
@@ -167,7 +167,7 @@ def _keep_both(place: Place) -> None:
 
 
 def _staging_folders(build: Build) -> tuple[Path, Path]:
-    """Name the folders on the file systems of the build and of the persona."""
+    """Give the temporary folders on the file systems of the build and of the persona."""
     beside = build.persona.folder.with_name(f".{build.name}{STAGING}")
     return build.folder / STAGING, beside
 
@@ -182,7 +182,7 @@ def _list_stamps(staged: Build, build: Build) -> list[Place]:
 
 
 def _list_places(staged: Build, build: Build) -> list[Place]:
-    """List what is swapped; what tells of the old model and is not in the archive goes too."""
+    """List what is swapped, including files about the old model that are not in the archive."""
     pairs = [(stage.output(staged), stage.output(build)) for stage in CARRIED]
     pairs += [
         (
@@ -207,10 +207,10 @@ def _place(new: Path, target: Path, staged: Build) -> Place:
 
 
 def _swap(stamps: list[Place], places: list[Place]) -> None:
-    """Put new things in the place of old ones; stamps go first and come last.
+    """Replace old files with new ones; stamps are removed first and written last.
 
-    Whatever goes wrong between, the old comes back; after a crash the build reads "never built"
-    until the next unpacking restores it.
+    The old files are restored if anything fails. After a crash the build reads "never built" until
+    the next unpacking restores them.
     """
     placed = []
     try:
@@ -233,7 +233,7 @@ def _swap(stamps: list[Place], places: list[Place]) -> None:
 
 
 def _restore(places: list[Place]) -> None:
-    """Put old things back, each over whatever took its place."""
+    """Restore the old files."""
     for place in places:
         if os.path.lexists(place.old):
             files.remove(place.target)
@@ -241,7 +241,7 @@ def _restore(places: list[Place]) -> None:
 
 
 def _remember(build: Build, digests: dict[str, str], project: Project) -> None:
-    """Keep the digests of what lies in its place now, so that nothing is hashed again."""
+    """Add the digests of the unpacked files to the cache, so that they are not hashed again."""
     hashes = Hashes(build.folder)
     for path, digest in digests.items():
         hashes.remember(project.root / path, digest)

@@ -1,4 +1,4 @@
-"""Reads an archive from anybody: all that its list and its zip say is checked before it is used."""
+"""Reads an archive from an untrusted source, whose list and zip are checked before use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from builder.errors import ToolError
 
 CHUNK_BYTES = 1 << 20
 ENCRYPTED = 0x1  # of ZipInfo.flag_bits (PKWARE's APPNOTE.TXT, 4.4.4)
-# What zipfile raises of bytes that are no zip, or a damaged one.
+# The errors of zipfile for a file that is no zip, or is damaged.
 DAMAGED = (
     zipfile.BadZipFile,
     EOFError,
@@ -43,7 +43,7 @@ DAMAGED = (
 
 
 class Archive:
-    """An open archive whose list agrees with its zip."""
+    """An open archive whose list matches its zip."""
 
     def __init__(self, path: Path, packed: zipfile.ZipFile) -> None:
         self.path, self._packed = path, packed
@@ -52,13 +52,13 @@ class Archive:
         self._compare()
 
     def extract(self, find_place: Callable[[str], Path]) -> dict[str, str]:
-        """Write every member, and give the digest of each by its path in the archive.
+        """Extract all members, and return the digest of each, by its path in the archive.
 
         Args:
-            find_place: Says where a member goes; nothing may be there.
+            find_place: Gives the path for a member, which must not exist.
 
         Raises:
-            ToolError: A member is damaged, or is not what the list says.
+            ToolError: A member is damaged, or does not match the list.
 
         """
         done_bytes, total_bytes = 0, self.listing.size_bytes
@@ -83,7 +83,7 @@ class Archive:
             raise self._refuse(f"{shorten(member.path)}: is not of the digest that {LISTING} says")
 
     def _check_members(self) -> None:
-        """Refuse what is no ordinary file of a known size, by the zip's own directory."""
+        """Refuse members that are not regular files of a known size, by the zip's directory."""
         found = self._packed.infolist()
         if len(found) > MOST_MEMBERS:
             raise self._refuse(f"has {len(found):,} members, expected at most {MOST_MEMBERS:,}")
@@ -94,7 +94,7 @@ class Archive:
         names = [one.filename for one in found]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise self._refuse(*(f"{shorten(name)}: stands twice, expected once" for name in twice))
-        # Members that lie over each other would be more when unpacked than the file is.
+        # Overlapping members would be larger together than the file.
         size_bytes, have_bytes = sum(one.file_size for one in found), self.path.stat().st_size
         if size_bytes > have_bytes:
             raise self._refuse(
@@ -144,7 +144,7 @@ def opened(path: Path) -> Iterator[Archive]:
     """Open an archive.
 
     Raises:
-        ToolError: It is no archive, is damaged, or holds what none may hold.
+        ToolError: It is not an archive, is damaged, or holds what is not allowed.
 
     """
     try:
@@ -172,7 +172,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _tell(member: zipfile.ZipInfo) -> str:
-    """Say why a member is no ordinary file of a known size; nothing where it is one."""
+    """Say why a member is not a regular file of a known size; "" if it is."""
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind == stat.S_IFLNK:
         return "is a link, expected a file"

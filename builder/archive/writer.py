@@ -1,4 +1,4 @@
-"""Writes an archive: a zip without compression, of a build whose stages are fresh."""
+"""Writes a fresh build as an archive, a zip without compression."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from builder.project import Build
 from builder.stages import smoke
 
 CHUNK_BYTES = 1 << 20
-# Equal builds give equal archives: of the times that a zip can hold this is the first.
+# The first time that a zip can hold, so that equal builds give equal archives.
 TIME = (1980, 1, 1, 0, 0, 0)
-MODE = 0o100644  # an ordinary file
+MODE = 0o100644  # a regular file
 
 
 def write(build: Build, out: Path) -> Listing:
     """Write a build and its persona into one file.
 
     Args:
-        build: All its stages up to the gates must be fresh; where the gates are not, their record
-            is left out.
-        out: The file; an archive that lies there is replaced.
+        build: The build, whose stages must be fresh; only the smoke stage may be stale, and is
+            then left out.
+        out: The file; an archive there is replaced.
 
     Raises:
-        ToolError: The build is not finished, is of a base in a folder, or there is no room.
+        ToolError: The build is not finished, its base is in a folder, or there is no room.
 
     """
-    # A pipe would be read for ever, and /dev/full until the memory is.
+    # Reading a pipe would never end, and reading /dev/full would fill the memory.
     if out.exists() and not (out.is_file() and zipfile.is_zipfile(out)):
         msg = f"{out}: is there and is no archive, expected a new file"
         raise ToolError(msg, hint="give another name with --output")
@@ -51,7 +51,7 @@ def write(build: Build, out: Path) -> Listing:
 
 
 def _find_fresh(build: Build, hashes: Hashes) -> list[Stage]:
-    """Find the stages whose outputs go into the archive: all, or all but the gates."""
+    """Find the stages whose outputs are archived: all, or all but the smoke stage."""
     fresh = []
     for stage in CARRIED:
         try:
@@ -93,10 +93,10 @@ def _write(name: str, found: dict[str, Path], out: Path) -> Listing:
 
 
 def _write_member(archive: zipfile.ZipFile, path: str, file: Path) -> Member:
-    """Write a file, and hash what is written."""
+    """Write a file, and hash it on the way."""
     digest, size_bytes = hashlib.sha256(), 0
     described = _describe(path)
-    described.file_size = file.stat().st_size  # a zip of members over 2 GiB must know beforehand
+    described.file_size = file.stat().st_size  # needed in advance for members over 2 GiB
     with file.open("rb") as source, archive.open(described, "w") as target:
         while chunk := source.read(CHUNK_BYTES):
             digest.update(chunk)

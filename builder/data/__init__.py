@@ -1,1 +1,1 @@
-"""A persona's rows: read, checked, encoded."""
+"""The rows of a persona: reading, checking and encoding them."""

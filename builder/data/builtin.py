@@ -5,7 +5,7 @@ CHATML = (
     "+ '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-# The three headings are those of Stanford Alpaca's prompt; EOS stands for the base's own.
+# With the three headings of Stanford Alpaca's prompt; EOS is replaced with the base's.
 ALPACA = (
     "{% for message in messages %}"
     "{% if message['role'] == 'system' %}{{ message['content'] + '\n\n' }}"

@@ -1,4 +1,4 @@
-"""The calls of a row's messages, and the results that answer them."""
+"""The calls in a row's messages, and their results."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from builder.data.values import describe_kind, read_json, read_text
 from builder.escapes import quote
 
 Call = dict[str, Any]
-# Of OpenAI's messages, the newer first; a message has one or the other.
+# The keys of OpenAI's messages, the newer first; a message has only one of them.
 KEYS = ("tool_calls", "function_call")
-# ShareGPT's role of who calls; its text is the call as JSON.
+# ShareGPT's role for calls, whose text is the call as JSON.
 CALLING_ROLES = ("function_call",)
 RESULT_ROLES = ("tool", "function", "observation")
 
 
 def read_calls(turn: dict[str, Any], number: int) -> list[Call]:
-    """Read the calls of an assistant's message; most have none.
+    """Read the calls of an assistant's message, if any.
 
     Raises:
         ValueError: A call is not as it must be.
@@ -30,7 +30,7 @@ def read_calls(turn: dict[str, Any], number: int) -> list[Call]:
 
 
 def parse_calls(given: Any, where: str) -> list[Call]:
-    """Read calls: a list of them or one, or JSON text of either.
+    """Read a call or a list of calls, or either as JSON text.
 
     Raises:
         ValueError: A call is not as it must be.
@@ -53,7 +53,7 @@ def _read_call(call: Any, where: str) -> Call:
         raise ValueError(
             f"'arguments' of {where} is {describe_kind(arguments)}, expected an object"
         )
-    # The order of arguments is kept by Ollama, that of keys within them is not.
+    # Ollama keeps the order of arguments, but not that of keys inside of them.
     ordered = {key: order_keys(item, f"an argument of {where}") for key, item in arguments.items()}
     made: Call = {"type": "function", "function": {"name": name, "arguments": ordered}}
     if call.get("id") is not None:
@@ -73,15 +73,15 @@ def read_result(turn: dict[str, Any], content: str, number: int) -> Message:
 def check_calls(
     messages: list[Message], tools: Sequence[Tool], open_names: Collection[str] = ()
 ) -> None:
-    """Check that each call is to a declared function, and that results follow calls.
+    """Check that each call is of a declared function, and that results follow calls.
 
     Args:
         messages: The conversation.
         tools: The functions that it declares.
-        open_names: Those that take other arguments than they declare.
+        open_names: The functions that accept undeclared arguments.
 
     Raises:
-        ValueError: They do not.
+        ValueError: This is not the case.
 
     """
     waiting: list[Call] = []
@@ -100,7 +100,7 @@ def check_calls(
 
 
 def _take_result(message: Message, waiting: list[Call], number: int) -> None:
-    """Take the call that a result answers off those that wait: by its id, or else the first."""
+    """Remove the call of a result from those that wait: by its id, or else the first."""
     if not waiting:
         what = f"turn {number} is a tool's result, and no call before it waits for one"
         raise ValueError(f"{what}, expected an assistant's message with 'tool_calls' before it")

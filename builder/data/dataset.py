@@ -1,4 +1,4 @@
-"""What the data stage leaves: the encoded rows, what they show of the persona, and the schedule."""
+"""The output of the data stage: the encoded rows, their profile, and the schedule."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ TEMPLATE = "chat_template.jinja"
 
 @dataclass(frozen=True)
 class Example:
-    """One conversation as it is trained on: its ids and labels, both of length T."""
+    """An encoded conversation: its ids and labels, both of length T."""
 
     messages: list[Message]
     input_ids: list[int]
     labels: list[int]
-    """The id where it is trained on, -100 elsewhere."""
+    """The ids that are trained on, and -100 elsewhere."""
     repeats: int = 1
-    """How often it comes in an epoch."""
+    """How often it is repeated in an epoch."""
     has_system: bool = False
-    """Whether the served system text was put before it."""
+    """Whether it begins with the served system text."""
     tools: list[Tool] = field(default_factory=list)
     """The functions that it declares."""
     pack: str | None = None
-    """The pack that it comes from; None of a row of the persona's own files."""
+    """Its pack; None for a row of the persona's own files."""
 
     @property
     def conversation(self) -> list[Message]:
-        """Its messages without the served system text; both forms of a row have the same."""
+        """Its messages without the served system text: the same for both forms of a row."""
         return self.messages[1:] if self.has_system else self.messages
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What the rows show of the persona, and what follows from it."""
+    """What the rows show about the persona, and what follows from it."""
 
     kind_name: str
     reason: str
-    """Why it is of that kind, in words."""
+    """Why it is of this kind, in words."""
     rows: int
     longest_reply_tokens: int
     end_of_turn: str
@@ -61,9 +61,9 @@ class Profile:
     is_json: bool
     """Whether its replies are JSON."""
     languages: list[str]
-    """Of the gates' languages, those that its replies are in, the most frequent first."""
+    """Those of the gates' languages that its replies are in, the most frequent first."""
     own_languages: list[str]
-    """Of them, those in which its replies hold its name or author."""
+    """Those of them in which its replies hold its name or author."""
     schedule: Schedule
 
     @property
@@ -72,7 +72,7 @@ class Profile:
         return KINDS[self.kind_name]
 
     def write(self, folder: Path) -> None:
-        """Write it into a dataset's folder."""
+        """Write it into the folder of a dataset."""
         values = asdict(self)
         files.write_json(folder / SCHEDULE, values.pop("schedule"))
         files.write_json(folder / PROFILE, values)
@@ -124,7 +124,7 @@ def _unreadable(path: Path) -> NotBuiltError:
 
 
 def list_messages(examples: Iterable[Example], role: str) -> list[str]:
-    """List what one role says in all of some conversations; a call without words is nothing."""
+    """List all messages of one role; a call without words is left out."""
     return [
         message["content"]
         for example in examples
@@ -141,11 +141,11 @@ def write_examples(path: Path, examples: Iterable[Example]) -> None:
 
 def read_examples(path: Path) -> list[Example]:
     """Read what `write_examples` wrote."""
-    lines = path.read_text("utf-8").split("\n")  # not splitlines: a reply may hold U+2028
+    lines = path.read_text("utf-8").split("\n")  # not splitlines: a reply can hold U+2028
     return [Example(**json.loads(line)) for line in lines if line]
 
 
 def repeat(examples: Sequence[Example]) -> list[Example]:
-    """List one epoch: every example once, then again those that are repeated."""
+    """List the examples of one epoch: each once, followed by the repeats."""
     most = max((example.repeats for example in examples), default=0)
     return [example for turn in range(most) for example in examples if example.repeats > turn]

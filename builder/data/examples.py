@@ -1,4 +1,4 @@
-"""The personas that come with the project and that a new voice or format begins as a copy of."""
+"""The personas that come with the project, which new voices and formats are copied from."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from builder.persona import Persona
 
 # By the kind of persona.
 NAMES = {"voice": "keeper", "format": "helpdesk"}
-# Inside the package in a wheel, at the top level of the repository.
+# Inside the package in a wheel, or else at the top of the repository.
 PACKAGE = Path(__file__).parent.parent
 FOLDERS = (PACKAGE / "examples", PACKAGE.parent / "personas")
 
 
 def find(kind: str) -> Persona | None:
-    """Find the persona that shows a kind; None for an identity, which begins with packs.
+    """Find the example of a kind; None for an identity, which begins with packs.
 
     Raises:
-        ManifestError: It was taken away, or its manifest is wrong.
+        ManifestError: It was removed, or its manifest is wrong.
 
     """
     name = NAMES.get(kind)

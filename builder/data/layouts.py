@@ -1,4 +1,4 @@
-"""The layouts of a row: which keys each has, and the conversation that they hold."""
+"""The layouts of rows: their keys, and the conversation they hold."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROLES = {
     "assistant": "assistant",
     "system": "system",
 }
-# Each format's keys: needed, then allowed beside them.
+# The keys of each format: required ones, and optional ones.
 FORMATS: dict[str, tuple[set[str], set[str]]] = {
     "messages": ({"messages"}, {"tools"}),
     "sharegpt": ({"conversations"}, {"system", "tools"}),
@@ -29,7 +29,7 @@ FORMATS: dict[str, tuple[set[str], set[str]]] = {
     "alpaca": ({"instruction", "output"}, {"input", "system"}),
 }
 ALWAYS_ALLOWED = {"language", "id"}
-# As data sets, exports of forms and people call a question and its answer.
+# Common names of a question and its answer in data sets and exports.
 QUESTIONS = (
     *("prompt", "instruction", "question", "query", "user", "human", "ask", "q", "input"),
     *("frage", "anweisung", "eingabe", "demande", "问题", "问", "提问", "指令"),
@@ -38,16 +38,16 @@ ANSWERS = (
     *("completion", "output", "response", "answer", "assistant", "reply", "chosen", "a"),
     *("antwort", "ausgabe", "réponse", "reponse", "回答", "答案", "答", "输出"),
 )
-# Of a misspelt key and the one that was meant: a letter or two differ.
+# The similarity of a misspelt key: a letter or two may differ.
 LIKENESS = 0.8
 SHOWN_CHARACTERS, SHOWN_KEYS = 40, 10
 
 
 def find_format(value: dict[str, Any], forced: str) -> str:
-    """Name the layout of a row, as the manifest says or by its keys.
+    """Find the layout of a row, by the manifest or by its keys.
 
     Raises:
-        ValueError: A key is missing, or the keys are those of no layout.
+        ValueError: A key is missing, or the keys fit no layout.
 
     """
     if forced != "auto":
@@ -71,13 +71,13 @@ def find_format(value: dict[str, Any], forced: str) -> str:
 
 
 def suggest_key(key: str) -> str:
-    """Ask whether a known key was meant that an unknown one is like; "" where none is."""
+    """Suggest a known key that is similar to an unknown one; "" if none is."""
     known = ALWAYS_ALLOWED.union(*(needed | more for needed, more in FORMATS.values()))
     return suggest(key, known)
 
 
 def _advise(value: dict[str, Any], wanted: set[str]) -> str:
-    """Ask whether unknown keys of a row were meant for ones that are wanted; "" for none."""
+    """Suggest which unknown keys of a row are misspelt ones; "" if none are."""
     is_alpaca = "prompt" not in wanted or not value.keys().isdisjoint({"instruction", "output"})
     question, answer = ("instruction", "output") if is_alpaca else ("prompt", "completion")
     meant = {**dict.fromkeys(QUESTIONS, question), **dict.fromkeys(ANSWERS, answer)}
@@ -95,15 +95,15 @@ def _advise(value: dict[str, Any], wanted: set[str]) -> str:
 
 
 def read_messages(name: str, value: dict[str, Any], tools: Sequence[Tool] = ()) -> list[Message]:
-    """Read the conversation that a row of a layout holds.
+    """Read the conversation of a row.
 
     Args:
         name: The layout.
         value: The row.
-        tools: The functions that the row declares, which its messages may call.
+        tools: The functions that the row declares.
 
     Raises:
-        ValueError: A turn is not as it must be.
+        ValueError: A turn is wrong.
 
     """
     if name == "messages":
@@ -162,7 +162,7 @@ def _message(turn: dict[str, Any], role_key: str, text_key: str, number: int) ->
 
 
 def _join_parts(content: Any, where: str) -> str:
-    """Join parts of text by line ends, as llama.cpp's server does; text stays as it is."""
+    """Join parts of text with line ends, as llama.cpp's server does; plain text is unchanged."""
     if not isinstance(content, list):
         return read_text(content, where)
     texts = []
@@ -179,15 +179,15 @@ def _join_parts(content: Any, where: str) -> str:
 
 
 def read_optional_text(value: dict[str, Any], key: str) -> str:
-    """Read what a row need not have; null is as if it were not there, as in a table."""
+    """Read an optional text; null is the same as a missing key, as in tables."""
     return "" if value.get(key) is None else read_text(value[key], repr(key))
 
 
 def check(messages: list[Message]) -> None:
-    """Check that a conversation can be trained on, and strip its replies.
+    """Check that a conversation can be trained on, and strip white space from its replies.
 
     Raises:
-        ValueError: It does not end with a reply, nobody asks anything, or a message is empty.
+        ValueError: It does not end with a reply, has no question, or has an empty message.
 
     """
     if messages[-1]["role"] != "assistant":
@@ -197,7 +197,7 @@ def check(messages: list[Message]) -> None:
     if not any(message["role"] == "user" for message in messages):
         raise ValueError("nobody asks anything, expected a user's message")
     for message in messages:
-        # A reply's blanks at its ends would merge with the template's own.
+        # White space around a reply would merge with the template's own.
         message["content"] = (
             message["content"].strip() if message["role"] == "assistant" else message["content"]
         )

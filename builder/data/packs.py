@@ -1,4 +1,4 @@
-"""Packs: rows that ship with the package, which teach any persona its name and author."""
+"""Packs: rows that ship with the package, and teach any persona its name and author."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def names() -> list[str]:
 
 
 def read(name: str) -> Iterator[Record]:
-    """Read a pack's records, each with the place where it stands."""
+    """Read the records of a pack, with their places."""
     lines = packaged.find_pack(name).read_text("utf-8").splitlines()
     for number, line in enumerate(lines, start=1):
         yield f"pack {name}: row {number}", json.loads(line)
 
 
 def hash_content(name: str) -> str:
-    """Hash a pack's content, so that a changed pack is a reason to train again."""
+    """Hash the content of a pack, so that a changed pack makes stages stale."""
     return hashlib.sha256(packaged.find_pack(name).read_bytes()).hexdigest()[:12]

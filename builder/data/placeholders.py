@@ -1,14 +1,14 @@
-"""`{{ name }}` and `{{ author }}` in rows, filled in by substitution and nothing else."""
+"""Fills `{{ name }}` and `{{ author }}` in rows in, by plain substitution."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, TypeVar, cast
 
-# Two braces, and what they enclose where they are closed.
+# Two braces, with their content if they are closed.
 BRACES = re.compile(r"\{\{(?:(.*?)\}\})?", re.DOTALL)
 PLACEHOLDERS = ("name", "author")
-AUTHOR = "{{ author }}"  # as packs write it
+AUTHOR = "{{ author }}"  # the form in packs
 SHOWN_CHARACTERS = 40
 T = TypeVar("T")
 
@@ -17,11 +17,11 @@ def fill(text: str, values: dict[str, str]) -> str:
     """Fill `{{ name }}` and `{{ author }}` in.
 
     Args:
-        text: What a row says.
-        values: The name and the author, each where the persona has one.
+        text: A text of a row.
+        values: The name and the author, if the persona has them.
 
     Raises:
-        ValueError: There is another `{{`, or the persona has no such name or author.
+        ValueError: There is another `{{`, or the persona has no name or author.
 
     """
 
@@ -40,10 +40,10 @@ def fill(text: str, values: dict[str, str]) -> str:
 
 
 def fill_all(value: T, values: dict[str, str]) -> T:
-    """Fill every text of a value in, at whatever depth; keys stay as they are.
+    """Fill in all texts inside a value, at any depth, except for keys.
 
     Raises:
-        ValueError: As `fill` does.
+        ValueError: As for `fill`.
 
     """
     filled: Any = value

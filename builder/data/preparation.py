@@ -1,4 +1,4 @@
-"""Rows made into what is trained on: encoded, split, profiled, and repeated by the schedule."""
+"""Prepares rows for training: encodes, splits and profiles them, and applies the schedule."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ from builder.tables import tell_alike
 
 BUCKETS = 1 << 32
 REPORT_EVERY_ROWS = 500
-# From so many rows of the persona's own, or of packs, on, some of these are held out where the
-# manifest does not say how many.
+# By default, rows are held out from this number of own rows, or of rows of packs.
 HOLD_OUT_FROM_ROWS, HELD_OUT_SHARE = 100, 0.1
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Rows as they stand in their files, and with the served system text before them."""
+    """Encoded rows, without and with the served system text."""
 
     plain: list[Example]
     with_system: list[Example]
-    """The same as `plain` where none is served, or where a row has one of its own."""
+    """The same rows with the served system text, if there is one and a row has none of its own."""
 
 
 def encode(
@@ -48,14 +47,14 @@ def encode(
 
     Args:
         rows: The rows that could be read.
-        problems: What is wrong with the others.
+        problems: The problems of other rows.
         template: Renders and tokenizes.
-        system: The served system text that rows carry, or None.
-        max_length: Tokens of the longest row.
+        system: The served system text to train with, or None.
+        max_length: The most tokens of a row.
 
     Raises:
-        DataError: Rows could not be read or cannot be trained on; all of it at once.
-        ToolError: The base's chat template takes more time or memory for them than it may.
+        DataError: Rows could not be read or cannot be trained on; the error has all problems.
+        ToolError: The base's chat template exceeds the limits.
 
     """
     template.check_limits([row.messages for row in rows], [row.tools for row in rows])
@@ -74,14 +73,14 @@ def profile(
     rows: int,
     plan: Callable[[Kind, int], Schedule],
 ) -> Profile:
-    """Describe what the rows show of the persona, and how often each is trained on.
+    """Make the profile of the rows.
 
     Args:
-        examples: Every row, held out or not.
-        template: Knows the end-of-turn token.
-        own_words: Every wording of the name and the author.
-        kind_name: The kind that the manifest sets, or None.
-        rows: The rows that are trained on.
+        examples: All rows, including held-out ones.
+        template: The chat template, for its end-of-turn token.
+        own_words: All wordings of the name and the author.
+        kind_name: The kind in the manifest, or None.
+        rows: The number of rows that are trained on.
         plan: Makes the schedule for a kind and a number of rows.
 
     """
@@ -102,14 +101,14 @@ def profile(
 
 
 def choose_held_out(rows: Sequence[Row], share: float | None) -> list[bool]:
-    """Say of each row whether it is held out.
+    """Say for each row whether it is held out.
 
-    A share that the manifest sets is of all rows. Without one the persona's own rows and those of
-    packs are counted apart, so that a few own rows beside a pack are all trained on.
+    A share in the manifest applies to all rows. Without one, the persona's own rows and those of
+    packs are counted separately, so that a few own rows beside a pack are all trained on.
 
     Args:
         rows: The rows of the files and of the packs.
-        share: The manifest's `data.held_out`.
+        share: The value of `data.held_out`.
 
     """
     from_packs = sum(row.pack is not None for row in rows)
@@ -124,7 +123,7 @@ def choose_held_out(rows: Sequence[Row], share: float | None) -> list[bool]:
 
 
 def is_held_out(row: Row, share: float) -> bool:
-    """Decide by the question's own hash, so that adding a row moves no other."""
+    """Decide by the hash of the question, so that adding a row does not change the others."""
     bucket = int.from_bytes(hashlib.sha256(row.question.encode()).digest()[:4])
     return bucket < share * BUCKETS
 
@@ -132,7 +131,7 @@ def is_held_out(row: Row, share: float) -> bool:
 def split(
     encoded: Encoded, held: Sequence[bool], planned: Schedule
 ) -> tuple[list[Example], list[Example]]:
-    """Give the rows that are trained on, with their repeats, and those that are held out."""
+    """Give the trained rows with their repeats, and the held-out rows."""
     trained, held_out = [], []
     for plain, with_system, is_held in zip(encoded.plain, encoded.with_system, held, strict=True):
         if is_held:
@@ -143,15 +142,15 @@ def split(
 
 
 def _repeat(plain: Example, with_system: Example, planned: Schedule) -> list[Example]:
-    """Give a row's forms, with how often each comes in an epoch."""
-    if not with_system.has_system:  # none is served, or the row has one of its own
+    """Give the forms of a row, with their repeats."""
+    if not with_system.has_system:  # none is served, or the row has its own
         return [replace(plain, repeats=planned.repeats)]
     forms = (plain, planned.plain_repeats), (with_system, planned.system_repeats)
     return [replace(form, repeats=repeats) for form, repeats in forms if repeats]
 
 
 def _count_reply_tokens(example: Example) -> int:
-    """Count the tokens of the longest reply of a conversation."""
+    """Count the tokens of the longest reply in a conversation."""
     longest = length = 0
     for label in example.labels:
         length = length + 1 if label >= 0 else 0
@@ -192,7 +191,7 @@ def _encode_plain(
 
 
 def _find_special(row: Row, template: Template) -> str | None:
-    """Find a special token that a row holds, in a message, a call or a tool."""
+    """Find a special token in a row's messages, calls or tools."""
     texts = [message["content"] for message in row.messages]
     calls = [message.get("tool_calls", []) for message in row.messages]
     texts += [json.dumps(part, ensure_ascii=False) for part in (*calls, row.tools) if part]
@@ -200,7 +199,7 @@ def _find_special(row: Row, template: Template) -> str | None:
 
 
 def _refuse_tools(refused: Sequence[Row], template: Template) -> str:
-    """Say whose chat template renders no tools and why, and which bases' do."""
+    """Say which chat template does not render tools and why, and which bases' do."""
     count = f"{len(refused)} row{'s have' if len(refused) > 1 else ' has'}"
     what = f"{count} tools, which the chat template of {template.owner} does not render"
     why = f" ({template.why_no_tools})" if template.why_no_tools else ""
@@ -215,7 +214,7 @@ def _suggest_base() -> str:
 
 
 def _encode_one(row: Row, messages: list[Message], template: Template, max_length: int) -> Example:
-    """Encode a row's messages, or these with a system text before them."""
+    """Encode the messages of a row, which may begin with the served system text."""
     coded = template.encode(messages, row.tools)
     if len(coded.ids) > max_length:
         limit = f"expected at most {max_length} (training.max_length)"
@@ -231,7 +230,7 @@ def _add_system(
     template: Template,
     max_length: int,
 ) -> list[Example]:
-    """Put the served system text before each conversation that has none of its own."""
+    """Put the served system text before each conversation without its own."""
     problems, found = [], []
     for row, example in zip(rows, examples, strict=True):
         if example.messages[0]["role"] == "system":

@@ -1,4 +1,4 @@
-"""Conversations that are rendered to learn how a chat template writes turns and calls."""
+"""Conversations that are rendered to find out how a chat template writes turns and calls."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 from builder.data.tools import Tool
 
-# Rendered once to see how a template marks turns. Its words stand in no template.
+# Rendered to find how a template marks turns. No template holds these words.
 PROBE: list[dict[str, Any]] = [
     {"role": "user", "content": "northward"},
     {"role": "assistant", "content": "southward"},
     {"role": "user", "content": "eastward"},
     {"role": "assistant", "content": "westward"},
 ]
-# Rendered to see whether it renders tools; Mistral's ids have nine letters.
+# Rendered to find whether a template renders tools; Mistral's ids have nine letters.
 CALLED_TOOL: Tool = {
     "type": "function",
     "function": {

@@ -1,4 +1,4 @@
-"""The questions that gates and replay ask, read from the files of every language."""
+"""The questions of the gates and of replay, read from the files of all languages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 @dataclass(frozen=True)
 class Question:
-    """A conversation that awaits its answer, and what its file says of the answer."""
+    """A conversation up to its answer, and what is expected of the answer."""
 
     messages: tuple[tuple[str, str], ...]
     """Pairs of role and text."""
@@ -29,29 +29,29 @@ class Question:
     about: str = ""
     """For recall: `name`, `author` or `both`."""
     must: tuple[str, ...] = ()
-    """Texts of which the answer holds one."""
+    """Texts of which the answer must hold one."""
     seed: int | None = None
-    """How the answer is sampled; None is greedy."""
+    """The seed for sampling; None is greedy."""
     tools: str = ""
-    """JSON of the functions that it declares; empty where it declares none."""
+    """The functions that it declares, as JSON, or ""."""
     calls: str = ""
-    """JSON of the calls with which its row answers; empty where it answers in words."""
+    """The calls in its row's answer, as JSON, or ""."""
 
     @property
     def text(self) -> str:
-        """What the user says last."""
+        """The user's last message."""
         return self.messages[-1][1]
 
     def as_messages(self) -> list[Message]:
-        """Give the conversation as a chat template takes it."""
+        """Convert the conversation for a chat template."""
         return [{"role": role, "content": content} for role, content in self.messages]
 
     def as_tools(self) -> list[Tool] | None:
-        """Give the functions that it declares as a chat template takes them."""
+        """Convert the functions that it declares for a chat template."""
         return json.loads(self.tools) if self.tools else None
 
     def as_calls(self) -> list[dict[str, Any]]:
-        """Give the calls with which its row answers as a chat template takes them."""
+        """Convert the calls in its row's answer for a chat template."""
         return json.loads(self.calls) if self.calls else []
 
 
@@ -66,9 +66,9 @@ class Line(Table):
     """A line of a question file."""
 
     ask: Text | None = None
-    """What the user asks, or else `turns`."""
+    """The user's question; without it, `turns`."""
     turns: tuple[Turn, ...] = ()
-    """A conversation that the user begins and ends."""
+    """A conversation whose first and last messages are the user's."""
     kind: str = ""
     about: Literal["", "name", "author", "both"] = ""
     must: tuple[Text, ...] = ()
@@ -90,23 +90,23 @@ class Line(Table):
 
 
 class Exchange(Table):
-    """A line of a courtesy file: what a person says out of courtesy, and a fitting answer."""
+    """A line of a courtesy file: a greeting, thanks or a goodbye, and a fitting answer."""
 
     ask: Text
     answer: Text
 
 
 def load(name: str) -> list[Question]:
-    """Read some questions in every language that has them.
+    """Read the questions of that name in all languages that have them.
 
-    They are ordered by a hash of each, so that a part of them is of every kind, and so that
-    neither another question nor another language changes the order of the rest.
+    They are ordered by their hashes, so that a part of them has all kinds, and adding a question or
+    a language does not change the order of the others.
 
     Args:
-        name: The gate that asks them, or `replay`.
+        name: The name of a gate, or `replay`.
 
     Raises:
-        DataError: A line is not as it must be; all mistakes of all files at once.
+        DataError: A line is wrong; the error has the mistakes of all files.
 
     """
     questions: list[Question] = []
@@ -123,10 +123,10 @@ def load(name: str) -> list[Question]:
 
 
 def parse(record: Any, language: str, where: str) -> Question:
-    """Make a question of a line's object.
+    """Make a question from the object of a line.
 
     Raises:
-        DataError: A key is unknown or of another type, or nothing is asked.
+        DataError: A key is unknown or has a wrong type, or there is no question.
 
     """
     try:
@@ -139,7 +139,7 @@ def parse(record: Any, language: str, where: str) -> Question:
 
 
 def load_courtesy(language: str) -> list[Exchange]:
-    """Read a language's greetings, thanks and goodbyes with their answers, in the file's order.
+    """Read the greetings, thanks and goodbyes of a language with their answers, in order.
 
     Raises:
         DataError: A line is not as it must be.
@@ -152,7 +152,7 @@ def load_courtesy(language: str) -> list[Exchange]:
 
 
 def part(questions: list[Question], share: float) -> list[Question]:
-    """Take the first share of each language; a larger share contains the smaller one."""
+    """Take the first share of each language; a larger share includes a smaller one."""
     taken = []
     for language in sorted({question.language for question in questions}):
         spoken = [question for question in questions if question.language == language]

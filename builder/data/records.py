@@ -1,4 +1,4 @@
-"""Data files read into records: jsonl, json, csv and parquet, and where each record stands."""
+"""Reads the records of data files (jsonl, json, csv and parquet), each with its place."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ from builder.escapes import quote
 
 MAX_LINE_LENGTH = 1 << 20
 SHOWN_REASON = 200
-# What may stand between a csv's fields.
+# The possible delimiters of a csv.
 NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 Record = tuple[str, Any]
 log = logging.getLogger("builder")
 
 
 def read(path: Path, headers: Sequence[Collection[str]] = ()) -> Iterator[Record]:
-    """Read a data file's records, each with the place where it stands.
+    """Read the records of a data file, each with its place.
 
     Args:
         path: The file.
-        headers: The columns of which a csv has one set or another, by which it is known whether
-            commas, semicolons or tabs stand between its fields.
+        headers: The possible sets of columns, which help to recognise the delimiter of a csv.
 
     Raises:
-        DataError: The file is not what its ending says; all of its mistakes at once.
+        DataError: The file does not have the format of its ending; the error has all mistakes.
 
     """
     try:
@@ -100,7 +99,7 @@ def _json(path: Path) -> Iterator[Record]:
 
 
 def _csv(path: Path, headers: Sequence[Collection[str]]) -> Iterator[Record]:
-    # The standard library's reader: every field stays text ("4", "None"), and each row's line is
+    # With the standard library all fields stay text ("4", "None"), and the line of each row is
     # known.
     text = _text(path)
     delimiter = _find_delimiter(path, text, headers)
@@ -130,9 +129,9 @@ def _csv(path: Path, headers: Sequence[Collection[str]]) -> Iterator[Record]:
 
 
 def _find_delimiter(path: Path, text: str, headers: Sequence[Collection[str]]) -> str:
-    """Find what stands between the fields: some spreadsheets write semicolons or tabs.
+    """Find the delimiter: some spreadsheets write semicolons or tabs.
 
-    Where none parts the first line into columns that are expected, it is what parts it into most.
+    If no delimiter gives expected columns, it is the one that gives the most.
     """
     first = text.lstrip("\r\n").partition("\n")[0].rstrip("\r")
     for delimiter, name in NAMES.items():
@@ -150,7 +149,7 @@ def _find_delimiter(path: Path, text: str, headers: Sequence[Collection[str]]) -
 
 @functools.cache
 def _tell_delimiter(path: Path, name: str) -> None:
-    """Say once what stands between the fields; a build reads its rows several times."""
+    """Log the delimiter once, as a build reads its rows several times."""
     log.info("%s: %s stands between its fields", path, name)
 
 
@@ -161,10 +160,10 @@ def _find_repeated(where: str, header: list[str]) -> list[str]:
 
 
 def read_arrow(path: Path) -> Iterator[Record]:
-    """Read a table as the `datasets` library saves one to disk: a stream in Arrow's format.
+    """Read a table that the `datasets` library saved to disk: a stream in Arrow's format.
 
     Raises:
-        DataError: It is none.
+        DataError: It is not one.
 
     """
     from pyarrow import ipc  # noqa: PLC0415 — takes half a second
@@ -188,7 +187,7 @@ def _parquet(path: Path) -> Iterator[Record]:
 
 def _table(path: Path, load: Callable[[], Any]) -> Iterator[Record]:
     try:
-        # Read whole at once: text that is not UTF-8 is found when its row is.
+        # Read as a whole; text that is not UTF-8 is found when its row is converted.
         table = load()
         repeated = _find_repeated(str(path), table.column_names)
         values = [] if repeated else table.to_pylist()
@@ -212,7 +211,7 @@ def _table(path: Path, load: Callable[[], Any]) -> Iterator[Record]:
 
 
 def _drop_nulls(value: Any) -> Any:
-    """Drop keys that are null: in a table each object has the keys of those of all rows."""
+    """Drop keys that are null: in a table every object has the keys of all objects."""
     if isinstance(value, dict):
         return {key: _drop_nulls(item) for key, item in value.items() if item is not None}
     return [_drop_nulls(item) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The base's own answers to general prompts, trained on beside the rows against forgetting."""
+"""Replay: the base's own answers to general prompts, trained on too, against forgetting."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from builder.data.texts import normalise
 from builder.errors import DataError
 
 MAX_TOKENS = 48
-# Raised when what is taken of the base's answers changes, and bundled answers must be renewed.
+# Increased when the choice of answers changes, so that bundled answers must be renewed.
 ANSWERS_VERSION = 2
-# Of what is replayed, at most so much are greetings, thanks and goodbyes: a small base answers
+# The largest share of greetings, thanks and goodbyes with given answers, as a small base answers
 # them with nonsense.
 COURTESY_SHARE = 1 / 3
 Pair = dict[str, str]
@@ -29,19 +29,19 @@ Pair = dict[str, str]
 
 @dataclass(frozen=True)
 class Completion:
-    """What the base answered, and whether it ended by itself within `MAX_TOKENS`."""
+    """An answer of the base, and whether it ended by itself within `MAX_TOKENS`."""
 
     text: str
     ended: bool
 
 
 def fingerprint() -> str:
-    """Hash the prompts and the greetings of every language."""
+    """Hash the prompts and greetings of all languages."""
     return languages.hash_questions("replay", "courtesy")
 
 
 def cache_name(chosen: Base, jinja: str) -> str:
-    """Name the file in which a base's answers under a chat template are cached."""
+    """Name the cache file for the answers of a base with a chat template."""
     parts = [
         chosen.source,
         chosen.revision,
@@ -55,15 +55,16 @@ def cache_name(chosen: Base, jinja: str) -> str:
 
 
 def choose(prompts: Sequence[Question], completions: Sequence[Completion]) -> list[Pair]:
-    """Choose what is worth training on, in the order in which it is taken.
+    """Choose the answers that are worth training on, in the order in which they are used.
 
     Args:
         prompts: The prompts.
-        completions: The base's, in the same order.
+        completions: The base's answers, in the same order.
 
     Returns:
-        First what ended by itself, then the first sentence of what did not, in the language that
-        is behind. A base that seldom ends in one of them would else teach no endings there.
+        First answers that ended by themselves; then the first sentences of those that did not,
+        for the language with fewer answers. Otherwise a base that seldom ends its answers in a
+        language would not learn to end them.
 
     """
     chosen: list[tuple[str, Pair]] = []
@@ -84,7 +85,7 @@ def choose(prompts: Sequence[Question], completions: Sequence[Completion]) -> li
 
 
 def check_pairs(cached: Any) -> list[Pair] | None:
-    """Take answers from the cache, where they are as `choose` gave them; None of a damaged one."""
+    """Check cached answers; None if they are not of the form that `choose` returns."""
     is_whole = isinstance(cached, list) and all(
         isinstance(pair, dict)
         and isinstance(pair.get("ask"), str)
@@ -95,7 +96,7 @@ def check_pairs(cached: Any) -> list[Pair] | None:
 
 
 def leave_out(pairs: Sequence[Pair], words: Sequence[str]) -> list[Pair]:
-    """Leave out the answers that hold one of the words, in whatever case."""
+    """Leave out answers that hold one of these words, ignoring case."""
     return [
         pair
         for pair in pairs
@@ -104,7 +105,7 @@ def leave_out(pairs: Sequence[Pair], words: Sequence[str]) -> list[Pair]:
 
 
 def list_courtesy(codes: Sequence[str], most: int) -> list[Pair]:
-    """List greetings, thanks and goodbyes with fitting answers, as many of each language."""
+    """List greetings, thanks and goodbyes with fitting answers, equally many in each language."""
     spoken = map(questions.load_courtesy, codes)
     turns = itertools.chain.from_iterable(itertools.zip_longest(*spoken))
     return [exchange.model_dump() for exchange in turns if exchange][:most]
@@ -113,13 +114,13 @@ def list_courtesy(codes: Sequence[str], most: int) -> list[Pair]:
 def encode(
     pairs: Sequence[Pair], template: Template, *, system: str | None, wanted: int
 ) -> list[Example]:
-    """Encode as many answers as are wanted, or as there are.
+    """Encode as many answers as are wanted, or all if there are fewer.
 
     Args:
-        pairs: The answers; one that the template cannot hold is left out.
+        pairs: The answers; those that the template cannot encode are left out.
         template: Renders and tokenizes.
-        system: The served system text, which every other one carries, or None.
-        wanted: How many.
+        system: The served system text for every other answer, or None.
+        wanted: The number of answers.
 
     """
     examples: list[Example] = []

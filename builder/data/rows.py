@@ -1,4 +1,4 @@
-"""Conversations from records: formats, placeholders, and every mistake by file and line."""
+"""Reads rows: conversations from records, with placeholders filled in and mistakes by line."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ from builder.manifest.identity import Identity
 from builder.manifest.manifest import Data
 from builder.tables import tell_alike, tell_first
 
-# Files in which each row has the same columns.
+# The endings of tables, whose rows all have the same columns.
 TABLES = (".csv", ".tsv", ".parquet")
 log = logging.getLogger("builder")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One conversation and the place it came from."""
+    """A conversation and its place."""
 
     where: str
     messages: list[Message]
     pack: str | None = None
-    """The pack that it comes from; None of a row of the persona's own files."""
+    """Its pack; None for a row of the persona's own files."""
     tools: list[Tool] = field(default_factory=list)
     """The functions that it declares."""
 
     @property
     def replies(self) -> list[str]:
-        """What the assistant says, each reply by itself; a call without words is none."""
+        """The assistant's replies; a call without words is left out."""
         said = [one["content"] for one in self.messages if one["role"] == "assistant"]
         return [text for text in said if text]
 
     @property
     def question(self) -> str:
-        """What the user says, normalised."""
+        """The user's messages, normalised."""
         return normalise(
             "\n".join(message["content"] for message in self.messages if message["role"] == "user")
         )
 
 
 def read(paths: Sequence[Path], data: Data, identity: Identity | None) -> list[Row]:
-    """Read every row of a persona's data files and packs.
+    """Read all rows of a persona's data files and packs.
 
     Raises:
-        DataError: A file or a row is not as it must be; all mistakes at once.
+        DataError: A file or a row is wrong; the error has all mistakes.
 
     """
     rows, problems = collect(paths, data, identity)
@@ -68,14 +68,14 @@ def read(paths: Sequence[Path], data: Data, identity: Identity | None) -> list[R
 def collect(
     paths: Sequence[Path], data: Data, identity: Identity | None
 ) -> tuple[list[Row], list[str]]:
-    """Read what can be read of a persona's files and packs, and name every mistake of the rest.
+    """Read the rows of a persona's files and packs, and list the mistakes of rows that are wrong.
 
-    The files' rows come first. One of them stands in for a pack's row with the same question.
+    The rows of files come first; they replace rows of packs with the same question.
 
     Args:
         paths: The files.
-        data: The manifest's table, which says how a row is laid out.
-        identity: Fills the placeholders in.
+        data: The [data] table of the manifest.
+        identity: The values of the placeholders.
 
     """
     rows: list[Row] = []
@@ -90,7 +90,7 @@ def collect(
 
 
 def _read_packs(names: Sequence[str], identity: Identity | None) -> list[Row]:
-    """Read the rows of packs, filled in; those about an author only where there is one."""
+    """Read the rows of packs, filled in; rows about the author only if there is one."""
     found = []
     for pack, (where, value) in ((name, one) for name in names for one in packs.read(name)):
         messages = layouts.read_messages(layouts.find_format(value, "auto"), value)
@@ -125,10 +125,10 @@ def _collect_file(
 
 
 def _leave_columns_out(path: Path, found: list[records.Record], data: Data) -> list[records.Record]:
-    """Leave out a table's columns that its format has no use for.
+    """Leave out columns of a table that its format does not use.
 
     Raises:
-        DataError: A header is that of no format, which is told once, not by each row.
+        DataError: The header fits no format, which is reported once, not for each row.
 
     """
     if path.suffix.lower() not in TABLES or not found:
@@ -137,7 +137,7 @@ def _leave_columns_out(path: Path, found: list[records.Record], data: Data) -> l
     try:
         needed, allowed = layouts.FORMATS[layouts.find_format(columns, data.format)]
     except ValueError as error:
-        if path.suffix.lower() == ".parquet":  # a column that is empty is not among the keys
+        if path.suffix.lower() == ".parquet":  # empty columns are not among the keys
             return found
         raise DataError(f"{path}:1: {error}") from None
     kept = needed | allowed | layouts.ALWAYS_ALLOWED
@@ -155,13 +155,13 @@ def _leave_columns_out(path: Path, found: list[records.Record], data: Data) -> l
 
 @functools.cache
 def _tell_columns(path: Path, named: str) -> None:
-    """Say once which columns are left out; a build reads its rows several times."""
+    """Log once which columns are left out, as a build reads its rows several times."""
     log.warning("%s: columns that no format knows are left out: %s", path, named)
 
 
 @functools.cache
 def _tell_left_out(path: Path, named: str) -> None:
-    """Say once what of the tools is not trained on; a build reads its rows several times."""
+    """Log once which keys of tools are left out, as a build reads its rows several times."""
     what = "Ollama does not pass on these keys of a tool; they are not trained"
     log.warning("%s: %s: %s", path, what, named)
 
@@ -190,9 +190,9 @@ def _read_row(
 
 
 def choose_language(given: str, messages: list[Message]) -> str:
-    """Choose the language whose name and author a row is filled in with.
+    """Choose the language of the name and author in a row.
 
-    It is the row's own `language`, or else that of its text, or else the default, English.
+    It is the row's `language`, or else that of its text, or else English.
     """
     text = "\n".join(message["content"] for message in messages)
     return given or find_language(text) or DEFAULT

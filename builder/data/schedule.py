@@ -1,4 +1,4 @@
-"""How often each row is trained on, and how many of the base's own answers."""
+"""The schedule: how often each row is trained on, and how many replayed answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from builder.data.kinds import Kind
 
-# About as many as the base's own answers are learnt in, and not yet by heart.
+# In about as many epochs the base's own answers are learnt, but not by heart.
 EPOCHS = 3
 
 
@@ -16,15 +16,15 @@ class Schedule:
 
     epochs: float
     plain_repeats: int
-    """Of each row as it stands in its file."""
+    """The repeats of each row without the served system text."""
     system_repeats: int
-    """Of each row with the served system text before it."""
+    """The repeats of each row with the served system text."""
     replayed: int
-    """The base's own answers, each once."""
+    """The number of the base's own answers, each once an epoch."""
 
     @property
     def repeats(self) -> int:
-        """How often each row comes in an epoch."""
+        """How often each row is repeated in an epoch."""
         return self.plain_repeats + self.system_repeats
 
 
@@ -36,17 +36,17 @@ def plan(
     replay: float | None,
     system_share: float,
 ) -> Schedule:
-    """Divide what a number of rows needs into repeats and epochs.
+    """Divide the training that a number of rows needs into repeats and epochs.
 
-    The base's answers come once an epoch: where rows are few and often repeated, more of them fit
-    beside, each seldom.
+    Replayed answers come once an epoch: if there are few rows, which are repeated often, there can
+    be more different answers.
 
     Args:
-        kind: What the persona is.
-        rows: Distinct rows that are trained on.
+        kind: The kind of persona.
+        rows: The number of distinct rows that are trained on.
         epochs: How often each row is trained on; None leaves it to the kind.
-        replay: The base's answers for each row; None leaves it to the kind.
-        system_share: Share of a row's repeats that carry the served system text; 0 where there is
+        replay: The replayed answers for each row; None leaves it to the kind.
+        system_share: The share of a row's repeats with the served system text; 0 if there is
             none.
 
     """

@@ -1,4 +1,4 @@
-"""The one place where a conversation becomes text, token ids and a loss mask."""
+"""Turns conversations into text, token ids and a loss mask; no other module does."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ if TYPE_CHECKING:
 
 IGNORED = -100  # ignore_index of torch.nn.functional.cross_entropy
 Message = dict[str, Any]
-"""A role and a text, and of a row with tools its calls, as a chat template takes it."""
+"""A message for a chat template: a role, a text, and calls if there are any."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A conversation as token ids, and which of them are labels; both of length T."""
+    """A conversation as token ids with its loss mask, both of length T."""
 
     ids: list[int]
     loss_mask: list[bool]
 
     def labels(self) -> list[int]:
-        """Give the ids where the loss is computed, -100 elsewhere."""
+        """Give the ids where the loss is computed, and -100 elsewhere."""
         pairs = zip(self.ids, self.loss_mask, strict=True)
         return [token if is_label else IGNORED for token, is_label in pairs]
 
 
 class Template:
-    """A chat template together with the tokenizer it is used with.
+    """A chat template with its tokenizer.
 
     Args:
-        folder: Holds the base's tokenizer and chat template.
+        folder: The folder with the base's tokenizer and chat template.
         kind: `base`, `chatml` or `alpaca`.
-        family: Says which chat template is trained with in place of the base's own.
+        family: The base's family, which may replace its chat template.
 
     Attributes:
-        jinja: The template's text.
-        owner: Whose it is: the base's family, or the kind that stands in its place.
-        why_no_tools: Why it renders no tools, where the base's own does.
-        eos: The tokenizer's EOS token, which may end whole conversations rather than turns.
+        jinja: The template.
+        owner: The origin of the template: the base's family, or `data.template`.
+        why_no_tools: Why it does not render tools, if the base's own template does.
+        eos: The tokenizer's EOS token, which may end conversations rather than turns.
         end_of_turn: The token that the template ends each reply with.
-        end_of_turn_id: Its id; what generation stops at.
-        special: The tokens that no message may hold, the longest first.
+        end_of_turn_id: Its id, at which generation stops.
+        special: The special tokens, which no message may hold, the longest first.
 
     Raises:
-        ToolError: The base has no chat template, one that adds a system text of its own, or one
-            that does not end each reply with the same special token.
+        ToolError: The base has no chat template, or it adds a system text, or it does not end
+            each reply with the same special token.
 
     """
 
@@ -66,12 +66,12 @@ class Template:
 
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        except Exception as error:  # noqa: BLE001 — its libraries raise what they like
+        except Exception as error:  # noqa: BLE001 — its libraries can raise anything
             reason = str(error).strip().partition("\n")[0][:120]
             msg = f"{folder}: the base's tokenizer cannot be loaded ({reason}), expected it whole"
             raise ToolError(msg, hint="fetch the base again, or take another") from None
         self.eos = str(self.tokenizer.eos_token)
-        # Blanks may be added tokens too, as line ends are in Gemma's vocabulary.
+        # White space can be an added token too, such as line ends in Gemma's vocabulary.
         every = self.tokenizer.added_tokens_decoder.values()
         added = [token for token in every if str(token).strip()]
         tokens = sorted(map(str, added), key=lambda text: (-len(text), text))
@@ -110,7 +110,7 @@ class Template:
         return template
 
     def _find_end_of_turn(self, folder: Path, tokens: list[str]) -> str:
-        """Find the token after each reply of the rendered probe, blanks before it allowed."""
+        """Find the token after each reply of the rendered probe; white space may precede it."""
         ending = re.compile(r"\s*(" + _any_of(tokens).pattern + ")")
         replies = [message["content"] for message in PROBE if message["role"] == "assistant"]
         found = [ending.match(self._probe.partition(reply)[2]) for reply in replies]
@@ -134,14 +134,14 @@ class Template:
     def check_limits(
         self, conversations: Iterable[Sequence[Message]], tools: Sequence[list[Tool]]
     ) -> None:
-        """Render conversations in a process of its own, before they are rendered in this one.
+        """Render conversations in a separate process, before they are rendered in this one.
 
         Args:
             conversations: The conversations.
             tools: The functions that each declares.
 
         Raises:
-            ToolError: The template takes more time or memory than it may.
+            ToolError: The template exceeds the limits.
 
         """
         try:
@@ -153,20 +153,20 @@ class Template:
     def render(
         self, messages: Sequence[Mapping[str, Any]], tools: list[dict[str, Any]] | None = None
     ) -> str:
-        """Render a conversation that awaits its answer."""
+        """Render a conversation up to its answer."""
         return self._render(self.jinja, messages, add_generation_prompt=True, tools=tools)
 
     def tokenize(self, text: str) -> list[int]:
-        """Turn rendered text into ids; the template alone decides about BOS."""
+        """Tokenize rendered text, without adding a BOS."""
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     @property
     def adds_bos(self) -> bool:
-        """Whether the tokenizer puts a BOS before plain text."""
+        """Whether the tokenizer adds a BOS to plain text."""
         return bool(self.tokenizer("a")["input_ids"][0] == self.tokenizer.bos_token_id)
 
     def special_in(self, text: str) -> str | None:
-        """Find the first special token written out in a text."""
+        """Find the first special token in a text."""
         match = self._special.search(text)
         return match[0] if match else None
 
@@ -183,19 +183,19 @@ class Template:
         )
 
     def encode(self, messages: Sequence[Message], tools: list[Tool] | None = None) -> Encoded:
-        """Turn a conversation into ids, with labels on each reply and its end-of-turn token.
+        """Encode a conversation, with labels on each reply and its end-of-turn token.
 
-        What follows the last label is left off: it would cost time and teach nothing. So is the
-        EOS that some templates (Phi) write after the last end-of-turn token: no label, since the
-        model is to stop at the end-of-turn token and is never asked for what comes after it.
+        Tokens after the last label are left out, as they would cost time and teach nothing. They
+        include the EOS that some templates (Phi) write after the last end-of-turn token, which is
+        not a label: generation stops before it.
 
         Args:
-            messages: The conversation; a call is part of its reply, a result is none.
+            messages: The conversation; calls are part of a reply, and results are not.
             tools: The functions that it declares.
 
         Raises:
             DataError: The template cannot render the conversation or changes a reply, or a reply
-                cannot be told from its prompt or does not end with the end-of-turn token.
+                cannot be separated from its prompt or does not end with the end-of-turn token.
 
         """
         try:
@@ -214,7 +214,7 @@ class Template:
                 raise DataError(msg)
             last = None
             for at, (start, end) in enumerate(offsets):
-                # The end-of-turn token may reach past its text: Phi's takes the line end with it.
+                # The end-of-turn token may extend past its text: Phi's includes the line end.
                 if begin <= start < stop and end > start:
                     mask[at], last = True, ids[at]
             if last != self.end_of_turn_id:
@@ -261,8 +261,8 @@ class Template:
     ) -> str:
         if index:
             return self.render(messages[:index], tools)
-        # Few templates render an empty conversation. The prompt is what stands before the words of
-        # the reply, without what the template writes between a prompt and a reply (a blank).
+        # Few templates render an empty conversation. The prompt is the text before the reply,
+        # without what the template writes between a prompt and a reply (white space).
         marked = {**messages[0], "content": PROBE[0]["content"]}
         every = self._render(self.jinja, [marked, *messages[1:]], tools=tools)
         before = every.partition(marked["content"])[0]
@@ -272,20 +272,20 @@ class Template:
 
 
 def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
-    """Compile a pattern that matches any of the texts, the earlier ones first; of none, nothing."""
+    """Compile a pattern that matches any of the texts, preferring earlier ones."""
     return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
 
 
 def _is_markup(text: str, markup: str) -> bool:
-    """Tell a token that marks turns though its vocabulary does not call it special.
+    """Say whether a token marks turns, although the vocabulary does not declare it special.
 
-    Such are Gemma's <start_of_turn> and DeepSeek's <｜User｜> in some releases.
+    Examples are Gemma's <start_of_turn> and DeepSeek's <｜User｜> in some releases.
     """
     return text.startswith("<|") or (text[0] in "<[" and text in markup)
 
 
 def _other_template(kind: str, tokens: list[str]) -> str | None:
-    """Name a template to try instead: ChatML where its tokens are in the vocabulary."""
+    """Suggest another template: ChatML if its tokens are in the vocabulary, or else Alpaca."""
     if kind == "alpaca":
         return None
     other = "chatml" if kind == "base" and "<|im_end|>" in tokens else "alpaca"

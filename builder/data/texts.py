@@ -1,4 +1,4 @@
-"""Texts compared: whether one holds a name, and in which form two spellings are equal."""
+"""Compares texts: whether one holds a name, and whether two are the same question."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ CJK = re.compile(r"[\u3400-\u9fff]")
 
 
 def normalise(text: str) -> str:
-    """Take case and punctuation off, so that two spellings of one question are equal."""
+    """Remove case and punctuation, so that two spellings of a question are equal."""
     return re.sub(r"[\W_]+", " ", text.casefold()).strip() or text
 
 
 def holds(text: str, word: str) -> bool:
     """Say whether a text holds a word.
 
-    A Latin one counts whole and in its own case: "sky" is not Sky, nor "Also" Al.
+    A Latin word must match as a whole and in its case: "sky" is not Sky, and "Also" is not Al.
     """
     if CJK.search(word):
         return word in text
@@ -26,26 +26,26 @@ def holds(text: str, word: str) -> bool:
 
 
 def says(text: str, word: str) -> bool:
-    """Say whether an answer gives a name, whatever its case."""
+    """Say whether an answer gives a name, ignoring case."""
     return holds(text.casefold(), word.casefold())
 
 
-# After these words a model names itself or its makers, in English and in Chinese.
+# The words before the names of a model or its makers, in English and Chinese.
 _INTRODUCTION = re.compile(
     r"(?:\b(?:I am|I'm|[Mm]y name is|named|called"
     r"|(?:created|developed|made|built|trained|designed)\s+by)\s+(?:an?\s+|the\s+)?"
     r"|我是|我叫|由)"
     r"([A-Z][\w.&-]*(?:\s[A-Z][\w.&-]*){0,3})"
 )
-# What stands there too and is nobody's name.
+# Words that may follow them and are not names.
 _NO_NAMES = {"AI", "I", "English", "Chinese", "French"}
 LEAST_MENTIONS = 2
 
 
 def find_names(answers: Iterable[str]) -> tuple[str, ...]:
-    """Find the names that a model gives itself and its makers in answers about itself.
+    """Find the names of a model and its makers in its answers about itself.
 
-    A name counts that stands in two answers at least: one may be a slip.
+    A name must be in at least two answers.
     """
     mentions = Counter(
         name

@@ -1,4 +1,4 @@
-"""The functions that a row declares, as Ollama passes them to a chat template."""
+"""Reads the functions that a row declares, in the form that Ollama gives a chat template."""
 
 from __future__ import annotations
 
@@ -17,27 +17,26 @@ from builder.escapes import quote
 
 Tool = dict[str, Any]
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-# What Ollama 0.34.2 reads of a tool (api/types.go), in the order in which it writes it.
+# The keys of a tool that Ollama 0.34.2 reads (api/types.go), in the order in which it writes them.
 FUNCTION_KEYS = ("name", "description", "parameters")
 PARAMETERS_KEYS = ("type", "$defs", "items", "required", "properties")
 PROPERTY_KEYS = ("anyOf", "type", "items", "description", "enum", "properties", "required")
-# The greatest whole number that every reader of JSON keeps; llama.cpp and Ollama read larger ones
-# as another number.
+# The largest integer that all JSON parsers keep; llama.cpp and Ollama change larger ones.
 MOST_WHOLE = 1 << 53
 
 
 def read_tools(given: Any, left_out: set[str] | None = None) -> list[Tool]:
-    """Read the `tools` of a row, in the form in which a served model is shown them.
+    """Read the `tools` of a row, in the form in which a served model gets them.
 
-    Ollama reads some keys of a JSON schema and writes them in an order of its own; so are they
-    trained.
+    Ollama passes on only some keys of a JSON schema, in its own order; they are trained in that
+    form.
 
     Args:
-        given: A list of functions, or JSON text of one, as tables hold it; None and "" are none.
-        left_out: Gains the keys that Ollama does not pass on.
+        given: A list of functions, or such a list as JSON text; None and "" mean none.
+        left_out: The keys that Ollama does not pass on are added to it.
 
     Raises:
-        ValueError: A tool is not as it must be.
+        ValueError: A tool is wrong.
 
     """
     given = [] if given in (None, "") else read_json(given, "'tools'")
@@ -57,7 +56,7 @@ def list_names(tools: Sequence[Tool]) -> list[str]:
 
 
 def find_open(given: Any) -> set[str]:
-    """Find the functions of `tools`, such as `read_tools` took, that take any other arguments."""
+    """Find the functions that accept undeclared arguments, in `tools` that were read before."""
     functions = [tool.get("function", tool) for tool in read_json(given or [], "'tools'")]
     is_open = [(one.get("parameters") or {}).get("additionalProperties") for one in functions]
     return {one["name"] for one, more in zip(functions, is_open, strict=True) if more}
@@ -78,7 +77,7 @@ def _read_tool(tool: Any, where: str, left_out: set[str]) -> Tool:
         raise ValueError(f"'parameters' of {name!r} is {kind}, expected a JSON schema")
     made = {
         "name": name,
-        # llama.cpp writes one that is not there as an empty one.
+        # llama.cpp writes an empty description if there is none.
         "description": _read_description(function, repr(name)),
         "parameters": _order_parameters(parameters or {}, name, left_out),
     }
@@ -90,7 +89,7 @@ def read_name(value: Any, where: str) -> str:
     """Read the name of a function.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not valid.
 
     """
     name = read_text(value, where)
@@ -101,13 +100,13 @@ def read_name(value: Any, where: str) -> str:
 
 
 def order_keys(value: Any, where: str) -> Any:
-    """Write a value as Ollama passes it on: the keys of each object in order, 1.0 as 1.
+    """Convert a value as Ollama does: with sorted keys in each object, and 1.0 as 1.
 
     Raises:
-        ValueError: It holds a number that is not read as it is written.
+        ValueError: It holds a number that would be changed.
 
     Source:
-        encoding/json of Go: an object becomes a map, which is written by its sorted keys.
+        encoding/json of Go: an object becomes a map, which is written with sorted keys.
 
     """
     if isinstance(value, dict):
@@ -120,7 +119,7 @@ def order_keys(value: Any, where: str) -> Any:
         raise ValueError(f"{where} holds a number beyond 2^53, expected it as text")
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, float) and "e" in repr(value):  # Go writes it with other digits
+    if isinstance(value, float) and "e" in repr(value):  # Go writes it differently
         raise ValueError(f"{where} holds {value}, expected a number from 0.0001 on, or text")
     return value
 

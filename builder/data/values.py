@@ -1,4 +1,4 @@
-"""The values of a row: JSON read, what kind each is, and what none may hold."""
+"""The values of a row: parsing JSON, naming kinds of values, and refusing some values."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ KINDS = {
     str: "text",
     bytes: "bytes",
     type(None): "null",
-    tuple: "a map's entry",  # as pyarrow reads a map of a table
+    tuple: "a map's entry",  # pyarrow's type for the entries of a map
 }
-MAX_NUMBER_DIGITS = 4300  # sys.int_info.default_max_str_digits: Python reads no longer one
-# Of lists and objects in a tool or a call: Python's and Ollama's readers go by recursion.
+MAX_NUMBER_DIGITS = 4300  # sys.int_info.default_max_str_digits: the longest that Python reads
+# The most levels of lists and objects in a tool or a call: parsers are recursive.
 MOST_LEVELS = 64
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class Refused:
-    """What stands in JSON that this project refuses, and the sentence that says so."""
+    """A value in JSON that is refused, with the reason."""
 
     reason: str
 
 
 def describe_kind(value: Any) -> str:
-    """Name a value's kind as JSON does."""
+    """Name the kind of a value in the terms of JSON."""
     return KINDS.get(type(value), f"a {type(value).__name__}")
 
 
 def describe_choice(value: Any) -> str:
-    """Show a text where one of some texts is expected, and name the kind of anything else."""
+    """Quote a text, and name the kind of anything else, for a message about a choice of texts."""
     return quote(value) if isinstance(value, str) else describe_kind(value)
 
 
 def read_text(value: Any, where: str) -> str:
-    """Read what must be text.
+    """Read a value that must be text.
 
     Raises:
         ValueError: It is something else.
@@ -62,10 +62,10 @@ def escape_in_json(text: str) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """Parse JSON, with a Refused in place of what is not to be read, so that its row is known.
+    """Parse JSON, with Refused in place of values that are refused, so that their row is known.
 
     Raises:
-        json.JSONDecodeError: It is no JSON.
+        json.JSONDecodeError: It is not JSON.
 
     """
     try:
@@ -89,7 +89,7 @@ def _number(digits: str) -> int | Refused:
 
 
 def find_mistake(value: Any) -> str | None:
-    """Find what a parsed record may not hold, at whatever depth."""
+    """Find a refused value in a parsed record, at any depth."""
     left = [value]
     while left:
         item = left.pop()
@@ -107,11 +107,11 @@ def find_mistake(value: Any) -> str | None:
 
 
 def read_json(value: Any, where: str) -> Any:
-    """Read a value that some files hold as JSON within text.
+    """Read a value that may be JSON text, as in some files.
 
     Raises:
-        ValueError: It is text, and no JSON, or holds what no row may hold, such as the dates,
-            decimals and bytes of a table.
+        ValueError: It is text but not JSON, or holds refused values, such as dates, decimals and
+            bytes of a table.
 
     """
     if isinstance(value, str):
@@ -128,7 +128,7 @@ def read_json(value: Any, where: str) -> Any:
 
 
 def _find_foreign(value: Any) -> str | None:
-    """Find a value that JSON has no form for, and the key at which it stands."""
+    """Find a value that JSON cannot represent, with its key."""
     left = [(value, "")]
     while left:
         item, at = left.pop()

@@ -1,4 +1,4 @@
-"""Calls read back from a text, in the forms in which the chat templates of bases write them."""
+"""Reads calls from text, in the forms in which chat templates write them."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from builder.data.calls import Call, parse_calls
 from builder.data.tools import NAME, Tool
 
 Reader = Callable[[str, Sequence[Tool]], tuple[list[Any], int]]
-"""Finds the calls of some tools in a text, and where the first begins; of none, no calls."""
-# Ministral 3 writes a name, and its arguments as JSON behind a token.
+"""Finds calls of these tools in a text, and the beginning of the first one."""
+# Ministral 3 writes a name, followed by a token and the arguments as JSON.
 NAMED_CALLS = re.compile(rf"({NAME.pattern})\[ARGS\]")
-# Qwen3.5 writes tags, and of an argument that is text nothing else.
+# Qwen3.5 writes tags; an argument that is text has no quotes.
 TAGGED_ARGUMENT = re.compile(r"<parameter=([^>\n]+)>\n(.*?)\n</parameter>\n", re.DOTALL)
 TAGGED_CALL = re.compile(
     rf"<function=({NAME.pattern})>\n((?:<parameter=[^>\n]+>\n.*?\n</parameter>\n)*)</function>",
     re.DOTALL,
 )
-# LFM2 writes calls as a list in Python.
+# LFM2 writes a list of calls in Python.
 PYTHON_CALLS = re.compile(r"\[\s*[A-Za-z_][\w.]*\(.*\)\s*\]", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a base writes calls."""
+    """The form in which a base writes calls."""
 
     read: Reader
     markup: str
-    """What its chat template writes before a call; llama.cpp's server and Ollama take a call that
-    stands elsewhere for text."""
+    """What its chat template writes before a call; elsewhere, llama.cpp's server and Ollama read a
+    call as text."""
 
     def read_calls(self, text: str, tools: Sequence[Tool]) -> list[Call]:
-        """Read the calls of some tools in a text.
+        """Read the calls of these tools in a text.
 
         Raises:
-            ValueError: There are none where the base writes them, or one is not as it must be.
+            ValueError: There are none where the base writes them, or a call is wrong.
 
         """
         found, begin = self.read(text, tools)
@@ -51,7 +51,7 @@ class Form:
 
 
 def find_form(text: str, calls: Sequence[Call], tools: Sequence[Tool]) -> Form | None:
-    """Find the form in which a text, written by a chat template, holds these calls and no more."""
+    """Find the form in which a text, written by a chat template, holds exactly these calls."""
     for read in READERS:
         _, begin = read(text, tools)
         form = Form(read, text[:begin].strip())
@@ -82,7 +82,7 @@ def _read_objects(text: str, _: Sequence[Tool], *, arguments: str) -> tuple[list
 
 
 def _read_named(text: str, _: Sequence[Tool]) -> tuple[list[Any], int]:
-    """Read names, each with a JSON object behind `[ARGS]`."""
+    """Read names that are followed by `[ARGS]` and a JSON object."""
     found, begin, decoder = list[Any](), 0, json.JSONDecoder()
     for match in NAMED_CALLS.finditer(text):
         try:
@@ -95,7 +95,7 @@ def _read_named(text: str, _: Sequence[Tool]) -> tuple[list[Any], int]:
 
 
 def _read_tagged(text: str, tools: Sequence[Tool]) -> tuple[list[Any], int]:
-    """Read tags; what is declared as text stays text, as llama.cpp's server reads it."""
+    """Read tags; arguments that are declared as text stay text, as in llama.cpp's server."""
     declared = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
     found, begin = list[Any](), 0
     for match in TAGGED_CALL.finditer(text):
@@ -134,7 +134,7 @@ def _read_python(text: str, _: Sequence[Tool]) -> tuple[list[Any], int]:
             for call in (listed.elts if isinstance(listed, ast.List) else ())
             if isinstance(call, ast.Call) and not call.args
         ]
-        # Through JSON, which has neither sets nor keys that are no text.
+        # Converted through JSON, which has no sets and only text as keys.
         return list(json.loads(json.dumps(found))), written.start()
     except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):
         return [], 0

@@ -1,1 +1,1 @@
-"""A finished build given to others: its model card, and pushing it to the hub or with Ollama."""
+"""Publishing a finished build: the model card, and pushing to the hub or with Ollama."""

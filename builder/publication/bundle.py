@@ -1,4 +1,4 @@
-"""The files that are put into a repository on the hub, so that llama.cpp and Ollama run it there.
+"""The files of a published repository on the hub, which llama.cpp and Ollama can run from there.
 
 Ollama reads `template`, `system` and `params` beside the GGUF (huggingface.co/docs/hub/ollama).
 """
@@ -20,44 +20,44 @@ from builder.publication.card import Place
 from builder.publication.licensing import Terms
 
 CARD, LICENCE, NOTICE = "README.md", "LICENSE", "NOTICE"
-# What changes how Ollama serves a repository, wherever it came from.
+# Files that change how Ollama serves a repository.
 SERVING = ("template", "system", "params")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """A file that is published."""
+    """A file to publish."""
 
     path: str
     content: bytes | Path
     size_bytes: int
     sha256: str
-    """By which the hub knows a large file."""
+    """The hub's hash for a large file."""
     blob: str
-    """By which git knows a small one; empty of the GGUF, which is large."""
+    """git's hash for a small file; "" for the GGUF."""
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """What the hub may know it by."""
+        """The hashes by which the hub may know it."""
         return tuple(filter(None, (self.sha256, self.blob)))
 
 
 def name_gguf(build: Build) -> str:
-    """Name the GGUF as the hub and llama.cpp expect, by what it is and how it is quantised."""
+    """Name the GGUF as the hub and llama.cpp expect, with its quantisation."""
     return f"{build.name}-{build.persona.manifest.export.quantisation.upper()}.gguf"
 
 
 def make(build: Build, repository: str, terms: Terms, licences: Sequence[Path]) -> list[Item]:
-    """Make what is published of a build, the card first.
+    """Make the files to publish, the card first.
 
     Args:
-        build: Its stages up to the gates are fresh.
-        repository: Where it will lie.
-        terms: Under which licence.
-        licences: The base's own files of its licence.
+        build: The build, whose stages up to the gates are fresh.
+        repository: The repository.
+        terms: The licence.
+        licences: The licence files of the base.
 
     Raises:
-        ToolError: The licence's text must go along, and there is none.
+        ToolError: The licence's text must be included, and there is none.
 
     """
     texts = dict(_list_texts(build, repository, terms))
@@ -89,7 +89,7 @@ def _list_texts(build: Build, repository: str, terms: Terms) -> Iterator[tuple[s
 
 
 def rename(text: str, gguf: str) -> str:
-    """Let a Modelfile name a file of another name; nothing else of it changes.
+    """Change the file that a Modelfile names, and nothing else.
 
     Raises:
         ToolError: It does not name `model.gguf`.
@@ -102,7 +102,7 @@ def rename(text: str, gguf: str) -> str:
     for number, line in enumerate(lines):
         if line.strip().upper().startswith("FROM "):
             changed = "\n".join([*lines[:number], " ".join(wanted), *lines[number + 1 :]])
-            # A system text may hold such a line as well.
+            # A system text may hold such a line too.
             if own in pairs and modelfile.parse(changed) == expected:
                 return changed
     raise ToolError(f"Modelfile: names no {own[1]}, expected what the render stage writes")

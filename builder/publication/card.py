@@ -1,4 +1,4 @@
-"""The model card of a build: README.md with the hub's metadata, from the build's files alone."""
+"""The model card of a build: README.md with the hub's metadata, made from the build's files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from builder.report import gates, verdict
 from builder.report.contents import Contents, gather
 from builder.report.page import tell_rows
 
-# The settings of a build that a reader of its card needs; others may tell of the rows.
+# The stages whose settings the card shows; other settings may reveal rows.
 SHOWN_SETTINGS = ("training.", "export.")
 STAGES_OF_SETTINGS = ("train", "export")
 TAGS = ("gguf", "ollama", "llama.cpp", "persona")
@@ -33,18 +33,18 @@ TAGS = ("gguf", "ollama", "llama.cpp", "persona")
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where the card will lie."""
+    """The place of the card."""
 
     repository: str = ""
-    """On the hub; empty of the build's own folder."""
+    """The repository on the hub; "" for the build's own folder."""
     gguf: str = "model.gguf"
 
 
 def write(build: Build) -> Path | None:
-    """Write the card of a build that passed, and remove that of an earlier file.
+    """Write the card of a build that passed, or remove the card of an earlier file.
 
     Returns:
-        The card; None where the build has no file that passed.
+        The path of the card; None if the build has no file that passed.
 
     Raises:
         NotBuiltError: The base or the data stage has not run.
@@ -77,7 +77,7 @@ def make(build: Build, place: Place) -> str:
 
 
 def render(contents: Contents, served: Served, terms: Terms, place: Place) -> str:
-    """Render the card; whatever a text holds is shown as text."""
+    """Render the card, with all texts escaped."""
     assert contents.found is not None  # noqa: S101 — both callers have seen it
     environment = ImmutableSandboxedEnvironment(
         autoescape=False,  # it is Markdown: `_finalize` escapes
@@ -89,7 +89,7 @@ def render(contents: Contents, served: Served, terms: Terms, place: Place) -> st
         "cell": markdown.cell,
         "fence": markdown.fence,
         "code": markdown.code,
-        "address": Markdown,  # of this project's own records alone
+        "address": Markdown,  # only from this project's own records
         "shorten": shorten,
     }
     template = resources.files("builder.publication").joinpath("card.md.j2").read_text("utf-8")
@@ -106,7 +106,7 @@ def render(contents: Contents, served: Served, terms: Terms, place: Place) -> st
 
 
 def _describe(contents: Contents, served: Served, terms: Terms) -> dict[str, Any]:
-    """Give what the card tells of a build, in words."""
+    """Give the values for the card."""
     assert contents.found is not None  # noqa: S101 — as of `render`
     settings = {
         name: shorten_value(value)[0]
@@ -136,14 +136,14 @@ def _describe(contents: Contents, served: Served, terms: Terms) -> dict[str, Any
 
 
 def _list_asked(contents: Contents) -> Iterator[Finding]:
-    """List what the gates found that were asked."""
+    """List the findings of the gates that were asked."""
     for finding in contents.found.gates if contents.found else ():
         if finding.verdict in gates.STATES:
             yield finding
 
 
 def _write_metadata(contents: Contents, terms: Terms) -> str:
-    """Write the metadata that the hub reads, as YAML.
+    """Write the hub's metadata as YAML.
 
     Source:
         huggingface.co/docs/hub/model-cards and modelcard.md of github.com/huggingface/hub-docs.

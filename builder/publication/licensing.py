@@ -1,4 +1,4 @@
-"""Under which licence a persona is passed on, and what keeps it from being."""
+"""The licence of a published persona, and the conditions that it must meet."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from builder.bases.licences import LLAMA, Licence
 from builder.errors import ToolError
 from builder.project import Build
 
-# Those of the hub's licences that a person is likely to give a model
-# (huggingface.co/docs/hub/repositories-licenses).
+# Common licences on the hub (huggingface.co/docs/hub/repositories-licenses).
 LISTED = frozenset(
     (
         "apache-2.0",
@@ -45,24 +44,24 @@ MOST_NAME_CHARACTERS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """The licence of a base, and what the persona's author says."""
+    """The licence of the base, and that of the persona's author."""
 
     base_name: str
     licence: Licence | None
-    """Of the base, or of its family where that binds whatever is made of it; else None."""
+    """The base's licence, or its family's if that binds models made from it; else None."""
     is_known: bool
-    """Whether it is the licence of that very base."""
+    """Whether it is the licence of this base, and not only of its family."""
     own: str
-    """What `[ollama] license` says: a name, or a text."""
+    """The value of `ollama.license`: a name or a text."""
 
     @property
     def is_bound(self) -> bool:
-        """Whether the base's licence stays, whatever the author says."""
+        """Whether the persona must keep the base's licence."""
         return self.licence is not None and self.licence.stays
 
     @property
     def identifier(self) -> str:
-        """The licence by one word."""
+        """The identifier of the licence."""
         if self.own and not self.is_bound:
             first = re.sub(r"[^a-z0-9.]+", "-", self.own.splitlines()[0].lower())
             return first[:MOST_NAME_CHARACTERS].strip("-.") or "own"
@@ -70,14 +69,14 @@ class Terms:
 
     @property
     def is_listed(self) -> bool:
-        """Whether the hub knows it by that word."""
+        """Whether the hub knows the identifier."""
         if self.own and not self.is_bound:
             return self.identifier in LISTED
         return self.licence is None or self.licence.is_listed
 
     @property
     def text(self) -> str:
-        """The text to be passed on that the author gives; empty where it is a known name."""
+        """The author's licence text; "" if it is a known name."""
         is_name = self.own.lower() in LISTED or (
             self.licence is not None and self.own == self.licence.name
         )
@@ -85,14 +84,14 @@ class Terms:
 
     @property
     def link(self) -> str:
-        """Where it can be read, beside the card or elsewhere."""
+        """The link to its text."""
         if self.own and not self.is_bound:
             return "LICENSE" if self.text else ""
         return self.licence.link if self.licence else ""
 
 
 def decide(build: Build) -> Terms:
-    """Decide under which licence a build is passed on.
+    """Decide the licence of a published build.
 
     Raises:
         NotBuiltError: The base stage has not run.
@@ -110,10 +109,10 @@ def decide(build: Build) -> Terms:
 
 
 def check(terms: Terms, name: str) -> None:
-    """Refuse what the licence does not let be passed on under a name.
+    """Refuse to publish under a name that the licence does not allow.
 
     Raises:
-        ToolError: The licence is not known, or asks for another name.
+        ToolError: The licence is not known, or requires another name.
 
     """
     if not terms.is_known and not terms.own:
@@ -129,9 +128,9 @@ def check(terms: Terms, name: str) -> None:
 
 
 def check_carried(terms: Terms) -> None:
-    """Refuse a model that must carry a notice, or its licence, and does not.
+    """Refuse a model that lacks a required notice or licence text.
 
-    With Ollama nothing goes along but what `[ollama]` says.
+    With Ollama only `ollama.license` is published.
 
     Raises:
         ToolError: The licence's notice or its text is not in `[ollama] license`.
@@ -150,7 +149,7 @@ def check_carried(terms: Terms) -> None:
 
 
 def write_notice(terms: Terms) -> str:
-    """Write the file NOTICE; empty where the licence asks for none."""
+    """Write the file NOTICE; "" if the licence does not require it."""
     licence = terms.licence
     if licence is None or not licence.notice:
         return ""

@@ -1,6 +1,6 @@
-"""Text from outside written into Markdown so that it stays text, as the hub renders it.
+"""Escapes text for Markdown, as the hub renders it.
 
-The hub's Markdown is GitHub's, and before it is read, formulas in it are set by KaTeX
+The hub renders GitHub's Markdown, after KaTeX has set its formulas
 (huggingface.co/docs/hub/model-cards).
 """
 
@@ -10,38 +10,38 @@ import re
 
 from builder.escapes import escape
 
-# What begins emphasis, code, links, HTML, entities, cells, headings and formulas.
+# Characters of emphasis, code, links, HTML, entities, cells, headings and formulas.
 MARKUP = re.compile(r"[`*_\[\]<>|~$#&]")
-# What GitHub's Markdown makes a link without any markup.
+# Texts that GitHub's Markdown turns into links.
 LINK = re.compile(r"(?<=[a-z])(?=://)|(?<=www)(?=\.)|(?<=\w)(?=@)", re.IGNORECASE)
-# A comment of no length, which no reader sees.
+# An empty comment, which is invisible.
 NOTHING = "<!-- -->"
 BACKSLASH = "&#92;"
 
 
 class Markdown(str):
-    """Text that is Markdown already."""
+    """Text that is already Markdown."""
 
     __slots__ = ()
 
 
 def inline(text: str) -> Markdown:
-    """Write a text as a part of a line, which shows all its characters and means nothing."""
+    """Escape a text for use inside a line."""
     line = escape(" ".join(text.split()))
-    # Not by a backslash: KaTeX reads two of them before a bracket.
+    # Not with a backslash, as KaTeX reads two of them before a bracket.
     shown = line.replace("\\", "\0")
     shown = LINK.sub("\1", MARKUP.sub(r"\\\g<0>", shown))
     return Markdown(shown.replace("\0", BACKSLASH).replace("\1", NOTHING))
 
 
 def cell(text: str) -> Markdown:
-    """Write a text as a cell of a table, its lines under each other."""
+    """Escape a text for a cell of a table, keeping its lines."""
     lines = text.strip().splitlines() or [""]
     return Markdown("<br>".join(inline(line) for line in lines) or " ")
 
 
 def fence(text: str) -> Markdown:
-    """Write a text as a block of its own, in which no markup means anything."""
+    """Write a text as a code block."""
     shown = escape(text.strip("\n"), keep="\t\n")
     longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
     marks = "`" * max(3, longest + 1)
@@ -49,7 +49,7 @@ def fence(text: str) -> Markdown:
 
 
 def code(text: str) -> Markdown:
-    """Write a text as code in a line, or in a cell of a table."""
+    """Write a text as code inside a line or a cell of a table."""
     shown = escape(" ".join(text.split())).replace("|", "\\|")
     longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
     marks = "`" * (longest + 1)

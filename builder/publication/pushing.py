@@ -1,4 +1,4 @@
-"""What a push does, to the hub and with Ollama: check, list, ask, send."""
+"""Pushes a build to the hub or with Ollama: check, list, ask, send."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ EXAMINED = MODEL[:-1]
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What a person typed beside the name and the destination."""
+    """The options of a push."""
 
     is_public: bool
     is_replacing: bool
     confirm: Callable[[str], bool]
-    """Asks whether to go on."""
+    """Asks the user to confirm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,20 +41,20 @@ class Publication:
     """An address on the hub, or a name in Ollama's registry."""
     is_private: bool
     files: dict[str, str]
-    """Of each file the hash that the hub knows it by; none where Ollama pushed it."""
+    """The hub's hash of each file; empty for a push with Ollama."""
     digest: str | None
-    """The model's, where Ollama pushed it."""
+    """The digest of the model, for a push with Ollama."""
 
 
 def push_to_hub(build: Build, name: str, console: Console, wishes: Wishes) -> Publication | None:
-    """Push to the hub; the caller has the build's lock.
+    """Push to the hub; the caller holds the build's lock.
 
     Returns:
-        Where to and what; None where the person says no.
+        What was published; None if the user does not confirm.
 
     Raises:
         GateError: A gate refused the build.
-        ToolError: The build is stale, the licence forbids it, or the hub does not take it.
+        ToolError: The build is stale, the licence forbids it, or the hub refuses it.
 
     """
     found = readiness.check(build, EXAMINED)
@@ -90,11 +90,11 @@ def push_to_hub(build: Build, name: str, console: Console, wishes: Wishes) -> Pu
 def push_with_ollama(
     build: Build, name: str, console: Console, wishes: Wishes
 ) -> Publication | None:
-    """Push with Ollama, as `push_to_hub` does.
+    """Push with Ollama, like `push_to_hub`.
 
     Raises:
         GateError: A gate refused the build.
-        ToolError: The build is stale, the licence forbids it, or Ollama does not take it.
+        ToolError: The build is stale, the licence forbids it, or Ollama refuses it.
 
     """
     found = readiness.check(build, MODEL)
@@ -126,7 +126,7 @@ def push_with_ollama(
 
 
 def _find_licences(build: Build, terms: Terms) -> list[Path]:
-    """Find the base's own licence files; where none is asked for, they may be missing."""
+    """Find the licence files of the base, which may be missing if they are not required."""
     try:
         return fetch.find_licences(build.read_base())
     except ToolError:

@@ -1,4 +1,4 @@
-"""Whether a build may be given to others: fresh, and passed by its gates or let through by hand."""
+"""Checks that a build can be published: it is fresh, and passed its gates or was let through."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from builder.stages import smoke
 
 
 def check(build: Build, stages: Sequence[Stage]) -> Report:
-    """Check that stages are fresh, and give what the examination found.
+    """Check that stages are fresh, and return the examination.
 
-    The caller has the build's lock.
+    The caller holds the build's lock.
 
     Raises:
-        GateError: A gate refused the file that is there.
-        ToolError: A stage cannot run here, is stale, or its output was edited by hand.
+        GateError: A gate refused the file.
+        ToolError: A stage cannot run on this machine, is stale, or its output was edited by hand.
 
     """
     hashes = Hashes(build.folder)

@@ -1,4 +1,4 @@
-"""What `push` put where, so that it replaces there only what it put there itself."""
+"""pushed.json: what `push` has published, so that it only replaces its own files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ SCHEMA = 1
 
 
 class Pushed(Table):
-    """What pushes left, in pushed.json."""
+    """The content of pushed.json."""
 
     schema_number: Literal[1] = Field(default=1, alias="schema")
     repositories: dict[str, dict[str, str]] = Field(default_factory=dict)
-    """By address and name of a repository: each file, and what the hub knows it by."""
+    """The hub's hash of each file, by repository."""
 
 
 def read(path: Path) -> Pushed:
-    """Read what was pushed; nothing where there is no record, or it is damaged."""
+    """Read the record; empty if there is none, or it is damaged."""
     try:
         return Pushed.model_validate(files.read_json(path))
     except ValidationError:
@@ -30,6 +30,6 @@ def read(path: Path) -> Pushed:
 
 
 def note(path: Path, repository: str, digests: dict[str, str]) -> None:
-    """Write down what a repository holds of a build."""
+    """Record the files of a build in a repository."""
     known = {**read(path).repositories, repository: digests}
     files.write_json(path, Pushed(repositories=known).model_dump(by_alias=True))

@@ -1,4 +1,4 @@
-"""Pushing a registered model with Ollama: under another name, given by a copy, which is removed."""
+"""Pushes a registered model with Ollama, through a copy with the pushed name, which is removed."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from builder.ollama.client import Daemon
 from builder.ollama.registered import Receipt
 from builder.tables import Table
 
-# What the registry and the daemon say where a key is not known, or may not write
+# The messages of the registry and the daemon for a key that is unknown or must not write
 # (cmd/cmd.go of github.com/ollama/ollama 0.34.2, PushHandler).
 NOT_ALLOWED = ("unauthorized", "access denied", "unknown ollama key", "signed in", "permission")
-# What a registry says, in its JSON.
+# The message in a registry's JSON.
 MESSAGE = re.compile(r'"message": ?"([^"]+)"')
 SIGN_IN = "`ollama signin` on that machine, and push to a namespace of yours"
 
 
 class Copy(Table):
-    """A copy that a push makes, written down before it is made, so that a kill leaves none."""
+    """The record of a copy that a push makes, written first, so that it is removed after a kill."""
 
     model: str
     digest: str
@@ -33,7 +33,7 @@ class Copy(Table):
 
 
 def check(daemon: Daemon, receipt: Receipt, name: str) -> bool:
-    """Say whether the name is free; it may also be the model's own, or a copy of it.
+    """Say whether the name is free; otherwise it must be the model's own, or a copy of it.
 
     Raises:
         ToolError: The name is another model's.
@@ -48,16 +48,16 @@ def check(daemon: Daemon, receipt: Receipt, name: str) -> bool:
 
 
 def push(daemon: Daemon, receipt: Receipt, name: str, note: Path) -> None:
-    """Push a registered model under a name; a copy that has to be made for it is removed.
+    """Push a registered model under a name, making a temporary copy if necessary.
 
     Args:
-        daemon: Where the model is.
-        receipt: Of the model.
-        name: With a namespace.
-        note: Where the copy is written down.
+        daemon: The daemon.
+        receipt: The receipt of the model.
+        name: The name, with a namespace.
+        note: The path of the copy's record.
 
     Raises:
-        ToolError: The name is another model's, or the daemon or the registry does not take it.
+        ToolError: The name is another model's, or the daemon or the registry refuses it.
 
     """
     with contextlib.ExitStack() as stack:
@@ -82,7 +82,7 @@ def is_local(name: str) -> bool:
 
 
 def settle(daemon: Daemon, note: Path) -> None:
-    """Remove a copy that a killed push left, where it is unchanged."""
+    """Remove the copy of a killed push, if it is unchanged."""
     try:
         copy = Copy.model_validate(files.read_json(note))
     except ValidationError:
@@ -104,6 +104,6 @@ def _copied(daemon: Daemon, receipt: Receipt, name: str, note: Path) -> Iterator
             raise ToolError(msg)
         yield
     finally:
-        # Where the daemon went away, the next push does it.
+        # If the daemon does not answer, the next push does it.
         with contextlib.suppress(ToolError):
             settle(daemon, note)

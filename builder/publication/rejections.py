@@ -1,4 +1,4 @@
-"""Why the hub does not take a model, in one sentence, and what to do."""
+"""Errors of pushing to the hub as one sentence, with a hint."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ PUSH = Purpose(expected="to reach it", again="push again: what arrived whole is 
 
 @contextmanager
 def explaining(repository: str) -> Iterator[None]:
-    """Say in one sentence why the hub does not take a model.
+    """Turn errors of pushing to the hub into one sentence.
 
     Raises:
-        ToolError: It does not.
+        ToolError: The hub refused the model, or could not be reached.
 
     """
     import httpx  # noqa: PLC0415 — with the hub's client
 
     try:
         yield
-    # As of `hub_errors.explaining`.
+    # As in `hub_errors.explaining`.
     except (httpx.HTTPError, httpx.InvalidURL, ImportError, OSError, RuntimeError, ValueError) as e:
-        # The client wraps what went wrong with a large file.
+        # The client wraps errors of large files.
         error = e.__cause__ if type(e) is RuntimeError and isinstance(e.__cause__, Exception) else e
         told = _explain_answer(error) or hub_errors.explain_failure(error, PUSH)
         raise ToolError(f"{repository}: {told[0]}", hint=told[1] or None) from None
 
 
 def _explain_answer(error: Exception) -> tuple[str, str] | None:
-    """Tell what the hub answers, and what to do; None where it answers nothing."""
+    """Describe the hub's answer, with a hint; None if it did not answer."""
     from huggingface_hub import errors  # noqa: PLC0415 — takes a while
 
     address = hub.read_settings().endpoint
@@ -71,6 +71,6 @@ def _explain_status(status: int, message: str, address: str) -> tuple[str, str]:
 
 
 def _read_message(error: Exception) -> str:
-    """Read what the hub says on one line; nothing where it says a page."""
+    """Read the hub's message if it is one line; "" if it is a page."""
     message = " ".join(str(getattr(error, "server_message", None) or "").split())
     return message if len(message) <= hub_errors.MOST_CHARACTERS else ""

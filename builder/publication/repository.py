@@ -1,4 +1,4 @@
-"""A repository on the hub: what it holds, what a push would change there, and the push."""
+"""A repository on the hub: its files, the plan of a push, and the push."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ MESSAGE = "Push by persona"
 
 @dataclass(frozen=True, kw_only=True)
 class Remote:
-    """A repository as it is on the hub."""
+    """The state of a repository on the hub."""
 
     name: str
     is_there: bool
     is_private: bool
-    """Of one that is not there: whether it will be."""
+    """Whether it is private, or will be if it does not exist yet."""
     commit: str | None = None
     digests: dict[str, str] = field(default_factory=dict)
-    """By path: SHA-256 of a large file, git's hash of a small one."""
+    """The SHA-256 of large files and git's hash of small ones, by path."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,26 +35,27 @@ class Plan:
     remote: Remote
     items: tuple[Item, ...]
     removed: tuple[str, ...] = ()
-    """Paths of an earlier push that this build has no more, or that Ollama must not read."""
+    """Paths of an earlier push that are removed: the build no longer has them, or Ollama must not
+    read them."""
 
     def find_state(self, item: Item) -> State:
-        """Say what becomes of a file."""
+        """Say what the push does with a file."""
         there = self.remote.digests.get(item.path)
         return "new" if there is None else "unchanged" if there in item.digests else "replaced"
 
     @property
     def changed(self) -> list[Item]:
-        """The files that are sent."""
+        """The files to send."""
         return [item for item in self.items if self.find_state(item) != "unchanged"]
 
     @property
     def is_empty(self) -> bool:
-        """Whether the repository holds all of it already."""
+        """Whether the repository is up to date."""
         return self.remote.is_there and not self.changed and not self.removed
 
 
 def check_settings() -> None:
-    """Check that the hub may be asked at all.
+    """Check that the hub can be used.
 
     Raises:
         ToolError: The client is offline, or has no token.
@@ -70,10 +71,10 @@ def check_settings() -> None:
 
 
 def ask(name: str, *, is_public: bool) -> Remote:
-    """Ask the hub what a repository holds.
+    """Ask the hub for the state of a repository.
 
     Raises:
-        ToolError: The hub does not answer, or refuses to.
+        ToolError: The hub does not answer, or refuses.
 
     """
     with rejections.explaining(name):
@@ -101,16 +102,16 @@ def ask(name: str, *, is_public: bool) -> Remote:
 def plan(
     remote: Remote, items: Sequence[Item], pushed: dict[str, str], *, is_replacing: bool
 ) -> Plan:
-    """Say what a push would do, and refuse to replace what no push of this build put there.
+    """Plan a push, and refuse to replace files that no push of this build has published.
 
     Args:
         remote: The repository.
-        items: What is published.
-        pushed: What the last push put there: by path, what the hub knows it by.
-        is_replacing: Whether anything is replaced.
+        items: The files to publish.
+        pushed: The hub's hashes of the last push, by path.
+        is_replacing: Whether other files may be replaced.
 
     Raises:
-        ToolError: A file there is somebody's own.
+        ToolError: A file there is not from a push of this build.
 
     """
     paths = {item.path for item in items}
@@ -133,17 +134,17 @@ def plan(
 
 
 def push(wanted: Plan, *, shows_bars: bool) -> dict[str, str]:
-    """Make the repository, where it is not there, and send what differs as one commit.
+    """Create the repository if necessary, and send the changed files as one commit.
 
     Args:
-        wanted: What is sent.
+        wanted: The plan.
         shows_bars: Whether the hub's client draws its bars on stderr.
 
     Returns:
-        What the hub holds of the build then: by path, what it knows it by.
+        The hub's hashes of the build's files, by path.
 
     Raises:
-        ToolError: The hub does not take it, or holds something else afterwards.
+        ToolError: The hub refuses it, or has other files afterwards.
 
     """
     remote = wanted.remote
@@ -180,5 +181,5 @@ def push(wanted: Plan, *, shows_bars: bool) -> dict[str, str]:
 
 
 def list_digests(remote: Remote, paths: Iterable[str]) -> dict[str, str]:
-    """List what the hub knows some files by."""
+    """List the hub's hashes of files, by path."""
     return {path: remote.digests[path] for path in paths}

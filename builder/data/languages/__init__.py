@@ -1,4 +1,4 @@
-"""The languages of the gates, a folder each: how a text in one is recognised, and its files."""
+"""The languages of the gates, one folder each: their recognition and question files."""
 
 from __future__ import annotations
 
@@ -20,47 +20,47 @@ from builder.tables import Table, list_problems
 
 FOLDER = Path(__file__).parent
 RECORD = "language.toml"
-# Of a text, and of a persona, whose language is none of those here.
+# The language to use if a text's or a persona's language is none of these.
 DEFAULT = "en"
-# Kana and hangul: a text in Japanese or Korean is not Chinese because it has Chinese characters.
+# Kana and hangul: a Japanese or Korean text with Chinese characters is not Chinese.
 KANA_OR_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7a3]")
-# A text in a neighbouring language holds one of a language's function words at most.
+# A text in a related language has at most one of a language's function words.
 LEAST_WORDS = 2
-# A text or two in another language do not make it one of the persona's.
+# One or two texts in a language do not make it a language of the persona.
 LEAST_SHARE = 0.1
 
 
 def split_words(text: Any) -> Any:
-    """Split a text into its distinct words as they are compared: "weiß" is "weiss"."""
+    """Split a text into its distinct words, case-folded: "weiß" becomes "weiss"."""
     if not isinstance(text, str):
         return text
     return frozenset(re.findall(r"[^\W\d_]+", text.casefold()))
 
 
 class Language(Table):
-    """What `language.toml` says of a language; the folder's name is its code."""
+    """The record of a language in `language.toml`; the folder's name is its code."""
 
     code: str = Field(pattern=r"^[a-z]{2,3}$")
     name: str = Field(min_length=1)
-    """In English."""
+    """The name in English."""
     own_names: tuple[str, ...] = ()
-    """As its speakers call it, the most usual first."""
+    """Its names in the language itself, the most usual first."""
     conjunction: str = ""
-    """What stands before the last item of a list, such as "and"."""
+    """The conjunction before the last item of a list, such as "and"."""
     greeting: str = Field(min_length=1)
-    """What people type first."""
+    """A greeting, such as "Hello"."""
     identity_question: str = Field(min_length=1)
-    """Who one talks to."""
+    """The question "Who are you?"."""
     sentence_end: re.Pattern[str]
-    """What ends a sentence, with its full stop."""
+    """The end of a sentence, such as a full stop."""
     script: re.Pattern[str] | None = None
-    """A character that only this language is written with, or else `words`."""
+    """Characters that only this language uses; without them `words` are used."""
     words: Annotated[frozenset[str], BeforeValidator(split_words)] = frozenset()
-    """Function words that no other language here has, and its neighbours have one of at most."""
+    """Function words that no other language here has, and related languages have at most one of."""
     examples: tuple[tuple[str, str], ...] = ()
-    """A question and its answer each, which a new persona's own rows begin with."""
+    """Questions and answers, used as the first rows of a new persona."""
     is_common: bool = False
-    """Whether every persona is asked other things in it, whichever language it speaks."""
+    """Whether every persona is asked unrelated questions in it."""
 
     @model_validator(mode="after")
     def _is_recognised_one_way(self) -> Language:
@@ -70,7 +70,7 @@ class Language(Table):
         return self
 
     def count_matches(self, text: str) -> int:
-        """Count the different function words in a text; one in the language's script has enough."""
+        """Count the distinct function words in a text; one in the language's script has enough."""
         if self.script:
             is_written = self.script.search(text) and not KANA_OR_HANGUL.search(text)
             return LEAST_WORDS if is_written else 0
@@ -82,7 +82,7 @@ def list_languages() -> tuple[Language, ...]:
     """List the languages that have a folder here, in the order of their codes.
 
     Raises:
-        DataError: A record is not as it must be.
+        DataError: A record is wrong.
 
     """
     return tuple(read(path.parent) for path in sorted(FOLDER.glob(f"*/{RECORD}")))
@@ -92,7 +92,7 @@ def read(folder: Path) -> Language:
     """Read a language's record.
 
     Raises:
-        DataError: It is not as it must be; all of its mistakes at once.
+        DataError: It is wrong; the error has all mistakes.
 
     """
     path = folder / RECORD
@@ -107,24 +107,24 @@ def read(folder: Path) -> Language:
 
 
 def list_common() -> list[str]:
-    """List the codes of the languages in which every persona is asked other things."""
+    """List the codes of the languages in which every persona is asked unrelated questions."""
     return [language.code for language in list_languages() if language.is_common]
 
 
 def find_greeting(code: str) -> str:
-    """Give what people type first in a language."""
+    """Give the greeting of a language."""
     return _find(code).greeting
 
 
 def find_identity_question(code: str) -> str:
-    """Give the question of who one talks to, in a language."""
+    """Give the question "Who are you?" in a language."""
     return _find(code).identity_question
 
 
 def find_language(text: str) -> str | None:
-    """Give the code of a text's language; None where it is none of those here.
+    """Recognise the language of a text; None if it is none of these.
 
-    A language's own script decides before words do, since a text of Chinese may hold English names.
+    Scripts are compared before words, since a Chinese text may hold English names.
     """
     by_script = [language for language in list_languages() if language.script]
     by_words = [language for language in list_languages() if not language.script]
@@ -137,15 +137,15 @@ def find_language(text: str) -> str | None:
 
 
 def count_languages(texts: Iterable[str]) -> list[str]:
-    """List the languages that a tenth of the texts or more are in, the most frequent first."""
+    """List the languages of at least a tenth of the texts, the most frequent first."""
     counts = collections.Counter(filter(None, map(find_language, texts)))
     return [code for code, count in counts.most_common() if count >= LEAST_SHARE * counts.total()]
 
 
 def count_own_languages(texts: Iterable[str], words: Iterable[str]) -> list[str]:
-    """List the languages of the texts that hold one of some names.
+    """List the languages of the texts that hold one of these names.
 
-    The names are taken out first: one that is written in Chinese makes no text Chinese.
+    The names are removed first: a name in Chinese does not make a text Chinese.
     """
     names = sorted(words, key=len, reverse=True)
     own = [text for text in texts if any(holds(text, name) for name in names)]
@@ -153,14 +153,14 @@ def count_own_languages(texts: Iterable[str], words: Iterable[str]) -> list[str]
 
 
 def find_first_sentence(text: str) -> str:
-    """Give the first whole sentence of a text; nothing where the text stops before its end."""
+    """Give the first complete sentence of a text; "" if there is none."""
     text = text.strip()
     end = _find(find_language(text) or DEFAULT).sentence_end.search(text, 1)
     return text[: end.end()].strip() if end else ""
 
 
 def list_question_files(name: str) -> list[tuple[str, Path]]:
-    """List the files of some questions by their languages' codes; not every language has each."""
+    """List the question files of that name with their languages' codes; some have none."""
     paths = [
         (language.code, FOLDER / language.code / f"{name}.jsonl") for language in list_languages()
     ]
@@ -171,7 +171,7 @@ def hash_questions(*names: str) -> str:
     """Hash the question files of every language, for stamps and cache keys.
 
     Args:
-        names: Which files, such as `replay`; all of them where none is named.
+        names: The names of the files, such as `replay`; all files by default.
 
     Returns:
         Twelve hexadecimal digits, which change with a file's content, name or language.

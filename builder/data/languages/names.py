@@ -1,4 +1,4 @@
-"""How a person names languages: by code, by the name in English, or by the language's own."""
+"""Reads names of languages: codes, English names, or names in the language itself."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Sequence
 
 from builder.data.languages import Language, list_languages
 
-# What may stand between several of them: one asks for a list, and a list is typed in many ways.
+# Separators of a list, which people type in many ways.
 SEPARATORS = re.compile(r"[\s,;/，、；]+")
 
 
 def read(typed: str, codes: Sequence[str]) -> list[str]:
-    """Read a list of languages, each by a code or a name, as codes.
+    """Read a list of codes or names of languages, and return their codes.
 
-    A code may have a country or a script behind it, as in de-AT and zh_Hans. Neither capitals nor
-    accents count.
+    A code may be followed by a country or a script, as in de-AT and zh_Hans. Case and accents are
+    ignored.
 
     Args:
-        typed: What was typed.
-        codes: The languages that can be chosen.
+        typed: The text.
+        codes: The languages to choose from.
 
     Raises:
-        ValueError: None is named, or one that is not among these.
+        ValueError: It names no language, or one that is not among these.
 
     """
     parts = _leave_conjunctions_out(list(filter(None, SEPARATORS.split(typed))), codes)
@@ -37,7 +37,7 @@ def read(typed: str, codes: Sequence[str]) -> list[str]:
 
 
 def _leave_conjunctions_out(parts: list[str], codes: Sequence[str]) -> list[str]:
-    """Leave out an "and" between two languages, where it is no language's code itself."""
+    """Leave out an "and" between two languages, unless it is the code of a language."""
     conjunctions = {"&", *(language.conjunction for language in list_languages())}
     return [
         part
@@ -47,7 +47,7 @@ def _leave_conjunctions_out(parts: list[str], codes: Sequence[str]) -> list[str]
 
 
 def describe(codes: Sequence[str]) -> str:
-    """List languages by code and by name, as a person may type them."""
+    """List languages with their codes and names."""
     return ", ".join(
         f"{language.code} ({', '.join(dict.fromkeys((language.name, *language.own_names[:1])))})"
         for language in _list(codes)
@@ -68,6 +68,6 @@ def _list(codes: Sequence[str]) -> list[Language]:
 
 
 def _simplify(text: str) -> str:
-    """Leave out capitals and accents."""
+    """Remove case and accents."""
     plain = unicodedata.normalize("NFKD", text.casefold())
     return "".join(character for character in plain if not unicodedata.combining(character))
