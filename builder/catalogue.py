@@ -27,7 +27,8 @@ class Entry:
     Attributes:
         name: The folder's name.
         state: "stale?" if a file or the builder has changed since (`why` knows whether it
-            matters); "half built" if stages ran, none failed, and there is no finished file;
+            matters); "half built" if stages ran after the rows were prepared, none failed, and
+            there is no finished file;
             "refused" if a gate stopped the last build, "stopped" if anything else did.
         stopped_at: The stage at which the last build stopped, or None.
         built: Whether there is a finished file that was examined.
@@ -125,7 +126,7 @@ def _find_state(
     if stopped_at:
         return "refused" if is_refused else "stopped"
     if not is_built:
-        return "half built" if stamps.has_any(build) else "never built"
+        return "half built" if last_build.has_begun(build) else "never built"
     changed = max(_find_change(folder), _stat(template)[1])
     return "stale?" if changed > _find_end(build) or not _is_whole(build) else "built"
 

@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 from builder import files, targets
 from builder.engine.inputs import list_settings
-from builder.errors import NotBuiltError
 from builder.evaluation.report import Finding, GateAnswer, OwnAnswer, Report
 from builder.project import HISTORY, Build
 from builder.report import contents
 from builder.report.contents import Contents
+from builder.stages import register, smoke
 
 SCHEMA = 1
 MOST = 10
@@ -80,7 +80,9 @@ class Record:
     def key(self) -> str:
         """A hash that is the same for the same build."""
         values = {key: value for key, value in asdict(self).items() if key not in NOT_COMPARED}
-        return _hash(values)
+        # Registration makes no other model.
+        told = {name: one for name, one in self.settings.items() if name != register.NAME}
+        return _hash({**values, "settings": told})
 
 
 def describe(build: Build) -> Record | None:
@@ -101,7 +103,7 @@ def describe(build: Build) -> Record | None:
         base=found.base.source,
         rows=found.profile.rows,
         size_bytes=found.size_bytes,
-        settings=_list_settings(build),
+        settings=_list_settings(build, found),
         contents=_list_contents(build, found),
         took_s={name: stamp.took_s for name, stamp in stamps.items() if stamp.took_s is not None},
         gates=[_read_gate(finding) for finding in found.found.gates],
@@ -158,11 +160,11 @@ def _judge(found: Contents, examined: Report) -> Outcome:
     return "let through" if examined.failed else "passed"
 
 
-def _list_settings(build: Build) -> dict[str, dict[str, Any]]:
-    settings = {}
-    for stage in targets.MODEL:
-        with suppress(NotBuiltError):
-            settings[stage.NAME] = list_settings(stage.inputs(build))
+def _list_settings(build: Build, found: Contents) -> dict[str, dict[str, Any]]:
+    """List the settings that the build was made with; the manifest may have changed since."""
+    settings = {name: stamp.description.settings for name, stamp in found.stamps.items()}
+    if found.is_refused:  # its examination has no stamp
+        settings[smoke.NAME] = list_settings(smoke.inputs(build))
     values: dict[str, dict[str, Any]] = json.loads(json.dumps(settings))
     return values
 

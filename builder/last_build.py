@@ -32,6 +32,12 @@ def find_stop(folder: Path) -> Stop | None:
     return None
 
 
+def has_begun(folder: Path) -> bool:
+    """Say whether a stage has finished that only a build runs: `show` prepares the rows."""
+    only_built = (stage for stage in targets.MODEL if stage not in targets.ROWS)
+    return any(stamps.path(folder, stage.NAME).exists() for stage in only_built)
+
+
 def find_examination(folder: Path) -> Path | None:
     """Find the examination of the present file, which may be refused or good.
 

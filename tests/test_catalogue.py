@@ -71,6 +71,14 @@ def test_a_persona_without_a_build_was_never_built(luma):
     assert (entry.passed, entry.failed, entry.model, entry.let_through) == (None, [], None, [])
 
 
+def test_rows_that_were_shown_are_no_build(built):
+    """`show` prepares base and rows; a build has begun where another stage has run."""
+    built.gguf.unlink()
+    for stage in targets.MODEL[2:]:
+        stamps.path(built.folder, stage.NAME).unlink()
+    assert read(built).state == "never built"
+
+
 def test_a_build_that_was_cut_short_is_half_built(built):
     """Where stages ran, and no finished file is there, that is told as `chat` and `pack` do."""
     root = built.folder.parent.parent
@@ -155,13 +163,13 @@ def test_the_list_counts_as_the_page_does(built, with_rows):
         listed = run_persona("list", cwd=root).stdout
         return listed, verdict.judge(contents.gather(with_rows)).sentence
 
-    words = ("1 passed, 1 failed", "1 passed, 1 failed as advice, 1 without")
+    words = ("1 passed, 1 advice", "1 passed, 1 failed as advice, 1 without")
     assert all(one in told for one, told in zip(words, tell(), strict=True))
     refused = make_found(gates=GATES).problems()[0]
     path = built.folder / ".stamps" / "smoke.failed"
     path.write_text(f"{refused}\n")
     words = (
-        "1 passed, 2 failed",
+        "1 passed, 1 failed, 1 advice",
         "1 passed, failed: stop, 1 failed as advice, 1 without",
     )
     assert all(one in told for one, told in zip(words, tell(), strict=True))
@@ -199,7 +207,7 @@ def test_it_is_a_table_and_json(built):
 
     assert lines[0].split() == ["persona", "state", "base", "size", "gates", "Ollama"]
     assert lines[1].split() == ["ada", "never", "built"]
-    cells = ["luma", "--anyway", "owner/name", "0.02 GB", "1 passed, 1 failed"]
+    cells = ["luma", "--anyway", "owner/name", "0.02 GB", "1 passed, 1 advice"]
     assert re.split(r"  +", lines[2]) == [*cells, "luma"]
     assert [entry["name"] for entry in entries] == ["ada", "luma"]
     assert entries[1]["let_through"] == ["stop"]
@@ -212,7 +220,7 @@ def test_eighty_columns_have_a_line_a_persona(built):
     with opened("list", cwd=built.folder.parent.parent, columns=80) as terminal:
         assert terminal.end() == 0
         assert len(terminal.lines) == 2
-        assert terminal.lines[1].endswith("1 passed, 1 failed  luma")
+        assert terminal.lines[1].endswith("1 passed, 1 advice  luma")
 
 
 @pytest.mark.parametrize("environment", [{}, {"TERM": "dumb"}], ids=["xterm", "dumb"])

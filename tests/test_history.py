@@ -11,7 +11,7 @@ from builder.engine.hashes import Hashes
 from builder.errors import PersonaError
 from builder.evaluation.report import Report
 from builder.stages import base, data, export, smoke
-from tests.conftest import build_of
+from tests.conftest import build_of, run_persona
 from tests.report.pages import make_answer, make_findings
 from tests.views.test_summary import own_answer
 
@@ -138,6 +138,35 @@ def test_another_stop_is_not_another_build(build):
 
     assert [record.outcome for record in records(build)] != ["stopped"]
     assert len(records(build)) == 1
+
+
+def test_a_manifest_that_changed_since_is_not_of_the_build(build):
+    """The record of a stop tells what the file was made with, not what persona.toml says now."""
+    history.append(build)
+    manifest = build.persona.folder / "persona.toml"
+    manifest.write_text(manifest.read_text().replace('"Luma"', '"Nova"'))
+    changed = build_of(build.persona.folder)
+    stamps.note_failure(build.folder, "register", "no Ollama")
+    history.append(changed)
+
+    (record,) = records(build)
+    assert record.settings["data"]["identity.name"] == "Luma"
+    assert record.outcome == "stopped"
+
+
+def test_a_build_that_is_refused_before_any_stage_is_not_noted(build, tmp_path):
+    """A base that is no base leaves the history and the list as they were."""
+    history.append(build)
+    before = records(build)
+    (tmp_path / "empty").mkdir()
+    manifest = build.persona.folder / "persona.toml"
+    manifest.write_text(f'{manifest.read_text()}\n[base]\ncpu = "{tmp_path / "empty"}"\n')
+
+    done = run_persona("build", "luma", cwd=build.persona.folder.parent.parent)
+
+    assert done.returncode == 1
+    assert "config.json" in done.stderr
+    assert records(build) == before
 
 
 def test_a_build_that_came_to_no_gate_is_not_noted(luma):

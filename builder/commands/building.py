@@ -10,7 +10,7 @@ import click
 from builder import targets, workers, workload
 from builder.command import command
 from builder.commands import arguments, looking
-from builder.engine import pipeline
+from builder.engine import pipeline, stamps
 from builder.engine.lock import locked
 from builder.engine.pool import Pool
 from builder.errors import GateError, PersonaError, ToolError
@@ -90,10 +90,12 @@ def _choose_kept(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _build(build: Build, console: Console, pool: Pool) -> None:
+    before = stamps.find_last_change(build.folder)
     try:
         result = pipeline.run(build, targets.MODEL, console, lambda: workload.measure(build), pool)
     except PersonaError as error:
-        _note_end(build, console)
+        if stamps.find_last_change(build.folder) != before:  # not refused before any stage ran
+            _note_end(build, console)
         if isinstance(error, GateError):
             _tell_gates(build.refused, console)
             _write_report(build, console)

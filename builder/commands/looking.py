@@ -73,8 +73,11 @@ def _as_row(entry: Entry) -> tuple[str, ...]:
 def _tell_gates(entry: Entry) -> str:
     if entry.passed is None:
         return ""
-    failed = len(entry.failed) + entry.advised
-    return f"{entry.passed} passed" + (f", {failed} failed" if failed else "")
+    told = [f"{entry.passed} passed"]
+    told += [f"{len(entry.failed)} failed"] if entry.failed else []
+    # Of those that failed and stop nothing: the page says "failed as advice", which is too long.
+    told += [f"{entry.advised} advice"] if entry.advised else []
+    return ", ".join(told)
 
 
 @click.command()

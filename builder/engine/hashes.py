@@ -81,12 +81,19 @@ class Hashes:
             files.write_cached(self._path, self._known)
 
 
+# The SHA-256 of large files that this process has read.
+_read: dict[tuple[str, ...], str] = {}
+
+
 def hash_side_by_side(paths: Sequence[Path]) -> list[str]:
-    """Give the SHA-256 of each of some files, read on all cores."""
-    if not paths:
-        return []
-    with ThreadPoolExecutor(count_cores()) as threads:
-        return list(threads.map(_Reading(paths).hash, paths))
+    """Give the SHA-256 of each of some files, read on all cores and once in a process."""
+    marks = [(str(path.absolute()), *map(str, _mark(path))) for path in paths]
+    new = {mark: path for mark, path in zip(marks, paths, strict=True) if mark not in _read}
+    if new:
+        with ThreadPoolExecutor(count_cores()) as threads:
+            digests = threads.map(_Reading(list(new.values())).hash, new.values())
+            _read.update(zip(new, digests, strict=True))
+    return [_read[mark] for mark in marks]
 
 
 def _mark(path: Path) -> list[int]:

@@ -70,9 +70,9 @@ def failure_path(folder: Path, stage: str) -> Path:
     return folder / FOLDER / f"{stage}.failed"
 
 
-def has_any(folder: Path) -> bool:
-    """Say whether any stage of the build in *folder* has finished."""
-    return any((folder / FOLDER).glob("*.json"))
+def find_last_change(folder: Path) -> int:
+    """Find when a stage of the build in *folder* last finished or failed, in ns; 0 if none did."""
+    return max((path.stat().st_mtime_ns for path in (folder / FOLDER).glob("[!.]*")), default=0)
 
 
 def read(folder: Path, stage: str) -> Stamp | None:
