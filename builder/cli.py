@@ -87,7 +87,10 @@ def _run(arguments: list[str], console: Console) -> int:
         _tell(console, _explain(error))
         return MENDABLE
     except (KeyboardInterrupt, click.Abort):
-        _tell(console, PersonaError("interrupted; what was finished is kept"))
+        hint = None
+        if console.persona:
+            hint = f"`{command(f'build {console.persona}')}` goes on from there"
+        _tell(console, PersonaError("interrupted; what was finished is kept", hint=hint))
         return INTERRUPTED
 
 

@@ -19,6 +19,7 @@ from builder.escapes import quote
 from builder.manifest import toml
 from builder.manifest.manifest import Manifest
 from builder.tables import Table, describe_rule, tell_first
+from builder.words import join
 
 MANIFEST = "persona.toml"
 # Folders beside a persona while it is unpacked: the new files, and the replaced ones.
@@ -184,6 +185,10 @@ def _tell(document: toml.Document, mistake: Any) -> str:
             return f"{where}: unknown key, expected one of {', '.join(known)}{advice}"
         case "missing":
             return f"{where}: is missing, expected {_describe(location)}"
+        case "model_type" if location:
+            keys = join(list(_find_table(location).model_fields), "or")
+            expected = f"a table: `[{location[-1]}]`, and below it {keys}"
+            return f"{where}: is {quote(mistake['input'])}, expected {expected}"
         case "value_error":
             return f"{where}: {mistake['ctx']['error']}"
         case _:

@@ -233,3 +233,18 @@ def test_text_without_quotes_is_told_how_to_be_written(luma):
         persona.read(luma)
 
     assert told.value.hint == 'put text in quotes, such as name = "Luma"'
+
+
+@pytest.mark.parametrize("line", ['base = "owner/name"', "identity = 3"])
+def test_a_value_in_place_of_a_table_is_told_the_table(luma, line):
+    """Who writes the base as text is told the table and its keys."""
+    manifest = luma / "persona.toml"
+    manifest.write_text(f"{line}\n")
+
+    with pytest.raises(ManifestError) as caught:
+        persona.read(luma)
+
+    key = line.split()[0]
+    assert f":1: {key}: is " in str(caught.value)
+    assert f"expected a table: `[{key}]`, and below it " in str(caught.value)
+    assert ("gpu, cpu or identity_words" in str(caught.value)) == (key == "base")

@@ -67,6 +67,19 @@ def resolve(source: str, pins: Pins) -> Base:
     return Base(source, "hub", revision, source, revision, four_bit=False)
 
 
+def check_source(source: str) -> None:
+    """Refuse what is neither a base in a folder nor the name of one.
+
+    Raises:
+        ToolError: It is a folder that is no base, or nothing of that name can be one.
+
+    """
+    if files.expand_home(source).is_dir():
+        check_folder(source)
+    elif source != base.EMBEDDED:
+        _refuse_what_is_no_repository(source)
+
+
 def check_folder(source: str) -> None:
     """Refuse a folder that is no base, by the names of its files.
 

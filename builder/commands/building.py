@@ -27,7 +27,7 @@ GATE_FIELDS = ("gate", "verdict", "mode", "right", "of", "baseline_right", "limi
 @arguments.names
 @click.option(
     "--base",
-    metavar="gpu|cpu|REPO",
+    metavar="gpu|cpu|REPO|FOLDER",
     callback=arguments.check_text,
     help="Build from this base, and remember it.",
 )

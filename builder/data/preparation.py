@@ -208,9 +208,10 @@ def _refuse_tools(refused: Sequence[Row], template: Template) -> str:
 
 
 def _suggest_base() -> str:
-    family = next(family for family in families.FAMILIES if family.tools)
-    base = family.repositories[0].name
-    return f"`{command(f'build NAME --base {base}')}`; `{command('bases')}` lists those with tools"
+    known = (each for family in families.FAMILIES if family.tools for each in family.repositories)
+    smallest = min(known, key=lambda repository: repository.size_bytes)
+    size = f"{smallest.size_bytes / 1e9:.1f} GB"
+    return f"`--base {smallest.name}` is the smallest ({size}); `{command('bases')}` lists all"
 
 
 def _encode_one(row: Row, messages: list[Message], template: Template, max_length: int) -> Example:

@@ -80,10 +80,10 @@ def examine(material: Material, gates: Sequence[Gate], share: float | None) -> R
     tokens_per_s = _measure_speed(model)
     in_memory = answers.read(material.answers, about.max_tokens)
     share = share or budget.choose_share(gates, about, tokens_per_s, in_memory)
-    rest = ""
+    rest, name = "", material.gguf.parent.name
     if share < 1:
         was_asked = ", the rest was asked of the in-memory model"
-        rest = was_asked if in_memory.persona else f"; `{command('gates NAME')}` asks all of it"
+        rest = was_asked if in_memory.persona else f"; `{command(f'gates {name}')}` asks all"
     predicted_s = budget.predict_s(gates, about, share, tokens_per_s)
     asking = "asking %.0f %% of the gates' table, about %.0f s%s"
     log.info(asking, share * 100, predicted_s, rest)

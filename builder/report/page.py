@@ -191,10 +191,9 @@ def _list_commands(contents: Contents) -> list[str]:
 def tell_rows(profile: Profile) -> str:
     """Tell how many rows were trained on, and how often."""
     schedule = profile.schedule
-    repeats = f", each {schedule.repeats} times an epoch" if schedule.repeats > 1 else ""
+    visits = round(schedule.repeats * schedule.epochs)
     beside = f", beside up to {schedule.replayed} of the base's own answers"
-    epochs = f"for {schedule.epochs:g} epochs"
-    return f"{profile.rows}{repeats}, {epochs}{beside if schedule.replayed else ''}"
+    return f"{profile.rows}, each about {visits} times{beside if schedule.replayed else ''}"
 
 
 def _tell_machine(machine: Machine) -> str:

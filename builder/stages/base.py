@@ -16,6 +16,7 @@ from builder.bases.sizes import Sizes
 from builder.engine import stage
 from builder.engine.inputs import Tree, maybe_file, not_compared, shown_as
 from builder.engine.stage import Work
+from builder.errors import ToolError
 from builder.machine import Machine, find_memory_bytes
 from builder.project import Build
 
@@ -81,15 +82,26 @@ def inputs(build: Build, /) -> Inputs:
 
 
 def check(build: Build, /) -> None:
-    """Refuse a folder that is no base, before its files are read.
+    """Refuse what cannot be a base, before its files are read or fetched.
 
     Raises:
-        ToolError: It holds no config.json, or no weights.
+        ToolError: It is a folder without a base, or its name is that of none.
 
     """
     source = inputs(build).source
-    if files.expand_home(source).is_dir():
-        choose.check_folder(source)
+    try:
+        choose.check_source(source)
+    except ToolError as error:
+        place = _find_place(build, source)
+        raise ToolError(*(place + problem for problem in error.problems), hint=error.hint) from None
+
+
+def _find_place(build: Build, source: str) -> str:
+    """Name the option or the key of the manifest that gives the base."""
+    if build.options.base:
+        return "--base: "
+    key, given = build.machine.kind, build.persona.manifest.base
+    return f"{build.persona.where('base', key)}: " if getattr(given, key) == source else ""
 
 
 def output(build: Build, /) -> Path:

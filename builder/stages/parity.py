@@ -71,4 +71,6 @@ def run(inputs: Inputs, work: Work, /) -> str:
     own = shapes.make_own(dataset.read_examples(inputs.rows.path))
     rows = parity.compare_file(inputs.gguf.path, template, own)
     files.write_json(work.out, {"schema": parity.SCHEMA, "shapes": rows})
-    return f"{sum(row['same_ids'] for row in rows)} of {len(rows)} shapes the same to the token"
+    others = [f"{row['shape']}: {row['known_difference']}" for row in rows if not row["same_ids"]]
+    same = f"{len(rows) - len(others)} of {len(rows)} shapes the same to the token"
+    return "; ".join([same, *others])

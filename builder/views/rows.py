@@ -180,15 +180,16 @@ def _describe_schedule(profile: dataset.Profile) -> str:
     """Describe the kind of persona, and how often its rows are trained on."""
     schedule = profile.schedule
     system = (
-        f", {schedule.system_repeats} of them with the served system text"
+        f", {schedule.system_repeats} of {schedule.repeats} times with the served system text"
         if schedule.system_repeats
         else ""
     )
-    rows = f"{profile.rows} rows, each {schedule.repeats} times an epoch{system}"
+    visits = round(schedule.repeats * schedule.epochs)
+    rows = f"{profile.rows} rows, each trained on about {visits} times"
     replayed = (
         f", beside up to {schedule.replayed} of the base's own answers" if schedule.replayed else ""
     )
-    return f"{profile.reason}; {rows}, for {round(schedule.epochs, 2):g} epochs{replayed}"
+    return f"{profile.reason}; {rows}{system}{replayed}"
 
 
 def _runs(ids: list[int], labels: list[int]) -> Iterator[tuple[bool, list[int]]]:

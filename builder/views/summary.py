@@ -65,18 +65,19 @@ def _findings(found: Report) -> Iterator[str]:
     endless = [answer.ask for answer in found.asked if not answer.ended]
     if endless:
         some = f"{len(endless)} of {len(found.asked)} answers"
-        yield f"{some} did not end: {_one_line(endless[0])!r}"
+        others = "(`stop` counts those in its data's languages)"
+        yield f"{some} did not end: {_one_line(endless[0])!r} {others}"
     if idle := _list_idle(found):
-        yield f"not asked: {', '.join(idle)}"
+        yield f"not asked: {'; '.join(idle)}"
 
 
 def _list_idle(found: Report) -> list[str]:
-    """List the gates that are off or do not apply, with the reason."""
-    return [
-        f"{finding.gate} ({finding.note or finding.verdict})"
-        for finding in found.gates
-        if finding.verdict == "off" or (finding.verdict == "does not apply" and finding.note)
-    ]
+    """List the gates that are off or do not apply, by the reason."""
+    gates: dict[str, list[str]] = {}
+    for finding in found.gates:
+        if finding.verdict == "off" or (finding.verdict == "does not apply" and finding.note):
+            gates.setdefault(finding.note or finding.verdict, []).append(finding.gate)
+    return [f"{', '.join(names)} ({reason})" for reason, names in gates.items()]
 
 
 def _one_line(text: str) -> str:

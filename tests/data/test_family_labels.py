@@ -157,7 +157,7 @@ def test_rows_with_tools_are_refused_by_the_family_s_name(template_of, name, kin
     (problem,) = caught.value.problems
     assert problem.startswith("data.jsonl:1: 1 row has tools, which the chat template ")
     assert told in problem
-    assert "build NAME --base Qwen/Qwen3-4B-Instruct-2507" in caught.value.hint
+    assert "--base ibm-granite/granite-4.0-350m` is the smallest" in caught.value.hint
 
 
 def test_a_template_that_leaves_calls_out_is_refused(template_of):

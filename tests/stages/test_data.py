@@ -107,7 +107,7 @@ def test_rows_with_tools_are_refused_where_the_base_renders_none(build):
         "data.jsonl:2: 3 rows have tools, which the chat template of smollm2 does not render, "
         f"expected a base of {', '.join(known)}"
     )
-    assert "build NAME --base Qwen/Qwen3-4B-Instruct-2507" in caught.value.hint
+    assert "--base ibm-granite/granite-4.0-350m` is the smallest" in caught.value.hint
 
 
 def test_rows_with_tools_are_trained_where_the_base_renders_them(build):
