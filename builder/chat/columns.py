@@ -1,4 +1,4 @@
-"""Answers side by side: each line is written once every column has it, and none is moved."""
+"""Writes answers side by side, line by line, as soon as all columns have a line."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from rich.text import Text
 from builder.escapes import escape
 from builder.terminal.console import Console
 
-# Between two columns, and the least width of one that can be read.
+# The gap between two columns, and the smallest readable width of one.
 GAP = "   "
 LEAST_WIDTH = 28
 
 
 def find_width(count: int, console: Console) -> int | None:
-    """Give the width of each of so many columns; None where they have no room side by side."""
+    """Compute the width of each column; None if they do not fit side by side."""
     if not console.page.file.isatty():
         return None
     width = (console.page.width - len(GAP) * (count - 1)) // count
@@ -25,10 +25,10 @@ def find_width(count: int, console: Console) -> int | None:
 def write(
     names: Sequence[str], answers: Sequence[Iterator[str]], width: int, console: Console
 ) -> None:
-    """Write answers that are being made, each under its name.
+    """Write answers while they are generated, each under its name.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was typed; what was made until then is written.
+        KeyboardInterrupt: Ctrl-C was typed; the answers so far are written.
 
     """
     heads = (Text(escape(name), "bold", no_wrap=True) for name in names)
@@ -41,7 +41,7 @@ def write(
             if all(line is None for line in lines):
                 break
             row += 1
-            # As it is: what rich had not written at an interruption it would write again.
+            # Not through rich, which after an interruption would write its buffer again.
             console.result(_join([Text(line or "") for line in lines], width).plain.rstrip())
         except KeyboardInterrupt:
             is_stopped = True
@@ -61,23 +61,23 @@ def _join(texts: Sequence[Text], width: int) -> Text:
 
 
 class _Column:
-    """The lines of an answer that is being made."""
+    """The lines of an answer that is being generated."""
 
     def __init__(self, pieces: Iterator[str], width: int, console: Console) -> None:
         self._pieces, self._width, self._page = pieces, width, console.page
         self._lines: list[str] = []
-        """Those of the paragraphs that are whole."""
+        """The lines of complete paragraphs."""
         self._paragraph = ""
         self._is_over = False
 
     def find(self, row: int) -> str | None:
-        """Make the answer until its line of this number is whole; None where it ends before."""
+        """Generate until the line of this number is complete; None if the answer ends before."""
         while self._count_whole() <= row and not self._is_over:
             self._advance()
         return [*self._lines, *self._wrap()][row] if row < self._count_whole() else None
 
     def stop(self) -> None:
-        """End where it is."""
+        """Stop generating."""
         self._is_over = True
 
     def _advance(self) -> None:
@@ -91,7 +91,7 @@ class _Column:
         self._paragraph = rest
 
     def _count_whole(self) -> int:
-        """Count the lines that no further piece changes: all but the last while it is made."""
+        """Count the lines that are final: all but the last, until the answer ends."""
         made = len(self._wrap())
         return len(self._lines) + (made if self._is_over else max(0, made - 1))
 

@@ -1,4 +1,4 @@
-"""The commands of a conversation, which are those that `ollama run` has."""
+"""The commands in a conversation, the same as in `ollama run`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HELP = (
     ('"""', "begin and end a text of several lines"),
     ("Ctrl-C", "stop an answer"),
 )
-# What a sampler of llama.cpp is made of here.
+# The parameters of llama.cpp's sampler.
 PARAMETERS = (
     "temperature",
     "num_predict",
@@ -44,11 +44,11 @@ PARAMETERS = (
 
 @dataclass(kw_only=True)
 class Conversation:
-    """A conversation, and what there is to show of it."""
+    """A conversation, with its console and build."""
 
     settings: Settings
     speakers: list[Speaker]
-    """The persona, and its base where that is asked too."""
+    """The persona, and its base with --beside."""
     served: Served
     modelfile: Path
     gguf: Path
@@ -60,7 +60,7 @@ def run(conversation: Conversation, line: str) -> None:
     """Run one command.
 
     Raises:
-        PersonaError: There is no such command, or it cannot be done.
+        PersonaError: There is no such command, or it fails.
 
     """
     name, _, rest = line.partition(" ")
@@ -103,10 +103,10 @@ def _set(conversation: Conversation, rest: str) -> None:
 
 
 def read_parameter(name: str, text: str) -> int | float:
-    """Read what a parameter is set to.
+    """Read the value of a parameter.
 
     Raises:
-        PersonaError: There is no such parameter, or it cannot be that.
+        PersonaError: There is no such parameter, or the value is not valid.
 
     """
     if name not in PARAMETERS:
@@ -174,7 +174,7 @@ def _tell_parameters(conversation: Conversation) -> Iterator[str]:
 
 def _save(conversation: Conversation, rest: str) -> None:
     settings = conversation.settings
-    # A served text is put before the rows by the build itself.
+    # The served system text is not saved, as the build adds it to rows.
     system = settings.system if settings.system != conversation.served.system else None
     path = Path(rest.strip("'\""))
     line = saving.save(path, conversation.speakers[0].turns, system)
@@ -188,5 +188,5 @@ _COMMANDS: dict[str, Callable[[Conversation, str], None]] = {
     "/set": _set,
     "/show": _show,
     "/save": _save,
-    "/bye": lambda _conversation, _rest: None,  # which `talk` ends at
+    "/bye": lambda _conversation, _rest: None,  # `talk` ends the conversation
 }

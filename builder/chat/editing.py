@@ -1,4 +1,4 @@
-"""Lines typed at a terminal: edited with its keys, and remembered by the next conversation."""
+"""Reads lines at a terminal, with editing and a history across conversations."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from builder import files
 
-# Half of what is remembered is dropped where it has grown longer.
+# If the history is larger than this, half of it is dropped.
 MOST_HISTORY_BYTES = 1 << 20
-# How prompt_toolkit begins a line's record.
+# The beginning of a record in prompt_toolkit's history.
 RECORD = b"\n# "
 
 
 class EditedLines:
-    """Lines of a terminal.
+    """Lines of a terminal, with editing.
 
     Args:
-        history: The file that remembers them, which nobody else may read.
+        history: The file of the history, which other users cannot read.
 
     """
 
@@ -34,7 +34,7 @@ class EditedLines:
     def __init__(self, history: Path) -> None:
         _prepare(history)
         output = Vt100_Output.from_pty(sys.stdout, os.environ.get("TERM"))
-        output.enable_cpr = False  # not every terminal answers where its cursor is
+        output.enable_cpr = False  # not every terminal reports the position of its cursor
         self._session: PromptSession[str] = PromptSession(history=_History(history), output=output)
 
     def read(self, prompt: str) -> str:
@@ -50,12 +50,12 @@ class EditedLines:
         except KeyboardInterrupt:
             self.is_blank = not self._session.default_buffer.text
             raise
-        # What the terminal sent that is no UTF-8 comes as halves of surrogate pairs.
+        # Bytes that are not UTF-8 arrive as lone surrogates.
         return text.encode("utf-8", "replace").decode()
 
 
 class _History(FileHistory):
-    """A file of lines; without it a conversation goes on as well."""
+    """A history file; conversations also work without it."""
 
     def load_history_strings(self) -> Iterable[str]:
         """Read the lines, the newest first."""

@@ -1,4 +1,4 @@
-"""What a person types in a conversation: with an editor and a memory where there is a terminal."""
+"""Reads the user's input in a conversation, with editing and a history at a terminal."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ LEAVE = "Ctrl-D or /bye ends the conversation"
 
 @dataclass(frozen=True)
 class Typed:
-    """One thing that a person typed; in triple quotes it may have several lines."""
+    """An input of the user, which may have several lines in triple quotes."""
 
     text: str
     is_command: bool
 
 
 class Lines(Protocol):
-    """Where lines come from."""
+    """A source of lines."""
 
     is_terminal: bool
-    """Whether a person sits there, who can be told something."""
+    """Whether it is a terminal, so that messages can be shown."""
     is_blank: bool
-    """Whether nothing was typed when Ctrl-C was."""
+    """Whether the line was empty at Ctrl-C."""
 
     def read(self, prompt: str) -> str:
         """Read a line.
 
         Raises:
-            EOFError: There is none any more.
+            EOFError: There are no more lines.
             KeyboardInterrupt: Ctrl-C was typed.
 
         """
@@ -45,7 +45,7 @@ class Lines(Protocol):
 
 
 class PlainLines:
-    """Lines of standard input as they come: a pipe, or a terminal that cannot be drawn on."""
+    """Lines of standard input without editing: of a pipe, or of a terminal that cannot draw."""
 
     is_blank = True
 
@@ -53,16 +53,16 @@ class PlainLines:
         self.is_terminal = sys.stdin.isatty()
 
     def read(self, prompt: str) -> str:
-        """Read a line; on a terminal ask for it on stderr.
+        """Read a line; at a terminal, write the prompt to stderr.
 
         Raises:
-            EOFError: There is none any more.
+            EOFError: There are no more lines.
 
         """
         if self.is_terminal:
             sys.stderr.write(prompt)
             sys.stderr.flush()
-        # Its bytes, where there are any: a locale without UTF-8 is no reason to refuse UTF-8.
+        # Read as bytes if possible, to accept UTF-8 in any locale.
         raw = getattr(sys.stdin, "buffer", None)
         try:
             line = raw.readline().decode("utf-8", "replace") if raw else sys.stdin.readline()
@@ -75,7 +75,7 @@ class PlainLines:
 
 
 def open_lines(console: Console) -> Lines:
-    """Edit lines where standard input and output are a terminal; else take them as they come."""
+    """Open lines with editing if standard input and output are a terminal, or else without."""
     can_edit = (
         sys.stdin.isatty()
         and console.page.file.isatty()
@@ -89,7 +89,7 @@ def open_lines(console: Console) -> Lines:
 
 
 def listen(lines: Lines, console: Console) -> Iterator[Typed]:
-    """Give what a person types, until they leave; Ctrl-C takes a line back."""
+    """Yield the user's inputs until the end; Ctrl-C discards a line."""
     while True:
         try:
             typed = _read(lines)
@@ -106,7 +106,7 @@ def listen(lines: Lines, console: Console) -> Iterator[Typed]:
 
 
 def _read(lines: Lines) -> Typed:
-    """Read one line, or several in triple quotes; a command may hold them at its end."""
+    """Read one line, or several in triple quotes, which may be at the end of a command."""
     line = lines.read(PROMPT).strip()
     before, quotes, text = line.partition(QUOTES)
     is_command = line.startswith("/")

@@ -1,4 +1,4 @@
-"""A conversation written as a row that the data stage can train on."""
+"""Saves a conversation as a row that can be trained on."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def save(path: Path, turns: list[Message], system: str | None) -> int:
     """Add a conversation to a file of rows.
 
     Args:
-        path: The file; what it holds stays.
-        turns: What was said.
-        system: The text to put before it, or None.
+        path: The file, to which the row is appended.
+        turns: The messages.
+        system: The system text of the row, or None.
 
     Returns:
         The number of the row's line.
 
     Raises:
-        PersonaError: Nothing was said yet, the file is of another kind, or it cannot be written.
+        PersonaError: There are no messages, the file has another format, or it cannot be written.
 
     """
     if path.suffix.lower() != ENDING:
@@ -48,7 +48,7 @@ def save(path: Path, turns: list[Message], system: str | None) -> int:
 
 
 def _append(path: Path, row: str) -> int:
-    """Write a line after the last; give its number."""
+    """Append a line; return its number."""
     with path.open("a+b") as file:
         file.seek(0)
         held = file.read()

@@ -1,4 +1,4 @@
-"""A model that answers, its side of the conversation, and what its answers are made with."""
+"""A model in a conversation, with its messages and the settings of its answers."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from builder.errors import PersonaError
 from builder.llama import MAX_CONTEXT_TOKENS, Model
 from builder.ollama.served import Served
 
-# llama.cpp takes the clock in its place (llama.h, LLAMA_DEFAULT_SEED).
+# llama.cpp uses the clock instead of this seed (llama.h, LLAMA_DEFAULT_SEED).
 RANDOM_SEED = 0xFFFFFFFF
 
 
 @dataclass
 class Settings:
-    """What answers are made with; commands change it."""
+    """The settings of answers, which commands change."""
 
     system: str | None
     parameters: dict[str, Any]
 
     @property
     def limit_tokens(self) -> int:
-        """Tokens after which an answer is cut off: half of the context at most."""
+        """Tokens after which an answer is cut off, at most half of the context."""
         asked, most = int(self.parameters["num_predict"]), MAX_CONTEXT_TOKENS // 2
         return min(asked, most) if asked > 0 else most
 
     @property
     def sampling(self) -> dict[str, Any] | None:
-        """The sampler's parameters; None where the likeliest token is always taken."""
+        """The parameters of the sampler; None for greedy answers."""
         if not self.parameters["temperature"] and self.parameters["repeat_penalty"] == 1:
             return None
         seed = int(self.parameters["seed"])
@@ -39,9 +39,9 @@ class Settings:
 
 
 def begin(served: Served) -> Settings:
-    """Give what a conversation begins with: what is served, but for the temperature.
+    """Give the first settings of a conversation: those that are served, except for the temperature.
 
-    The likeliest token is taken, as the gates ask, until a person sets a temperature.
+    Answers are greedy, as for the gates, until the user sets a temperature.
     """
     common = {**families.COMMON_PARAMETERS, "seed": -1, "num_predict": -1}
     return Settings(served.system, {**common, **served.parameters, "temperature": 0.0})
@@ -54,10 +54,10 @@ class Speaker:
     name: str
     model: Model
     turns: list[Message] = field(default_factory=list)
-    """All that was said, without the system text."""
+    """The messages, without the system text."""
 
     def answer(self, question: str, settings: Settings) -> Generator[str]:
-        """Answer piece by piece; what was said when it is closed stays in the conversation.
+        """Answer piece by piece; if it is closed early, the answer so far is kept.
 
         Raises:
             PersonaError: The question alone is too long.
@@ -74,14 +74,14 @@ class Speaker:
         finally:
             if answer.strip():
                 self.turns.append({"role": "assistant", "content": answer})
-            else:  # two questions without an answer between them are no conversation
+            else:  # remove the question, as two questions must not follow each other
                 self.turns.pop()
 
 
 def fit(model: Model, system: str | None, turns: list[Message], room_tokens: int) -> list[int]:
-    """Write the prompt of a conversation, its oldest turns left out where it has grown too long.
+    """Make the prompt of a conversation, without its oldest turns if it is too long.
 
-    Whole questions with their answers are left out.
+    Questions are left out together with their answers.
 
     Raises:
         PersonaError: The last question alone is too long.

@@ -1,4 +1,4 @@
-"""Questions and their answers, one after the other until the person leaves."""
+"""The conversation: reads questions and writes answers until the user leaves."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ BYE = "/bye"
 
 
 def talk(build: Build, *, question: str | None, is_beside: bool, console: Console) -> None:
-    """Answer one question, or one after the other.
+    """Answer one question, or a whole conversation.
 
     Args:
-        build: A build whose file is finished, be it refused or not.
-        question: The one question; None listens to standard input.
-        is_beside: Whether the base answers the same questions.
-        console: Where answers are written.
+        build: A build with a finished file, which may be refused.
+        question: The only question; None reads from standard input.
+        is_beside: Whether the base answers too.
+        console: The console.
 
     Raises:
-        PersonaError: The file cannot be loaded, or the one question is too long.
+        PersonaError: The file cannot be loaded, or the only question is too long.
 
     """
     served, base = build.decide_served(), build.read_base()
@@ -51,7 +51,7 @@ def talk(build: Build, *, question: str | None, is_beside: bool, console: Consol
 
 
 def _find_base(build: Build, console: Console) -> list[Speaker]:
-    """Load the base's own file; none, and a sentence, where it was never made here."""
+    """Load the base's GGUF; if it was never made on this machine, say so and return none."""
     base = build.read_base()
     path = baseline.find(base)
     if path is None:
@@ -64,7 +64,7 @@ def _find_base(build: Build, console: Console) -> list[Speaker]:
 
 
 def converse(conversation: Conversation, lines: reading.Lines) -> None:
-    """Answer what is typed, and run commands, until the person leaves."""
+    """Answer questions and run commands until the user leaves."""
     console = conversation.console
     name = conversation.speakers[0].name
     console.notes([f"talking to {name}; /? lists the commands, {reading.LEAVE}"])
@@ -84,11 +84,11 @@ def converse(conversation: Conversation, lines: reading.Lines) -> None:
 
 
 def answer(conversation: Conversation, question: str) -> None:
-    """Write each speaker's answer: side by side, or one below the other where that is too narrow.
+    """Write the answers of all speakers, side by side if they fit, or else one below the other.
 
     Raises:
         PersonaError: The question is too long.
-        KeyboardInterrupt: Ctrl-C was typed; what was said until then stays in the conversation.
+        KeyboardInterrupt: Ctrl-C was typed; the answers so far are kept.
 
     """
     speakers, console = conversation.speakers, conversation.console

@@ -1,1 +1,1 @@
-"""What `persona doctor` says of a machine: a module a kind of check, `examination` their table."""
+"""The checks of `persona doctor`, one module for each kind; `examination` lists them."""

@@ -1,4 +1,4 @@
-"""The Ollama that a build registers with: where it is, which release, and what it does."""
+"""Checks Ollama: its address, its release, and changes since that release."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from builder.errors import ToolError
 from builder.ollama import address, client, releases
 
 NAME = "ollama"
-# Nobody who asks waits for a daemon on another machine.
+# The longest wait for a daemon on another machine.
 ANSWER_WAIT_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ollama:
-    """What there is of Ollama."""
+    """The state of Ollama."""
 
     url: str
     problem: str
-    """Why there is no address, or why what answers is no Ollama."""
+    """Why there is no address, or why what answers is not Ollama."""
     hint: str
     is_local: bool
     version: str | None
-    """None where nothing answers."""
+    """None if nothing answers."""
     binary: str | None
     is_named: bool
-    """Whether OLLAMA_HOST names it."""
+    """Whether OLLAMA_HOST is set."""
 
 
 def find() -> Ollama:
-    """Look for a daemon, and for a program that could be one."""
+    """Look for a daemon, and for an installed program."""
     url, problem, hint, version = "", "", "", None
     try:
         url = address.host()
@@ -87,7 +87,7 @@ def _judge_silence(found: Ollama) -> Finding:
 
 
 def _compare(version: str) -> str:
-    """Compare a release with the table of what changed at which."""
+    """List the changes after a release."""
     if releases.is_source_build(version):
         return "built from source without a version: taken for a new one"
     later = releases.list_later(version)

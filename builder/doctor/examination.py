@@ -1,4 +1,4 @@
-"""The table of checks, and all that they find."""
+"""The list of checks, and their findings."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SUBJECT_WIDTH = 18
 
 
 def examine() -> Iterator[Finding]:
-    """Run every check, in the order of the table."""
+    """Run all checks, in order."""
     for check in CHECKS:
         yield from check.judge(check.find())
 
 
 def show(finding: Finding, console: Console) -> None:
-    """Print a finding, and below it what to do."""
+    """Print a finding, with its advice below."""
     console.page.print(
         Text.assemble(
             (f"{finding.verdict:<9}", STYLES[finding.verdict]),

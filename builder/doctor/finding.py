@@ -1,4 +1,4 @@
-"""One line of `persona doctor`: what is there, whether it will do, and what to do about it."""
+"""A finding of `persona doctor`: a subject, a verdict, and advice."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ Verdict = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one check found."""
+    """A finding of a check."""
 
     subject: str
     verdict: Verdict
-    """A problem keeps a build from finishing."""
+    """`problem` if a build could not finish."""
     told: str
     advice: str = ""
-    """What to do, where the verdict is not ok."""
+    """What to do, unless the verdict is ok."""
 
 
 def accept(subject: str, told: str) -> Finding:
-    """Say that something will do."""
+    """Make a finding that something is fine."""
     return Finding(subject=subject, verdict="ok", told=told)
 
 
 def warn(subject: str, told: str, advice: str) -> Finding:
-    """Say that a build finishes, but slower or with less than it could."""
+    """Make a finding that a build is slower, or has less than it could."""
     return Finding(subject=subject, verdict="warning", told=told, advice=advice)
 
 
 def refuse(subject: str, told: str, advice: str) -> Finding:
-    """Say that a build would not finish."""
+    """Make a finding that a build could not finish."""
     return Finding(subject=subject, verdict="problem", told=told, advice=advice)
 
 
 def format_bytes(size_bytes: float) -> str:
-    """Write a size in the unit of disks and of `just bases`."""
+    """Write a size in GB, as for disks and in `just bases`."""
     return f"{size_bytes / 1e9:.1f} GB"

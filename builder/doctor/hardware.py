@@ -1,4 +1,4 @@
-"""The GPU, the processor, the memory and the disks of a machine."""
+"""Checks the GPU, the CPU, the memory and the disks."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from builder.machine import Gpu, Machine
 
 NAME = "machine"
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
-# A build of the embedded base: what it leaves, and what it holds while it trains.
+# The disk space and the memory that a build with the embedded base needs.
 LEAST_DISK_BYTES, LEAST_MEMORY_BYTES = 1_000_000_000, 3_000_000_000
-# Of the GPU's memory; less is what a desktop and the driver take.
+# The share of the GPU's memory that may be in use, as by a desktop and the driver.
 MOST_TAKEN = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Disk:
-    """The room that a folder has."""
+    """The free space of a folder."""
 
     use: str
     path: str
     free_bytes: int
     is_written: bool = True
-    """Whether files can be made in it."""
+    """Whether files can be written in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
-    """What a machine is made of."""
+    """The hardware of a machine."""
 
     machine: Machine
     gpu: Gpu | None
@@ -43,12 +43,12 @@ class Hardware:
     cores: int
     features: tuple[str, ...]
     memory_bytes: int
-    """What this process may use: a container's limit, where it has one."""
+    """The memory that this process may use, which a container can limit."""
     disks: tuple[Disk, ...]
 
 
 def find() -> Hardware:
-    """Look at this machine."""
+    """Read the hardware of this machine."""
     flags = processor.read_flags().split()
     return Hardware(
         machine=machine.find_machine(),
@@ -62,7 +62,7 @@ def find() -> Hardware:
 
 
 def judge(found: Hardware) -> Iterator[Finding]:
-    """Judge what a machine is made of."""
+    """Judge the hardware of a machine."""
     yield _judge_gpu(found)
     yield _judge_processor(found)
     yield _judge_memory(found)

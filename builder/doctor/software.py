@@ -1,4 +1,4 @@
-"""Python, the installed libraries beside requirements.lock, and a C++ compiler."""
+"""Checks Python, the installed libraries against requirements.lock, and the C++ compiler."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ LIBRARIES = (
     "ollama",
 )
 COMPILERS = ("c++", "g++", "clang++")
-# At the top level of the repository; a wheel has none.
+# At the top of the repository; a wheel has none.
 LOCK = Path(__file__).parent.parent.parent / "requirements.lock"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Software:
-    """What is installed."""
+    """The installed software."""
 
     python: str
     prefix: str
     installed: dict[str, str]
-    """Versions by the names of distributions."""
+    """Installed versions, by the names of distributions."""
     locked: dict[str, str]
-    """Versions that requirements.lock has of them; empty where there is no such file."""
+    """Their versions in requirements.lock; empty without that file."""
     compiler: str | None
     has_headers: bool
-    """Whether Python's headers are there, which what torch compiles needs."""
+    """Whether Python's headers are installed, which torch needs for compiling."""
     has_gpu: bool
 
 
 def find() -> Software:
-    """Look at what is installed."""
+    """Read what is installed."""
     return Software(
         python=platform.python_version(),
         prefix=sys.prefix,
@@ -75,7 +75,7 @@ def judge(found: Software) -> Iterator[Finding]:
 
 
 def _judge_libraries(found: Software) -> Finding:
-    # Not by its name, which may be another project's on a package index.
+    # Not by its name, which another project may have on a package index.
     again = "install this project anew from where you had it: pip install --force-reinstall SOURCE"
     way = f"run `{command('build')}`, which sets .venv up" if has_recipes() else again
     missing = [name for name in LIBRARIES if name not in found.installed]

@@ -1,4 +1,4 @@
-"""The hub's settings, and what the caches and builds take of the disk."""
+"""Checks the settings of the hub, and the disk space of caches and builds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "storage"
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """A folder that builds fill."""
+    """A folder of caches or builds."""
 
     use: str
     path: str
@@ -26,7 +26,7 @@ class Folder:
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """The hub, and what is on the disk already."""
+    """The settings of the hub, and the sizes of folders."""
 
     hub: hub.Settings
     folders: tuple[Folder, ...]
@@ -50,7 +50,7 @@ def find() -> Storage:
 
 
 def judge(found: Storage) -> Iterator[Finding]:
-    """Judge the hub's settings; sizes are only told."""
+    """Judge the settings of the hub, and report the sizes."""
     yield _judge_hub(found.hub)
     for folder in found.folders:
         told = f"{format_bytes(folder.size_bytes)} in {folder.path}"

@@ -1,4 +1,4 @@
-"""What a build uses here and why, and what each family of bases needs of this machine."""
+"""Checks what a build uses on this machine, and which families of bases fit."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ NAME = "bases"
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """The machine that trains, and the room that it has."""
+    """The machine, its memory and its disk."""
 
     machine: Machine
     memory_bytes: int
-    """Of the GPU, or of the processor where that trains."""
+    """The memory of the GPU, or of the machine without one."""
     free_bytes: int
-    """Of it, what nothing else holds now."""
+    """The free memory."""
     disk_bytes: int
-    """Free where builds lie."""
+    """The free space for builds."""
 
 
 def find() -> Room:
-    """Find what trains here, and its room."""
+    """Find the machine's memory and disk."""
     gpu, found = machine.inspect_gpu(), hardware.find()
     is_gpu = found.machine.kind == "gpu" and gpu is not None
     return Room(
@@ -43,7 +43,7 @@ def find() -> Room:
 
 
 def judge(found: Room) -> Iterator[Finding]:
-    """Judge what is used by default, then each family."""
+    """Judge the default base, and each family."""
     yield from _judge_default(found)
     for family in families.FAMILIES:
         if family.repositories:
@@ -51,7 +51,7 @@ def judge(found: Room) -> Iterator[Finding]:
 
 
 def count_memory(found: Room, family: Family, repository: Repository) -> int:
-    """Estimate the memory, in bytes, that training a repository takes on a machine."""
+    """Estimate the memory, in bytes, that training a repository needs."""
     if found.machine.kind == "gpu":
         four_bit = family.advises_four_bit(repository.parameters)
         return repository.memory_bytes(four_bit=four_bit)
@@ -86,7 +86,7 @@ def _judge_default(found: Room) -> Iterator[Finding]:
 
 
 def _find_repository(source: str) -> tuple[Family, Repository]:
-    """Find what is known of a base of the manifest's defaults, whoever passes it on."""
+    """Find the record of a default base, also for a copy of it."""
     name = source.rpartition("/")[2].casefold()
     return next(
         (family, repository)

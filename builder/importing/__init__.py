@@ -1,1 +1,1 @@
-"""Conversations that people have elsewhere, made into rows: one module a format."""
+"""Imports conversations from elsewhere as rows, with one module for each format."""

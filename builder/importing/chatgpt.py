@@ -1,4 +1,4 @@
-"""A conversation of ChatGPT's export, `conversations.json`: a tree of messages."""
+"""Reads conversations of ChatGPT's export `conversations.json`, which are trees of messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from builder.importing.conversation import (
 )
 
 NAME = "ChatGPT's export"
-# What exports of 2023 to 2026 hold beside text.
+# Content other than text in exports of 2023 to 2026.
 TEXT_TYPES = ("text", "multimodal_text")
 CONTENT_TYPES = {
     "user_editable_context": SYSTEM_MESSAGES,
@@ -23,7 +23,7 @@ CONTENT_TYPES = {
     "thoughts": THOUGHTS,
     "reasoning_recap": THOUGHTS,
 }
-# References to pages and files: between private characters, or in lenticular brackets.
+# References to pages and files, between private-use characters or in lenticular brackets.
 REFERENCE = re.compile(r"\ue200[^\ue201]*\ue201|【[^】]*†[^】]*】|[\ue200-\ue206]")
 
 
@@ -33,15 +33,15 @@ def recognises(value: dict[str, Any]) -> bool:
 
 
 def list_keys(value: dict[str, Any]) -> set[str]:
-    """List all keys: beside the messages stand times, names of models and the like."""
+    """List all keys, as the other ones hold times, names of models and the like."""
     return set(value)
 
 
 def read(value: dict[str, Any]) -> Conversation:
-    """Read the branch that was shown last; a message that was written anew has several.
+    """Read the branch that was shown last; there are several if a message was written again.
 
     Raises:
-        ValueError: It is no tree of messages.
+        ValueError: It is not a tree of messages.
 
     """
     tree = value["mapping"]
@@ -55,7 +55,7 @@ def read(value: dict[str, Any]) -> Conversation:
 
 
 def _list_branch(tree: dict[str, Any], last: Any) -> list[dict[str, Any]]:
-    """List the messages from the root to a node, or to the last that has no answer."""
+    """List the messages from the root to a node, or to the last leaf."""
     leaves = [name for name, node in tree.items() if not node.get("children")]
     name = last if last in tree else next(reversed(leaves), None)
     branch, seen = [], set[str]()
@@ -75,7 +75,7 @@ def _add(conversation: Conversation, message: dict[str, Any]) -> None:
     if kind in CONTENT_TYPES:
         conversation.leave_out(CONTENT_TYPES[kind])
     elif role == "system" or is_hidden:
-        # An empty one begins every conversation.
+        # Every conversation begins with an empty message.
         if any(content.get("parts") or ()):
             conversation.leave_out(SYSTEM_MESSAGES)
     elif role == "tool" or message.get("recipient", "all") != "all" or kind not in TEXT_TYPES:

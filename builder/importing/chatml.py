@@ -1,4 +1,4 @@
-"""A conversation as one text in ChatML, as many data sets have it under `text`."""
+"""Reads conversations that are one text in ChatML, which many data sets have under `text`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read(value: dict[str, Any]) -> Conversation:
     """Read the turns between the tokens.
 
     Raises:
-        ValueError: A turn is by somebody unknown, or none ends.
+        ValueError: A turn has an unknown role, or no turn ends.
 
     """
     found = [{"role": role.lower(), "content": text} for role, text in TURN.findall(value["text"])]

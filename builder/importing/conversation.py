@@ -1,4 +1,4 @@
-"""What every format gives: a conversation, made into messages that can be trained on."""
+"""The result of every format: a conversation of messages that can be trained on."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ UNANSWERED = "messages at an end without an answer"
 
 @dataclass
 class Conversation:
-    """A conversation while it is read."""
+    """A conversation that is being read."""
 
     messages: list[Message] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
-    """How much of each kind was not taken over."""
+    """How much of each kind was left out."""
     unusable: str = ""
-    """What keeps all of it from being taken over; empty where nothing does."""
+    """Why the whole conversation is left out, or ""."""
 
     def add(self, role: str, text: str) -> None:
-        """Add what somebody says; neighbours of one role become one message, blank texts none."""
+        """Add a text; neighbours of one role are merged, and blank texts are skipped."""
         text = text.strip()
         if not is_visible(text):
             return
@@ -41,11 +41,11 @@ class Conversation:
             self.messages.append({"role": role, "content": text})
 
     def leave_out(self, kind: str) -> None:
-        """Count something that is not taken over."""
+        """Count something that is left out."""
         self.left_out[kind] += 1
 
     def end(self) -> None:
-        """Cut what nobody answers; nothing stays where nobody asks, or of what is unusable."""
+        """Remove messages after the last answer; all, if nobody asks or it is unusable."""
         kept = self.messages
         while kept and kept[-1]["role"] != "assistant":
             self.left_out[UNANSWERED] += kept.pop()["role"] == "user"
@@ -54,7 +54,7 @@ class Conversation:
 
 
 def join_parts(conversation: Conversation, content: Any) -> str:
-    """Join what a message holds: a text, or a list of parts, of which only texts are taken.
+    """Join the content of a message: a text, or the texts in a list of parts.
 
     Raises:
         ValueError: It is neither.

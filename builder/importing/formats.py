@@ -1,4 +1,4 @@
-"""The formats of a record, and the first of them that recognises one."""
+"""The formats of records, and recognising the format of one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from builder.importing.conversation import Conversation
 
 
 class Format(Protocol):
-    """A module that reads one format of a record."""
+    """The names of a module that reads one format."""
 
     NAME: str
 
@@ -18,13 +18,13 @@ class Format(Protocol):
         """Say whether a record is of this format."""
 
     def list_keys(self, value: dict[str, Any], /) -> set[str]:
-        """List the keys of a record that are taken over, or tell of it as a file does."""
+        """List the keys of a record that are imported, or that only describe it."""
 
     def read(self, value: dict[str, Any], /) -> Conversation:
-        """Read it; a ValueError says what is wrong."""
+        """Read a record; a ValueError says what is wrong."""
 
 
-# A record is of the first that recognises it.
+# In order: the first format that recognises a record is used.
 FORMATS: tuple[Format, ...] = (chatgpt, turns, chatml, pairs)
 
 
@@ -32,7 +32,7 @@ def find(value: Any) -> Format:
     """Find the first format that recognises a record.
 
     Raises:
-        ValueError: None does.
+        ValueError: There is none.
 
     """
     if not isinstance(value, dict):
@@ -49,13 +49,13 @@ def read(value: dict[str, Any], found: Format) -> Conversation:
     """Read one record.
 
     Raises:
-        ValueError: What it holds is not as its format says.
+        ValueError: It does not follow its format.
 
     """
     try:
         conversation = found.read(value)
     except (AttributeError, TypeError):
-        # Anything may stand where the format has a text or a table.
+        # There may be anything in place of a text or a table.
         raise ValueError(f"is not laid out as {found.NAME}, expected its keys and values") from None
     conversation.end()
     return conversation

@@ -1,4 +1,4 @@
-"""A question and its answer under two of many names, whatever else stands beside them."""
+"""Reads a question and its answer under two of many names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from builder.data.layouts import ANSWERS, QUESTIONS
 from builder.importing.conversation import Conversation, join_parts
 
 NAME = "questions and answers"
-# Stanford Alpaca's `input` stands below its instruction.
+# Stanford Alpaca's `input` comes below the instruction.
 CONTEXTS = ("input", "context")
 
 
@@ -20,17 +20,17 @@ def recognises(value: dict[str, Any]) -> bool:
 
 
 def list_keys(value: dict[str, Any]) -> set[str]:
-    """List the keys of question, context, system text and answer, as they are written."""
+    """List the keys of question, context, system text and answer, as written."""
     names = {_simplify(key): key for key in value}
     question, answer = _choose(names)
     return {names[name] for name in (question, answer, "system", *CONTEXTS) if name in names}
 
 
 def read(value: dict[str, Any]) -> Conversation:
-    """Read the question, with what it is about, and the answer.
+    """Read the question with its context, and the answer.
 
     Raises:
-        ValueError: One of them is no text.
+        ValueError: One of them is not text.
 
     """
     names, conversation = _by_name(value), Conversation()
@@ -46,7 +46,7 @@ def read(value: dict[str, Any]) -> Conversation:
 
 
 def describe() -> str:
-    """Say which names are known, for a sentence about a record that has none of them."""
+    """List the known names, for a message about a record that has none of them."""
     return f"one of {', '.join(QUESTIONS[:6])} and one of {', '.join(ANSWERS[:5])}"
 
 

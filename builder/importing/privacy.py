@@ -1,4 +1,4 @@
-"""What looks private in a text: mail addresses, phone numbers, keys and account numbers."""
+"""Finds what looks private in a text: mail addresses, phone numbers, keys and account numbers."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Of E.164 (ITU): a number has 15 digits at most; under 8 it is more likely something else.
+# A phone number has at most 15 digits (E.164); with fewer than 8 it is more likely something else.
 PHONE_DIGITS = range(8, 16)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Something private, and how it is recognised."""
+    """A kind of private data, and how it is recognised."""
 
     name: str
     pattern: re.Pattern[str]
     is_one: Callable[[str], bool] = bool
-    """Checks what the pattern found."""
+    """Checks a match of the pattern."""
 
 
 def _has_checksum(text: str) -> bool:
-    """Check an IBAN: its digits, with the country behind them, leave 1 by 97 (ISO 13616)."""
+    """Check an IBAN: rearranged as a number, it is 1 modulo 97 (ISO 13616)."""
     plain = re.sub(r"\s", "", text)
     number = "".join(str(int(character, 36)) for character in plain[4:] + plain[:4])
     return int(number) % 97 == 1
@@ -32,7 +32,7 @@ def _is_phone(text: str) -> bool:
     return sum(character.isdigit() for character in text) in PHONE_DIGITS
 
 
-# What a kind finds is not looked at by those after it.
+# In order: later kinds skip the matches of earlier ones.
 KINDS = (
     Kind(
         "key or password",
@@ -73,7 +73,7 @@ KINDS = (
 
 
 def find(text: str) -> Counter[str]:
-    """Count what looks private in a text, by the names of its kinds."""
+    """Count what looks private in a text, by kind."""
     found: Counter[str] = Counter()
     for kind in KINDS:
         matches = [match for match in kind.pattern.finditer(text) if kind.is_one(match[0])]

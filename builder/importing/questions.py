@@ -1,4 +1,4 @@
-"""Text with questions and answers: blocks of `Q:` and `A:` in .txt and .md files."""
+"""Reads blocks of `Q:` and `A:` in .txt and .md files."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ MARK = re.compile(
     r"\s*\d*\s*(?:\*\*|__)?\s*[:：]\s*(?:\*\*|__)?\s?(?P<text>.*)",
     re.IGNORECASE,
 )
-# Where a section of Markdown begins, an answer ends.
+# A heading in Markdown ends an answer.
 HEADING = re.compile(r"#{1,6}\s|(?:-{3,}|\*{3,}|_{3,})\s*$")
 FENCE = re.compile(r"\s*(?:```|~~~)")
 
 
 @dataclass
 class _Block:
-    """A question and its answer while they are read."""
+    """A question and its answer that are being read."""
 
     where: str
     question: list[str]
@@ -36,10 +36,10 @@ class _Block:
 
 
 def read(path: Path) -> Iterator[Record]:
-    """Read each question with its answer, and the line where it stands.
+    """Read each question with its answer and its line.
 
     Raises:
-        DataError: A question has no answer, or an answer no question; all of them at once.
+        DataError: A question has no answer, or an answer no question; it has all of these.
 
     """
     try:
@@ -60,7 +60,7 @@ def read(path: Path) -> Iterator[Record]:
 
 
 def _list_blocks(path: Path, text: str) -> tuple[list[_Block], list[str]]:
-    """List the blocks of a file in order, and the answers to no question."""
+    """List the blocks of a file in order, and the answers without a question."""
     blocks: list[_Block] = []
     problems: list[str] = []
     lines: list[str] | None = None

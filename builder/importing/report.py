@@ -1,4 +1,4 @@
-"""What a person is told of an import: how much, which languages, lengths, and private data."""
+"""The report of an import: how much was found, languages, lengths, and private data."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from builder.importing.sources import Import
 from builder.manifest.training import Training
 
 MAX_LENGTH = Training().max_length
-# Of English by the tokenizers of the bases; Chinese has about three bytes a token.
+# For English with the bases' tokenizers; Chinese has about three bytes a token.
 BYTES_PER_TOKEN = 4
 SHOWN_LINES = 20
 SHOWN_KEYS = 20
 OTHER = "unclear"
-# The ending of a plural, of which the first is that of what is counted.
+# The ending of a plural; the first one belongs to the counted word.
 PLURAL = re.compile(r"(?<=\w)s\b")
 
 
 def count_languages(conversations: Sequence[list[Message]]) -> Counter[str]:
-    """Count the conversations by the name of their language."""
+    """Count the conversations by language."""
     names = {language.code: language.name for language in languages.list_languages()}
     codes = (languages.find_language(_join(messages)) for messages in conversations)
     return Counter(names[code] if code else OTHER for code in codes)
 
 
 def find_private(conversations: Sequence[list[Message]]) -> dict[str, list[int]]:
-    """Find the rows, counted from 1, that hold what looks private, once for each, by kind."""
+    """Find the rows, counted from 1, with data that looks private, by kind."""
     found: dict[str, list[int]] = {}
     for number, messages in enumerate(conversations, start=1):
         for kind, count in privacy.find(_join(messages)).items():
@@ -42,11 +42,11 @@ def find_private(conversations: Sequence[list[Message]]) -> dict[str, list[int]]
 
 
 def describe(imported: Import, data: Path) -> list[tuple[str, str]]:
-    """Say what was found, a name and a text a line.
+    """Describe an import in lines of a name and a text.
 
     Args:
-        imported: What was read.
-        data: Where its conversations are written, one a line.
+        imported: The import.
+        data: The file of its conversations, one a line.
 
     """
     rows = imported.conversations
@@ -58,7 +58,7 @@ def describe(imported: Import, data: Path) -> list[tuple[str, str]]:
 
 
 def _list_left_out(imported: Import) -> list[str]:
-    """Say what was not taken over: whole records, of which each counts once, and parts of rows."""
+    """Describe what was left out: whole records, each counted once, and parts of rows."""
     told = [_list_counts(imported.left_out)] if imported.left_out else []
     told += [f"within the rows: {_list_counts(imported.cut)}"] if imported.cut else []
     if imported.keys:

@@ -1,4 +1,4 @@
-"""The tables of a data set on the Hugging Face hub, fetched into the hub's cache."""
+"""Fetches the tables of a data set on the Hugging Face hub into its cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from builder.bases.hub_errors import Purpose
 from builder.errors import DataError
 
 PREFIX = "hf:"
-# More than a persona's rows take; a data set that bases are trained on has a thousand times more.
+# More than the rows of any persona; data sets for training bases are a thousand times larger.
 MOST_BYTES = 1 << 30
 DATA_SET = Purpose(
     expected="to reach it",
@@ -25,14 +25,14 @@ DATA_SET = Purpose(
 
 
 def fetch(source: str, choose: Callable[[Sequence[str]], Sequence[str]]) -> list[Path]:
-    """Fetch files of a data set's newest commit.
+    """Fetch files of the newest commit of a data set.
 
     Args:
         source: `hf:OWNER/NAME`.
-        choose: Chooses among the names of its files.
+        choose: Chooses files by their names.
 
     Raises:
-        DataError: None of its files is chosen, or more than a persona's rows take.
+        DataError: No file is chosen, or the files are too large.
         ToolError: There is no such data set, the hub cannot be reached, or there is no room.
 
     """

@@ -1,4 +1,4 @@
-"""A file or a folder read whole into conversations, whatever format its records are in."""
+"""Reads all conversations in a file or a folder, in any known format."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from builder.importing import formats, questions, repository
 from builder.importing.formats import Format
 from builder.tables import tell_first
 
-# Of a data set that the `datasets` library saved to disk.
+# Files of a data set that the `datasets` library saved to disk.
 ARROW = ".arrow"
 TABLES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ARROW)
 TEXTS = (".txt", ".md")
 CHATGPT_FILES = "conversations*.json"
-# Of Hugging Face's data sets and of ChatGPT's export, beside the rows.
+# Files without rows in Hugging Face's data sets and ChatGPT's export.
 METADATA = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
-# Looked at in a folder, folders in it too; it takes a second or so. A folder of notes has hundreds.
+# The most files in a folder, which take about a second. A folder of notes has hundreds.
 MOST_FILES = 20_000
 DUPLICATES = "duplicates"
 EMPTY = "records without a question or an answer"
 OTHER_SPLITS = "files of other splits than train"
 OTHER_TEXTS = "files without Q:"
-# Values of keys of which nothing is lost.
+# Values without content, which can be left out silently.
 BLANKS: tuple[object, ...] = (None, "", [], {})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Import:
-    """What was found in a file or folder."""
+    """The result of reading a file or folder."""
 
     source: Path
     formats: Counter[str]
-    """How many records there are of each format, by its name."""
+    """The number of records by format."""
     conversations: list[list[Message]]
     left_out: Counter[str]
-    """How many records and files of each kind were not taken over; each counts once."""
+    """The number of records and files that were left out, by kind; each is counted once."""
     cut: Counter[str]
-    """How much of each kind the conversations lack."""
+    """How much was left out of conversations, by kind."""
     keys: list[str]
-    """The columns, or keys of records, that hold something which was not taken over."""
+    """The columns or keys whose values were left out."""
 
 
 @dataclass
@@ -62,10 +62,10 @@ class _Reading:
     keys: dict[str, None] = field(default_factory=dict)
 
     def add(self, value: dict[str, Any], found: Format, name: str) -> None:
-        """Add a record, which counts once: as a conversation, a duplicate or an empty one.
+        """Add a record, and count it once: as a conversation, a duplicate or an empty one.
 
         Raises:
-            ValueError: What it holds is not as its format says.
+            ValueError: It does not follow its format.
 
         """
         conversation = formats.read(value, found)
@@ -84,14 +84,15 @@ class _Reading:
 
 
 def read(source: Path) -> Import:
-    """Read a file, or every file of a folder or a data set that holds conversations.
+    """Read the conversations of a file, a folder or a data set.
 
     Args:
         source: A file, a folder, or `hf:OWNER/NAME` of a data set on the Hugging Face hub.
 
     Raises:
-        DataError: Something is not as its format says, or there is no conversation; all at once.
-        ToolError: The hub does not give the data set.
+        DataError: A record does not follow its format, or there is no conversation; it has all
+            mistakes.
+        ToolError: The data set cannot be fetched.
 
     """
     reading = _Reading()
@@ -124,17 +125,17 @@ def read(source: Path) -> Import:
 
 
 def _tell_places(mistake: tuple[str, list[str]]) -> str:
-    """Tell a mistake where it stands first: a table of other columns has it in every row."""
+    """Describe a mistake at its first place, as a table with wrong columns has it in every row."""
     sentence, places = mistake
     more = f" (and so in {len(places) - 1:,} more)" if places[1:] else ""
     return f"{places[0]}: {sentence}{more}"
 
 
 def _list_files(source: Path, left_out: Counter[str]) -> Sequence[Path]:
-    """List the files to read: of a folder those of one sort, and of its splits the training one.
+    """List the files to read: in a folder those of one kind, and of the training split.
 
     Raises:
-        DataError: There is none.
+        DataError: There are none.
 
     """
     if source.is_file():
@@ -158,7 +159,7 @@ def _list_files(source: Path, left_out: Counter[str]) -> Sequence[Path]:
 
 
 def _choose_tables(names: Sequence[str], left_out: Counter[str]) -> list[str]:
-    """Choose the tables among a folder's files: of a data set's splits the training one."""
+    """Choose the tables in a folder; of a data set, those of the training split."""
     paths = [(name, PurePosixPath(name)) for name in sorted(names)]
     tables = [
         name
@@ -172,15 +173,15 @@ def _choose_tables(names: Sequence[str], left_out: Counter[str]) -> list[str]:
 
 
 def _find_ending(path: PurePath) -> str:
-    """Give a file's ending in small letters: some programs write large ones."""
+    """Give a file's ending in lower case, as some programs write it in upper case."""
     return path.suffix.lower()
 
 
 def _walk(source: Path) -> Iterator[Path]:
-    """Find the files in a folder and the folders in it, hidden ones left out.
+    """Find the files in a folder and its folders, without hidden ones.
 
     Raises:
-        DataError: There are more than conversations come in.
+        DataError: There are too many.
 
     """
     seen = 0
@@ -191,7 +192,7 @@ def _walk(source: Path) -> Iterator[Path]:
             msg = f"{source}: holds over {MOST_FILES:,} files, expected conversations alone"
             raise DataError(msg, hint="give the file that they are in, or its folder")
         paths = (Path(at, name) for name in names if not name.startswith("."))
-        # A link that may not be followed, as in /proc, is no file.
+        # A link that cannot be followed, as in /proc, is not a file.
         yield from (path for path in paths if os.path.isfile(path))  # noqa: PTH113
 
 
@@ -204,7 +205,7 @@ def _read_records(path: Path, left_out: Counter[str]) -> Iterator[Record]:
         return
     found = list(records.read_arrow(path) if ending == ARROW else records.read(path))
     if ending in (".parquet", ARROW):
-        # A null is not among a record's keys, and is an empty field here as in a csv.
+        # A null is dropped from a record, and means an empty field, as in a csv.
         columns = {key for _, value in found for key in value}
         found = [(where, {**dict.fromkeys(columns), **value}) for where, value in found]
     yield from found

@@ -1,4 +1,4 @@
-"""A conversation as a list of turns: OpenAI's `messages` and ShareGPT's `conversations`."""
+"""Reads conversations that are lists of turns: OpenAI's `messages`, ShareGPT's `conversations`."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def recognises(value: dict[str, Any]) -> bool:
 
 
 def list_keys(value: dict[str, Any]) -> set[str]:
-    """List the keys of the turns and of the system text beside them."""
+    """List the keys of the turns and of a separate system text."""
     return {"system", _find_list(value)}
 
 
 def read(value: dict[str, Any]) -> Conversation:
-    """Read the turns, after the system text that stands beside them.
+    """Read the turns, after a separate system text.
 
     Raises:
         ValueError: A turn has no role or no text.
@@ -63,7 +63,7 @@ def _find_list(value: dict[str, Any]) -> str:
 def _add(conversation: Conversation, turn: dict[str, Any], number: int) -> None:
     role = next((turn[key] for key in ROLE_KEYS if key in turn), None)
     if role in TOOL_ROLES:
-        # Without its call and result, an answer would teach to guess.
+        # Without its call and result, an answer would teach the model to guess.
         conversation.unusable = WITH_TOOLS
         return
     if role not in ROLES:

@@ -1,1 +1,1 @@
-"""The page of a build: one HTML file that says what was built, what it answers, and how sure."""
+"""The page of a build: one HTML file with the answers, the gates, and how it was built."""

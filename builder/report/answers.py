@@ -1,4 +1,4 @@
-"""The answers that the page shows, cut so that all of them fit."""
+"""The answers on the page, cut so that they fit."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from builder.evaluation.report import GateAnswer, OwnAnswer, Report
 from builder.gates import retention
 from builder.report.texts import cut
 
-# Of a page under 1 MB, for all answers and for those to forgotten tasks, which are shown again.
+# The room on a page under 1 MB, for all answers, and for forgotten tasks, which are shown again.
 ROOM_BYTES, FORGOTTEN_BYTES = 700_000, 100_000
-# What stands around one answer.
+# The size of the markup around an answer.
 MARKUP_BYTES = 600
-# Characters shown of each text: the most with which all answers fit.
+# The possible lengths of each text: the largest is used with which all answers fit.
 SHOWN_CHARACTERS = (2000, 600, 240, 80, 40)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A question with the answers of the base and of the persona, as they are shown."""
+    """A question with the answers of the base and of the persona, for the page."""
 
     group: str
     ask: str
     answer: str
     baseline: str | None
-    """None where the base was not asked."""
+    """None if the base was not asked."""
     is_right: bool | None
-    """None where nothing judges it."""
+    """None if it is not judged."""
     note: str
-    """What else is known of the answer."""
+    """A note about the answer."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """The answers to one gate's questions, or to the manifest's own."""
+    """The answers to the questions of a gate, or of the manifest."""
 
     name: str
     answers: list[Shown]
 
     @property
     def right(self) -> int:
-        """How many are right."""
+        """The number of right answers."""
         return sum(answer.is_right is True for answer in self.answers)
 
     @property
     def judged(self) -> int:
-        """How many are right or wrong."""
+        """The number of answers that are judged."""
         return sum(answer.is_right is not None for answer in self.answers)
 
 
 def list_groups(found: Report) -> tuple[list[Group], int]:
-    """List the answers by what asked them, and count those that there is no room for."""
+    """Group the answers by gate, and count those that do not fit."""
     shown = [*_list_own(found), *map(_of_gate, found.asked)]
     fitting = _fit(shown, ROOM_BYTES)
     names = dict.fromkeys(answer.group for answer in fitting)
@@ -78,7 +78,7 @@ def count_tasks(found: Report) -> int:
 
 
 def _list_own(found: Report) -> Iterable[Shown]:
-    """List the greeting, which nothing judges, and the answers to the manifest's questions."""
+    """List the answers to the greeting, which is not judged, and to the manifest's questions."""
     if found.hello and found.hello.ask not in {own.ask for own in found.manifest}:
         yield replace(_of_own(found.hello), is_right=None)
     yield from map(_of_own, found.manifest)
@@ -109,10 +109,10 @@ def _of_gate(answer: GateAnswer) -> Shown:
 
 
 def _fit(answers: Sequence[Shown], room_bytes: int) -> list[Shown]:
-    """Cut all texts alike so that they fit; where they still do not, leave out the last."""
+    """Cut all texts to the same length so that they fit; if necessary, leave out the last ones."""
     for most in SHOWN_CHARACTERS:
         shorter = [_cut(answer, most) for answer in answers]
-        # Counting characters is quick, and no character is less than a byte.
+        # Counting characters first is fast, and gives a lower bound of the bytes.
         fits = sum(map(_count_characters, shorter)) <= room_bytes
         if fits and sum(map(_count_bytes, shorter)) <= room_bytes:
             return shorter

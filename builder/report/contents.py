@@ -1,4 +1,4 @@
-"""What the page of a build tells, gathered from what the build's stages left."""
+"""Gathers the contents of the page from the files of a build."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ from builder.project import Build
 from builder.stages import register, smoke, train
 from builder.training import rates
 
-# Of adapter/training.json, which the train stage writes.
+# The schema of adapter/training.json, which the train stage writes.
 TRAINING_SCHEMA = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """Everything that the page tells, as values."""
+    """The contents of the page, as values."""
 
     name: str
-    """The persona's folder."""
+    """The name of the persona's folder."""
     title: str
-    """What it calls itself."""
+    """The persona's name for itself."""
     authors: list[str]
     base: Base
     profile: Profile
     machine: Machine
-    """Where the page is written; the build may have been made elsewhere."""
+    """The machine that writes the page; the build may be from another one."""
     stamps: dict[str, Stamp]
-    """Of the stages that are built, in order."""
+    """The stamps of the stages that are built, in order."""
     stop: Stop | None = None
-    """None where the last build came to its end."""
+    """None if the last build finished."""
     found: Report | None = None
-    """None where the file that is there was not examined."""
+    """None if the present file was not examined."""
     receipt: Receipt | None = None
     is_registered: bool = False
-    """Whether the receipt is of the model that was examined, and not of an earlier one."""
+    """Whether the receipt is of the examined model, not of an earlier one."""
     losses: list[float]
     learning_rates: list[float]
-    """As planned, one for each loss."""
+    """The planned learning rate for each loss."""
     shapes: list[dict[str, Any]]
-    """What the parity stage compared."""
+    """The comparisons of the parity stage."""
     modelfile: str = ""
     size_bytes: int | None = None
-    """Of the GGUF."""
+    """The size of the GGUF."""
 
     @property
     def is_refused(self) -> bool:
@@ -64,7 +64,7 @@ class Contents:
 
 
 def gather(build: Build) -> Contents:
-    """Gather what there is of a build.
+    """Gather the contents from the files of a build.
 
     Raises:
         NotBuiltError: The base or the data stage has not run.
@@ -100,7 +100,7 @@ def gather(build: Build) -> Contents:
 
 
 def plan_learning_rates(steps: int, peak: float, warmup_steps: int) -> list[float]:
-    """Give the learning rate of each step: linear up to its peak, then linear down."""
+    """Compute the learning rate of each step: linear warmup, then linear decay."""
     return [peak * rates.find_factor(step, warmup_steps, steps) for step in range(steps)]
 
 
@@ -120,14 +120,14 @@ def _read_stamps(build: Build) -> dict[str, Stamp]:
 
 
 def _is_made_of(stamps: dict[str, Stamp], user: str, output: Path, maker: str) -> bool:
-    """Say whether a stage's output was made of another stage's present one."""
+    """Say whether a stage's output was made from another stage's present output."""
     if user not in stamps or maker not in stamps:
         return False
     return stamps[user].description.inputs.get(output.name) == stamps[maker].output
 
 
 def _read_modelfile(path: Path) -> str:
-    """Read the record of what Ollama is told; nothing where there is none, or it is damaged."""
+    """Read the Modelfile; "" if there is none, or it is damaged."""
     try:
         return files.read_text(path)
     except (FileNotFoundError, ValueError):
@@ -135,7 +135,7 @@ def _read_modelfile(path: Path) -> str:
 
 
 def _read_list(path: Path, key: str, schema: int, kind: type) -> list[Any]:
-    """Read a list of a file; an empty one where there is none of this schema and kind."""
+    """Read a list in a file; empty if there is none of this schema and type."""
     values = files.read_json(path)
     is_known = isinstance(values, dict) and values.get("schema") == schema
     items = values.get(key) if is_known else None

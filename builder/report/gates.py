@@ -1,4 +1,4 @@
-"""The gates as the page tells them: in words, as a bar, in figures, and what to do."""
+"""The gates on the page: in words, as a bar, in figures, and with advice."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from builder.report import svg
 from builder.report.texts import cut
 
 STATES = {"pass": "good", "fail": "bad", "not enough evidence": "weak"}
-# What a person looks for comes first, and what was not asked last.
+# The order of the verdicts: failures first, gates that were not asked last.
 ORDER = ("bad", "weak", "good", "muted")
 NOTE_CHARACTERS = 600
 
 
 @dataclass(frozen=True)
 class Card:
-    """What the page shows of one gate."""
+    """The card of a gate on the page."""
 
     name: str
     verdict: str
     state: str
-    """The class of its colour: good, weak, bad or muted."""
+    """The CSS class of its colour: good, weak, bad or muted."""
     told: str
     chart: Markup
     figures: str
@@ -32,12 +32,12 @@ class Card:
 
 
 def list_cards(findings: Sequence[Finding]) -> list[Card]:
-    """Tell the gates, those that failed first."""
+    """Make the cards of the gates, failed ones first."""
     return sorted(map(show, findings), key=lambda card: ORDER.index(card.state))
 
 
 def show(finding: Finding) -> Card:
-    """Tell one gate; its advice where it did not pass."""
+    """Make the card of a gate, with advice if it did not pass."""
     is_asked = finding.verdict in STATES
     has_failed = finding.verdict == "fail"
     is_advice = has_failed and finding.mode == "advice"
@@ -53,13 +53,13 @@ def show(finding: Finding) -> Card:
 
 
 def make_key() -> dict[str, Markup]:
-    """Draw the three marks alone, as the key to the bars."""
+    """Draw the three marks of the bars for the legend."""
     kinds = {
         "95 % interval": ("key", '<path class="interval" d="M100 14H900M100 6V22M900 6V22"/>'),
         "the base": ("key mark", '<path class="baseline" d="M500 1V27"/>'),
         "the limit": ("key mark", '<path class="limit" d="M500 1V27"/>'),
     }
-    # Markup of constants alone: nothing of a build is in it.
+    # Made from constants only, not from a build.
     return {
         name: Markup(_KEY).format(kind=kind, body=Markup(path))  # noqa: S704
         for name, (kind, path) in kinds.items()
@@ -79,7 +79,7 @@ def _tell(finding: Finding) -> str:
 
 
 def _draw(finding: Finding) -> Markup:
-    """Draw a share where answers were counted, else the first figure, which should be small."""
+    """Draw the share if answers were counted, or else the first figure, which should be small."""
     is_good = finding.verdict != "fail"
     if finding.of and not finding.figures:
         before = finding.baseline_right

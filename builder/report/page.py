@@ -1,4 +1,4 @@
-"""Renders the page of a build as one HTML file that needs no network, and writes it."""
+"""Renders and writes the page of a build, one HTML file that needs no network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from builder.report import answers, gates, svg, verdict
 from builder.report.contents import Contents, gather
 from builder.report.texts import clean
 
-# The sections of the page: their ids, and what its links to them say.
+# The sections of the page: their ids, and the texts of the links to them.
 SECTIONS = (
     ("answers", "Answers"),
     ("gates", "Gates"),
@@ -41,14 +41,14 @@ SECTIONS = (
     ("times", "Times"),
     ("again", "Make it again"),
 )
-# No text is longer, whatever it came from; answers are cut to less.
+# The longest text on the page; answers are cut further.
 MOST_CHARACTERS, MODELFILE_CHARACTERS = 2500, 20_000
-# Of the whole time; a shorter piece of work is not shown.
+# The smallest share of the time of a piece of work that is shown.
 LEAST_PART = 0.01
 
 
 def write(build: Build) -> Path:
-    """Write the page of a build, and give its path.
+    """Write the page of a build, and return its path.
 
     Raises:
         NotBuiltError: The base or the data stage has not run.
@@ -63,7 +63,7 @@ def write(build: Build) -> Path:
 
 
 def render(contents: Contents) -> str:
-    """Render the page; whatever a text holds is shown as text."""
+    """Render the page, with all texts escaped."""
     style, script = _read("page.css"), _read("page.js")
     environment = ImmutableSandboxedEnvironment(
         autoescape=True, undefined=StrictUndefined, finalize=_finalize
@@ -77,7 +77,7 @@ def render(contents: Contents) -> str:
         sections=SECTIONS,
         key=gates.make_key(),
         plots=list(_plot(contents)),
-        # Markup of this package's own files, which hold nothing of a build.
+        # This package's own files, which contain nothing from a build.
         style=Markup(style),  # noqa: S704
         style_hash=_hash(style),
         script=Markup(script),  # noqa: S704
@@ -86,7 +86,7 @@ def render(contents: Contents) -> str:
 
 
 def _describe_answers(contents: Contents) -> dict[str, Any]:
-    """Give what follows from the examination."""
+    """Give the values from the examination."""
     found = contents.found
     groups, left_out = answers.list_groups(found) if found else ([], 0)
     findings = found.gates if found else []
@@ -102,7 +102,7 @@ def _describe_answers(contents: Contents) -> dict[str, Any]:
 
 
 def _describe_build(contents: Contents) -> dict[str, Any]:
-    """Give what follows from the stamps, and how the build is made again."""
+    """Give the values from the stamps, and how to repeat the build."""
     settings: dict[str, str] = {}
     versions: dict[str, str] = {}
     for stage, stamp in contents.stamps.items():
@@ -124,7 +124,7 @@ def _describe_build(contents: Contents) -> dict[str, Any]:
 
 
 def _list_spans(contents: Contents) -> tuple[list[dict[str, Any]], float]:
-    """Give each stage's time as a bar that begins where the one before it ends."""
+    """Give the time of each stage as a bar that begins where the previous one ends."""
     times_s = {
         name: stamp.took_s for name, stamp in contents.stamps.items() if stamp.took_s is not None
     }
@@ -141,7 +141,7 @@ def _list_spans(contents: Contents) -> tuple[list[dict[str, Any]], float]:
 
 
 def _list_parts(spans: Sequence[Span], began_s: float, total_s: float) -> list[dict[str, Any]]:
-    """Give the pieces of a stage's work as bars; what took hardly any time is left out."""
+    """Give the pieces of a stage's work as bars, without very short ones."""
     parts = []
     for span in spans:
         start, length = began_s / (total_s or 1.0), span.took_s / (total_s or 1.0)
@@ -189,7 +189,7 @@ def _list_commands(contents: Contents) -> list[str]:
 
 
 def tell_rows(profile: Profile) -> str:
-    """Tell how many rows were trained on, and how often."""
+    """Describe how many rows were trained on, and how often."""
     schedule = profile.schedule
     visits = round(schedule.repeats * schedule.epochs)
     beside = f", beside up to {schedule.replayed} of the base's own answers"
@@ -203,7 +203,7 @@ def _tell_machine(machine: Machine) -> str:
 
 
 def _finalize(value: Any) -> Any:
-    """Show control characters of any text as escapes, and cut it where it would fill the page."""
+    """Escape control characters of any text, and cut it if it is very long."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     return clean(value, MOST_CHARACTERS)
@@ -214,5 +214,5 @@ def _read(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """Hash an inline style or script as a Content-Security-Policy names it."""
+    """Hash an inline style or script for the Content-Security-Policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

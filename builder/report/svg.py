@@ -1,6 +1,6 @@
-"""Charts as SVG, drawn without text: the page writes labels beside them, so that they scale.
+"""Draws charts as SVG without text: labels are outside, so that charts can be stretched.
 
-Colours are classes of page.css. Every chart fills the width that it is given.
+Colours are classes in page.css. Charts fill the available width.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from markupsafe import Markup
 
 from builder.report.texts import clean
 
-# The coordinates of a chart; the browser stretches it to the room there is.
+# The coordinates of a chart, which the browser stretches.
 WIDTH, LINE_HEIGHT, BAR_HEIGHT = 1000.0, 200.0, 28.0
-# More points than a screen has columns only make the page larger.
+# More points than columns of a screen would only make the page larger.
 MOST_POINTS = 500
 SMOOTHED_SHARE = 0.05
 # The shortest bar of a stage, as a share of the whole.
@@ -31,7 +31,7 @@ _LINE = Markup('<path class="{name}" d="{path}"/>')
 
 
 def draw_lines(values: Sequence[float], label: str, *, is_noisy: bool) -> Markup:
-    """Draw values over steps as a line; noisy ones as a thin line, their running mean over it."""
+    """Draw values as a line; noisy ones as a thin line with their running mean on top."""
     top = max(values, default=0.0) or 1.0
     lines = [_LINE.format(name="axis", path=f"M0 {LINE_HEIGHT:g}H{WIDTH:g}")]
     if len(values) > 1:
@@ -51,11 +51,11 @@ def draw_share(
     is_good: bool,
     label: str,
 ) -> Markup:
-    """Draw a share of 1 as a bar, with its interval, the baseline's share and the limit."""
+    """Draw a share as a bar, with its interval, the baseline's share and the limit."""
     marks = [_RECTANGLE.format(name="track", x=0, y=2, width=WIDTH, h=24)]
     marks.append(_bar(share, is_good=is_good))
     low, high = (_across(end) for end in interval)
-    # Under the bar, whose end would be lost behind it.
+    # Drawn under the bar, so that it does not hide the end of the bar.
     path = f"M{low:.1f} 21H{high:.1f}M{low:.1f} 18V24M{high:.1f} 18V24"
     marks.append(_LINE.format(name="interval", path=path))
     return _draw("bar", BAR_HEIGHT, label, [*marks, *_mark(baseline, limit)])
@@ -64,7 +64,7 @@ def draw_share(
 def draw_measure(
     value: float, *, baseline: float | None, limit: float | None, is_good: bool, label: str
 ) -> Markup:
-    """Draw a figure that should be small as a bar, with the baseline's and the limit."""
+    """Draw a figure that should be small as a bar, with the baseline's figure and the limit."""
     most = max(abs(number) for number in (value, baseline or 0, limit or 0)) * 1.1 or 1.0
     scaled = (None if number is None else number / most for number in (baseline, limit))
     marks = [
@@ -75,8 +75,8 @@ def draw_measure(
 
 
 def draw_span(start: float, length: float, label: str) -> Markup:
-    """Draw one stage's part of a whole: where it begins and how long it is, as shares."""
-    # A stage of no time is still to be seen.
+    """Draw the time of a stage, given its beginning and its length as shares of the whole."""
+    # A stage without any time is still visible.
     length = max(length, LEAST_SPAN)
     x, width = _across(min(start, 1 - length)), _across(length)
     track = _RECTANGLE.format(name="track", x=0, y=2, width=WIDTH, h=24)
@@ -85,7 +85,7 @@ def draw_span(start: float, length: float, label: str) -> Markup:
 
 
 def smooth(values: Sequence[float]) -> list[float]:
-    """Give the running mean over a twentieth of the values, from 3 of them on."""
+    """Compute the running mean over a twentieth of the values, but at least 3."""
     window = max(3, round(len(values) * SMOOTHED_SHARE))
     means = []
     for at in range(len(values)):
@@ -110,7 +110,7 @@ def _bar(length: float, *, is_good: bool) -> Markup:
 
 
 def _mark(baseline: float | None, limit: float | None) -> list[Markup]:
-    """Mark the baseline and the limit by lines across the bar, each with its outline."""
+    """Draw the baseline and the limit as lines across the bar, with outlines."""
     marks = []
     for name, share in (("limit", limit), ("baseline", baseline)):
         if share is not None:
@@ -124,7 +124,7 @@ def _across(share: float) -> float:
 
 
 def _trace(values: Sequence[float], top: float) -> str:
-    """Write a line through values, some of them left out where there are too many."""
+    """Write a line through values; if there are too many, some are left out."""
     stride = -(-len(values) // MOST_POINTS)
     points = [
         f"{at / (len(values) - 1) * WIDTH:.1f} {(1 - values[at] / top) * LINE_HEIGHT:.1f}"

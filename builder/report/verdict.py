@@ -16,7 +16,7 @@ MESSAGE_CHARACTERS = 600
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a build."""
+    """The result of a build."""
 
     state: Literal["good", "weak", "bad"]
     word: str
@@ -24,7 +24,7 @@ class Verdict:
 
 
 def judge(contents: Contents) -> Verdict:
-    """Say what came of a build, and whether its model was registered."""
+    """Say how a build ended, and whether its model was registered."""
     found, stop = contents.found, contents.stop
     if found and contents.is_refused:
         failed = name_failed(found)
@@ -44,7 +44,7 @@ def judge(contents: Contents) -> Verdict:
 
 
 def _judge_unfinished(contents: Contents) -> Verdict:
-    """Say what to do where no gate has judged the build, and nothing is known to have failed."""
+    """Say what to do if no gate has judged the build, and no failure is known."""
     build = command(f"build {contents.name}")
     if contents.size_bytes is None:
         return Verdict("weak", "Half built", f"There is no model yet: {build} makes it.")
@@ -66,6 +66,6 @@ def _tell_registered(contents: Contents) -> str:
 
 
 def name_failed(found: Report) -> str:
-    """Name what stops the build, in words."""
+    """Name the gates that stop the build, in words."""
     names = {"smoke": "an answer to the manifest's own questions"}
     return join([names.get(gate, gate.replace("_", " ")) for gate in found.failed])
