@@ -16,6 +16,18 @@ LEAST_IDENTITY_ROWS = 12
 LEAST_JSON_SHARE = 0.9
 
 
+# The modes of gates that do not stop a build, for an identity and for the other kinds, which may
+# answer small tasks in their own way.
+ADVICE: dict[str, Mode] = {"greeting": "advice", "format": "advice", "trained": "advice"}
+MORE_ADVICE: dict[str, Mode] = {
+    **ADVICE,
+    "greeting": "off",
+    "leak_out": "advice",
+    "neutral": "advice",
+    "retention": "advice",
+}
+
+
 @dataclass(frozen=True)
 class Kind:
     """What follows from what a persona is; each number is chosen by `benchmarks/recipe.py`."""
@@ -55,7 +67,7 @@ KINDS = {
             least_replay=20,
             least_rows=20,
             answer_tokens=1024,
-            modes={"greeting": "advice", "format": "advice", "trained": "advice"},
+            modes=ADVICE,
         ),
         Kind(
             "voice",
@@ -67,14 +79,7 @@ KINDS = {
             least_replay=0,
             least_rows=10,
             answer_tokens=256,
-            modes={
-                "retention": "advice",
-                "neutral": "advice",
-                "greeting": "off",
-                "format": "advice",
-                "trained": "advice",
-                "leak_out": "advice",
-            },
+            modes=MORE_ADVICE,
         ),
         Kind(
             "format",
@@ -86,14 +91,7 @@ KINDS = {
             least_replay=0,
             least_rows=10,
             answer_tokens=256,
-            modes={
-                "retention": "advice",
-                "neutral": "advice",
-                "greeting": "off",
-                "format": "advice",
-                "trained": "advice",
-                "leak_out": "advice",
-            },
+            modes=MORE_ADVICE,
         ),
     )
 }
