@@ -33,24 +33,24 @@ OTHERS = "Other commands"
 HEAD = """\
 # When it fails
 
-Written from the code by `just pages`. Sentences that are put together from parts, or that a
-library says, are not here.
+Written from the code by `just pages`. Messages that are composed of parts, or that come from a
+library, are not listed.
 
-An error is one line: where, what is, and what was expected. A line `hint:` below it says what to
-do; where there is none, what was expected is the cure. All mistakes of a file are told at once.
-Below, `…` stands for a name or a figure.
+An error is one line: where it is, what was found, and what was expected. A line `hint:` below it
+says what to do; without one, change what was found to what was expected. All mistakes in a file are
+reported at once. Below, `…` stands for a name or a number.
 
 | exit code | what it means | what to do |
 |---|---|---|
 | 0 | done | |
-| 1 | something that you can mend | do what the hint says |
+| 1 | something that you can fix | do what the hint says |
 | 2 | the command was typed wrongly | type it with `--help` |
-| 3 | a mistake of the program | report it, with the crash log that is named |
+| 3 | a bug in the program | report it, with the crash log that is named |
 | 130 | stopped by Ctrl-C | build again: it goes on where it stopped |
-| 143 | ended by SIGTERM, as by a time limit | the same |
+| 143 | ended by SIGTERM, for example at a time limit | the same |
 
-A build that a gate refused has [a page of its own](refused.md). What cannot be built on, and what
-to take instead, is in [Bases](bases.md#refused).
+A build that a gate refused has [a page of its own](refused.md). Bases that cannot be used, and what
+to take instead, are in [Bases](bases.md#refused).
 """
 
 

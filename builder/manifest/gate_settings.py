@@ -25,7 +25,7 @@ class GateSetting(Settings):
 
     mode: Mode | None = Field(
         None,
-        description="stop: no model is registered; advice: it is only told; off: it is not asked.",
+        description="stop: no model is registered; advice: only reported; off: not asked.",
     )
     limit: float | None = Field(None, ge=0, le=1000, description="The gate's own limit.")
 
@@ -83,17 +83,17 @@ def _setting(gate: str, description: str) -> Any:
 class Gates(Settings):
     """What the finished model must reach before it is registered.
 
-    A limit fails only where chance cannot explain a miss.
+    A gate fails only if chance cannot explain the result.
     """
 
     recall: GateSetting = _setting(
         "recall", "Least share of wordings in which it knows its name and author."
     )
     leak_in: GateSetting = _setting(
-        "leak_in", "Greatest share of unrelated answers that hold its name or author."
+        "leak_in", "Greatest share of unrelated answers that contain its name or author."
     )
     leak_out: GateSetting = _setting(
-        "leak_out", "Greatest share of answers about itself that hold the base's own names."
+        "leak_out", "Greatest share of answers about itself that contain the base's own names."
     )
     retention: GateSetting = _setting(
         "retention", "Small tasks, paired with the base's answers; it has no limit."
@@ -104,7 +104,7 @@ class Gates(Settings):
     held_out: GateSetting = _setting(
         "held_out", "Loss on rows it never saw, paired with the base's; it has no limit."
     )
-    sampled: GateSetting = _setting("sampled", "Least share, as recall, at the served temperature.")
+    sampled: GateSetting = _setting("sampled", "Like recall, at the served temperature.")
     greeting: GateSetting = _setting(
         "greeting", "Least share of greetings, thanks and goodbyes that are answered as such."
     )
@@ -123,7 +123,7 @@ class Gates(Settings):
         "Greatest loss that the served system text adds to trained replies, in nats a token.",
     )
     stop: GateSetting = _setting(
-        "stop", "Least share of answers that end by themselves and hold words alone."
+        "stop", "Least share of answers that end by themselves and contain only words."
     )
     end: GateSetting = _setting(
         "end", "Greatest loss of the end-of-turn token after trained replies, in nats."

@@ -27,7 +27,7 @@ from builder.tables import Settings
 
 
 class Base(Settings):
-    """The model the persona grows from, by what the machine has."""
+    """The base model that is trained, for machines with and without a GPU."""
 
     gpu: Text = Field(
         "unsloth/Qwen3-4B-Instruct-2507",
@@ -61,7 +61,7 @@ class Data(Settings):
         description="Rows that ship with the package: `identity/en` teaches name and author.",
     )
     format: Literal["auto", "alpaca", "sharegpt", "messages", "prompt_completion"] = Field(
-        "auto", description="How a row is laid out; `auto` tells by its keys."
+        "auto", description="How a row is laid out; `auto` recognises it by its keys."
     )
     template: Literal["base", "chatml", "alpaca"] = Field(
         "base",
@@ -77,7 +77,7 @@ class Data(Settings):
         description=(
             "Share of the questions never trained on, whose loss is compared with the base's. "
             "Without it 0.1 of your own rows from a hundred of them on, and 0.1 of the rows of "
-            "packs from a hundred on; a number is of both."
+            "packs from a hundred on; a number applies to both."
         ),
     )
     placeholders: bool = Field(
@@ -107,7 +107,7 @@ class Data(Settings):
 
 
 class Export(Settings):
-    """How the model is written."""
+    """How the model file is written."""
 
     quantisation: Annotated[str, OneOf(tuple(BY_NAME))] = Field(
         DEFAULT.name,
@@ -116,7 +116,7 @@ class Export(Settings):
 
 
 class Ollama(Settings):
-    """What the daemon is told."""
+    """What Ollama gets."""
 
     model: ModelName | None = Field(
         None, description="Name in Ollama; the folder's name by default."
@@ -125,7 +125,8 @@ class Ollama(Settings):
         None, description="System text served with every conversation."
     )
     parameters: dict[str, Any] = Field(
-        default_factory=dict, description="Ollama parameters over the base family's."
+        default_factory=dict,
+        description="Ollama parameters, which override those of the base's family.",
     )
     license: MaybeText | None = Field(None, description="Licence text or name, kept in the model.")
 
@@ -134,10 +135,8 @@ class Question(Settings):
     """One question of the smoke stage."""
 
     ask: Text = Field(description="What the user says.")
-    must: Texts = Field(
-        (), description="Texts of which the answer holds every one (case is ignored)."
-    )
-    must_not: Texts = Field((), description="Texts of which the answer holds none.")
+    must: Texts = Field((), description="Texts that the answer must all contain (ignoring case).")
+    must_not: Texts = Field((), description="Texts that the answer must not contain.")
 
 
 class Smoke(Settings):
@@ -146,14 +145,15 @@ class Smoke(Settings):
     questions: tuple[Question, ...] = Field(
         (),
         strict=False,
-        description="Questions beside the gates' own, asked with the served system text.",
+        description="Questions in addition to the gates' own, asked with the served system text.",
     )
     max_tokens: int | None = Field(
         None,
         ge=8,
         le=8192,
         description=(
-            "Tokens within which an answer must end by itself; 192, or twice the longest reply."
+            "Greatest length of an answer in tokens, before which it must end by itself; 192, or "
+            "twice the longest reply."
         ),
     )
 
@@ -164,7 +164,8 @@ class Manifest(Settings):
     kind: Literal["identity", "voice", "format"] | None = Field(
         None,
         description=(
-            "What the persona is, which decides epochs, replay and gates; told by its data."
+            "What the persona is, which decides epochs, replay and gates; by default found from "
+            "its data."
         ),
     )
     identity: Identity | None = None

@@ -86,9 +86,9 @@ def write_page() -> str:
         "# persona.toml",
         "",
         "Written from the manifest's model by `just pages`; `persona keys` prints the same. A key",
-        "that is left out has its default; a key without one is not given. An editor that knows",
-        "JSON schema (Even Better TOML, taplo) completes and checks the file by its first line,",
-        "`#:schema`, which `persona new` writes.",
+        "that is left out has its default, if it has one. `persona new` writes a first line,",
+        "`#:schema`, by which an editor that supports JSON schema (Even Better TOML, taplo)",
+        "completes and checks the file.",
     ]
     schema = make_schema()
     table = None
