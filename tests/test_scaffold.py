@@ -293,7 +293,8 @@ def test_a_kind_begins_as_a_copy_that_can_be_shown(project, kind, name):
     assert f"a copy of {name}, {len(read_all(copied))} rows in {read.data_files[0]}" in (
         done.stderr.replace("in personas", f"in {project}/personas")
     )
-    assert f"{KINDS[kind].least_rows} can be enough; 40 or more are safer" in done.stderr
+    least = KINDS[kind].least_rows
+    assert f"{least} rows are the fewest seen to pass; 40 or more are safer" in done.stderr
     shown = run_persona("show", "nova", cwd=project)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("\nrow ") + 1 >= len(read_all(copied))

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from builder.bases import base
-from builder.data import dataset, packs, preparation, rows, schedule
+from builder.bases.base import EMBEDDED_LANGUAGE, Base
+from builder.data import dataset, languages, packs, preparation, rows, schedule
 from builder.data.dataset import Profile
 from builder.data.rows import Row
 from builder.data.template import Template
@@ -90,7 +91,8 @@ def check(build: Build, /) -> None:
 def run(inputs: Inputs, work: Work, /) -> str:
     """Write the encoded rows; see `builder.data.rows` for the formats of rows."""
     paths = [file.path for file in inputs.files]
-    family = base.read(inputs.base.path).family
+    chosen = base.read(inputs.base.path)
+    family = chosen.family
     template = Template(inputs.base.path, inputs.data.template, family)
     found, problems = rows.collect(paths, inputs.data, inputs.identity)
     system = inputs.system
@@ -123,6 +125,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     dataset.write_examples(work.out / dataset.TRAIN, trained)
     dataset.write_examples(work.out / dataset.HELD_OUT, held_out)
     _warn_of_few(profile)
+    _warn_of_language(profile, chosen)
     if profile.is_json:
         _warn_of_prose(found)
     return f"{_count_rows(found, held)}; {profile.reason}"
@@ -158,6 +161,17 @@ def _warn_of_few(profile: Profile) -> None:
             "" if profile.rows == 1 else "s",
             kind.meaning,
             kind.least_rows,
+        )
+
+
+def _warn_of_language(profile: Profile, chosen: Base) -> None:
+    """Say before training that the embedded base hardly speaks the language of the rows."""
+    spoken = profile.languages[0] if profile.languages else EMBEDDED_LANGUAGE
+    if chosen.kind == "embedded" and spoken != EMBEDDED_LANGUAGE:
+        log.warning(
+            "most replies are in %s, which the embedded base hardly speaks: it learns these rows, "
+            "and little beyond them; a larger base speaks it (docs/choosing.md)",
+            languages.find_name(spoken),
         )
 
 

@@ -45,4 +45,4 @@ def _describe_need(name: str | None) -> str:
     if name is None:
         return f"{GOOD_ROWS} rows or more teach a name, a voice or a format"
     kind = kinds.KINDS[name]
-    return f"{kind.least_rows} can be enough; {GOOD_ROWS} or more are safer"
+    return f"{kind.least_rows} rows are the fewest seen to pass; {GOOD_ROWS} or more are safer"

@@ -70,6 +70,21 @@ def test_each_row_is_told_once(build, completion):
     assert all("is the same as" in problem for problem in caught.value.problems[1:])
 
 
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [("Ich weiß es nicht, und das ist gut so.", "German"), ("I do not know that, sorry.", None)],
+)
+def test_a_language_that_the_embedded_base_hardly_speaks_is_told(build, caplog, reply, told):
+    """Before training a person reads what to expect, and what to take instead."""
+    caplog.set_level("WARNING", "builder")
+    write_lines(build, *({"prompt": f"{at}?", "completion": reply} for at in range(12)))
+    run_stage(data, build)
+
+    said = [text for text in caplog.messages if "hardly speaks" in text]
+    assert len(said) == (told is not None)
+    assert all(told in text for text in said)
+
+
 CALL = {"type": "function", "function": {"name": "add", "arguments": {"a": 2}}}
 ADD = {"name": "add", "parameters": {"properties": {"a": {"type": "number", "enum": [2]}}}}
 CALLED = {

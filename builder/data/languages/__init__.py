@@ -121,6 +121,11 @@ def find_identity_question(code: str) -> str:
     return _find(code).identity_question
 
 
+def find_name(code: str) -> str:
+    """Give a language's name in English."""
+    return _find(code).name
+
+
 def find_language(text: str) -> str | None:
     """Recognise the language of a text; None if it is none of these.
 
