@@ -242,7 +242,7 @@ def ask_version(url: str, *, wait_s: float = session.CONNECT_WAIT_S) -> str | No
 
     """
     try:
-        with httpx.Client(**{**session.settings(), "timeout": wait_s}) as client:
+        with httpx.Client(**session.settings("/api/version", wait_s)) as client:
             return Version.model_validate_json(client.get(f"{url}/api/version").content).version
     except (httpx.HTTPError, httpx.InvalidURL):
         return None

@@ -14,13 +14,27 @@ from pydantic import BaseModel
 
 from builder.errors import ToolError
 from builder.ollama.library import ollama
+from builder.ollama.limits import LimitedTransport
 
 CONNECT_WAIT_S = 5.0
+# The longest silence. Loading a large model from a slow disk takes minutes.
 ANSWER_WAIT_S = 600.0
+# The longest a whole answer may take, by route: lists come at once, while a create copies the file
+# and a push sends it, and both tell how far they are.
+LOOK_WAIT_S = 30.0
+DEADLINES_S = {
+    "/api/tags": LOOK_WAIT_S,
+    "/api/show": LOOK_WAIT_S,
+    "/api/create": 3600.0,
+    "/api/push": 24 * 3600.0,
+}
+# A push tells how far it is several times a second.
+MOST_BYTES = 64 << 20
+MOST_PUSH_BYTES = 1 << 30
 SHOWN_CHARACTERS = 200
 AWAY_HINT = "see whether Ollama still runs, then build again: what it served before is untouched"
 # The errors of both clients and of pydantic for an unexpected answer.
-SHAPE_ERRORS = (ValueError, TypeError, AttributeError)
+SHAPE_ERRORS = (ValueError, TypeError, AttributeError, RecursionError)
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
@@ -32,7 +46,7 @@ def open_http(url: str, route: str) -> Iterator[httpx.Client]:
         ToolError: The request failed.
 
     """
-    with _sentences(url, route), httpx.Client(base_url=url, **settings()) as http:
+    with _sentences(url, route), httpx.Client(base_url=url, **settings(route)) as http:
         yield http
 
 
@@ -44,7 +58,7 @@ def open_ollama(url: str, route: str) -> Iterator[ollama.Client]:
         ToolError: The request failed.
 
     """
-    with _sentences(url, route), ollama.Client(url, **settings()) as client:
+    with _sentences(url, route), ollama.Client(url, **settings(route)) as client:
         yield client
 
 
@@ -77,13 +91,22 @@ def _sentences(url: str, route: str) -> Iterator[None]:
         raise ToolError(msg, hint="see whether Ollama alone listens there") from error
 
 
-def settings() -> dict[str, Any]:
-    """Give the options of both clients: nothing from the environment, and no redirects."""
+def settings(route: str, wait_s: float | None = None) -> dict[str, Any]:
+    """Give the options of both clients: nothing from the environment, no redirects, and limits.
+
+    Args:
+        route: What is asked, which decides how long and large the answer may be.
+        wait_s: How long to wait, where that is another time than the route's.
+
+    """
+    deadline_s = wait_s or DEADLINES_S.get(route, ANSWER_WAIT_S)
+    most_bytes = MOST_PUSH_BYTES if route == "/api/push" else MOST_BYTES
+    silence_s = min(ANSWER_WAIT_S, deadline_s)
     return {
-        "timeout": httpx.Timeout(ANSWER_WAIT_S, connect=CONNECT_WAIT_S),
+        "timeout": httpx.Timeout(silence_s, connect=min(CONNECT_WAIT_S, silence_s)),
         "trust_env": False,
         "follow_redirects": False,
-        "verify": _tls(),
+        "transport": LimitedTransport(deadline_s, most_bytes, verify=_tls(), trust_env=False),
         "auth": _without_key,
     }
 
@@ -105,7 +128,7 @@ def shorten(reason: object) -> str:
     text = str(reason or "").strip()
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         is_page = text.startswith("<") or "\n" in text
         return "" if is_page else text[:SHOWN_CHARACTERS]
     return shorten(body["error"]) if isinstance(body, dict) and "error" in body else ""
