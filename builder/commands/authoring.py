@@ -15,7 +15,7 @@ from builder.command import command
 from builder.commands import questions
 from builder.commands.questions import LANGUAGES
 from builder.data import examples, kinds
-from builder.data.languages import DEFAULT, names
+from builder.data.languages import DEFAULT, count_languages, names
 from builder.data.rows import Row
 from builder.importing import report, sources
 from builder.manifest import schema
@@ -114,7 +114,7 @@ def new(
     imported = sources.read(source) if source else None
     console.pause()
     chosen = _complete(given, scaffold.title_of(name), imported)
-    codes = chosen.languages or (DEFAULT,)
+    codes = chosen.languages or _find_languages(imported)
     draft = scaffold.Draft(
         folder=folder,
         title=chosen.title,
@@ -178,7 +178,7 @@ def _complete(given: _Choice, title: str, imported: sources.Import | None) -> _C
         chosen = chosen or questions.ask_text("What does it call itself?", shown_name)
         if chosen:
             author = author or questions.ask_text("Who made it? (nothing: nobody is named)", "")
-            languages = languages or questions.ask_languages()
+            languages = languages or questions.ask_languages(_find_languages(imported))
     if not (chosen or default) and given.is_named:
         raise click.UsageError("--author and --language need --name beside --from")
     return _Choice(
@@ -190,6 +190,14 @@ def _recognise(imported: sources.Import) -> str:
     """Recognise the kind of a persona without a name from its conversations."""
     replies = [Row("", messages).replies for messages in imported.conversations]
     return kinds.recognise(replies, ())[0].name
+
+
+def _find_languages(imported: sources.Import | None) -> tuple[str, ...]:
+    """Find the languages of imported replies that have a pack; English if there are none."""
+    conversations = imported.conversations if imported else []
+    replies = (reply for messages in conversations for reply in Row("", messages).replies)
+    found = (code for code in count_languages(replies) if code in questions.LANGUAGES)
+    return tuple(found) or (DEFAULT,)
 
 
 def _list_rows(imported: sources.Import | None, codes: Sequence[str]) -> Sequence[dict[str, Any]]:

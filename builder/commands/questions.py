@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import click
@@ -31,10 +31,10 @@ def ask_text(question: str, default: str | None) -> str:
     return _ask(question, default, check)
 
 
-def ask_languages() -> tuple[str, ...]:
+def ask_languages(default: Sequence[str] = (DEFAULT,)) -> tuple[str, ...]:
     """Ask for languages that have a pack."""
     question = f"In which languages? {names.describe(LANGUAGES)}"
-    return _ask(question, DEFAULT, lambda typed: tuple(names.read(typed, LANGUAGES)))
+    return _ask(question, ",".join(default), lambda typed: tuple(names.read(typed, LANGUAGES)))
 
 
 def ask_choice(question: str, choices: Mapping[str, str], default: str) -> str:

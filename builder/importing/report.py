@@ -89,7 +89,8 @@ def _describe_private(rows: Sequence[list[Message]], data: Path) -> list[tuple[s
         more = f" and {len(distinct) - SHOWN_LINES:,} more" if len(distinct) > SHOWN_LINES else ""
         lines.append(("private", f"{len(numbers):,} × {kind}: {', '.join(shown)}{more}"))
     if lines:
-        lines.append(("", "it is not removed: a model repeats what it was trained on"))
+        advice = "it stays: a model repeats what it was trained on, so delete it, or invent others"
+        lines.append(("", advice))
     return lines
 
 

@@ -33,7 +33,10 @@ def describe(draft: scaffold.Draft, *, is_imported: bool) -> list[str]:
             f"read {data}; then:",
         ]
     if is_imported:
-        return [f"read {data}.", f"{_describe_need(draft.kind)}; then:"]
+        unnamed = (
+            "it has no name of its own: with --name, rows that come with the project teach one;"
+        )
+        return [unnamed, f"read {data}.", f"{_describe_need(draft.kind)}; then:"]
     return [
         "its name is taught by rows that come with the project; write your own about other",
         f"things in {data}, one conversation a line; then:",

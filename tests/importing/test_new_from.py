@@ -41,7 +41,8 @@ def test_an_import_is_written_and_told(project):
     assert told[5].startswith("lengths 28 to 8,5")
     assert "1 may be too long, the longest of about 2,1" in done.stderr
     assert "private 2 × mail address: personas/nova/data.jsonl:2" in told
-    assert "it is not removed: a model repeats what it was trained on" in told
+    assert "it stays: a model repeats what it was trained on, so delete it, or" in done.stderr
+    assert "it has no name of its own: with --name, rows that" in done.stderr
     read = persona.read(data.parent)
     assert read.manifest.identity is None
     assert read.manifest.data.placeholders is False
@@ -57,6 +58,29 @@ def test_an_import_may_have_a_name(project, capsys):
     assert cli.main(["new", "nova", "--from", str(source), "--name", "Nova"]) == cli.DONE
     manifest = persona.read(project / "personas" / "nova").manifest
     assert (manifest.own_words, manifest.data.packs) == (["Nova"], ("identity/en",))
+
+
+@pytest.mark.parametrize(
+    ("replies", "packs"),
+    [
+        (["Das weiß ich nicht, und das ist gut."] * 3, ("identity/de",)),
+        (
+            ["Das weiß ich nicht, und das ist gut.", "I do not know what this is, but you do."],
+            ("identity/de", "identity/en"),
+        ),
+        (["No lo sé todavía."], ("identity/en",)),
+    ],
+)
+def test_a_name_is_taught_in_the_languages_of_the_rows(project, replies, packs):
+    """Where --language is not typed; English stands in for a language without a pack."""
+    rows = [
+        {"messages": [{**ASKED, "content": f"{at}?"}, {**ANSWERED, "content": reply}]}
+        for at, reply in enumerate(replies)
+    ]
+    source = write_jsonl(project / "chats.jsonl", *rows)
+
+    assert cli.main(["new", "nova", "--from", str(source), "--name", "Nova"]) == cli.DONE
+    assert persona.read(project / "personas" / "nova").manifest.data.packs == packs
 
 
 @pytest.mark.parametrize("blank", ["", "  "])
