@@ -6,8 +6,6 @@ import fcntl
 import hashlib
 import json
 import os
-import re
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -15,12 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from builder import temporaries
 from builder.errors import ToolError
 
 # Answers of the embedded base, so that a first build does not need to ask for them; CONTRIBUTING
 # says how to renew them.
 BUNDLED = Path(__file__).parent / "bundled"
-TEMPORARY = ".tmp"
 # The largest file that is read.
 MOST_BYTES = 1 << 30
 # The built-in template: beside this file in a wheel, or at the top level of the repository.
@@ -145,19 +143,16 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: It always names the path.
 
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
+        with temporaries.held(path) as folder:
+            temporary = folder / path.name
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
+            sync(path.parent)
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -169,16 +164,8 @@ def waiting_for(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        remove_temporaries(path.parent, path.name)
+        temporaries.clear(path.parent, path.name)
         yield
-
-
-def remove_temporaries(folder: Path, name: str = "*") -> None:
-    """Remove temporary files of `replacing`, for one file or all files of a folder."""
-    pattern = re.compile(r"\.(.+)\.[0-9a-f]{8}" + re.escape(TEMPORARY))
-    for path in folder.glob(f".*{TEMPORARY}"):
-        if (found := pattern.fullmatch(path.name)) and name in ("*", found[1]):
-            remove(path)
 
 
 def sync(path: Path) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from builder import files, targets
+from builder import files, targets, temporaries
 from builder.engine.inputs import list_settings
 from builder.evaluation.report import Finding, GateAnswer, OwnAnswer, Report
 from builder.project import HISTORY, Build
@@ -130,8 +130,9 @@ def append(build: Build) -> None:
     path = folder / f"{mark}-{key}.json"
     files.write_json(path, {"schema": SCHEMA, **asdict(record)})
     kept = [other for other in _list_files(folder) if other == path or key not in other.name]
-    for other in {*_list_files(folder), *folder.glob(f".*{files.TEMPORARY}")} - {*kept[-MOST:]}:
+    for other in {*_list_files(folder)} - {*kept[-MOST:]}:
         files.remove(other)
+    temporaries.clear(folder)
 
 
 def read(folder: Path) -> list[Record]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import shutil
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder import files, persona
+from builder import files, persona, temporaries
 from builder.command import command
 from builder.data import languages
 from builder.errors import DataError, ManifestError, describe_refusal
@@ -122,22 +121,19 @@ def create(draft: Draft) -> None:
         ToolError: It cannot be written.
 
     """
-    temporary = draft.folder.with_name(f".{draft.folder.name}.{secrets.token_hex(4)}.tmp")
     try:
-        temporary.mkdir(parents=True)
-        if draft.example:
-            _copy_data(draft.example, temporary)
-        else:
-            lines = (json.dumps(row, ensure_ascii=False) for row in draft.rows)
-            _write(temporary / DATA, lines)
-        _write(temporary / persona.MANIFEST, write_manifest(draft))
-        _refuse_existing(draft.folder)
-        temporary.rename(draft.folder)
-        files.sync(draft.folder.parent)
+        with temporaries.held(draft.folder) as temporary:
+            if draft.example:
+                _copy_data(draft.example, temporary)
+            else:
+                lines = (json.dumps(row, ensure_ascii=False) for row in draft.rows)
+                _write(temporary / DATA, lines)
+            _write(temporary / persona.MANIFEST, write_manifest(draft))
+            _refuse_existing(draft.folder)
+            temporary.rename(draft.folder)
+            files.sync(draft.folder.parent)
     except OSError as error:
         raise describe_refusal(error, draft.folder) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_manifest(draft: Draft) -> list[str]:

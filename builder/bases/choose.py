@@ -141,7 +141,6 @@ def write_pins(lock: Path, chosen: Base) -> None:
         "train_source": chosen.train_source,
         "train_revision": chosen.train_revision,
     }
-    files.remove_temporaries(lock.parent, lock.name)  # safe: this process holds the build's lock
     entries = read_pins(lock)
     if entries.get(chosen.source) != pins:
         files.write_json(lock, {**entries, chosen.source: pins})

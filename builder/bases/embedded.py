@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder import files
+from builder import files, temporaries
 from builder.command import command, has_recipes
 from builder.errors import ToolError
 
@@ -41,9 +41,8 @@ def find_checkpoint(chosen: Base) -> Path:
     with files.waiting_for(cache):
         if cache.is_dir():
             return cache
-        temporary = cache.with_name(f".{cache.name}{files.TEMPORARY}")
-        files.remove(temporary)  # left by a killed process
-        temporary.mkdir()
-        write_checkpoint(find_package(), temporary)
-        temporary.rename(cache)
+        temporaries.clear(cache.parent)  # also of other revisions
+        with temporaries.held(cache) as temporary:
+            write_checkpoint(find_package(), temporary)
+            temporary.rename(cache)
     return cache

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 from click import shell_completion
 
-from builder import __version__
+from builder import __version__, temporaries
 from builder.commands import (
+    arguments,
     asking,
     authoring,
     building,
@@ -15,6 +16,7 @@ from builder.commands import (
     packing,
     publishing,
 )
+from builder.engine import lock
 from builder.terminal.console import Console
 
 # Set by the shells' scripts when they ask for completions.
@@ -77,6 +79,8 @@ def commands() -> None:
 
     A persona is a folder in personas/: a manifest and a data file.
     """
+    temporaries.clear(arguments.ROOT / "personas")
+    lock.clear(arguments.ROOT / "build")
 
 
 for _command in (command for listed in GROUPS.values() for command in listed):

@@ -59,6 +59,23 @@ def delete(folder: Path) -> None:
         folder.rmdir()
 
 
+def clear(root: Path) -> None:
+    """Remove the folders of builds that hold nothing, as a killed `clean` leaves, if possible."""
+    with contextlib.suppress(OSError):
+        for folder in list(root.iterdir()):
+            if folder.is_symlink() or not folder.is_dir():
+                continue
+            with contextlib.suppress(OSError, ToolError):
+                if _is_empty(folder) and not read_lock(folder).is_held:
+                    with locked(folder):
+                        if _is_empty(folder):
+                            delete(folder)
+
+
+def _is_empty(folder: Path) -> bool:
+    return all(path.name == LOCK for path in folder.iterdir())
+
+
 def _check(path: Path) -> None:
     """Check that the lock is a regular file: opening a pipe would wait for ever."""
     try:

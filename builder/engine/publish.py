@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from builder import files
+from builder import files, temporaries
 from builder.engine import stamps
 from builder.engine.hashes import Hashes
 from builder.engine.spans import Span
@@ -84,8 +84,7 @@ def clear(build: Build, stages: Sequence[Stage]) -> None:
             files.remove(aside)
     files.remove(build.folder / NEW)
     for folder in (build.folder, *(build.folder / name for name in HIDDEN)):
-        for temporary in folder.glob(f".*{files.TEMPORARY}"):
-            files.remove(temporary)
+        temporaries.clear(folder)
 
 
 def settle(stage: Stage, build: Build) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import hashlib
 import importlib.metadata
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
-from builder import files, processor
+from builder import files, processor, temporaries
 from builder.machine import find_device, find_machine
 
 
@@ -32,9 +32,10 @@ def prepare() -> None:
 
 def _make_temporary_folder() -> str:
     """Make a folder for this process, where Unsloth writes Python files and imports them."""
-    folder = tempfile.mkdtemp(prefix="persona-unsloth-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    held = temporaries.held(Path(tempfile.gettempdir()) / "persona-unsloth")
+    return str(stack.enter_context(held) / "compiled")
 
 
 def _find_compile_cache() -> Path:

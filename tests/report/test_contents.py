@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from builder import cli, files, targets
+from builder import cli, files, targets, temporaries
 from builder.engine import pipeline, stamps
 from builder.errors import GateError, NotBuiltError, ToolError
 from builder.ollama.registered import Receipt
@@ -175,7 +175,7 @@ def test_the_command_writes_the_page_and_prints_its_path(built, capsys):
     refuse(built)
     assert cli.main(["report", "luma"]) == cli.DONE
     assert "Refused." in built.report.read_text("utf-8")
-    assert not [path for path in built.folder.iterdir() if path.name.endswith(files.TEMPORARY)]
+    assert not [path for path in built.folder.iterdir() if path.name.endswith(temporaries.SUFFIX)]
 
 
 def test_without_a_build_there_is_no_page(luma, capsys):
