@@ -36,9 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit code."""
     _open_standard_streams()
     if instruction := os.environ.get(COMPLETION_VARIABLE):
-        return shell_completion.shell_complete(
-            commands, {}, "persona", COMPLETION_VARIABLE, instruction
-        )
+        return _complete(instruction)
     console = Console()
     log = logging.getLogger("builder")
     log.addHandler(console)
@@ -64,6 +62,19 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         log.removeHandler(console)
         console.close()
+
+
+def _complete(instruction: str) -> int:
+    """Answer a shell that asks for completions; say nothing to one that asks in another way."""
+    try:
+        return shell_completion.shell_complete(
+            commands, {}, "persona", COMPLETION_VARIABLE, instruction
+        )
+    except (KeyError, ValueError):  # its variables are not set, or are no numbers
+        return USAGE
+    except (OSError, PersonaError):  # nobody reads it, or the project cannot be read
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return MENDABLE
 
 
 def _run(arguments: list[str], console: Console) -> int:

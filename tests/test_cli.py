@@ -306,6 +306,37 @@ def test_commands_and_names_are_completed(luma, shell):
     )
 
 
+ASKED_WRONGLY = [
+    {},
+    {"COMP_WORDS": "persona wh"},
+    {"COMP_WORDS": "persona wh", "COMP_CWORD": "two"},
+    {"COMP_WORDS": 'persona "wh', "COMP_CWORD": ""},
+]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "none"])
+@pytest.mark.parametrize("variables", ASKED_WRONGLY)
+def test_a_shell_that_asks_in_another_way_gets_no_traceback(luma, shell, variables):
+    """Without the variables of a completion nothing is completed, and nothing is said."""
+    root = luma.parent.parent
+    done = run_persona(cwd=root, _PERSONA_COMPLETE=f"{shell}_complete", **variables)
+
+    assert done.returncode in (0, 1, 2)
+    assert not done.stderr
+
+
+def test_completions_that_nobody_reads_are_no_bug(luma):
+    """A full disk under the shell's question is no traceback."""
+    variables = {"COMP_WORDS": "persona wh", "COMP_CWORD": "1"}
+    with full_disk() as full:
+        done = run_persona(
+            cwd=luma.parent.parent, _PERSONA_COMPLETE="bash_complete", stdout=full, **variables
+        )
+
+    assert done.returncode in (0, 1)
+    assert not done.stderr
+
+
 def test_builds_and_languages_are_completed(luma):
     """`remove` takes the builds, also of a persona that is gone, and `new` the packs' languages."""
     root = luma.parent.parent
