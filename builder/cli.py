@@ -85,7 +85,8 @@ def _run(arguments: list[str], console: Console) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
+        with contextlib.suppress(OSError):  # a full disk under standard error
+            error.show()
         return USAGE
     except click.ClickException as error:
         path = getattr(error, "ctx", None)

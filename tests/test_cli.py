@@ -397,6 +397,19 @@ def test_a_full_disk_under_stdout_is_told(luma):
     assert done.stderr.startswith("error: standard output: No space left on device")
 
 
+ASKED = ["", "--help", "list", "why luma", "show luma", "keys", "bases", "doctor", "clean"]
+
+
+@pytest.mark.parametrize("command", [*ASKED, "gates luma", "push luma --to hf:a/b", "build"])
+def test_a_full_disk_under_both_streams_is_no_bug(luma, command):
+    """What can be told nowhere ends with the code of a mistake, in every command."""
+    with full_disk() as full:
+        done = run_persona(*command.split(), cwd=luma.parent.parent, stdout=full, stderr=full)
+
+    assert done.returncode in (cli.MENDABLE, cli.USAGE)
+    assert not (luma.parent.parent / "build" / "crash.log").exists()
+
+
 def test_a_full_disk_under_stderr_is_no_bug(luma):
     """An error that cannot be told ends with its own code, and writes no crash log."""
     root = luma.parent.parent
