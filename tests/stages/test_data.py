@@ -9,6 +9,8 @@ from builder.bases import families
 from builder.bases.base import EMBEDDED
 from builder.data import dataset, preparation
 from builder.data.rows import Row
+from builder.engine import freshness
+from builder.engine.hashes import Hashes
 from builder.errors import DataError
 from builder.stages import data
 from tests.conftest import MANIFEST, build_of, run_stage
@@ -422,3 +424,17 @@ def test_rows_of_one_question_are_not_all_held_out(build, table):
     with pytest.raises(DataError, match="all 100 rows of your own are held out") as caught:
         run_stage(data, build_of(path, base=EMBEDDED))
     assert caught.value.hint.endswith("set data.held_out = 0")
+
+
+def test_the_order_of_the_data_files_is_compared(build):
+    """Rows are trained in the order of their files: another order is stale, by its name."""
+    folder, found = build.persona.folder, []
+    (folder / "more.jsonl").write_text('{"prompt": "Name a nut.", "completion": "A hazelnut."}\n')
+    text, hashes = (folder / "persona.toml").read_text(), Hashes(build.folder)
+    for order in ('["data.jsonl", "more.jsonl"]', '["more.jsonl", "data.jsonl"]'):
+        (folder / "persona.toml").write_text(f"{text}\n[data]\nfiles = {order}\n")
+        read = build_of(folder, base=EMBEDDED)
+        found.append(freshness.describe(data, read, data.inputs(read), hashes))
+
+    (reason,) = freshness.compare(*found)
+    assert reason.startswith("data.files is now")
