@@ -118,11 +118,16 @@ def read_pins(lock: Path) -> dict[str, Pins]:
     """Read the pinned revisions of all bases; empty if there is no file.
 
     Raises:
-        ToolError: The file has another form.
+        ToolError: It is no file, cannot be read, or has another form.
 
     """
-    if not lock.exists():
+    hint = f"delete {lock} to pin today's revisions"
+    try:
+        files.check_file(lock)
+    except FileNotFoundError:
         return {}
+    except ValueError as error:
+        raise ToolError(str(error), hint=hint) from None
     entries = files.read_json(lock)
     is_whole = isinstance(entries, dict) and all(
         isinstance(pins, dict) and all(isinstance(pin, str) for pin in pins.values())
@@ -130,7 +135,7 @@ def read_pins(lock: Path) -> dict[str, Pins]:
     )
     if not is_whole:
         msg = f"{lock}: is not a table of bases, expected what the base stage wrote"
-        raise ToolError(msg, hint=f"delete {lock} to pin today's revisions")
+        raise ToolError(msg, hint=hint)
     return dict(entries)
 
 

@@ -336,3 +336,22 @@ def test_new_takes_no_name_that_a_build_refuses(project, capfd):
     assert code == 1
     assert "--name: has 201 characters, expected at most 200" in said
     assert not (project / "personas" / "nova").exists()
+
+
+PINS = {
+    "pipe": (os.mkfifo, "is a pipe, a socket or a device, expected a file"),
+    "folder": (os.mkdir, "is a folder, expected a file"),
+    "loop": (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+}
+
+
+@pytest.mark.parametrize("damage", PINS)
+def test_a_base_lock_that_cannot_be_read_is_told_as_what_it_is(tmp_path, damage):
+    """What lies in its place is named, and a link that leads nowhere is not taken for none."""
+    make, told = PINS[damage]
+    make(tmp_path / "base.lock")
+
+    with pytest.raises(ToolError, match=told) as error:
+        choose.read_pins(tmp_path / "base.lock")
+
+    assert error.value.hint == f"delete {tmp_path / 'base.lock'} to pin today's revisions"
