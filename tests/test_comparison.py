@@ -7,7 +7,10 @@ import shutil
 import pytest
 
 from builder import comparison
+from builder.engine import stamps
+from builder.engine.stamps import Description, Stamp
 from builder.history import Answer, Gate, Record
+from builder.stages import train
 from builder.views import comparison as view
 from tests.conftest import run_persona
 from tests.pseudoterminal import opened
@@ -177,6 +180,34 @@ def test_what_cannot_be_compared_is_one_sentence(luma, root, arguments, said):
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stderr.count("error: ") == 1
+
+
+@pytest.fixture
+def unfinished(root):
+    """The same project, in which new builds of luma and ada were cut short after training."""
+    for name in ("luma", "ada"):
+        (root / "build" / name / ".stamps").mkdir()
+        description = Description(train.VERSION, {}, {})
+        stamp = Stamp(description, train.NAME, "done", took_s=None, tools={})
+        stamps.write(root / "build" / name, train.NAME, stamp)
+    return root
+
+
+def test_a_build_that_is_unfinished_is_not_compared(unfinished):
+    """The two before it are, and it is said how to go on with it."""
+    done = run_persona("diff", "luma", cwd=unfinished)
+
+    assert done.returncode == 0
+    assert "the present build of luma has not come to the gates, and is not compared" in done.stderr
+    assert "`just build luma` goes on with it" in done.stderr
+
+
+def test_an_unfinished_build_needs_no_change(unfinished):
+    """Where one build is too few, finishing the next one is enough."""
+    done = run_persona("diff", "ada", cwd=unfinished)
+
+    assert done.returncode == 1
+    assert "hint: just build ada" in done.stderr
 
 
 @pytest.mark.parametrize("environment", [{}, {"TERM": "dumb"}], ids=["xterm", "dumb"])

@@ -196,8 +196,12 @@ def diff(console: Console, /, name: str, other: str | None, *, as_json: bool) ->
         found = comparison.compare(first[-2], first[-1], ("before", "last"))
     if as_json:
         console.print_json(asdict(found))
-    else:
-        view.show(found, console)
+        return
+    view.show(found, console)
+    for each in dict.fromkeys([first_name, second_name or first_name]):
+        if _is_unfinished(each):
+            which = f"the present build of {each} has not come to the gates, and is not compared"
+            console.notes([f"{which}: `{command(f'build {each}')}` goes on with it"])
 
 
 def _read_name(typed: str) -> str:
@@ -222,4 +226,12 @@ def _check_count(name: str, count: int, needed: int) -> None:
         expected = "one at least" if needed == 1 else "two that differ"
         msg = f"{folder}: holds {count} build{plural} that came to the gates, expected {expected}"
         build = command(f"build {name}")
-        raise ToolError(msg, hint=f"change something, then {build}" if count else build)
+        if not count or _is_unfinished(name):
+            raise ToolError(msg, hint=build)
+        raise ToolError(msg, hint=f"change something, then {build}")
+
+
+def _is_unfinished(name: str) -> bool:
+    """Say whether a build has begun whose file was not examined yet."""
+    folder = arguments.ROOT / "build" / name
+    return last_build.has_begun(folder) and last_build.find_examination(folder) is None
