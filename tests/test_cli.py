@@ -225,6 +225,18 @@ def test_a_bug_leaves_a_report(luma, monkeypatch, capsys):
     assert "ZeroDivisionError" in (luma.parent.parent / "build" / "crash.log").read_text()
 
 
+def test_a_bug_where_nothing_can_be_written_shows_no_traceback(luma, monkeypatch, capsys):
+    """Where neither build/ nor the temporary folder takes the log, the sentence comes alone."""
+    (luma.parent.parent / "build").write_text("")
+    monkeypatch.setattr(cli.tempfile, "tempdir", str(luma / "persona.toml"))
+    monkeypatch.setattr(pipeline, "plan", lambda *_: 1 // 0)
+
+    assert cli.main(["why", "luma"]) == cli.BUG
+    told = capsys.readouterr().err
+    assert told.startswith("error: a bug: ZeroDivisionError")
+    assert "Traceback" not in told
+
+
 def test_rows_are_read_before_a_base_is_fetched(luma):
     """A mistake in the data is told before anything else, also where the base is out of reach."""
     (luma / "data.jsonl").write_text('{"prompt": "Hi", "completion": "{{ nmae }}"}\n')
