@@ -136,6 +136,11 @@ def _check_call(
         if key not in function["arguments"]:
             raise ValueError(f"{where} without {quote(key)}, expected what its tool requires")
     properties = declared["properties"]
+    for key, value in function["arguments"].items():
+        choices = properties.get(key, {}).get("enum")
+        if choices and value not in choices:
+            known = " or ".join(map(quote, choices))
+            raise ValueError(f"{where} with {key} {quote(value)}, expected {known}")
     for key in function["arguments"] if properties and name not in open_names else ():
         if key not in properties:
             known = " or ".join(map(quote, properties))

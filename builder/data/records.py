@@ -8,6 +8,7 @@ import functools
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,13 @@ from builder.data.values import describe_kind, find_mistake, parse_json
 from builder.errors import DataError
 from builder.escapes import quote
 
+# By the ending of a file that holds rows in a form that is not read.
+ADVICE = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "save it as CSV in UTF-8"),
+    **dict.fromkeys((".zip", ".gz", ".7z"), "unpack it, and give the file inside"),
+}
+# The first line of a csv that names its delimiter, without the line's end.
+DELIMITER_LINE = re.compile(r"sep=([,;\t])(?=\r?\n)", re.IGNORECASE)
 MAX_LINE_LENGTH = 1 << 20
 SHOWN_REASON = 200
 # The possible delimiters of a csv.
@@ -54,7 +62,8 @@ def read(path: Path, headers: Sequence[Collection[str]] = ()) -> Iterator[Record
             yield from _parquet(path)
         case suffix:
             what = f"is a {suffix}" if suffix else "has no ending"
-            msg = f"{path}: {what}, expected .jsonl, .json, .csv, .tsv or .parquet"
+            advice = f": {ADVICE[suffix]}" if suffix in ADVICE else ""
+            msg = f"{path}: {what}, expected .jsonl, .json, .csv, .tsv or .parquet{advice}"
             raise DataError(msg)
 
 
@@ -102,7 +111,9 @@ def _csv(path: Path, headers: Sequence[Collection[str]]) -> Iterator[Record]:
     # With the standard library all fields stay text ("4", "None"), and the line of each row is
     # known.
     text = _text(path)
-    delimiter = _find_delimiter(path, text, headers)
+    if named := DELIMITER_LINE.match(text):  # Excel's; the line is kept, for the lines of rows
+        text = text[named.end() :]
+    delimiter = named[1] if named else _find_delimiter(path, text, headers)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     problems, found, began = [], [], 1
     header: list[str] = []

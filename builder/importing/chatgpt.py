@@ -10,6 +10,7 @@ from builder.importing.conversation import (
     SYSTEM_MESSAGES,
     THOUGHTS,
     TOOL_MESSAGES,
+    WITH_TOOLS,
     Conversation,
     join_parts,
 )
@@ -50,8 +51,24 @@ def read(value: dict[str, Any]) -> Conversation:
         raise ValueError(msg)
     conversation = Conversation()
     for message in _list_branch(tree, value.get("current_node")):
+        if _is_of_tools(message):
+            _cut(conversation)
+            break
         _add(conversation, message)
     return conversation
+
+
+def _cut(conversation: Conversation) -> None:
+    """Leave out the answer that used a tool, and all after it.
+
+    They would teach the model to guess what the tool said.
+    """
+    conversation.leave_out(TOOL_MESSAGES)
+    messages = conversation.messages
+    while messages and messages[-1]["role"] != "user":
+        messages.pop()
+    if not any(message["role"] == "assistant" for message in messages):
+        conversation.unusable = WITH_TOOLS
 
 
 def _list_branch(tree: dict[str, Any], last: Any) -> list[dict[str, Any]]:
@@ -67,19 +84,36 @@ def _list_branch(tree: dict[str, Any], last: Any) -> list[dict[str, Any]]:
     return branch[::-1]
 
 
+def _is_of_tools(message: dict[str, Any]) -> bool:
+    """Say whether a message is a tool's, or a call of one."""
+    role, kind = _read_role(message), _read_kind(message)
+    if kind in CONTENT_TYPES or role == "system" or _is_hidden(message):
+        return False
+    is_call = message.get("recipient", "all") != "all"
+    return role == "tool" or is_call or kind not in TEXT_TYPES
+
+
+def _read_role(message: dict[str, Any]) -> Any:
+    return (message.get("author") or {}).get("role")
+
+
+def _read_kind(message: dict[str, Any]) -> Any:
+    return (message.get("content") or {}).get("content_type")
+
+
+def _is_hidden(message: dict[str, Any]) -> bool:
+    return bool((message.get("metadata") or {}).get("is_visually_hidden_from_conversation"))
+
+
 def _add(conversation: Conversation, message: dict[str, Any]) -> None:
-    role = (message.get("author") or {}).get("role")
+    role, kind = _read_role(message), _read_kind(message)
     content = message.get("content") or {}
-    kind = content.get("content_type")
-    is_hidden = (message.get("metadata") or {}).get("is_visually_hidden_from_conversation")
     if kind in CONTENT_TYPES:
         conversation.leave_out(CONTENT_TYPES[kind])
-    elif role == "system" or is_hidden:
+    elif role == "system" or _is_hidden(message):
         # Every conversation begins with an empty message.
         if any(content.get("parts") or ()):
             conversation.leave_out(SYSTEM_MESSAGES)
-    elif role == "tool" or message.get("recipient", "all") != "all" or kind not in TEXT_TYPES:
-        conversation.leave_out(TOOL_MESSAGES)
     elif role in ("user", "assistant"):
         text = join_parts(conversation, content.get("parts"))
         conversation.add(role, REFERENCE.sub("", text))

@@ -10,11 +10,11 @@ from builder.data.template import Message
 from builder.data.values import describe_kind
 from builder.manifest.fields import is_visible
 
-TOOL_MESSAGES = "messages of tools"
+TOOL_MESSAGES = "answers that used a tool, and what follows them"
 WITH_TOOLS = "conversations with calls of tools"
 SYSTEM_MESSAGES = "system messages"
 THOUGHTS = "thoughts"
-OTHER_PARTS = "images and other parts"
+WITH_PARTS = "conversations with images or other parts"
 UNANSWERED = "messages at an end without an answer"
 
 
@@ -70,6 +70,6 @@ def join_parts(conversation: Conversation, content: Any) -> str:
         text = part.get("text") if isinstance(part, dict) else part
         if isinstance(text, str):
             texts.append(text)
-        else:
-            conversation.leave_out(OTHER_PARTS)
+        else:  # the answer is about what the model would not see
+            conversation.unusable = WITH_PARTS
     return "\n".join(texts)

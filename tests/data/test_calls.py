@@ -124,6 +124,18 @@ def test_other_arguments_may_be_allowed(luma):
     assert found.messages[1]["tool_calls"][0]["function"]["arguments"] == {"a": 1, "c": 2}
 
 
+def test_an_argument_is_one_of_the_values_that_are_declared(luma):
+    """A call with another value than those of `enum` would teach the model to invent values."""
+    given = json.loads(json.dumps(ADD))
+    given["function"]["parameters"]["properties"]["b"] = {"type": "string", "enum": ["C", "F"]}
+    (found,) = read(luma, "d.jsonl", row(HI, calls(call({"a": 1, "b": "F"})), tools=[given]))
+    assert found.messages[1]["tool_calls"][0]["function"]["arguments"]["b"] == "F"
+
+    with pytest.raises(DataError) as caught:
+        read(luma, "d.jsonl", row(HI, calls(call({"a": 1, "b": "K"})), tools=[given]))
+    assert "turn 2 calls 'add' with b 'K', expected 'C' or 'F'" in str(caught.value)
+
+
 def test_a_table_s_nulls_are_no_arguments(luma):
     """In Parquet every row's object has the keys of those of all rows."""
     import pyarrow as pa

@@ -30,6 +30,14 @@ def test_a_csvs_fields_are_text(tmp_path, answers):
     assert tuple(value["completion"] for _, value in read_records) == answers
 
 
+def test_a_first_line_may_name_the_delimiter(tmp_path):
+    """Excel writes `sep=;` above the header, and reads it."""
+    ((where, value),) = read(tmp_path / "d.csv", "sep=;\r\nprompt;completion\r\nHi;a, b, c\r\n")
+
+    assert value == {"prompt": "Hi", "completion": "a, b, c"}
+    assert where.endswith("d.csv:3")
+
+
 def test_a_csvs_record_stands_on_the_line_where_it_begins(tmp_path):
     """Blank lines and texts of several lines are counted."""
     read_records = read(tmp_path / "d.csv", 'prompt,completion\n\nHi,"two\nlines"\r\nHo,one\n')

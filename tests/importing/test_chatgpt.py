@@ -83,42 +83,59 @@ def test_the_branch_that_was_shown_last_is_read(tmp_path):
 
 
 def test_tools_system_texts_and_thoughts_are_left_out_and_counted(tmp_path):
-    """Only what people read stays; neighbours of one role become one message."""
+    """Only what people read stays, up to the first answer that used a tool."""
     imported = read(
         tmp_path,
         make_conversation(
             make_message("system", "You are ChatGPT."),
             make_message("user", "About me", kind="user_editable_context"),
-            make_message("user", "Plot 2+2."),
+            make_message("user", "Hi"),
             make_message("assistant", "Hm", kind="thoughts"),
+            make_message("assistant", "Hello."),
+            make_message("assistant", "What shall it be?\ue200cite\ue202turn0\ue201【3†source】"),
+            make_message("user", "Plot 2+2."),
             make_message("assistant", "I will compute."),
             make_message("assistant", "print(2+2)", kind="code", recipient="python"),
             make_message("tool", "4", kind="execution_output"),
-            make_message("assistant", '{"prompt": "4"}', recipient="dalle.text2im"),
-            make_message("assistant", "It is 4 \ue200cite\ue202turn0\ue201.【3†source】"),
+            make_message("assistant", "It is 4."),
             make_message("user", "Thanks"),
         ),
     )
 
     assert [said(messages) for messages in imported.conversations] == [
-        [("user", "Plot 2+2."), ("assistant", "I will compute.\n\nIt is 4 .")]
+        [("user", "Hi"), ("assistant", "Hello.\n\nWhat shall it be?")]
     ]
     assert imported.cut == {
         "system messages": 2,
         "thoughts": 1,
-        "messages of tools": 3,
+        "answers that used a tool, and what follows them": 1,
         "messages at an end without an answer": 1,
     }
 
 
-def test_images_are_counted_and_their_text_stays(tmp_path):
-    """Of a message with an image the words are read."""
+def test_a_conversation_that_begins_with_a_tool_is_left_out(tmp_path):
+    """Nothing of it could be answered without the tool."""
+    plain = make_conversation(make_message("user", "Hi"), make_message("assistant", "Hello."))
+    with_tool = make_conversation(
+        make_message("user", "What is in the news?"),
+        make_message("assistant", "search()", kind="code", recipient="web"),
+        make_message("assistant", "It rains."),
+    )
+    imported = read(tmp_path, plain, with_tool)
+
+    assert [said(messages)[0] for messages in imported.conversations] == [("user", "Hi")]
+    assert imported.left_out == {"conversations with calls of tools": 1}
+
+
+def test_conversations_with_images_are_left_out_and_counted(tmp_path):
+    """The answer is about what the model would not see."""
     shown = make_message("user", {"content_type": "image_asset_pointer"}, kind="multimodal_text")
     shown["content"]["parts"].append("What is this?")
-    imported = read(tmp_path, make_conversation(shown, make_message("assistant", "A cat.")))
+    plain = make_conversation(make_message("user", "Hi"), make_message("assistant", "Hello."))
+    imported = read(tmp_path, plain, make_conversation(shown, make_message("assistant", "A cat.")))
 
-    assert said(imported.conversations[0]) == [("user", "What is this?"), ("assistant", "A cat.")]
-    assert imported.cut == {"images and other parts": 1}
+    assert [said(messages)[0] for messages in imported.conversations] == [("user", "Hi")]
+    assert imported.left_out == {"conversations with images or other parts": 1}
 
 
 def test_an_export_in_several_files_is_read_whole(tmp_path):

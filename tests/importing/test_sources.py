@@ -318,6 +318,8 @@ def test_every_mistake_is_told_by_file_and_line(tmp_path):
     [
         ("none.jsonl", None, "no such file or folder"),
         ("data.xlsx", "x", "is a .xlsx, expected .jsonl"),
+        ("data.xlsx", "x", "or .parquet: save it as CSV in UTF-8"),
+        ("chats.zip", "x", "or .parquet: unpack it, and give the file inside"),
         ("data.jsonl", '{"prompt": "a", "completion": " "}\n', "holds no question with an answer"),
         ("notes.txt", "nothing here\n", "holds no question with an answer"),
         ("data.csv", b"\xe4;\xf6\n", "byte 0xe4 is not UTF-8"),
