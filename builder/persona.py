@@ -28,6 +28,8 @@ UNPACKING, REPLACED = ".unpacking", "old"
 ENDINGS = (".csv", ".tsv", ".json", ".parquet")
 # How much of a misspelt name is compared with known names.
 MOST_COMPARED = 80
+# Of a table with more keys, the command that lists them is named.
+MOST_KEYS = 6
 # The name of a persona is the name of a folder, a file and an Ollama model, and must be valid for
 # all three (types/model/name.go of github.com/ollama/ollama 0.34.2 allows 80 characters).
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
@@ -186,8 +188,9 @@ def _tell(document: toml.Document, mistake: Any) -> str:
         case "missing":
             return f"{where}: is missing, expected {_describe(location)}"
         case "model_type" if location:
-            keys = join(list(_find_table(location).model_fields), "or")
-            expected = f"a table: `[{location[-1]}]`, and below it {keys}"
+            keys = list(_find_table(location).model_fields)
+            shown = join(keys, "or") if len(keys) <= MOST_KEYS else f"`{command('keys')}` of it"
+            expected = f"a table: `[{location[-1]}]`, and below it {shown}"
             return f"{where}: is {quote(mistake['input'])}, expected {expected}"
         case "value_error":
             return f"{where}: {mistake['ctx']['error']}"

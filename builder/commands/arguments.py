@@ -11,7 +11,6 @@ import click
 
 from builder import catalogue, last_build, persona
 from builder.command import command
-from builder.engine import stamps
 from builder.errors import ManifestError, ToolError
 from builder.project import Build, Options, Project
 
@@ -129,7 +128,7 @@ def check_built(build: Build, *paths: Path) -> None:
     stop = last_build.find_stop(build.folder)
     if stop:
         what = f"is half built: its last build stopped at {stop.stage} ({stop.message})"
-    elif stamps.find_last_change(build.folder):
+    elif last_build.has_begun(build.folder):
         what = f"is half built: {missing.relative_to(build.folder)} is not there yet"
     else:
         what = "was never built"

@@ -27,6 +27,11 @@ class Schedule:
         """How often each row is repeated in an epoch."""
         return self.plain_repeats + self.system_repeats
 
+    @property
+    def visits(self) -> int:
+        """About how often each row is trained on in all."""
+        return round(self.repeats * self.epochs)
+
 
 def plan(
     kind: Kind,

@@ -191,9 +191,10 @@ def _list_commands(contents: Contents) -> list[str]:
 def tell_rows(profile: Profile) -> str:
     """Describe how many rows were trained on, and how often."""
     schedule = profile.schedule
-    visits = round(schedule.repeats * schedule.epochs)
     beside = f", beside up to {schedule.replayed} of the base's own answers"
-    return f"{profile.rows}, each about {visits} times{beside if schedule.replayed else ''}"
+    return (
+        f"{profile.rows}, each about {schedule.visits} times{beside if schedule.replayed else ''}"
+    )
 
 
 def _tell_machine(machine: Machine) -> str:

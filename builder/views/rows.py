@@ -184,8 +184,7 @@ def _describe_schedule(profile: dataset.Profile) -> str:
         if schedule.system_repeats
         else ""
     )
-    visits = round(schedule.repeats * schedule.epochs)
-    rows = f"{profile.rows} rows, each trained on about {visits} times"
+    rows = f"{profile.rows} rows, each trained on about {schedule.visits} times"
     replayed = (
         f", beside up to {schedule.replayed} of the base's own answers" if schedule.replayed else ""
     )

@@ -198,6 +198,10 @@ def test_what_is_half_built_says_what_to_do(with_rows, capsys):
 
     (with_rows.dataset / "profile.json").unlink()
     assert cli.main(["report", "luma"]) == cli.MENDABLE
+    never = "error: luma: was never built, expected a finished build\nhint: just build luma\n"
+    assert capsys.readouterr().err == never
+    (with_rows.folder / ".stamps" / "render.json").touch()
+    assert cli.main(["report", "luma"]) == cli.MENDABLE
     half = "error: luma: is half built: {}, expected a finished build\nhint: just build luma\n"
     missing = "dataset/profile.json is not there yet"
     assert capsys.readouterr().err == half.format(missing)
