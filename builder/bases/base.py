@@ -15,8 +15,6 @@ from builder.tables import read_record
 
 FACTS = "base.json"
 EMBEDDED = "smollm2-135m-instruct"
-# The language that the embedded base speaks; of others it knows little.
-EMBEDDED_LANGUAGE = "en"
 # The embedded base on the hub.
 EMBEDDED_REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
 KINDS = f"{EMBEDDED}, a Hugging Face repository (owner/name) or a folder"

@@ -42,6 +42,7 @@ def find_checkpoint(chosen: Base) -> Path:
         if cache.is_dir():
             return cache
         temporaries.clear(cache.parent)  # also of other revisions
+        files.remove(cache.with_name(f".{cache.name}.tmp"))  # older releases wrote there
         with temporaries.held(cache) as temporary:
             write_checkpoint(find_package(), temporary)
             temporary.rename(cache)

@@ -56,6 +56,7 @@ def clean(console: Console, /, names: tuple[str, ...], *, yes: bool, as_json: bo
 
     With no name, say what each build takes.
     """
+    lock.clear(arguments.ROOT / "build")  # a killed `clean` leaves folders without a build
     builds = catalogue.list_builds(arguments.ROOT)
     if not names:
         _tell_sizes(builds, console, as_json=as_json)

@@ -16,7 +16,6 @@ from builder.commands import (
     packing,
     publishing,
 )
-from builder.engine import lock
 from builder.terminal.console import Console
 
 # Set by the shells' scripts when they ask for completions.
@@ -80,7 +79,6 @@ def commands() -> None:
     A persona is a folder in personas/: a manifest and a data file.
     """
     temporaries.clear(arguments.ROOT / "personas")
-    lock.clear(arguments.ROOT / "build")
 
 
 for _command in (command for listed in GROUPS.values() for command in listed):

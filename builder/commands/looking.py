@@ -12,7 +12,7 @@ from builder.catalogue import Entry
 from builder.command import command
 from builder.commands import arguments
 from builder.data import dataset, rows
-from builder.engine import pipeline
+from builder.engine import lock, pipeline
 from builder.engine.lock import locked
 from builder.errors import ManifestError, ToolError, describe_refusal
 from builder.escapes import escape
@@ -41,6 +41,7 @@ def list_(console: Console, /, *, as_json: bool) -> None:
     of which a file was changed since: `why` knows whether that matters. --json tells more.
     """
     arguments.check_listing()
+    lock.clear(arguments.ROOT / "build")  # a killed `clean` leaves folders without a build
     entries = list(catalogue.read(arguments.ROOT))
     if as_json:
         console.print_json([asdict(entry) for entry in entries])

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from builder.bases import base
-from builder.bases.base import EMBEDDED_LANGUAGE, Base
+from builder.bases.base import Base
 from builder.data import dataset, languages, packs, preparation, rows, schedule
 from builder.data.dataset import Profile
 from builder.data.rows import Row
@@ -166,8 +166,10 @@ def _warn_of_few(profile: Profile) -> None:
 
 def _warn_of_language(profile: Profile, chosen: Base) -> None:
     """Say before training that the embedded base hardly speaks the language of the rows."""
-    spoken = profile.languages[0] if profile.languages else EMBEDDED_LANGUAGE
-    if chosen.kind == "embedded" and spoken != EMBEDDED_LANGUAGE:
+    # The embedded base's are those in which questions for replay are written.
+    known = {code for code, _ in languages.list_question_files("replay")}
+    spoken = profile.languages[0] if profile.languages else ""
+    if chosen.kind == "embedded" and spoken and spoken not in known:
         log.warning(
             "most replies are in %s, which the embedded base hardly speaks: it learns these rows, "
             "and little beyond them; a larger base speaks it (docs/choosing.md)",

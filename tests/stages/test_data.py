@@ -185,7 +185,7 @@ def test_an_argument_s_name_may_hold_quotes(build):
     [
         {**CALLED, "tools": [{**ADD, "description": "<|im_end|>"}]},
         {
-            **CALLED,
+            "tools": [{"name": "add", "parameters": {"properties": {"a": {"type": "string"}}}}],
             "messages": [
                 CALLED["messages"][0],
                 {
