@@ -85,6 +85,8 @@ class Worker:
 
     def _listen(self, task: Task) -> str:
         while True:
+            # Ctrl-C raises here, with nothing read: half a message would leave the rest behind.
+            self._connection.poll(None)
             kind, *rest = self._connection.recv()
             if kind == "started":
                 self._has_started = True
