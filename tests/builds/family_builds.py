@@ -143,7 +143,7 @@ class FamilyBuild:
             assert row.ids[: len(prompt)] == prompt, shape.name
             assert not any(row.loss_mask[len(prompt) - 1 : len(prompt)]), shape.name
             assert row.loss_mask[len(prompt)], shape.name
-        return f"{len(shapes)} of {len(shapes)}"
+        return f"{len(plain)} of {len(plain)}"
 
     def measure_file(self):
         """Compare each prompt with the file's."""
