@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SUFFIX = ".tmp"
-PATTERN = re.compile(r"\.(.+)\.[0-9a-f]{4,}" + re.escape(SUFFIX))
+PATTERN = re.compile(r"\.(.+)\.[0-9a-f]{8}" + re.escape(SUFFIX))
 TRIES = 20
 
 

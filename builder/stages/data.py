@@ -166,10 +166,8 @@ def _warn_of_few(profile: Profile) -> None:
 
 def _warn_of_language(profile: Profile, chosen: Base) -> None:
     """Say before training that the embedded base hardly speaks the language of the rows."""
-    # The embedded base's are those in which questions for replay are written.
-    known = {code for code, _ in languages.list_question_files("replay")}
-    spoken = profile.languages[0] if profile.languages else ""
-    if chosen.kind == "embedded" and spoken and spoken not in known:
+    spoken = profile.languages[0] if profile.languages else languages.DEFAULT
+    if chosen.kind == "embedded" and spoken != languages.DEFAULT:  # it speaks English
         log.warning(
             "most replies are in %s, which the embedded base hardly speaks: it learns these rows, "
             "and little beyond them; a larger base speaks it (docs/choosing.md)",

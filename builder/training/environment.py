@@ -35,7 +35,9 @@ def _make_temporary_folder() -> str:
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
     held = temporaries.held(Path(tempfile.gettempdir()) / "persona-unsloth")
-    return str(stack.enter_context(held) / "compiled")
+    folder = stack.enter_context(held)
+    folder.chmod(0o700)  # nobody else may put Python there
+    return str(folder / "compiled")
 
 
 def _find_compile_cache() -> Path:

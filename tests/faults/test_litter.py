@@ -103,12 +103,14 @@ def test_other_files_are_not_cleared(tmp_path):
     target.mkdir()
     (tmp_path / ".file.0123abcd.tmp").symlink_to(target)
     (tmp_path / ".notes.tmp").write_text("")
+    (tmp_path / ".luma.2024.tmp").mkdir()
     os.mkfifo(tmp_path / ".pipe.0123abcd.tmp")
 
     temporaries.clear(tmp_path)
 
     assert target.is_dir()
     assert (tmp_path / ".notes.tmp").exists()
+    assert (tmp_path / ".luma.2024.tmp").exists()
 
 
 def test_a_killed_unpacking_of_the_embedded_base_is_cleared(tmp_path, monkeypatch, kill):

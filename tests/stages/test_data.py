@@ -74,7 +74,11 @@ def test_each_row_is_told_once(build, completion):
 
 @pytest.mark.parametrize(
     ("reply", "told"),
-    [("Ich weiß es nicht, und das ist gut so.", "German"), ("I do not know that, sorry.", None)],
+    [
+        ("Ich weiß es nicht, und das ist gut so.", "German"),
+        ("I do not know that, sorry.", None),
+        ("我不知道这件事。", "Chinese"),
+    ],
 )
 def test_a_language_that_the_embedded_base_hardly_speaks_is_told(build, caplog, reply, told):
     """Before training a person reads what to expect, and what to take instead."""
