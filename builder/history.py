@@ -133,6 +133,8 @@ def append(build: Build) -> None:
     for other in {*_list_files(folder)} - {*kept[-MOST:]}:
         files.remove(other)
     temporaries.clear(folder)
+    for left in folder.glob(f".*.json.*{temporaries.SUFFIX}"):  # by an older release
+        files.remove(left)
 
 
 def read(folder: Path) -> list[Record]:
