@@ -5,6 +5,7 @@ import json
 import pytest
 
 from builder import cli, persona
+from builder.views import draft
 from tests.conftest import run_persona
 from tests.importing.test_sources import ANSWERED, ASKED, PAIR, write_jsonl
 
@@ -109,5 +110,5 @@ def test_an_identity_with_own_rows_is_taught_its_name_by_packs(project, capsys):
     assert cli.main(["new", "nova", "--kind", "identity", "--from", str(source)]) == cli.DONE
     told = capsys.readouterr().err
     assert "its name is taught by rows that come with the project" in told
-    assert "40" not in told
+    assert f"{draft.GOOD_ROWS} rows" not in told
     assert persona.read(project / "personas" / "nova").manifest.data.packs == ("identity/en",)
