@@ -9,10 +9,8 @@ from builder.data.values import describe_choice
 from builder.importing.conversation import (
     SYSTEM_MESSAGES,
     THOUGHTS,
-    TOOL_MESSAGES,
     WITH_TOOLS,
     Conversation,
-    join_parts,
 )
 
 NAME = "ChatGPT's export"
@@ -52,23 +50,11 @@ def read(value: dict[str, Any]) -> Conversation:
     conversation = Conversation()
     for message in _list_branch(tree, value.get("current_node")):
         if _is_of_tools(message):
-            _cut(conversation)
+            conversation.cut(WITH_TOOLS)
+        if conversation.is_cut:
             break
         _add(conversation, message)
     return conversation
-
-
-def _cut(conversation: Conversation) -> None:
-    """Leave out the answer that used a tool, and all after it.
-
-    They would teach the model to guess what the tool said.
-    """
-    conversation.leave_out(TOOL_MESSAGES)
-    messages = conversation.messages
-    while messages and messages[-1]["role"] != "user":
-        messages.pop()
-    if not any(message["role"] == "assistant" for message in messages):
-        conversation.unusable = WITH_TOOLS
 
 
 def _list_branch(tree: dict[str, Any], last: Any) -> list[dict[str, Any]]:
@@ -115,7 +101,7 @@ def _add(conversation: Conversation, message: dict[str, Any]) -> None:
         if any(content.get("parts") or ()):
             conversation.leave_out(SYSTEM_MESSAGES)
     elif role in ("user", "assistant"):
-        text = join_parts(conversation, content.get("parts"))
+        text = conversation.join_parts(role, content.get("parts"))
         conversation.add(role, REFERENCE.sub("", text))
     else:
         msg = f"has a message by {describe_choice(role)}, expected user, assistant, system or tool"

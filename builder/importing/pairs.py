@@ -6,7 +6,7 @@ from collections.abc import Container
 from typing import Any
 
 from builder.data.layouts import ANSWERS, QUESTIONS
-from builder.importing.conversation import Conversation, join_parts
+from builder.importing.conversation import Conversation
 
 NAME = "questions and answers"
 # Stanford Alpaca's `input` comes below the instruction.
@@ -36,12 +36,12 @@ def read(value: dict[str, Any]) -> Conversation:
     names, conversation = _by_name(value), Conversation()
     question, answer = _choose(names)
     contexts = [names.get(name) for name in CONTEXTS if name != question]
-    asked = [join_parts(conversation, part).strip() for part in (names[question], *contexts)]
+    asked = [conversation.join_parts("user", part).strip() for part in (names[question], *contexts)]
     if not asked[0]:
         return conversation
-    conversation.add("system", join_parts(conversation, names.get("system")))
+    conversation.add("system", conversation.join_parts("system", names.get("system")))
     conversation.add("user", "\n".join(filter(None, asked)))
-    conversation.add("assistant", join_parts(conversation, names[answer]))
+    conversation.add("assistant", conversation.join_parts("assistant", names[answer]))
     return conversation
 
 

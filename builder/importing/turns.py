@@ -9,7 +9,6 @@ from builder.importing.conversation import (
     SYSTEM_MESSAGES,
     WITH_TOOLS,
     Conversation,
-    join_parts,
 )
 
 NAME = "a list of turns"
@@ -48,7 +47,7 @@ def read(value: dict[str, Any]) -> Conversation:
 
     """
     conversation = Conversation()
-    conversation.add("system", join_parts(conversation, value.get("system")))
+    conversation.add("system", conversation.join_parts("system", value.get("system")))
     for number, turn in enumerate(value[_find_list(value)], start=1):
         if not isinstance(turn, dict):
             raise ValueError(f"turn {number} is {describe_kind(turn)}, expected an object")
@@ -63,19 +62,18 @@ def _find_list(value: dict[str, Any]) -> str:
 def _add(conversation: Conversation, turn: dict[str, Any], number: int) -> None:
     role = next((turn[key] for key in ROLE_KEYS if key in turn), None)
     if role in TOOL_ROLES:
-        # Without its call and result, an answer would teach the model to guess.
-        conversation.unusable = WITH_TOOLS
+        conversation.cut(WITH_TOOLS)
         return
     if role not in ROLES:
         raise ValueError(
             f"turn {number} is by {describe_choice(role)}, expected one of {', '.join(ROLES)}"
         )
     if turn.get("tool_calls") or turn.get("function_call"):
-        conversation.unusable = WITH_TOOLS
+        conversation.cut(WITH_TOOLS)
     elif not any(key in turn for key in TEXT_KEYS):
         raise ValueError(f"turn {number} holds no text, expected one of {', '.join(TEXT_KEYS)}")
     content = next((turn[key] for key in TEXT_KEYS if turn.get(key) is not None), None)
-    text = join_parts(conversation, content)
+    text = conversation.join_parts(ROLES[role], content)
     if ROLES[role] == "system" and number > 1:
         conversation.leave_out(SYSTEM_MESSAGES)
         return

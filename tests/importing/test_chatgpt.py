@@ -138,6 +138,24 @@ def test_conversations_with_images_are_left_out_and_counted(tmp_path):
     assert imported.left_out == {"conversations with images or other parts": 1}
 
 
+@pytest.mark.parametrize(
+    "recording", ["audio_asset_pointer", "real_time_user_audio_video_asset_pointer"]
+)
+def test_what_was_spoken_is_read_from_its_transcript(tmp_path, recording):
+    """A recording is skipped beside its transcript; without one, the conversation is left out."""
+    spoken = make_message("user", {"content_type": recording}, kind="multimodal_text")
+    unheard = make_conversation(spoken, make_message("assistant", "I hear you."))
+    transcript = {"content_type": "audio_transcription", "text": "Hi", "direction": "in"}
+    told = make_message("user", {"content_type": recording}, kind="multimodal_text")
+    told["content"]["parts"].insert(0, transcript)
+    imported = read(tmp_path, make_conversation(told, make_message("assistant", "Hello.")), unheard)
+
+    assert [said(messages) for messages in imported.conversations] == [
+        [("user", "Hi"), ("assistant", "Hello.")]
+    ]
+    assert imported.left_out == {"conversations with images or other parts": 1}
+
+
 def test_an_export_in_several_files_is_read_whole(tmp_path):
     """conversations-000.json and its followers are one export, told as ChatGPT's."""
     for number in range(2):

@@ -112,7 +112,7 @@ def test_system_texts_and_turns_stay(project):
     [
         [{"role": "assistant", "content": "Let me look.", "tool_calls": [CALL]}, ANSWERED],
         [{"role": "tool", "tool_call_id": "1", "content": "noon"}, ANSWERED],
-        [ANSWERED, ASKED, {"role": "assistant", "content": None, "function_call": CALL}],
+        [{"role": "assistant", "content": None, "function_call": CALL}],
     ],
 )
 def test_conversations_with_tools_are_left_out_and_counted(tmp_path, turns):
@@ -126,6 +126,45 @@ def test_conversations_with_tools_are_left_out_and_counted(tmp_path, turns):
     assert imported.conversations == [other]
     assert imported.left_out == {"conversations with calls of tools": 1}
     assert imported.cut == {}
+
+
+LATER = {"role": "user", "content": "What time is it?"}
+LOOKING = {"type": "text", "text": "Let me look."}
+IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/cat.png"}}
+TOOL_CUT = "answers that used a tool, and what follows them"
+PART_CUT = "messages with images or other parts, and what follows them"
+
+
+@pytest.mark.parametrize(
+    ("turns", "cut"),
+    [
+        ([LATER, {"role": "assistant", "content": None, "tool_calls": [CALL]}], TOOL_CUT),
+        ([LATER, {"role": "assistant", "content": [LOOKING, {"type": "tool_use"}]}], TOOL_CUT),
+        ([LATER, {"role": "tool", "content": "noon"}, ANSWERED, LATER, ANSWERED], TOOL_CUT),
+        ([LATER, {"role": "assistant", "content": [LOOKING, IMAGE]}, LATER, ANSWERED], PART_CUT),
+        ([{"role": "user", "content": [IMAGE, LOOKING]}, ANSWERED, LATER, ANSWERED], PART_CUT),
+    ],
+)
+def test_a_conversation_is_taken_up_to_what_the_model_would_not_see(tmp_path, turns, cut):
+    """What comes before the first call or image is whole, whatever the format."""
+    source = write_jsonl(tmp_path / "data.jsonl", {"messages": [*PAIR, *turns]})
+    imported = sources.read(source)
+
+    assert imported.conversations == [PAIR]
+    assert imported.left_out == {}
+    assert imported.cut[cut] == 1
+    assert set(imported.cut) <= {cut, "messages at an end without an answer"}
+
+
+@pytest.mark.parametrize("kind", ["thinking", "redacted_thinking", "reasoning"])
+def test_thoughts_among_the_parts_of_an_answer_are_left_out(tmp_path, kind):
+    """The answer beside them is whole."""
+    parts = [{"type": kind, "thinking": "Hm."}, {"type": "text", "text": ANSWERED["content"]}]
+    answer = {"role": "assistant", "content": parts}
+    imported = sources.read(write_jsonl(tmp_path / "data.jsonl", {"messages": [ASKED, answer]}))
+
+    assert imported.conversations == [PAIR]
+    assert imported.cut == {"thoughts": 1}
 
 
 def test_each_record_counts_once(tmp_path):
