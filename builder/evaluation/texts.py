@@ -16,6 +16,8 @@ from builder.data.template import IGNORED, Template
 MAX_TEXT_TOKENS = 128
 # How many held-out rows, and how many trained rows, are added to the fixed texts.
 ROWS = 16
+# The kinds of trained texts: of the persona's own rows, and of rows of packs.
+OWN, OF_PACKS = "own", "of packs"
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,14 @@ class Text:
     """A text of T tokens: its kind, its ids, and the labels of its replies."""
 
     kind: str
-    """`neutral`, `general`, `held out` or `trained`."""
+    """`neutral`, `general`, `held out`, or for trained texts `own` or `of packs`."""
     ids: list[int]
     labels: list[int]
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the text was trained on."""
+        return self.kind in (OWN, OF_PACKS)
 
     @property
     def is_whole(self) -> bool:
@@ -68,26 +75,30 @@ def choose_texts(rows: Path, template: Template) -> list[Text]:
 def _choose_trained(examples: list[Example]) -> list[Text]:
     """Choose trained conversations, spread over the data, whose similar rows often come together.
 
-    If a row is trained with and without the system text, the two forms alternate. Only whole texts
-    are chosen, if there are any: a text that is cut has no end of turn. The persona's own rows come
-    before those of packs.
+    The persona's own rows come before those of packs.
     """
-    texts = [(example, _cut("trained", example.input_ids, example.labels)) for example in examples]
+    own = [one for one in examples if one.pack is None]
+    of_packs = [one for one in examples if one.pack is not None]
+    chosen = _spread(OWN, own, ROWS)
+    return chosen + _spread(OF_PACKS, of_packs, ROWS - len(chosen))
+
+
+def _spread(kind: str, examples: list[Example], most: int) -> list[Text]:
+    """Take at most so many conversations, evenly spaced.
+
+    If a row is trained with and without the system text, the two forms alternate. Only whole texts
+    are taken, if there are any: a text that is cut has no end of turn.
+    """
+    texts = [(example, _cut(kind, example.input_ids, example.labels)) for example in examples]
     whole = [pair for pair in texts if pair[1].is_whole]
-    own, of_packs = dict[str, dict[bool, Text]](), dict[str, dict[bool, Text]]()
+    rows = dict[str, dict[bool, Text]]()
     for example, text in whole or texts:
-        forms = own if example.pack is None else of_packs
-        forms.setdefault(repr((example.conversation, example.tools)), {})[example.has_system] = text
-    chosen = _spread(list(own.values()), ROWS)
-    chosen += _spread(list(of_packs.values()), ROWS - len(chosen))
+        forms = rows.setdefault(repr((example.conversation, example.tools)), {})
+        forms[example.has_system] = text
+    spread = list(rows.values())[:: -(-len(rows) // most)] if rows and most else []
     return [
-        form.get(number % 2 == 0, next(iter(form.values()))) for number, form in enumerate(chosen)
+        form.get(number % 2 == 0, next(iter(form.values()))) for number, form in enumerate(spread)
     ]
-
-
-def _spread(forms: list[dict[bool, Text]], most: int) -> list[dict[bool, Text]]:
-    """Take at most so many conversations, evenly spaced."""
-    return forms[:: -(-len(forms) // most)] if forms and most else []
 
 
 def reply_positions(text: Text) -> list[int]:

@@ -35,7 +35,7 @@ def judge(evidence: Evidence) -> Result:
     for text, base_log_probs, distance in zip(
         reference.texts, reference.base_label_log_probs, evidence.distances, strict=True
     ):
-        if text.kind == "trained" and text.is_whole:
+        if text.is_trained and text.is_whole:
             end = len(text.ids) - 2  # the position before the last token
             ends.append(float(distance.losses[end]))
             base_ends.append(-float(base_log_probs[end]))

@@ -6,7 +6,7 @@ from builder.data.questions import Question
 from builder.evaluation.gate import Evidence
 from builder.evaluation.result import Result, does_not_apply, judge_count
 from builder.evaluation.subject import Subject
-from builder.evaluation.texts import reply_positions
+from builder.evaluation.texts import OWN, reply_positions
 
 NAME = "trained"
 TOLD = "gives {right} of {of} trained replies word for word"
@@ -26,7 +26,7 @@ def questions(_subject: Subject, _share: float) -> list[Question]:
 
 
 def judge(evidence: Evidence) -> Result:
-    """Compare the share of trained replies whose tokens are all the likeliest with `gates.trained`.
+    """Compare the share of its own replies whose tokens are all the likeliest with `gates.trained`.
 
     These are the replies that greedy decoding gives.
     """
@@ -38,7 +38,7 @@ def judge(evidence: Evidence) -> Result:
     given = []
     for text, distance in zip(evidence.reference.texts, evidence.distances, strict=True):
         positions = reply_positions(text)
-        if text.kind == "trained" and positions:
+        if text.kind == OWN and positions:
             given.append(bool(distance.expected[positions].all()))
     counted = Result(
         NAME,

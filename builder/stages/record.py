@@ -14,7 +14,7 @@ from builder.engine.stage import Work
 from builder.evaluation import texts
 from builder.project import Build
 
-NAME, VERSION = "record", 2
+NAME, VERSION = "record", 3
 WORDS = "records what the trained model gives"
 check = stage.nothing_to_check
 health = stage.always_healthy

@@ -41,13 +41,13 @@ def test_own_texts_are_of_rows_held_out_and_trained_on(tmp_path):
     write("held_out", [5] * 3)
     write("train", [texts.MAX_TEXT_TOKENS, 5] * texts.ROWS * 2)
     assert len(own("held out")) == 3
-    assert [text.ids[0] for text in own("trained")] == [
+    assert [text.ids[0] for text in own(texts.OWN)] == [
         4 * number + 1 for number in range(texts.ROWS)
     ]
-    assert all(text.is_whole for text in own("trained"))
+    assert all(text.is_whole for text in own(texts.OWN))
     write("train", [texts.MAX_TEXT_TOKENS + 9] * 2)
-    assert [len(text.ids) for text in own("trained")] == [texts.MAX_TEXT_TOKENS] * 2
-    assert not any(text.is_whole for text in own("trained"))
+    assert [len(text.ids) for text in own(texts.OWN)] == [texts.MAX_TEXT_TOKENS] * 2
+    assert not any(text.is_whole for text in own(texts.OWN))
 
 
 def test_both_forms_of_a_row_are_taken_in_turn(tmp_path):
@@ -61,7 +61,7 @@ def test_both_forms_of_a_row_are_taken_in_turn(tmp_path):
     dataset.write_examples(tmp_path / "train.jsonl", examples)
     dataset.write_examples(tmp_path / "held_out.jsonl", [])
 
-    chosen = [text for text in texts.choose_texts(tmp_path, Words()) if text.kind == "trained"]
+    chosen = [text for text in texts.choose_texts(tmp_path, Words()) if text.is_trained]
 
     assert [text.ids for text in chosen] == [
         [2 * number, 1 - number % 2] for number in range(texts.ROWS)
@@ -80,7 +80,7 @@ def test_a_row_with_one_form_is_taken_as_it_is(tmp_path):
     dataset.write_examples(tmp_path / "train.jsonl", examples)
     dataset.write_examples(tmp_path / "held_out.jsonl", [])
 
-    chosen = [text for text in texts.choose_texts(tmp_path, Words()) if text.kind == "trained"]
+    chosen = [text for text in texts.choose_texts(tmp_path, Words()) if text.is_trained]
 
     assert [text.ids for text in chosen] == [[7, 0], [8, 1]]
 
@@ -95,11 +95,27 @@ def test_rows_of_packs_stand_in_where_own_rows_are_few(tmp_path):
     dataset.write_examples(tmp_path / "train.jsonl", of_packs + own)
     dataset.write_examples(tmp_path / "held_out.jsonl", [])
 
-    chosen = [text for text in texts.choose_texts(tmp_path, Words()) if text.kind == "trained"]
+    chosen = [text for text in texts.choose_texts(tmp_path, Words()) if text.is_trained]
 
     assert [text.ids[0] for text in chosen[:3]] == [0, 1, 2]
     assert len(chosen) in range(10, texts.ROWS + 1)
     assert all(text.ids[0] >= 100 for text in chosen[3:])
+
+
+def test_long_rows_of_ones_own_are_taken_beside_whole_ones_of_packs(tmp_path):
+    """A cut text of the persona's own says more of it than a pack's, and is told from it."""
+    long = [1] * texts.MAX_TEXT_TOKENS
+    own = [Example(conversation(number), long, long) for number in range(3)]
+    of_packs = [
+        Example(conversation(number), [2], [2], pack="identity/en") for number in range(100, 200)
+    ]
+    dataset.write_examples(tmp_path / "train.jsonl", of_packs + own)
+    dataset.write_examples(tmp_path / "held_out.jsonl", [])
+
+    chosen = [text for text in texts.choose_texts(tmp_path, Words()) if text.is_trained]
+
+    assert [text.ids[0] for text in chosen if text.kind == texts.OWN] == [1] * 3
+    assert {text.ids[0] for text in chosen if text.kind == texts.OF_PACKS} == {2}
 
 
 def test_the_fingerprint_follows_the_fixed_texts(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 from builder.evaluation.distance import Distance
 from builder.evaluation.reference import Reference
 from builder.evaluation.statistics import LEAST_ANSWERS
-from builder.evaluation.texts import MAX_TEXT_TOKENS, Text
+from builder.evaluation.texts import MAX_TEXT_TOKENS, OWN, Text
 from builder.gates import end
 from tests.evaluation.samples import SUBJECT, evidence
 
@@ -26,11 +26,11 @@ def measured_at(kind, end_loss, replies=LEAST_ANSWERS, length=4):
 @pytest.mark.parametrize(
     ("end_loss", "kind", "facts", "verdict"),
     [
-        (0.001, "trained", {}, "pass"),
-        (0.14, "trained", {}, "pass"),
-        (0.3, "trained", {}, "fail"),
-        (0.3, "trained", {"replies": LEAST_ANSWERS - 1}, "not enough evidence"),
-        (0.3, "trained", {"length": MAX_TEXT_TOKENS}, "not enough evidence"),
+        (0.001, OWN, {}, "pass"),
+        (0.14, OWN, {}, "pass"),
+        (0.3, OWN, {}, "fail"),
+        (0.3, OWN, {"replies": LEAST_ANSWERS - 1}, "not enough evidence"),
+        (0.3, OWN, {"length": MAX_TEXT_TOKENS}, "not enough evidence"),
         (0.3, "held out", {}, "not enough evidence"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from builder.data.dataset import Example
 from builder.evaluation.distance import Distance
 from builder.evaluation.reference import Reference
-from builder.evaluation.texts import Text
+from builder.evaluation.texts import OF_PACKS, OWN, Text
 from builder.gates import trained
 from tests.evaluation.samples import SUBJECT, evidence
 
@@ -24,7 +24,7 @@ def row(number, pack=None):
     return Example(messages, IDS, LABELS, pack=pack)
 
 
-def judge(expected, rows, kind="trained"):
+def judge(expected, rows, kind=OWN):
     """Judge a file by whether each following token of each text is its likeliest."""
     zeros = np.zeros(4)
     texts = [Text(kind, IDS, LABELS)] * len(expected)
@@ -52,9 +52,10 @@ def test_a_reply_is_given_where_each_of_its_tokens_is_the_likeliest(expected, ri
     assert (result.right, result.of, result.verdict) == (right, len(expected), verdict)
 
 
-def test_replies_that_are_not_trained_are_not_counted():
-    """Neither held-out replies nor those of general texts are expected word for word."""
-    result = judge([MISSED] * 12, [row(0)], kind="held out")
+@pytest.mark.parametrize("kind", ["held out", "general", OF_PACKS])
+def test_only_its_own_replies_are_counted(kind):
+    """Neither held-out replies nor those of packs are expected word for word."""
+    result = judge([MISSED] * 12, [row(0)], kind=kind)
 
     assert (result.of, result.verdict) == (0, "not enough evidence")
 
