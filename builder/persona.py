@@ -190,12 +190,18 @@ def _tell(document: toml.Document, mistake: Any) -> str:
         case "model_type" if location:
             keys = list(_find_table(location).model_fields)
             shown = join(keys, "or") if len(keys) <= MOST_KEYS else f"`{command('keys')}` of it"
-            expected = f"a table: `[{location[-1]}]`, and below it {shown}"
+            expected = f"a table: `{_write_header(location)}`, and below it {shown}"
             return f"{where}: is {quote(mistake['input'])}, expected {expected}"
         case "value_error":
             return f"{where}: {mistake['ctx']['error']}"
         case _:
             return f"{where}: is {quote(mistake['input'])}, expected {describe_rule(mistake)}"
+
+
+def _write_header(location: toml.Location) -> str:
+    """Write the header of a table, or of one of a list of tables."""
+    keys = toml.write_key(tuple(part for part in location if isinstance(part, str)))
+    return f"[[{keys}]]" if isinstance(location[-1], int) else f"[{keys}]"
 
 
 def _find_location(table: Any, mistake: Any) -> toml.Location:

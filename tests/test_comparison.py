@@ -10,7 +10,8 @@ from builder import comparison
 from builder.engine import stamps
 from builder.engine.stamps import Description, Stamp
 from builder.history import Answer, Gate, Record
-from builder.stages import train
+from builder.project import REFUSED
+from builder.stages import smoke, train
 from builder.views import comparison as view
 from tests.conftest import run_persona
 from tests.pseudoterminal import opened
@@ -200,6 +201,18 @@ def test_a_build_that_is_unfinished_is_not_compared(unfinished):
     assert done.returncode == 0
     assert "the present build of luma has not come to the gates, and is not compared" in done.stderr
     assert "`just build luma` goes on with it" in done.stderr
+
+
+def test_a_build_that_another_version_examined_is_not_called_unfinished(unfinished):
+    """Its record cannot be read, and the two builds before it are compared all the same."""
+    folder = unfinished / "build" / "luma"
+    (folder / "logs").mkdir(exist_ok=True)
+    (folder / REFUSED).write_text('{"schema": 0}')
+    stamps.note_failure(folder, smoke.NAME, "recall 3/40")
+    done = run_persona("diff", "luma", cwd=unfinished)
+
+    assert done.returncode == 0
+    assert "has not come to the gates" not in done.stderr
 
 
 def test_an_unfinished_build_needs_no_change(unfinished):

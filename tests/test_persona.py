@@ -248,3 +248,20 @@ def test_a_value_in_place_of_a_table_is_told_the_table(luma, line):
     assert f":1: {key}: is " in str(caught.value)
     assert f"expected a table: `[{key}]`, and below it " in str(caught.value)
     assert ("gpu, cpu or identity_words" in str(caught.value)) == (key == "base")
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("[smoke]\nquestions = [3]", "`[[smoke.questions]]`"),
+        ("[gates]\nend = []", "`[gates.end]`"),
+    ],
+)
+def test_the_header_of_a_table_in_a_table_is_told_whole(luma, text, header):
+    """It can be copied into the manifest as it is written."""
+    (luma / "persona.toml").write_text(f"{text}\n")
+
+    with pytest.raises(ManifestError) as caught:
+        persona.read(luma)
+
+    assert f"expected a table: {header}" in str(caught.value)

@@ -90,11 +90,11 @@ def _choose_kept(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _build(build: Build, console: Console, pool: Pool) -> None:
-    before = stamps.find_last_change(build.folder)
+    before = stamps.list_changes(build.folder)
     try:
         result = pipeline.run(build, targets.MODEL, console, lambda: workload.measure(build), pool)
     except PersonaError as error:
-        if stamps.find_last_change(build.folder) != before:  # not refused before any stage ran
+        if stamps.list_changes(build.folder) != before:  # not refused before any stage ran
             _note_end(build, console)
         if isinstance(error, GateError):
             _tell_gates(build.refused, console)

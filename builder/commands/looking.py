@@ -235,4 +235,7 @@ def _check_count(name: str, count: int, needed: int) -> None:
 def _is_unfinished(name: str) -> bool:
     """Say whether a build has begun whose file was not examined yet."""
     folder = arguments.ROOT / "build" / name
-    return last_build.has_begun(folder) and last_build.find_examination(folder) is None
+    try:
+        return last_build.has_begun(folder) and last_build.find_examination(folder) is None
+    except ToolError:  # it was examined, by another version of this project
+        return False

@@ -70,9 +70,16 @@ def failure_path(folder: Path, stage: str) -> Path:
     return folder / FOLDER / f"{stage}.failed"
 
 
-def find_last_change(folder: Path) -> int:
-    """Find when a stage of the build in *folder* last finished or failed, in ns; 0 if none did."""
-    return max((path.stat().st_mtime_ns for path in (folder / FOLDER).glob("[!.]*")), default=0)
+def list_changes(folder: Path) -> set[tuple[str, int]]:
+    """List the stamps and failures of the build in *folder*, with their times of change in ns.
+
+    The list differs once a stage has finished or failed.
+    """
+    changes = set()
+    for path in (folder / FOLDER).glob("[!.]*"):
+        with suppress(FileNotFoundError):  # another process builds it
+            changes.add((path.name, path.stat().st_mtime_ns))
+    return changes
 
 
 def read(folder: Path, stage: str) -> Stamp | None:

@@ -57,10 +57,13 @@ class LimitedTransport(httpx.HTTPTransport):
         )
 
     def _trace(self, event: str, told: dict[str, Any]) -> None:
-        """Remember the connection, and start the clock once the request is sent."""
+        """Remember the connection, and start the clock once the answer is waited for.
+
+        A daemon may answer, and close, before all of the request is sent.
+        """
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             self._connection = told["return_value"].get_extra_info("socket")
-        elif event == "http11.send_request_body.complete":
+        elif event == "http11.receive_response_headers.started":
             self._clock.start(self._connection)
 
 

@@ -1,0 +1,32 @@
+"""Stamps and failures of a build's folder."""
+
+import os
+
+from builder.engine import stamps
+from builder.engine.stamps import Description, Stamp
+
+STAMP = Stamp(Description(1, {}, {}), "0" * 64, "done", took_s=None, tools={})
+
+
+def test_each_end_of_a_stage_is_a_change(tmp_path):
+    """A stamp that travelled may be of a clock that runs ahead; what follows it counts too."""
+    lists = [stamps.list_changes(tmp_path)]
+    stamps.write(tmp_path, "base", STAMP)
+    os.utime(stamps.path(tmp_path, "base"), (4e9, 4e9))
+    lists.append(stamps.list_changes(tmp_path))
+    stamps.note_failure(tmp_path, "data", "no row")
+    lists.append(stamps.list_changes(tmp_path))
+    stamps.note_failure(tmp_path, "data", "no row at all")
+    lists.append(stamps.list_changes(tmp_path))
+
+    assert lists[0] == set()
+    assert len(set(map(frozenset, lists))) == len(lists)
+    assert stamps.list_changes(tmp_path) == lists[-1]
+
+
+def test_a_stamp_that_vanishes_meanwhile_is_left_out(tmp_path):
+    """Another process may replace it between the listing and the look at its time."""
+    stamps.write(tmp_path, "base", STAMP)
+    (tmp_path / stamps.FOLDER / "gone.json").symlink_to(tmp_path / "nowhere")
+
+    assert [name for name, _ in stamps.list_changes(tmp_path)] == ["base.json"]
