@@ -33,7 +33,8 @@ MOST_KEYS = 6
 # The name of a persona is the name of a folder, a file and an Ollama model, and must be valid for
 # all three (types/model/name.go of github.com/ollama/ollama 0.34.2 allows 80 characters).
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
-FindProblems = Callable[[toml.Document], list[str]]
+# The tables that decide how rows are read.
+OF_ROWS = ("data", "identity", "kind")
 
 
 class Persona(Table):
@@ -74,12 +75,17 @@ class Persona(Table):
         return found if len(found) == 1 else named
 
 
-def read(folder: Path, find_problems: FindProblems = lambda _: []) -> Persona:
+def read(
+    folder: Path,
+    find_problems: Callable[[toml.Document], list[str]] = lambda _: [],
+    find_in_rows: Callable[[Persona], list[str]] = lambda _: [],
+) -> Persona:
     """Read and check a persona's manifest.
 
     Args:
         folder: The folder of the persona.
         find_problems: Finds further problems in the file, to report them together.
+        find_in_rows: Finds problems in the rows, to report them with those of the manifest.
 
     Raises:
         ManifestError: The name, the folder or the manifest is wrong; it has all mistakes.
@@ -90,18 +96,38 @@ def read(folder: Path, find_problems: FindProblems = lambda _: []) -> Persona:
     _check_inside(folder.parent, folder, hint="copy the folder there, or link to another in it")
     _check_inside(folder, path, hint="copy the file into the persona's folder")
     document = _read_document(path)
-    others = find_problems(document)
+    manifest, problems = _validate(document)
+    problems += find_problems(document)
+    if manifest is None:
+        raise ManifestError(*problems)
+    persona = Persona(name=folder.name, folder=folder, manifest=manifest)
+    outside = _list_outside(folder, *persona.data_files)
+    if problems:
+        raise ManifestError(*problems, *(outside or find_in_rows(persona)))
+    if outside:
+        raise ManifestError(*outside, hint="copy the file into the persona's folder")
+    return persona
+
+
+def _validate(document: toml.Document) -> tuple[Manifest | None, list[str]]:
+    """Check a manifest, and list its mistakes.
+
+    Tables with mistakes are left out of the manifest. There is none if the rows cannot be read
+    without them.
+    """
     try:
-        manifest = Manifest.model_validate(document.table)
+        return Manifest.model_validate(document.table), []
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
-        problems = tell_first(mistakes, functools.partial(_tell, document))
-        raise ManifestError(*problems, *others) from None
-    if others:
-        raise ManifestError(*others)
-    persona = Persona(name=folder.name, folder=folder, manifest=manifest)
-    _check_inside(folder, *persona.data_files, hint="copy the file into the persona's folder")
-    return persona
+    problems = tell_first(mistakes, functools.partial(_tell, document))
+    wrong = {next(iter(mistake["loc"]), None) for mistake in mistakes}
+    if wrong.intersection((*OF_ROWS, None)):
+        return None, problems
+    right = {key: value for key, value in document.table.items() if key not in wrong}
+    try:
+        return Manifest.model_validate(right), problems
+    except ValidationError:
+        return None, problems
 
 
 def _read_document(path: Path) -> toml.Document:
@@ -151,10 +177,14 @@ def check_name(name: str, known: Iterable[str] = ()) -> str:
 
 def _check_inside(folder: Path, *paths: Path, hint: str) -> None:
     """Refuse paths that a link leads out of a folder; the folder itself may be a link."""
-    outside = [path for path in paths if not _real(path).is_relative_to(_real(folder))]
-    if outside:
-        problems = (f"{path}: a link that leaves {folder}, expected it inside" for path in outside)
+    if problems := _list_outside(folder, *paths):
         raise ManifestError(*problems, hint=hint)
+
+
+def _list_outside(folder: Path, *paths: Path) -> list[str]:
+    """Say of each path that a link leads out of a folder that it does."""
+    outside = [path for path in paths if not _real(path).is_relative_to(_real(folder))]
+    return [f"{path}: a link that leaves {folder}, expected it inside" for path in outside]
 
 
 def find(root: Path) -> list[str]:

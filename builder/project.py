@@ -9,7 +9,7 @@ from pathlib import Path
 from builder import files, persona
 from builder.bases import base
 from builder.bases.base import Base
-from builder.data import dataset
+from builder.data import dataset, rows
 from builder.data.dataset import Profile
 from builder.errors import NotBuiltError
 from builder.machine import Machine, find_machine
@@ -237,7 +237,8 @@ class Project:
             ManifestError: There is no such persona, or its manifest is wrong.
 
         """
-        read = persona.read(self.root / "personas" / name, table.find_problems)
+        folder = self.root / "personas" / name
+        read = persona.read(folder, table.find_problems, _find_in_rows)
         return Build(
             persona=read,
             folder=self.root / "build" / name,
@@ -248,3 +249,10 @@ class Project:
     def names(self) -> list[str]:
         """List the names of the personas, in alphabetical order."""
         return persona.find(self.root / "personas")
+
+
+def _find_in_rows(read: Persona) -> list[str]:
+    """List the mistakes of a persona's rows, beside those of its manifest."""
+    manifest = read.manifest
+    _, problems = rows.collect(read.data_files, manifest.data, manifest.identity)
+    return problems

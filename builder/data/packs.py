@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from typing import Any
 
-from builder.data.records import Record
 from builder.manifest import packaged
 
 
@@ -15,8 +15,8 @@ def names() -> list[str]:
     return packaged.list_packs()
 
 
-def read(name: str) -> Iterator[Record]:
-    """Read the records of a pack, with their places."""
+def read(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Read the rows of a pack, with their places."""
     lines = packaged.find_pack(name).read_text("utf-8").splitlines()
     for number, line in enumerate(lines, start=1):
         yield f"pack {name}: row {number}", json.loads(line)

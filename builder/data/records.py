@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from builder import files
 from builder.data.values import describe_kind, find_mistake, parse_json
@@ -29,19 +29,39 @@ MAX_LINE_LENGTH = 1 << 20
 SHOWN_REASON = 200
 # The possible delimiters of a csv.
 NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
-Record = tuple[str, Any]
 log = logging.getLogger("builder")
 
 
-def read(path: Path, headers: Sequence[Collection[str]] = ()) -> Iterator[Record]:
-    """Read the records of a data file, each with its place.
+class Record(NamedTuple):
+    """A record of a file, or what is wrong with it."""
+
+    where: str
+    value: Any
+    mistake: str | None = None
+
+
+def read(path: Path) -> list[tuple[str, Any]]:
+    """Read the values of a data file, each with its place.
+
+    Raises:
+        DataError: The file or a record of it is wrong; the error has all mistakes.
+
+    """
+    found = list(collect(path))
+    if problems := [f"{one.where}: {one.mistake}" for one in found if one.mistake]:
+        raise DataError(*problems)
+    return [(one.where, one.value) for one in found]
+
+
+def collect(path: Path, headers: Sequence[Collection[str]] = ()) -> Iterator[Record]:
+    """Read the records of a data file, also those that are wrong.
 
     Args:
         path: The file.
         headers: The possible sets of columns, which help to recognise the delimiter of a csv.
 
     Raises:
-        DataError: The file does not have the format of its ending; the error has all mistakes.
+        DataError: The file does not have the format of its ending.
 
     """
     try:
@@ -68,25 +88,19 @@ def read(path: Path, headers: Sequence[Collection[str]] = ()) -> Iterator[Record
 
 
 def _jsonl(path: Path) -> Iterator[Record]:
-    problems, found = [], []
     for number, line in enumerate(_text(path).split("\n"), start=1):
         where = f"{path}:{number}"
         if len(line) > MAX_LINE_LENGTH:
             what = f"the line has {len(line):,} characters, expected at most {MAX_LINE_LENGTH:,}"
-            problems.append(f"{where}: {what}")
+            yield Record(where, None, what)
         elif line.strip():
             try:
                 value = parse_json(line)
             except json.JSONDecodeError as error:
-                what = f"column {error.colno}: {error.msg.lower()}"
-                problems.append(f"{where}: {what}, expected one JSON object a line")
+                what = f"column {error.colno}: {error.msg.lower()}, expected one JSON object a line"
+                yield Record(where, None, what)
             else:
-                mistake = find_mistake(value)
-                found.append((where, value))
-                problems += [f"{where}: {mistake}"] if mistake else []
-    if problems:
-        raise DataError(*problems)
-    yield from found
+                yield Record(where, value, find_mistake(value))
 
 
 def _json(path: Path) -> Iterator[Record]:
@@ -100,11 +114,8 @@ def _json(path: Path) -> Iterator[Record]:
     if not isinstance(values, list):
         reason = find_mistake(values) or f"holds {describe_kind(values)}, expected a list of rows"
         raise DataError(f"{path}:1: {reason}")
-    found = [(f"{path}: row {number}", value) for number, value in enumerate(values, start=1)]
-    mistakes = [(where, find_mistake(value)) for where, value in found]
-    if problems := [f"{where}: {mistake}" for where, mistake in mistakes if mistake]:
-        raise DataError(*problems)
-    yield from found
+    for number, value in enumerate(values, start=1):
+        yield Record(f"{path}: row {number}", value, find_mistake(value))
 
 
 def _csv(path: Path, headers: Sequence[Collection[str]]) -> Iterator[Record]:
@@ -115,28 +126,23 @@ def _csv(path: Path, headers: Sequence[Collection[str]]) -> Iterator[Record]:
         text = text[named.end() :]
     delimiter = named[1] if named else _find_delimiter(path, text, headers)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
-    problems, found, began = [], [], 1
     header: list[str] = []
+    began = 1
     try:
         for fields in reader:
             where, began = f"{path}:{began}", reader.line_num + 1
             if not header:
                 header = [field.strip() for field in fields]
-                problems += _find_repeated(where, header)
+                yield from (Record(where, None, mistake) for mistake in _find_repeated(header))
             elif fields and len(fields) != len(header):
                 quotes = f"a text that holds {NAMES[delimiter]} stands in quotes"
                 what = f"holds {len(fields)} fields, expected {len(header)} as in the header"
-                problems.append(f"{where}: {what}; {quotes}")
+                yield Record(where, None, f"{what}; {quotes}")
             elif fields:
                 value = dict(zip(header, fields, strict=True))
-                found.append((where, value))
-                mistake = find_mistake(value)
-                problems += [f"{where}: {mistake}"] if mistake else []
+                yield Record(where, value, find_mistake(value))
     except csv.Error as error:
-        problems.append(f"{path}:{began}: {error}, expected CSV")
-    if problems:
-        raise DataError(*problems)
-    yield from found
+        yield Record(f"{path}:{began}", None, f"{error}, expected CSV")
 
 
 def _find_delimiter(path: Path, text: str, headers: Sequence[Collection[str]]) -> str:
@@ -164,10 +170,10 @@ def _tell_delimiter(path: Path, name: str) -> None:
     log.info("%s: %s stands between its fields", path, name)
 
 
-def _find_repeated(where: str, header: list[str]) -> list[str]:
+def _find_repeated(header: list[str]) -> list[str]:
     counts = collections.Counter(column for column in header if column)
     repeated = [quote(column) for column, count in counts.items() if count > 1]
-    return [f"{where}: the column {column} stands twice, expected once" for column in repeated]
+    return [f"the column {column} stands twice, expected once" for column in repeated]
 
 
 def read_arrow(path: Path) -> Iterator[Record]:
@@ -200,25 +206,16 @@ def _table(path: Path, load: Callable[[], Any]) -> Iterator[Record]:
     try:
         # Read as a whole; text that is not UTF-8 is found when its row is converted.
         table = load()
-        repeated = _find_repeated(str(path), table.column_names)
+        repeated = _find_repeated(table.column_names)
         values = [] if repeated else table.to_pylist()
     except Exception as error:  # noqa: BLE001 — pyarrow raises dozens of kinds for a broken file
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         msg = f"{path}: cannot be read ({reason[:SHOWN_REASON]}), expected a parquet or Arrow table"
         raise DataError(msg) from None
     if repeated:
-        raise DataError(*repeated)
-    found = [
-        (
-            f"{path}: row {number}",
-            _drop_nulls(value),
-        )
-        for number, value in enumerate(values, start=1)
-    ]
-    mistakes = [(where, find_mistake(value)) for where, value in found]
-    if problems := [f"{where}: {mistake}" for where, mistake in mistakes if mistake]:
-        raise DataError(*problems)
-    yield from found
+        raise DataError(*(f"{path}: {mistake}" for mistake in repeated))
+    for number, value in enumerate(map(_drop_nulls, values), start=1):
+        yield Record(f"{path}: row {number}", value, find_mistake(value))
 
 
 def _drop_nulls(value: Any) -> Any:

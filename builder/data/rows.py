@@ -108,13 +108,16 @@ def _collect_file(
 ) -> tuple[list[Row], Sequence[str]]:
     try:
         headers = [needed for needed, _ in layouts.FORMATS.values()]
-        found = _leave_columns_out(path, list(records.read(path, headers)), data)
+        found = _leave_columns_out(path, list(records.collect(path, headers)), data)
     except DataError as error:
         return [], error.problems
     if not found:
         return [], [f"{path}: holds no rows, expected conversations"]
     rows, mistakes, left_out = [], [], set[str]()
-    for where, value in found:
+    for where, value, mistake in found:
+        if mistake:
+            mistakes.append((where, mistake))
+            continue
         try:
             rows.append(_read_row(where, value, data, identity, left_out))
         except ValueError as error:
@@ -131,9 +134,10 @@ def _leave_columns_out(path: Path, found: list[records.Record], data: Data) -> l
         DataError: The header fits no format, which is reported once, not for each row.
 
     """
-    if path.suffix.lower() not in TABLES or not found:
+    right = [one for one in found if not one.mistake]
+    if path.suffix.lower() not in TABLES or not right:
         return found
-    columns = dict.fromkeys(column for _, value in found for column in value)
+    columns = dict.fromkeys(column for one in right for column in one.value)
     try:
         needed, allowed = layouts.FORMATS[layouts.find_format(columns, data.format)]
     except ValueError as error:
@@ -148,8 +152,10 @@ def _leave_columns_out(path: Path, found: list[records.Record], data: Data) -> l
         )
         _tell_columns(path, named)
     return [
-        (where, {column: text for column, text in value.items() if column in kept})
-        for where, value in found
+        one._replace(value={column: one.value[column] for column in one.value if column in kept})
+        if not one.mistake
+        else one
+        for one in found
     ]
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder import files
-from builder.data.records import Record
 from builder.errors import DataError
 
 NAME = "text with Q: and A:"
@@ -35,7 +34,7 @@ class _Block:
     problems: list[str] = field(default_factory=list)
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Read each question with its answer and its line.
 
     Raises:
@@ -56,7 +55,8 @@ def read(path: Path) -> Iterator[Record]:
         raise DataError(*problems)
     for block in blocks:
         answer = "\n".join(block.answer or ()).strip()
-        yield block.where, {"question": "\n".join(block.question).strip(), "answer": answer}
+        asked = "\n".join(block.question).strip()
+        yield block.where, {"question": asked, "answer": answer}
 
 
 def _list_blocks(path: Path, text: str) -> tuple[list[_Block], list[str]]:

@@ -100,7 +100,10 @@ def read(source: Path) -> Import:
     for path in _list_files(source, reading.left_out):
         mistakes: dict[str, list[str]] = {}
         try:
-            for where, value in _read_records(path, reading.left_out):
+            for where, value, mistake in _read_records(path, reading.left_out):
+                if mistake:
+                    mistakes.setdefault(mistake, []).append(where)
+                    continue
                 try:
                     found = formats.find(value)
                     name = questions.NAME if _find_ending(path) in TEXTS else found.NAME
@@ -199,13 +202,13 @@ def _walk(source: Path) -> Iterator[Path]:
 def _read_records(path: Path, left_out: Counter[str]) -> Iterator[Record]:
     ending = _find_ending(path)
     if ending in TEXTS:
-        found = list(questions.read(path))
+        found = [Record(where, value) for where, value in questions.read(path)]
         left_out[OTHER_TEXTS] += not found
         yield from found
         return
-    found = list(records.read_arrow(path) if ending == ARROW else records.read(path))
+    found = list(records.read_arrow(path) if ending == ARROW else records.collect(path))
     if ending in (".parquet", ARROW):
         # A null is dropped from a record, and means an empty field, as in a csv.
-        columns = {key for _, value in found for key in value}
-        found = [(where, {**dict.fromkeys(columns), **value}) for where, value in found]
+        columns = {key for one in found for key in one.value}
+        found = [one._replace(value={**dict.fromkeys(columns), **one.value}) for one in found]
     yield from found

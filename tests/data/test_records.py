@@ -10,7 +10,7 @@ from builder.errors import DataError
 
 def read(path, content):
     path.write_bytes(content.encode())
-    return list(records.read(path))
+    return records.read(path)
 
 
 @pytest.mark.parametrize(

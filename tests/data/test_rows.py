@@ -193,6 +193,22 @@ def test_a_misspelt_key_is_told_with_the_one_that_was_meant(luma):
     assert str(told.value.problems[1]).endswith("; did you mean 'prompt' by 'question'?")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "places"),
+    [
+        ("d.jsonl", '{"prompt": "Hi"}\n{"prompt": "H\n[]\n', [1, 2, 3]),
+        ("d.csv", "prompt,completion\nHi,\nHi,a,b\n,Hello.\n", [2, 3, 4]),
+    ],
+)
+def test_broken_lines_hide_no_mistake_of_others(luma, name, content, places):
+    """Lines that cannot be read and rows that are wrong are told together, in their order."""
+    with pytest.raises(DataError) as told:
+        read(luma, name, content)
+
+    found = [int(problem.split(":")[1]) for problem in told.value.problems]
+    assert found == places
+
+
 def test_no_rows_is_an_error(luma):
     """An empty file is an error, and so is a missing one."""
     with pytest.raises(DataError, match="holds no rows"):
