@@ -59,7 +59,7 @@ class NotBuiltError(ToolError):
             problem = f"{path}: cannot be read, expected what this version writes"
             super().__init__(problem, hint="build the persona again")
         else:
-            problem = f"{path}: is not there, expected a build"
+            problem = f"{path}: does not exist, expected a build"
             super().__init__(problem, hint="build the persona first")
         self.path, self.is_there = path, is_there
 

@@ -50,7 +50,7 @@ def expand_home(text: str | Path) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         user = Path(text).parts[0]
-        msg = f"{text}: {user} is no home that this machine knows, expected a folder"
+        msg = f"{text}: {user} is not a user of this machine, expected a folder"
         raise ToolError(msg, hint="write the whole path, or set HOME") from None
 
 
@@ -79,7 +79,7 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
 def _read_bytes(path: Path, most_bytes: int) -> bytes:
     size_bytes = check_file(path)
     if size_bytes > most_bytes:
-        msg = f"{path}: is of {size_bytes >> 20:,} MiB, expected at most {most_bytes >> 20:,}"
+        msg = f"{path}: is {size_bytes >> 20:,} MiB, expected at most {most_bytes >> 20:,}"
         raise ValueError(msg)
     try:
         return path.read_bytes()

@@ -82,7 +82,7 @@ class Model:
         self.adds_bos = facts.get("tokenizer.ggml.add_bos_token") == "true"
         template = chat_template or facts.get("tokenizer.chat_template")
         if template is None:
-            msg = f"{path}: carries no chat template, expected the trained one"
+            msg = f"{path}: has no chat template, expected the trained one"
             raise ToolError(msg)
         self.formatter = Jinja2ChatFormatter(template, eos_token=eos, bos_token=bos)
         self.facts: dict[str, str] = dict(facts)

@@ -202,7 +202,7 @@ def _real(path: Path) -> Path:
     try:
         return Path(os.path.realpath(path))
     except UnicodeEncodeError:
-        msg = f"{path}: is no name in this locale, expected one of UTF-8"
+        msg = f"{path}: cannot be written in this locale, expected UTF-8"
         raise ManifestError(msg, hint="set LC_ALL=C.UTF-8") from None
 
 

@@ -68,7 +68,7 @@ def check_folder(root: Path, name: str) -> Path:
 def _refuse_existing(folder: Path) -> None:
     if os.path.lexists(folder):
         hint = f"choose another name, or edit {folder / persona.MANIFEST}"
-        raise ManifestError(f"{folder}: is there already, expected no such folder", hint=hint)
+        raise ManifestError(f"{folder}: already exists, expected no such folder", hint=hint)
 
 
 def check_text(where: str, text: str) -> str:
@@ -85,7 +85,9 @@ def check_text(where: str, text: str) -> str:
     unassigned = (one for one in text if unicodedata.category(one) in ("Cn", "Co"))
     if invisible := find_invisible(text.strip()) or next(unassigned, None):
         code = f"U+{ord(invisible):04X}"
-        raise ManifestError(f"{where}: holds the invisible character {code}, expected plain text")
+        raise ManifestError(
+            f"{where}: contains the invisible character {code}, expected plain text"
+        )
     if not is_visible(text):
         raise ManifestError(f"{where}: is blank, expected text")
     if len(text.strip()) > LONGEST_NAME:

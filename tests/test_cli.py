@@ -243,7 +243,7 @@ def test_rows_are_read_before_a_base_is_fetched(luma):
     done = run_persona("build", "luma", "--base", "nobody/nothing", cwd=luma.parent.parent)
 
     assert done.returncode == 1
-    assert "data.jsonl:1: '{{ nmae }}' is no placeholder" in done.stderr
+    assert "data.jsonl:1: '{{ nmae }}' is not a placeholder" in done.stderr
     assert "nobody/nothing" not in done.stderr
 
 

@@ -166,9 +166,9 @@ def test_equal_builds_say_so(root):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["ada"], "build/ada/history: holds 1 build that came to the gates, expected two"),
+        (["ada"], "build/ada/history: has 1 build that came to the gates, expected two"),
         (["ada"], "hint: change something, then just build ada"),
-        (["luma", "nova"], "build/nova/history: holds 0 builds that came to the gates, expected"),
+        (["luma", "nova"], "build/nova/history: has 0 builds that came to the gates, expected"),
         (["luma", "luna"], "build/luna: no such build; did you mean 'luma'?"),
         (["luma", "../x"], "is a path, expected the name of a folder in personas/"),
     ],

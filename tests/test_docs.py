@@ -271,7 +271,7 @@ def test_a_known_error_stands_in_its_group():
     text = errors.write_page()
     manifest, _, others = text.partition("\n## The data\n")
 
-    assert "| …: is there already | no such folder | choose another name, or edit … |" in manifest
+    assert "| …: already exists | no such folder | choose another name, or edit … |" in manifest
     assert (
         "| …: does not answer | Ollama | start it with ollama serve, or set OLLAMA\\_HOST |"
         in others

@@ -164,7 +164,7 @@ def test_what_is_there_is_not_touched(project, capsys, kind):
     before = os.lstat(path)
 
     assert cli.main(["new", "nova"]) == cli.MENDABLE
-    assert "personas/nova: is there already" in capsys.readouterr().err
+    assert "personas/nova: already exists" in capsys.readouterr().err
     assert os.lstat(path) == before
 
 
@@ -179,7 +179,7 @@ def test_no_half_folder_is_left(project, monkeypatch):
 
     folder.mkdir()
     (folder / "persona.toml").write_text("")
-    with pytest.raises(ManifestError, match="personas/nova: is there already"):
+    with pytest.raises(ManifestError, match="personas/nova: already exists"):
         scaffold.create(make_draft(project))
     assert [path.name for path in folder.iterdir()] == ["persona.toml"]
     assert list((project / "personas").iterdir()) == [folder]

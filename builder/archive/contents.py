@@ -57,7 +57,7 @@ def _named(archive: Archive, staged: Build) -> Iterator[None]:
     try:
         yield
     except NotBuiltError as error:
-        problem = f"{archive.path}: {error.path.name}: is not in it, expected it"
+        problem = f"{archive.path}: {error.path.name}: is missing, expected it"
         if error.is_there:
             where = f"build/{staged.name}/{error.path.relative_to(staged.folder)}"
             problem = f"{archive.path}: {where}: cannot be read, expected what this version writes"
@@ -76,12 +76,12 @@ def _compare_persona(staged: Build) -> list[str]:
     there = {file for file in read.folder.rglob("*") if file.is_file()}
     too_many = sorted(there - named - {staged.base_lock})
     problems = [
-        f"{listing.shorten(file.name)}: is no part of the persona, expected persona.toml, "
+        f"{listing.shorten(file.name)}: is not part of the persona, expected persona.toml, "
         "base.lock and the data files that it names"
         for file in too_many
     ]
     lacking = sorted(named - there)
-    return problems + [f"{listing.shorten(f.name)}: is not in it, expected it" for f in lacking]
+    return problems + [f"{listing.shorten(f.name)}: is missing, expected it" for f in lacking]
 
 
 def _compare_outputs(staged: Build, digests: dict[str, str]) -> list[str]:
@@ -94,7 +94,7 @@ def _compare_outputs(staged: Build, digests: dict[str, str]) -> list[str]:
         output, stamp = stage.output(staged), stamps.read(staged.folder, stage.NAME)
         if not output.exists():
             if stamp or stage.NAME != smoke.NAME:
-                problems.append(f"{output.name}: is not in it, expected what {stage.NAME} wrote")
+                problems.append(f"{output.name}: is missing, expected what {stage.NAME} wrote")
         elif stamp and hashes.of(output) != stamp.output:
             problems.append(f"{output.name}: is not what its stamp says, expected that")
     facts = read_record(files.read_json(staged.base / base.FACTS), base.Base)

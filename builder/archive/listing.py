@@ -83,7 +83,7 @@ def find_problems(paths: list[str], build: Build) -> list[str]:
     seen: set[str] = set()
     for path, key in zip(paths, folded, strict=True):
         if key in seen:
-            problems.append(f"{shorten(path)}: stands twice, expected each path once, in any case")
+            problems.append(f"{shorten(path)}: appears twice, expected each path once, in any case")
         if key in folders:
             problems.append(f"{shorten(path)}: is a file and a folder, expected one of them")
         seen.add(key)
@@ -110,13 +110,13 @@ def _find_problem(path: str, build: Build) -> str | None:
     if ".." in parts:
         return "leaves the folder, expected a path inside the project"
     if "" in parts or "." in parts or "\\" in path or escape(path, keep="") != path:
-        return "is no plain path, expected names with slashes between them"
+        return "is not a plain path, expected names with slashes between them"
     if parts[:2] == ["personas", build.name] and len(parts) > 2:
         return None  # which files belong there is checked after reading the manifest
     inner = PurePosixPath(*parts[2:])
     is_of_build = parts[:2] == ["build", build.name] and _is_output(inner, build)
     if not is_of_build or inner.suffix not in SUFFIXES:
-        return f"is no part of {build.name}, expected its persona or what its stages write"
+        return f"is not part of {build.name}, expected its persona or what its stages write"
     return None
 
 

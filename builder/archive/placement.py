@@ -104,7 +104,7 @@ def _refuse_taken(build: Build) -> None:
     taken += [build.folder] if _holds_build(build.folder) else []
     if taken:
         raise ToolError(
-            *(f"{folder}: is there already, expected no {build.name}" for folder in taken),
+            *(f"{folder}: already exists, expected no {build.name}" for folder in taken),
             hint="--replace puts the archive's in its place",
         )
 

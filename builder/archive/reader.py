@@ -80,7 +80,9 @@ class Archive:
             target.flush()
             os.fsync(target.fileno())
         if digest.hexdigest() != member.sha256:
-            raise self._refuse(f"{shorten(member.path)}: is not of the digest that {LISTING} says")
+            raise self._refuse(
+                f"{shorten(member.path)}: does not have the digest that {LISTING} says"
+            )
 
     def _check_members(self) -> None:
         """Refuse members that are not regular files of a known size, by the zip's directory."""
@@ -93,7 +95,9 @@ class Archive:
             raise self._refuse(*problems)
         names = [one.filename for one in found]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise self._refuse(*(f"{shorten(name)}: stands twice, expected once" for name in twice))
+            raise self._refuse(
+                *(f"{shorten(name)}: appears twice, expected once" for name in twice)
+            )
         # Overlapping members would be larger together than the file.
         size_bytes, have_bytes = sum(one.file_size for one in found), self.path.stat().st_size
         if size_bytes > have_bytes:
@@ -103,7 +107,7 @@ class Archive:
 
     def _read_listing(self) -> Listing:
         if LISTING not in self._packed.namelist():
-            raise self._refuse(f"holds no {LISTING}, expected what `pack` wrote")
+            raise self._refuse(f"contains no {LISTING}, expected what `pack` wrote")
         if self._packed.getinfo(LISTING).file_size > MOST_LISTING_BYTES:
             raise self._refuse(f"{LISTING}: is over {MOST_LISTING_BYTES:,} bytes, expected a list")
         try:
@@ -111,7 +115,7 @@ class Archive:
             schema = values.get("schema") if isinstance(values, dict) else None
             if isinstance(schema, int) and schema != SCHEMA:
                 raise self._refuse(
-                    f"{LISTING}: is of schema {schema}, expected {SCHEMA}",
+                    f"{LISTING}: has schema {schema}, expected {SCHEMA}",
                     hint="unpack it with the version of this project that packed it",
                 )
             return Listing.model_validate(values)

@@ -39,7 +39,7 @@ def write(build: Build, out: Path) -> Listing:
     """
     # Reading a pipe would never end, and reading /dev/full would fill the memory.
     if out.exists() and not (out.is_file() and zipfile.is_zipfile(out)):
-        msg = f"{out}: is there and is no archive, expected a new file"
+        msg = f"{out}: exists and is not an archive, expected a new file"
         raise ToolError(msg, hint="give another name with --output")
     with locked(build.folder):
         hashes = Hashes(build.folder)

@@ -89,7 +89,7 @@ def check_folder(source: str) -> None:
     """
     folder = files.expand_home(source)
     if not (folder / "config.json").is_file():
-        msg = f"{folder}: holds no config.json, expected a base as Hugging Face writes one"
+        msg = f"{folder}: contains no config.json, expected a base as Hugging Face writes one"
         raise ToolError(msg, hint="give the folder that config.json and the weights are in")
     paths = sorted(folder.glob("*"))
     for path in paths:
@@ -159,7 +159,7 @@ def _refuse_what_is_no_repository(source: str) -> None:
     if "/" not in source:
         close = difflib.get_close_matches(source.lower(), [base.EMBEDDED, "cpu", "gpu"], 1)
         advice = f"; did you mean '{close[0]}'?" if close else ""
-        msg = f"{source}: is no base, expected {base.KINDS}{advice}"
+        msg = f"{source}: is not a base, expected {base.KINDS}{advice}"
         raise ToolError(msg, hint=base.WITHOUT_HUB)
 
 

@@ -144,6 +144,7 @@ def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
         for path in broken:
             integrity.remove(path)
         names = ", ".join(path.name for path in broken)
-        msg = f"{repository}: {names} arrives with other content, expected that of its hash"
+        what = f"{names} was downloaded with another hash"
+        msg = f"{repository}: {what}, expected the one that the hub lists"
         raise ToolError(msg, hint="build again later, or set HF_ENDPOINT to another mirror")
     return folder

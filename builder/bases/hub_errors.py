@@ -85,7 +85,7 @@ def _explain_answer(
     address = hub.read_settings().endpoint
     match error:
         case errors.HFValidationError():
-            return f"is no {purpose.noun}, expected {purpose.kinds}", purpose.instead or None
+            return f"is not a {purpose.noun}, expected {purpose.kinds}", purpose.instead or None
         case errors.GatedRepoError():
             where = f"{address}/{purpose.folder}{repository}"
             hint = f"ask for it at {where}, then {purpose.retry} with your HF_TOKEN set"
@@ -120,18 +120,18 @@ def explain_failure(error: Exception, purpose: Purpose) -> tuple[str, str]:
             hint = purpose.hint("check the network")
         case httpx.TooManyRedirects():
             problem = f"{address} redirects in a circle, expected the repository"
-            hint = "check HF_ENDPOINT, and what stands between, such as a proxy"
+            hint = "check HF_ENDPOINT, and the proxy if there is one"
         case httpx.RequestError() | ConnectionError() | errors.LocalEntryNotFoundError() if (
             not isinstance(cause, errors.FileMetadataError)
         ):
             problem = f"{address} cannot be reached ({reason}), expected {purpose.expected}"
             hint = purpose.hint(f"check the network, then {purpose.again}")
         case OSError(errno=int()):
-            problem = f"cannot be kept in the cache ({reason}), expected room there"
+            problem = f"cannot be stored in the cache ({reason}), expected room there"
             hint = "free some disk, or set HF_HOME to a folder with room"
         case OSError() if not isinstance(cause, errors.FileMetadataError):
             # huggingface_hub compares the size of a file with the hub's.
-            problem = f"arrives cut short from {address} ({reason}), expected the whole of it"
+            problem = f"the download from {address} was cut short ({reason}), expected all of it"
             hint = purpose.again
         case _:
             problem = f"{address} answers as no hub does ({reason}), expected the repository"

@@ -53,13 +53,13 @@ def _is_gguf(base: Candidate) -> str | None:
     if any(name.endswith(".safetensors") for name in base.files):
         return None
     if any(name.endswith(".gguf") for name in base.files):
-        return "holds GGUF files, which cannot be trained, expected safetensors in 16 bit"
+        return "contains GGUF files, which cannot be trained, expected safetensors in 16 bit"
     return None
 
 
 def _has_no_config(base: Candidate) -> str | None:
     if not (base.facts.folder / "config.json").is_file():
-        return "holds no config.json, expected a base as Hugging Face writes one"
+        return "contains no config.json, expected a base as Hugging Face writes one"
     return wholeness.find_broken_json(base.facts.folder, ("config.json", "tokenizer_config.json"))
 
 
@@ -67,14 +67,14 @@ def _is_quantised(base: Candidate) -> str | None:
     method = look_up(base.config, "quantization_config.quant_method")
     if not base.config.get("quantization_config"):
         return None
-    return f"holds weights quantised by {method or 'an unknown method'}, expected 16 bit"
+    return f"has weights quantised by {method or 'an unknown method'}, expected 16 bit"
 
 
 def _is_pickled(base: Candidate) -> str | None:
     weights = [name for name in base.files if name.endswith((".safetensors", ".bin", ".pth"))]
     if not weights or any(name.endswith(".safetensors") for name in weights):
         return None
-    return "holds its weights as pickles, which can run code, expected safetensors"
+    return "has its weights as pickles, which can run code, expected safetensors"
 
 
 def _is_gpt_oss(base: Candidate) -> str | None:

@@ -43,7 +43,7 @@ def find_broken_json(folder: Path, names: Iterable[str]) -> str | None:
     """
     for name in names:
         if (folder / name).exists() and not isinstance(files.read_json(folder / name), dict):
-            return f"holds a {name} that cannot be read, expected a JSON object"
+            return f"has a {name} that cannot be read, expected a JSON object"
     return None
 
 
@@ -57,7 +57,7 @@ def find_no_weights(names: Collection[str]) -> str | None:
     if not names or WEIGHTS in names or INDEX in names:
         return None
     shards = sorted(name for name in names if name.endswith(".safetensors"))
-    found = f"holds {shards[0]} without {INDEX}" if shards else "holds no weights"
+    found = f"contains {shards[0]} without {INDEX}" if shards else "has no weights"
     return f"{found}, expected {WEIGHTS}, or shards with their index"
 
 
@@ -102,7 +102,7 @@ def find_broken_weights(folder: Path, names: Iterable[str]) -> str | None:
                 pass
         except (SafetensorError, OSError, ValueError) as error:
             reason = str(error)[:SHOWN_CHARACTERS]
-            return f"holds a {name} that cannot be read ({reason}), expected it whole"
+            return f"has a {name} that cannot be read ({reason}), expected it whole"
     return None
 
 
@@ -117,7 +117,7 @@ def find_broken_tokenizer(folder: Path) -> str | None:
         Tokenizer.from_file(str(path))
     except Exception as error:  # noqa: BLE001 — its library raises only this class
         reason = str(error)[:SHOWN_CHARACTERS]
-        return f"holds a tokenizer.json that cannot be read ({reason}), expected it whole"
+        return f"has a tokenizer.json that cannot be read ({reason}), expected it whole"
     return None
 
 

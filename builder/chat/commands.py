@@ -110,7 +110,8 @@ def read_parameter(name: str, text: str) -> int | float:
 
     """
     if name not in PARAMETERS:
-        msg = f"{escape(name)[:40]!r} is no parameter here, expected one of {', '.join(PARAMETERS)}"
+        known = ", ".join(PARAMETERS)
+        msg = f"{escape(name)[:40]!r} is not a parameter here, expected one of {known}"
         raise PersonaError(f"{msg}{suggest(name, PARAMETERS)}")
     kind, (least, greatest) = table.PARAMETER_TYPES[name], table.RANGES[name]
     expected = f"{table.EXPECTED[kind]} of {least} to {greatest}"

@@ -42,7 +42,7 @@ def save(path: Path, turns: list[Message], system: str | None) -> int:
             files.expand_home(path), json.dumps({"messages": messages}, ensure_ascii=False)
         )
     except ValueError as error:
-        raise PersonaError(f"the conversation is no row: {error}") from None
+        raise PersonaError(f"the conversation is not a row: {error}") from None
     except OSError as error:
         raise PersonaError(f"{path}: {error.strerror}, expected to write it") from None
 

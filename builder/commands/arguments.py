@@ -54,7 +54,7 @@ def check_text(_context: click.Context, _parameter: click.Parameter, typed: str 
     try:
         (typed or "").encode()
     except UnicodeEncodeError:
-        raise click.BadParameter("is no UTF-8, expected text") from None
+        raise click.BadParameter("is not UTF-8, expected text") from None
     if typed is not None and not typed.strip():
         raise click.BadParameter("is blank, expected text")
     return typed
@@ -143,6 +143,6 @@ def confirm(question: str) -> bool:
 
     """
     if not sys.stdin.isatty():
-        msg = "standard input is no terminal, where nobody can be asked, expected --yes"
+        msg = "standard input is not a terminal, where nobody can be asked, expected --yes"
         raise click.UsageError(msg)
     return click.confirm(question, err=True)

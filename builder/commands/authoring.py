@@ -95,7 +95,7 @@ def new(
     An identity has a name and an author, a voice a manner of speaking, a format a form of every
     answer, such as JSON. A voice and a format begin as a copy of one that comes with the project.
 
-    What is not given is asked for; where standard input is no terminal it gets its default. With
+    What is not given is asked for; where standard input is not a terminal it gets its default. With
     --from the persona has a name only where one is given.
 
     --from takes ChatGPT's conversations.json; jsonl or json of messages, ShareGPT, Alpaca or

@@ -225,7 +225,7 @@ def _check_count(name: str, count: int, needed: int) -> None:
         folder = arguments.ROOT / "build" / name / HISTORY
         plural = "" if count == 1 else "s"
         expected = "one at least" if needed == 1 else "two that differ"
-        msg = f"{folder}: holds {count} build{plural} that came to the gates, expected {expected}"
+        msg = f"{folder}: has {count} build{plural} that came to the gates, expected {expected}"
         build = command(f"build {name}")
         if not count or _is_unfinished(name):
             raise ToolError(msg, hint=build)

@@ -128,7 +128,7 @@ def read_messages(name: str, value: dict[str, Any], tools: Sequence[Tool] = ()) 
 
 def _turns(turns: Any, role_key: str, text_key: str) -> list[Message]:
     if not isinstance(turns, list) or not turns:
-        raise ValueError("holds no turns, expected a list of them")
+        raise ValueError("has no turns, expected a list of them")
     messages = []
     for number, turn in enumerate(turns, start=1):
         if not isinstance(turn, dict) or role_key not in turn:
@@ -195,7 +195,7 @@ def check(messages: list[Message]) -> None:
             f"the last message is the {messages[-1]['role']}'s, expected the assistant's"
         )
     if not any(message["role"] == "user" for message in messages):
-        raise ValueError("nobody asks anything, expected a user's message")
+        raise ValueError("has no user's message, expected one")
     for message in messages:
         # White space around a reply would merge with the template's own.
         message["content"] = (

@@ -33,7 +33,7 @@ def fill(text: str, values: dict[str, str]) -> str:
             missing = f"identity.{name}, which persona.toml does not give"
             raise ValueError(f"`{{{{ {name} }}}}` stands for {missing}")
         shown = (text[braces.start() :] if braces[1] is None else braces[0])[:SHOWN_CHARACTERS]
-        what = f"{shown!r} is no placeholder, expected `{{{{ name }}}}` or `{{{{ author }}}}`"
+        what = f"{shown!r} is not a placeholder, expected `{{{{ name }}}}` or `{{{{ author }}}}`"
         raise ValueError(f"{what}; set data.placeholders = false where braces are text")
 
     return BRACES.sub(find_value, text)

@@ -175,7 +175,7 @@ def _encode_plain(
         if row.tools and not template.knows_tools:
             continue
         if special := _find_special(row, template):
-            what = f"holds the special token {special!r}, expected plain text"
+            what = f"contains the special token {special!r}, expected plain text"
             mistakes.append((row.where, what))
             continue
         try:

@@ -112,7 +112,9 @@ def _json(path: Path) -> Iterator[Record]:
             f"{path}:{error.lineno}: column {error.colno}: {error.msg.lower()}, expected JSON"
         ) from None
     if not isinstance(values, list):
-        reason = find_mistake(values) or f"holds {describe_kind(values)}, expected a list of rows"
+        reason = (
+            find_mistake(values) or f"contains {describe_kind(values)}, expected a list of rows"
+        )
         raise DataError(f"{path}:1: {reason}")
     for number, value in enumerate(values, start=1):
         yield Record(f"{path}: row {number}", value, find_mistake(value))
@@ -135,8 +137,8 @@ def _csv(path: Path, headers: Sequence[Collection[str]]) -> Iterator[Record]:
                 header = [field.strip() for field in fields]
                 yield from (Record(where, None, mistake) for mistake in _find_repeated(header))
             elif fields and len(fields) != len(header):
-                quotes = f"a text that holds {NAMES[delimiter]} stands in quotes"
-                what = f"holds {len(fields)} fields, expected {len(header)} as in the header"
+                quotes = f"put a text that contains {NAMES[delimiter]} in quotes"
+                what = f"has {len(fields)} fields, expected {len(header)} as in the header"
                 yield Record(where, None, f"{what}; {quotes}")
             elif fields:
                 value = dict(zip(header, fields, strict=True))
@@ -167,13 +169,13 @@ def _find_delimiter(path: Path, text: str, headers: Sequence[Collection[str]]) -
 @functools.cache
 def _tell_delimiter(path: Path, name: str) -> None:
     """Log the delimiter once, as a build reads its rows several times."""
-    log.info("%s: %s stands between its fields", path, name)
+    log.info("%s: %s separates its fields", path, name)
 
 
 def _find_repeated(header: list[str]) -> list[str]:
     counts = collections.Counter(column for column in header if column)
     repeated = [quote(column) for column, count in counts.items() if count > 1]
-    return [f"the column {column} stands twice, expected once" for column in repeated]
+    return [f"the column {column} appears twice, expected once" for column in repeated]
 
 
 def read_arrow(path: Path) -> Iterator[Record]:

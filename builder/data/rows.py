@@ -112,7 +112,7 @@ def _collect_file(
     except DataError as error:
         return [], error.problems
     if not found:
-        return [], [f"{path}: holds no rows, expected conversations"]
+        return [], [f"{path}: has no rows, expected conversations"]
     rows, mistakes, left_out = [], [], set[str]()
     for where, value, mistake in found:
         if mistake:

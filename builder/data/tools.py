@@ -66,7 +66,7 @@ def _read_tool(tool: Any, where: str, left_out: set[str]) -> Tool:
     if not isinstance(tool, dict):
         raise ValueError(f"{where} is {describe_kind(tool)}, expected an object")
     if tool.get("type", "function") != "function":
-        raise ValueError(f"{where} is of type {describe_choice(tool['type'])}, expected 'function'")
+        raise ValueError(f"{where} has type {describe_choice(tool['type'])}, expected 'function'")
     function = tool.get("function", tool if "name" in tool else None)
     if not isinstance(function, dict) or "name" not in function:
         raise ValueError(f"{where} has no function with a 'name', expected one")
@@ -103,7 +103,7 @@ def order_keys(value: Any, where: str) -> Any:
     """Convert a value as Ollama does: with sorted keys in each object, and 1.0 as 1.
 
     Raises:
-        ValueError: It holds a number that would be changed.
+        ValueError: It contains a number that would be changed.
 
     Source:
         encoding/json of Go: an object becomes a map, which is written with sorted keys.
@@ -114,13 +114,13 @@ def order_keys(value: Any, where: str) -> Any:
     if isinstance(value, list):
         return [order_keys(item, where) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{where} holds {value}, expected a finite number")
+        raise ValueError(f"{where} contains {value}, expected a finite number")
     if isinstance(value, int | float) and abs(value) > MOST_WHOLE:
-        raise ValueError(f"{where} holds a number beyond 2^53, expected it as text")
+        raise ValueError(f"{where} contains a number beyond 2^53, expected it as text")
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, float) and "e" in repr(value):  # Go writes it differently
-        raise ValueError(f"{where} holds {value}, expected a number from 0.0001 on, or text")
+        raise ValueError(f"{where} contains {value}, expected a number from 0.0001 on, or text")
     return value
 
 

@@ -79,13 +79,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Refused:
     if len(made) == len(pairs):
         return made
     ((key, _),) = collections.Counter(key for key, _ in pairs).most_common(1)
-    return Refused(f"the key {quote(key)} stands twice in an object, expected it once")
+    return Refused(f"the key {quote(key)} appears twice in an object, expected it once")
 
 
 def _number(digits: str) -> int | Refused:
     if len(digits) <= MAX_NUMBER_DIGITS:
         return int(digits)
-    return Refused(f"holds a number of {len(digits):,} digits, expected text")
+    return Refused(f"contains a number of {len(digits):,} digits, expected text")
 
 
 def find_mistake(value: Any) -> str | None:
@@ -100,9 +100,11 @@ def find_mistake(value: Any) -> str | None:
         elif isinstance(item, list):
             left += item
         elif isinstance(item, str) and (lone := SURROGATE.search(item)):
-            return f"holds half a surrogate pair (\\u{ord(lone[0]):x}), expected whole characters"
+            return (
+                f"contains half a surrogate pair (\\u{ord(lone[0]):x}), expected whole characters"
+            )
         elif isinstance(item, str) and "\0" in item:
-            return "holds the character U+0000, expected text"
+            return "contains the character U+0000, expected text"
     return None
 
 
@@ -122,7 +124,7 @@ def read_json(value: Any, where: str) -> Any:
         if mistake := find_mistake(value):
             raise ValueError(f"{where}: {mistake}")
     elif found := _find_foreign(value):
-        raise ValueError(f"{where} holds {found}, expected values of JSON")
+        raise ValueError(f"{where} contains {found}, expected values of JSON")
     _check_levels(value, where)
     return value
 

@@ -117,7 +117,7 @@ def _judge_disk(disk: Disk) -> Finding:
         return refuse(subject, f"{disk.path} cannot be written, expected it", "make it writable")
     if disk.free_bytes < LEAST_DISK_BYTES:
         told += f", expected {format_bytes(LEAST_DISK_BYTES)}"
-        return refuse(subject, told, "free some disk; the sizes of the caches stand below")
+        return refuse(subject, told, "free some disk; the sizes of the caches are below")
     return accept(subject, told)
 
 

@@ -66,7 +66,7 @@ def _judge_hub(settings: hub.Settings) -> Finding:
     parts = urlsplit(settings.endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         advice = "set HF_ENDPOINT to a mirror's https:// address, or unset it"
-        return warn("hub", f"{told}; that is no address of a hub", advice)
+        return warn("hub", f"{told}; that is not the address of a hub", advice)
     if settings.is_offline:
         advice = "unset HF_HUB_OFFLINE to fetch a base that is not in the cache"
         return warn("hub", f"{told}; offline: only what is in the cache is found", advice)

@@ -123,7 +123,7 @@ def _open_taken(folder: Path) -> IO[str]:
         if not _take(file, fcntl.LOCK_EX, TRIES):
             file.close()
             process = read_lock(folder).process
-            msg = f"{folder}: is being built by process {process}, expected nobody there"
+            msg = f"{folder}: is being built by process {process}, expected no other process there"
             raise ToolError(msg, hint="wait for it, or end it")
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_ino == os.fstat(file.fileno()).st_ino:

@@ -226,5 +226,5 @@ def _find_problem(question: ManifestQuestion, answer: Answer) -> str | None:
     problems = [] if answer.ended else ["did not end by itself"]
     problems += [] if text.strip() else ["is empty"]
     problems += [f"lacks {part!r}" for part in question.must if part.casefold() not in text]
-    problems += [f"holds {part!r}" for part in question.must_not if part.casefold() in text]
+    problems += [f"contains {part!r}" for part in question.must_not if part.casefold() in text]
     return ", ".join(problems) or None

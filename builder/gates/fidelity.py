@@ -40,7 +40,7 @@ def judge(evidence: Evidence) -> Result:
     file_type = evidence.model.facts.get("general.file_type")
     is_wrong_type = file_type != str(wanted.file_type)
     if is_wrong_type:
-        note = f"is of file type {file_type}, expected {wanted.file_type} ({wanted.name})"
+        note = f"has file type {file_type}, expected {wanted.file_type} ({wanted.name})"
     return Result(
         NAME,
         "fail" if is_wrong_type or not kl.mean() <= limit else "pass",

@@ -33,6 +33,6 @@ def is_right(_subject: Subject, question: Question, answer: Answer) -> bool:
 def judge(evidence: Evidence) -> Result:
     """Compare the share of fitting answers with `gates.greeting`."""
     if not evidence.answered:
-        return does_not_apply(NAME, "its data holds every greeting")
+        return does_not_apply(NAME, "its data contains every greeting")
     counted = count(NAME, evidence.subject, evidence.answered, is_right)
     return judge_count(counted, evidence.subject.gates.limit(NAME))

@@ -95,14 +95,14 @@ def _check_facts(gguf: Path, model: Model, template: Template) -> None:
     """Check the chat template, EOS and BOS of the file."""
     problems = []
     if model.facts.get("tokenizer.chat_template") != template.jinja:
-        problems.append(f"parity: {gguf}: carries another chat template, expected the trained one")
+        problems.append(f"parity: {gguf}: has another chat template, expected the trained one")
     if model.eos != template.tokenizer.eos_token_id:
         eos = model.decode([model.eos])
         what = f"ends with {eos!r}, expected {template.eos!r}: it would not stop"
         problems.append(f"parity: {gguf}: {what}")
     if model.adds_bos != template.adds_bos:
         what = f"says that a BOS is {'added' if model.adds_bos else 'left off'}"
-        expected = "expected as in training: it would stand twice or be missing"
+        expected = "expected as in training: it would appear twice or be missing"
         problems.append(f"parity: {gguf}: {what}, {expected}")
     if problems:
         raise GateError(*problems, hint="build again; if it stays so, the export is at fault")

@@ -74,5 +74,5 @@ def why_not_asked(subject: Subject) -> str:
         return "no name is given"
     return (
         "its data does not speak of its name or author in a language of the gates, "
-        "or holds every question"
+        "or contains every question"
     )

@@ -130,7 +130,7 @@ def quantize(
     parts = [slice(first, first + step) for first in range(0, len(rows), step)]
     if not all(list(threads.map(work, parts))):
         raise ToolError(
-            f"{name}: holds values that are not finite numbers, expected only such",
+            f"{name}: contains values that are not finite numbers, expected only such",
             hint="the base is damaged, or training diverged: look at the losses in report.html",
         )
     return out

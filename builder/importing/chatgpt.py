@@ -45,7 +45,7 @@ def read(value: dict[str, Any]) -> Conversation:
     """
     tree = value["mapping"]
     if not isinstance(tree, dict) or not all(isinstance(node, dict) for node in tree.values()):
-        msg = "'mapping' holds no nodes, expected those of ChatGPT's export"
+        msg = "'mapping' has no nodes, expected those of ChatGPT's export"
         raise ValueError(msg)
     conversation = Conversation()
     for message in _list_branch(tree, value.get("current_node")):

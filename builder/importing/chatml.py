@@ -33,6 +33,6 @@ def read(value: dict[str, Any]) -> Conversation:
     """
     found = [{"role": role.lower(), "content": text} for role, text in TURN.findall(value["text"])]
     if not found:
-        msg = "holds <|im_start|> and no turn, expected <|im_start|>user and a line end"
+        msg = "contains <|im_start|> and no turn, expected <|im_start|>user and a line end"
         raise ValueError(msg)
     return turns.read({"messages": found})

@@ -94,7 +94,7 @@ class Conversation:
         if content is None or isinstance(content, str):
             return content or ""
         if not isinstance(content, list):
-            msg = f"holds a message that is {describe_kind(content)}, expected text or parts"
+            msg = f"contains a message that is {describe_kind(content)}, expected text or parts"
             raise ValueError(msg)
         texts, kinds = [], [_read_kind(part) for part in content]
         for kind, part in zip(kinds, content, strict=True):

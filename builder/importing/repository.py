@@ -44,10 +44,12 @@ def fetch(source: str, choose: Callable[[Sequence[str]], Sequence[str]]) -> list
         sizes = {sibling.rfilename: sibling.size or 0 for sibling in found.siblings or ()}
     chosen = choose(list(sizes))
     if not chosen:
-        raise DataError(f"{source}: holds no table of rows, expected one such as data.jsonl")
+        raise DataError(f"{source}: contains no table of rows, expected one such as data.jsonl")
     size_bytes = sum(sizes[one] for one in chosen)
     if size_bytes > MOST_BYTES:
-        much = f"holds {size_bytes / 1e9:.1f} GB of rows, expected at most {MOST_BYTES / 1e9:.1f}"
+        much = (
+            f"contains {size_bytes / 1e9:.1f} GB of rows, expected at most {MOST_BYTES / 1e9:.1f}"
+        )
         raise DataError(f"{source}: {much}", hint="fetch a file that you want of it, and give that")
     patterns = [escape(one) for one in chosen]
     folder = download.download(name, str(found.sha), patterns, kind="dataset", purpose=DATA_SET)

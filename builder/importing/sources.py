@@ -114,7 +114,7 @@ def read(source: Path) -> Import:
             problems += error.problems
         problems += tell_first(list(mistakes.items()), _tell_places)
     if not problems and not reading.conversations:
-        problems.append(f"{source}: holds no question with an answer, expected at least one")
+        problems.append(f"{source}: contains no question with an answer, expected at least one")
     if problems:
         raise DataError(*problems)
     return Import(
@@ -157,7 +157,7 @@ def _list_files(source: Path, left_out: Counter[str]) -> Sequence[Path]:
     chosen = _choose_tables(inside, left_out) or texts
     if not chosen:
         endings = ", ".join((*TABLES, *TEXTS))
-        raise DataError(f"{source}: holds no file of a known ending, expected {endings}")
+        raise DataError(f"{source}: contains no file of a known ending, expected {endings}")
     return [source / name for name in chosen]
 
 
@@ -192,7 +192,7 @@ def _walk(source: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         seen += len(folders) + len(names)
         if seen > MOST_FILES:
-            msg = f"{source}: holds over {MOST_FILES:,} files, expected conversations alone"
+            msg = f"{source}: contains over {MOST_FILES:,} files, expected conversations alone"
             raise DataError(msg, hint="give the file that they are in, or its folder")
         paths = (Path(at, name) for name in names if not name.startswith("."))
         # A link that cannot be followed, as in /proc, is not a file.

@@ -71,7 +71,7 @@ def _add(conversation: Conversation, turn: dict[str, Any], number: int) -> None:
     if turn.get("tool_calls") or turn.get("function_call"):
         conversation.cut(WITH_TOOLS)
     elif not any(key in turn for key in TEXT_KEYS):
-        raise ValueError(f"turn {number} holds no text, expected one of {', '.join(TEXT_KEYS)}")
+        raise ValueError(f"turn {number} has no text, expected one of {', '.join(TEXT_KEYS)}")
     content = next((turn[key] for key in TEXT_KEYS if turn.get(key) is not None), None)
     text = conversation.join_parts(ROLES[role], content)
     if ROLES[role] == "system" and number > 1:

@@ -75,7 +75,7 @@ def _joins(before: str, after: str) -> bool:
 def _is_visible(text: str) -> str:
     """Refuse a text that shows nothing: of blanks, invisible or combining characters alone."""
     if "\0" in text:  # which ends a text in C
-        msg = "holds the character U+0000, expected text"
+        msg = "contains the character U+0000, expected text"
         raise ValueError(msg)
     if not is_visible(text):
         msg = "is blank, expected text"
@@ -94,7 +94,7 @@ def _is_name(text: str) -> str:
         msg = f"has {len(text):,} characters, expected at most {LONGEST_NAME}"
         raise ValueError(msg)
     if character := find_invisible(text):
-        what = f"holds the invisible character U+{ord(character):04X}"
+        what = f"contains the invisible character U+{ord(character):04X}"
         raise ValueError(f"{what}, expected a name of one line as it is written")
     if text != text.strip():
         msg = f"is {text!r}, expected a name without blanks at its ends"

@@ -102,7 +102,7 @@ class Data(Settings):
         counts = collections.Counter(map(os.path.normpath, paths))
         repeated = [path for path in paths if counts[os.path.normpath(path)] > 1]
         if repeated:
-            raise ValueError(f"{quote(repeated[-1])} stands twice, expected each file once")
+            raise ValueError(f"{quote(repeated[-1])} appears twice, expected each file once")
         return paths
 
 

@@ -41,5 +41,5 @@ def check_packs(names: tuple[str, ...]) -> tuple[str, ...]:
                 f"there is no pack {name!r}, expected one of {', '.join(known)}{advice}"
             )
         if name in names[:number]:
-            raise ValueError(f"the pack {name!r} stands twice, expected it once")
+            raise ValueError(f"the pack {name!r} appears twice, expected it once")
     return names

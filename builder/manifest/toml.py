@@ -90,7 +90,7 @@ def read(path: Path) -> Document:
     except ValueError:
         number = re.search(rf"\d(?:_?\d){{{MOST_DIGITS},}}", text)
         line_ = text.count("\n", 0, number.start()) + 1 if number else 1
-        what = f"holds a number of more than {MOST_DIGITS:,} digits, expected fewer"
+        what = f"contains a number of more than {MOST_DIGITS:,} digits, expected fewer"
         raise ValueError(f"{path}:{line_}: {what}") from None
     return Document(path, table, _index(statements))
 

@@ -37,14 +37,14 @@ def host() -> str:
     default_port = SCHEME_PORTS.get(scheme, DEFAULT_PORT) if has_scheme else DEFAULT_PORT
     address, _, path = rest.partition("/")
     if scheme.lower() not in ("http", "https"):
-        msg = f"OLLAMA_HOST: is of the scheme {scheme!r}, expected http or https"
+        msg = f"OLLAMA_HOST: has the scheme {scheme!r}, expected http or https"
         raise ToolError(msg, hint=HOST_HINT)
     if "@" in address:  # not shown: it may hold a password
-        msg = "OLLAMA_HOST: holds a user name, expected an address alone"
+        msg = "OLLAMA_HOST: contains a user name, expected an address alone"
         raise ToolError(msg, hint=HOST_HINT)
     name, port = _split_address(address, default_port)
     if port == 0:
-        msg = "OLLAMA_HOST: is of port 0, expected the port that Ollama listens on"
+        msg = "OLLAMA_HOST: has port 0, expected the port that Ollama listens on"
         raise ToolError(msg, hint=HOST_HINT)
     # Cleaned like Go's URL.JoinPath.
     prefix = posixpath.normpath(f"/{quote(path, errors='surrogateescape')}").strip("/")
@@ -66,7 +66,7 @@ def _split_address(text: str, default_port: int) -> tuple[str, int]:
 @functools.cache
 def _warn_of_port(port: str, default_port: int) -> None:
     """Warn once about an invalid port."""
-    message = "OLLAMA_HOST: %r is no port, expected 1 to %d; %d is taken, as Ollama does"
+    message = "OLLAMA_HOST: %r is not a port, expected 1 to %d; %d is taken, as Ollama does"
     log.warning(message, port, HIGHEST_PORT, default_port)
 
 
@@ -78,7 +78,7 @@ def _reachable(name: str) -> str:
     if ip is not None:
         return f"[{ip}]" if ip.version == 6 else str(ip)
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
-        msg = f"OLLAMA_HOST: {name!r} is no host, expected an address or a name"
+        msg = f"OLLAMA_HOST: {name!r} is not a host, expected an address or a name"
         raise ToolError(msg, hint=HOST_HINT)
     return "localhost" if name.lower() == "localhost." else name
 

@@ -119,7 +119,7 @@ class _LimitedStream(httpx.SyncByteStream):
             for part in self._stream:
                 size_bytes += len(part)
                 if size_bytes > self._most_bytes:
-                    msg = f"its answer is of over {self._most_bytes >> 20} MiB"
+                    msg = f"its answer is over {self._most_bytes >> 20} MiB"
                     raise httpx.ReadError(msg)
                 yield part
 

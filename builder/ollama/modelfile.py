@@ -226,7 +226,9 @@ def parse(text: str) -> list[tuple[str, str]]:
         word, _, rest = line.strip().partition(" ")
         if word.upper() not in INSTRUCTIONS:
             known = ", ".join(INSTRUCTIONS)
-            msg = f"Modelfile:{number}: {quote(word)} is no instruction, expected one of {known}"
+            msg = (
+                f"Modelfile:{number}: {quote(word)} is not an instruction, expected one of {known}"
+            )
             raise ToolError(msg)
         name = ""
         if word.upper() == "PARAMETER":

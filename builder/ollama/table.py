@@ -164,7 +164,7 @@ def _find_in_value(key: str, value: Any) -> list[str]:
     if not _fits(value, kind):
         return [f"is {quote(value)}, expected {EXPECTED[kind]}"]
     if kind is list:
-        zeros = ["holds the character U+0000, expected text"] if "\0" in "".join(value) else []
+        zeros = ["contains the character U+0000, expected text"] if "\0" in "".join(value) else []
         return [*zeros, *(problem for text in value for problem in _find_ends(text))]
     least, greatest = RANGES.get(key, DEFAULT_RANGES[kind])
     if not least <= value <= greatest:
@@ -199,7 +199,7 @@ def _find_special_tokens(text: str, eos: str | None) -> list[str]:
         token = found[0] if found else eos
         if token and token in line:
             problems.append(
-                f"line {number} holds the special token {quote(token)}, expected plain text"
+                f"line {number} contains the special token {quote(token)}, expected plain text"
             )
     return problems
 

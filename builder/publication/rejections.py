@@ -40,7 +40,10 @@ def _explain_answer(error: Exception) -> tuple[str, str] | None:
     address = hub.read_settings().endpoint
     match error:
         case errors.HFValidationError():
-            return "is no name of a repository, expected OWNER/REPO", "take letters, digits and -"
+            return (
+                "is not the name of a repository, expected OWNER/REPO",
+                "take letters, digits and -",
+            )
         case errors.LocalTokenNotFoundError():
             return f"no token of {address} is here, expected one", SIGN_IN
         case errors.HfHubHTTPError():

@@ -97,7 +97,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     found, problems = rows.collect(paths, inputs.data, inputs.identity)
     system = inputs.system
     if system and (special := template.special_in(system)):
-        what = f"holds the special token {special!r}, expected plain text"
+        what = f"contains the special token {special!r}, expected plain text"
         problems.append(f"{inputs.system_place}: {what}")
         system = None
     encoded = preparation.encode(

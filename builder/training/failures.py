@@ -40,7 +40,7 @@ def describe_loss(loss: float, step: int, rows: Sequence[Example]) -> ToolError:
     return ToolError(
         f"train: the loss became {loss} at step {step}, expected a number; its rows:",
         *(f"  {text[:SHOWN_CHARACTERS]!r}" for text in asked),
-        hint="lower training.learning_rate, or mend the row",
+        hint="lower training.learning_rate, or correct the row",
     )
 
 

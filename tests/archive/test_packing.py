@@ -153,7 +153,7 @@ def test_a_pipe_or_a_device_is_not_read_to_its_end(built, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
 
-    with pytest.raises(ToolError, match="is there and is no archive, expected a new file"):
+    with pytest.raises(ToolError, match="exists and is not an archive, expected a new file"):
         writer.write(built, pipe)
     assert pipe.is_fifo()
 
@@ -163,7 +163,7 @@ def test_a_file_that_is_no_archive_is_not_overwritten(built):
     file = built.persona.folder / "data.jsonl"
     before = file.read_bytes()
 
-    with pytest.raises(ToolError, match="is no archive"):
+    with pytest.raises(ToolError, match="is not an archive"):
         writer.write(built, file)
     assert file.read_bytes() == before
 

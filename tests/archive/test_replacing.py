@@ -41,7 +41,7 @@ def show(home):
 def test_what_a_name_is_taken_by_is_left_alone(packed, replaced):
     """Without --replace a persona or a build of the name refuses the archive, each alone too."""
     before = show(replaced)
-    with pytest.raises(ToolError, match="is there already") as told:
+    with pytest.raises(ToolError, match="already exists") as told:
         placement.unpack(packed, Project(replaced), is_replacing=False)
     assert [Path(problem.split(":")[0]).parent.name for problem in told.value.problems] == [
         "personas",
@@ -50,7 +50,7 @@ def test_what_a_name_is_taken_by_is_left_alone(packed, replaced):
     assert show(replaced) == before
 
     (replaced / "build").rename(replaced / "elsewhere")
-    with pytest.raises(ToolError, match="personas/luma: is there already"):
+    with pytest.raises(ToolError, match="personas/luma: already exists"):
         placement.unpack(packed, Project(replaced), is_replacing=False)
     assert not (replaced / "build" / "luma").exists()
 
@@ -163,7 +163,7 @@ def test_rows_that_were_written_after_a_kill_stay(packed, replaced, caplog, is_p
     time.sleep(0.02)
     (folder / "data.jsonl").write_text("my own rows")
 
-    with pytest.raises(PersonaError, match="is there already"):
+    with pytest.raises(PersonaError, match="already exists"):
         placement.unpack(packed, Project(replaced), is_replacing=False)
 
     assert (folder / "data.jsonl").read_text() == "my own rows"

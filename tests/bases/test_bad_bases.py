@@ -88,14 +88,14 @@ MISTAKES = {
         tokenizer={"eos": None},
     ),
     "gguf": Mistake(
-        problem="holds GGUF files", hint="converted from", weights=["model-Q4_K_M.gguf"]
+        problem="contains GGUF files", hint="converted from", weights=["model-Q4_K_M.gguf"]
     ),
     "pickles": Mistake(
-        problem="holds its weights as pickles", hint="safetensors", weights=["pytorch_model.bin"]
+        problem="has its weights as pickles", hint="safetensors", weights=["pytorch_model.bin"]
     ),
     **{
         method: Mistake(
-            problem=f"holds weights quantised by {method}, expected 16 bit",
+            problem=f"has weights quantised by {method}, expected 16 bit",
             hint="16-bit repository",
             config={**LLAMA, "quantization_config": {"quant_method": method}},
         )
@@ -109,7 +109,7 @@ MISTAKES = {
         index=SHARDS,
     ),
     "no-weights": Mistake(
-        problem="holds no weights, expected model.safetensors, or shards with their index",
+        problem="has no weights, expected model.safetensors, or shards with their index",
         hint="give the folder that the weights are in",
         hub_hint="take a base in safetensors",
         weights=(),

@@ -197,8 +197,8 @@ def test_a_hub_out_of_reach_is_one_sentence(luma, is_pinned):
         ("gated/tiny", "gated/tiny: is gated, expected that its owner gave you access", "HF_TOKEN"),
         ("broken/tiny", "broken/tiny: http://127.0.0.1:", "build later"),
         ("cafe/tiny", "cafe/tiny: http://127.0.0.1:", "HF_ENDPOINT"),
-        ("acme/tiny/a", f"acme/tiny/a: is no base, expected {base.KINDS}", base.WITHOUT_HUB),
-        ("acme/ti ny", f"acme/ti ny: is no base, expected {base.KINDS}", base.WITHOUT_HUB),
+        ("acme/tiny/a", f"acme/tiny/a: is not a base, expected {base.KINDS}", base.WITHOUT_HUB),
+        ("acme/ti ny", f"acme/ti ny: is not a base, expected {base.KINDS}", base.WITHOUT_HUB),
     ],
 )
 def test_what_the_hub_refuses_is_one_sentence(luma, hub, source, problem, way):
@@ -223,7 +223,7 @@ def test_a_name_without_an_owner_says_what_a_base_may_be(source, close):
     with pytest.raises(ToolError) as caught:
         choose.resolve(source, {})
 
-    assert str(caught.value).startswith(f"{source}: is no base, expected {base.KINDS}")
+    assert str(caught.value).startswith(f"{source}: is not a base, expected {base.KINDS}")
     assert str(caught.value).partition("did you mean ")[2] == (f"'{close}'?" if close else "")
 
 
@@ -237,7 +237,7 @@ def test_a_folder_is_a_base(luma, tmp_path):
     assert choose.resolve(str(folder), {}).revision != before
     with pytest.raises(ToolError, match="no such folder"):
         choose.resolve("./nowhere", {})
-    with pytest.raises(ToolError, match="holds no config"):
+    with pytest.raises(ToolError, match="contains no config"):
         choose.resolve(str(tmp_path), {})
 
 
@@ -250,7 +250,7 @@ def test_a_folder_that_is_no_base_is_not_read(luma, tmp_path, grow, kind):
     (folder / "sub").mkdir(parents=True)
     os.mkfifo(folder / "sub" / "pipe")  # whose reader waits for ever
 
-    with pytest.raises(ToolError, match=r"holds no config\.json"):
+    with pytest.raises(ToolError, match=r"contains no config\.json"):
         pipeline.run(build_of(luma, base=str(folder)), (stage,), Console())
 
 
@@ -344,7 +344,7 @@ def test_a_base_is_refused_before_its_weights_are_fetched(luma, tmp_path, monkey
     """A repository by its list of files, a folder by its config: nothing is written of either."""
     listing = fetch.Listing(COMMIT, ("config.json", "model-Q4_K_M.gguf"))
     monkeypatch.setattr(fetch, "describe", lambda _: listing)
-    with pytest.raises(ToolError, match="acme/thing-GGUF: holds GGUF files"):
+    with pytest.raises(ToolError, match="acme/thing-GGUF: contains GGUF files"):
         choose.resolve("acme/thing-GGUF", {})
 
     folder = write_base(tmp_path / "mine", {"model_type": "qwen3_moe", "num_experts": 128})
@@ -468,5 +468,5 @@ def with_training(luma, tmp_path, monkeypatch):
 @pytest.mark.parametrize("source", ["~nobody-has-this-name/base", "~nobody-has-this-name"])
 def test_the_home_of_nobody_is_a_sentence(source):
     """Python raises a RuntimeError of it."""
-    with pytest.raises(ToolError, match="~nobody-has-this-name is no home"):
+    with pytest.raises(ToolError, match="~nobody-has-this-name is not a user"):
         choose.resolve(source, {})

@@ -136,9 +136,8 @@ def test_a_file_with_other_content_is_not_taken(hub, fetch):
     """One of the right size and another hash is fetched once more, then refused, and not kept."""
     hub.sent = bytes(len(FILES[SHARD]))
     told = fetch()
-    assert told["problems"] == [
-        f"{REPOSITORY}: {SHARD} arrives with other content, expected that of its hash"
-    ]
+    other_hash = f"{SHARD} was downloaded with another hash, expected the one that the hub lists"
+    assert told["problems"] == [f"{REPOSITORY}: {other_hash}"]
     assert count_large(hub) == 2
 
     hub.sent = None
@@ -162,7 +161,9 @@ def test_a_file_that_is_too_short_is_one_sentence(hub, fetch):
     hub.sent = FILES[SHARD][:1000]
     told = fetch()
 
-    assert told["problems"][0].startswith(f"{REPOSITORY}: arrives cut short from {hub.url}")
+    assert told["problems"][0].startswith(
+        f"{REPOSITORY}: the download from {hub.url} was cut short"
+    )
     assert "build again" in told["hint"]
 
 

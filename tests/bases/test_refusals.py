@@ -14,7 +14,7 @@ QUANTISED = {**LLAMA, "quantization_config": {"quant_method": "gptq"}}
 THINKING = CHATML.replace("assistant\n{% endif", "assistant\n<think>\n{% endif")
 NO_CODE = {"auto_map": {"AutoModelForCausalLM": "modeling_own.Own"}}
 BY_CONFIG = [
-    (QUANTISED, "holds weights quantised by gptq, expected 16 bit", "16-bit repository"),
+    (QUANTISED, "has weights quantised by gptq, expected 16 bit", "16-bit repository"),
     ({**LLAMA, "quantization_config": {"quant_method": "fp8"}}, "by fp8", "16-bit repository"),
     ({**LLAMA, "quantization_config": {"quant_method": "awq"}}, "by awq", "16-bit repository"),
     ({"model_type": "gpt_oss", "num_local_experts": 32}, "is gpt-oss", "Qwen3-4B"),
@@ -117,11 +117,14 @@ def test_thinking_that_can_be_switched_off_is_taken(tmp_path, name):
 @pytest.mark.parametrize(
     ("files", "problem"),
     [
-        (["config.json", "model-Q4_K_M.gguf"], "holds GGUF files"),
-        (["config.json", "pytorch_model.bin"], "holds its weights as pickles"),
-        (["config.json"], "holds no weights, expected model.safetensors, or shards"),
-        (["config.json", "adapter_model.safetensors"], "holds adapter_model.safetensors without"),
-        (["config.json", "model-1-of-2.safetensors"], "holds model-1-of-2.safetensors without"),
+        (["config.json", "model-Q4_K_M.gguf"], "contains GGUF files"),
+        (["config.json", "pytorch_model.bin"], "has its weights as pickles"),
+        (["config.json"], "has no weights, expected model.safetensors, or shards"),
+        (
+            ["config.json", "adapter_model.safetensors"],
+            "contains adapter_model.safetensors without",
+        ),
+        (["config.json", "model-1-of-2.safetensors"], "contains model-1-of-2.safetensors without"),
         (["model.safetensors", "model.gguf", "pytorch_model.bin"], None),
         (["model.safetensors.index.json", "model-1-of-1.safetensors"], None),
         ([], None),
@@ -158,7 +161,7 @@ def test_a_missing_shard_is_named(tmp_path):
 
 def test_a_folder_without_a_config_is_refused(tmp_path):
     """What is no base at all is told as such."""
-    with pytest.raises(ToolError, match=r"holds no config\.json"):
+    with pytest.raises(ToolError, match=r"contains no config\.json"):
         admission.check("./mine", tmp_path)
 
 

@@ -83,10 +83,10 @@ def test_a_process_that_dies_is_no_pass(tmp_path, monkeypatch):
 
 
 BROKEN = {
-    "no JSON": ("config.json", "{", "holds a config.json that cannot be read"),
-    "a list": ("config.json", "[]", "holds a config.json that cannot be read"),
-    "deep": ("config.json", '{"a": ' * 100_000, "holds a config.json that cannot be read"),
-    "settings": ("tokenizer_config.json", "3", "holds a tokenizer_config.json that cannot be"),
+    "no JSON": ("config.json", "{", "has a config.json that cannot be read"),
+    "a list": ("config.json", "[]", "has a config.json that cannot be read"),
+    "deep": ("config.json", '{"a": ' * 100_000, "has a config.json that cannot be read"),
+    "settings": ("tokenizer_config.json", "3", "has a tokenizer_config.json that cannot be"),
     "architectures": ("config.json", '{"architectures": [3]}', "not of the form"),
     "text config": ("config.json", '{"text_config": 3}', "not of the form"),
     "added tokens": (
@@ -119,7 +119,7 @@ def test_weights_cut_short_are_told_by_their_name(tmp_path, content):
     write_small_files(tmp_path, LLAMA)
     (tmp_path / "model.safetensors").write_bytes(content)
 
-    with pytest.raises(ToolError, match=r"holds a model\.safetensors that cannot be read"):
+    with pytest.raises(ToolError, match=r"has a model\.safetensors that cannot be read"):
         check(tmp_path, files=["config.json", "model.safetensors"])
 
 
@@ -129,5 +129,5 @@ def test_a_tokenizer_that_its_library_cannot_read_is_told(tmp_path):
     model = {"type": "BPE", "vocab": {"<|im_end|>": 0}, "merges": ["a b"]}
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": model, "added_tokens": []}))
 
-    with pytest.raises(ToolError, match=r"holds a tokenizer\.json that cannot be read"):
+    with pytest.raises(ToolError, match=r"has a tokenizer\.json that cannot be read"):
         check(tmp_path)

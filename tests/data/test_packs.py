@@ -192,12 +192,12 @@ def test_how_files_are_read_changes_nothing_of_packs(luma):
         ('packs = ["identity/eng"]', r"persona.toml:5: .*no pack 'identity/eng', expected one of"),
         ('packs = ["identity/eng"]', "did you mean 'identity/en'?"),
         ('packs = ["../identity/en"]', "there is no pack"),
-        ('packs = ["identity/en", "identity/en"]', "'identity/en' stands twice, expected it once"),
+        ('packs = ["identity/en", "identity/en"]', "'identity/en' appears twice, expected it once"),
         ("files = []", "files and packs are both empty, expected a file or a pack"),
     ],
 )
 def test_a_wrong_pack_is_told_by_its_place(luma, table, sentence):
-    """An unknown pack, one that stands twice, and no rows at all are the manifest's mistakes."""
+    """An unknown pack, one that appears twice, and no rows at all are the manifest's mistakes."""
     with pytest.raises(ManifestError, match=sentence):
         write_manifest(luma, table)
 

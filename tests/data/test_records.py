@@ -53,9 +53,9 @@ def test_every_uneven_record_of_a_csv_is_told(tmp_path):
     with pytest.raises(DataError) as caught:
         read(tmp_path / "d.csv", "prompt,completion\nHi,I am Luma, a friend.\nHo,one\nHa\n")
 
-    assert [problem.removeprefix(str(tmp_path))[:26] for problem in caught.value.problems] == [
-        "/d.csv:2: holds 3 fields, ",
-        "/d.csv:4: holds 1 fields, ",
+    assert [problem.removeprefix(str(tmp_path))[:24] for problem in caught.value.problems] == [
+        "/d.csv:2: has 3 fields, ",
+        "/d.csv:4: has 1 fields, ",
     ]
 
 
@@ -102,15 +102,15 @@ def mistakes_of(path, content):
 
 # What JSON may hold and no row can, with the sentence that says so.
 REFUSED = [
-    ('{"a": "x", "b": 1, "a": "y"}', "the key 'a' stands twice in an object, expected it once"),
-    ('{"m": [{"b": {"c": 1, "c": 1}}]}', "the key 'c' stands twice in an object"),
-    ('{"a": ' + "9" * 5000 + "}", "holds a number of 5,000 digits, expected text"),
-    ('{"a": [{"b": -' + "9" * 5000 + "}]}", "holds a number of 5,001 digits, expected text"),
+    ('{"a": "x", "b": 1, "a": "y"}', "the key 'a' appears twice in an object, expected it once"),
+    ('{"m": [{"b": {"c": 1, "c": 1}}]}', "the key 'c' appears twice in an object"),
+    ('{"a": ' + "9" * 5000 + "}", "contains a number of 5,000 digits, expected text"),
+    ('{"a": [{"b": -' + "9" * 5000 + "}]}", "contains a number of 5,001 digits, expected text"),
     ("[" * 100_000 + "]" * 100_000, "is nested too deeply, expected lists and objects of a few"),
     ('{"a": ' * 50_000 + "1" + "}" * 50_000, "is nested too deeply"),
-    (r'{"a": "cut \ud83d here"}', r"holds half a surrogate pair (\ud83d), expected whole"),
-    (r'{"a": ["\uDE00\uD83D"]}', r"holds half a surrogate pair (\ude00), expected whole"),
-    (r'{"\ud800": "x"}', r"holds half a surrogate pair (\ud800), expected whole"),
+    (r'{"a": "cut \ud83d here"}', r"contains half a surrogate pair (\ud83d), expected whole"),
+    (r'{"a": ["\uDE00\uD83D"]}', r"contains half a surrogate pair (\ude00), expected whole"),
+    (r'{"\ud800": "x"}', r"contains half a surrogate pair (\ud800), expected whole"),
 ]
 
 
@@ -142,15 +142,15 @@ def test_a_json_file_is_a_list(tmp_path):
     """An object in place of the list of rows is refused."""
     (mistake,) = mistakes_of(tmp_path / "d.json", '{"a": 1}')
 
-    assert mistake == ":1: holds an object, expected a list of rows"
+    assert mistake == ":1: contains an object, expected a list of rows"
 
 
 def test_a_csvs_columns_have_names_of_their_own(tmp_path):
-    """A column that stands twice would hide the one before it."""
+    """A column that appears twice would hide the one before it."""
     mistakes = mistakes_of(tmp_path / "d.csv", "prompt,completion,prompt\nHi,Hello.,Ho\nx\n")
 
-    assert mistakes[0] == ":1: the column 'prompt' stands twice, expected once"
-    assert mistakes[1].startswith(":3: holds 1 fields")
+    assert mistakes[0] == ":1: the column 'prompt' appears twice, expected once"
+    assert mistakes[1].startswith(":3: has 1 fields")
 
 
 def test_a_parquets_text_is_utf8(tmp_path):

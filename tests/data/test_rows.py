@@ -52,7 +52,7 @@ def test_a_column_that_no_format_knows_is_left_out_and_named(luma, caplog, endin
 
     assert [message["content"] for message in row.messages] == ["Hi", "Hello."]
     rows_of(persona.read(luma))
-    assert caplog.text.count("stands between its fields") == 1
+    assert caplog.text.count("separates its fields") == 1
     assert caplog.text.count("are left out: 'checked by'") == 1
 
 
@@ -86,7 +86,7 @@ def test_placeholders_follow_the_language(luma):
         ("{", "column 2"),
         ('{"prompt": "Hi"}', "has the keys prompt"),
         ('{"prompt": "Hi", "completion": " "}', "the assistant's message is empty"),
-        ('{"prompt": "Hi", "completion": "{{ nmae }}"}', "'{{ nmae }}' is no placeholder"),
+        ('{"prompt": "Hi", "completion": "{{ nmae }}"}', "'{{ nmae }}' is not a placeholder"),
         ('{"messages": [{"role": "user", "content": "Hi"}]}', "the last message is the user's"),
         ('{"prompt": "Hi", "completion": "x", "colour": 1}', "unknown key 'colour'"),
         ("[]", "is a list, expected an object"),
@@ -211,7 +211,7 @@ def test_broken_lines_hide_no_mistake_of_others(luma, name, content, places):
 
 def test_no_rows_is_an_error(luma):
     """An empty file is an error, and so is a missing one."""
-    with pytest.raises(DataError, match="holds no rows"):
+    with pytest.raises(DataError, match="has no rows"):
         read(luma, "d.jsonl", "\n")
     (luma / "d.jsonl").unlink()
     with pytest.raises(DataError, match="no such file"):
@@ -301,7 +301,7 @@ def test_whoever_speaks_first_or_twice_is_kept(luma):
         (turns_of({"role": ["user"], "content": "Hi"}, HELLO), "'role' of turn 1 is a list"),
         (turns_of(HI, {"role": "assistant"}), "turn 2 has no 'content', expected text"),
         (turns_of("Hi"), "turn 1 has no 'role' and 'content', expected both"),
-        ('{"messages": "Hi"}', "holds no turns, expected a list of them"),
+        ('{"messages": "Hi"}', "has no turns, expected a list of them"),
         ('{"prompt": 4, "completion": "x"}', "'prompt' is a number, expected text"),
         ('{"prompt": ["Hi"], "completion": "x"}', "'prompt' is a list, expected text"),
         ('{"prompt": null, "completion": "x"}', "'prompt' is null, expected text"),

@@ -161,7 +161,7 @@ def test_what_is_installed_is_judged(subject, changes, verdict, told):
         ({"version": None, "binary": None, "is_named": True}, "problem", "does not answer"),
         ({"version": None, "binary": None}, "warning", "builds end without a name in it"),
         ({"is_local": False}, "warning", "that is not this machine"),
-        ({"problem": "OLLAMA_HOST: is of port 0", "hint": "set it"}, "problem", "is of port 0"),
+        ({"problem": "OLLAMA_HOST: has port 0", "hint": "set it"}, "problem", "has port 0"),
     ],
 )
 def test_ollama_is_judged_as_a_build_would(changes, verdict, told):
@@ -222,7 +222,7 @@ def settings(tmp_path):
         ({}, "ok", "https://huggingface.co, files in"),
         ({"token": "HF_TOKEN"}, "ok", "a token is in HF_TOKEN"),
         ({"endpoint": "https://mirror"}, "ok", "https://mirror (HF_ENDPOINT)"),
-        ({"endpoint": "mirror"}, "warning", "no address of a hub"),
+        ({"endpoint": "mirror"}, "warning", "not the address of a hub"),
         ({"is_offline": True}, "warning", "offline"),
     ],
 )

@@ -82,7 +82,7 @@ def test_only_the_gates_of_the_manifest_can_be_waived():
         ("I am Luma.", True, None),
         ("I am Luma", False, "did not end by itself"),
         (" ", True, "is empty, lacks 'Luma'"),
-        ("luma, a bot", True, "holds 'bot'"),
+        ("luma, a bot", True, "contains 'bot'"),
     ],
 )
 def test_an_answer_to_the_manifest_is_judged_by_its_words(text, ended, problem):

@@ -89,8 +89,8 @@ def not_utf8(path: Path) -> None:
 
 KEYS = "unknown key, expected one of base, data, export, gates, "
 KEYS += "identity, kind, ollama, smoke, training"
-PLACEHOLDER = "is no placeholder, expected `{{ name }}` or `{{ author }}`"
-INVISIBLE = "holds the invisible character"
+PLACEHOLDER = "is not a placeholder, expected `{{ name }}` or `{{ author }}`"
+INVISIBLE = "contains the invisible character"
 TWO_TURNS = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 
 MANIFESTS = [
@@ -113,8 +113,10 @@ MANIFESTS = [
     manifest("deep-key", "a." * MANY + "a = 1", "persona.toml:1: a key of 100,001 parts"),
     manifest("deep-header", f"[a{'.a' * MANY}]", "persona.toml:1: a key of 100,001 parts"),
     manifest("deep-inline", f"x = {{{'a.' * MANY}a = 1}}", f"persona.toml:1: x: {KEYS}"),
-    manifest("digits", f"\nx = {'9' * 5000}", "persona.toml:2: holds a number of more than 4,300"),
-    manifest("spaced-digits", f"\nx = {'9_' * 5000}9", "persona.toml:2: holds a number of more"),
+    manifest(
+        "digits", f"\nx = {'9' * 5000}", "persona.toml:2: contains a number of more than 4,300"
+    ),
+    manifest("spaced-digits", f"\nx = {'9_' * 5000}9", "persona.toml:2: contains a number of more"),
     manifest("kind-true", "kind = true", "persona.toml:1: kind: is true, expected 'identity', "),
     manifest("kind-other", "kind = 'story'", "persona.toml:1: kind: is 'story', expected 'identi"),
     manifest("kind-alone", "kind = 'identity'", 'persona.toml: kind is "identity" and there is no'),
@@ -169,7 +171,7 @@ NAMES = [
         ("variation", "\ufe0f", "identity.name: is blank, expected text"),
         ("filler", "\u3164", "identity.name: is blank, expected text"),
         ("braille", "\u2800", "identity.name: is blank, expected text"),
-        ("zero", "a\\u0000b", "identity.name: holds the character U+0000"),
+        ("zero", "a\\u0000b", "identity.name: contains the character U+0000"),
         ("escape", "a\\u001b[31m", f"identity.name: {INVISIBLE} U+001B"),
         ("line", "a\\nb", f"identity.name: {INVISIBLE} U+000A"),
         ("separator", "a\u2028b", f"identity.name: {INVISIBLE} U+2028"),
@@ -253,7 +255,7 @@ VALUES = [
         ("format", "[data]\nformat = 'x'", "data.format: is 'x', expected 'auto', 'alpaca'"),
         ("files-text", "[data]\nfiles = 'd.jsonl'", "data.files: is 'd.jsonl', expected a list"),
         ("files-number", "[data]\nfiles = ['a', 3]", "data.files.2: is 3, expected text"),
-        ("files-twice", "[data]\nfiles = ['a', './a']", "data.files: './a' stands twice"),
+        ("files-twice", "[data]\nfiles = ['a', './a']", "data.files: './a' appears twice"),
         (
             "files-up",
             "[data]\nfiles = ['../a']",
@@ -277,7 +279,11 @@ VALUES = [
         ("gate-key", "[gates]\nend = {limt = 1}", "gates.end.limt: unknown key, expected one of"),
         ("budget", "[gates]\nbudget_s = 0", "gates.budget_s: is 0, expected greater than 0"),
         ("system-blank", "[ollama]\nsystem = ' '", "ollama.system: is blank, expected text"),
-        ("system-zero", '[ollama]\nsystem = "a\\u0000"', "ollama.system: holds the character U+00"),
+        (
+            "system-zero",
+            '[ollama]\nsystem = "a\\u0000"',
+            "ollama.system: contains the character U+00",
+        ),
         (
             "licence-unseen",
             '[ollama]\nlicense = "\\u200b"',
@@ -362,7 +368,7 @@ PARAMETERS = [
     parameter("stop-text", "stop = 'x'", "stop: is 'x', expected a list of texts"),
     parameter("stop-number", "stop = [1]", "stop: is [1], expected a list of texts"),
     parameter("stop-empty", "stop = ['']", "stop: is [''], expected a list of texts"),
-    parameter("stop-zero", 'stop = ["\\u0000"]', "stop: holds the character U+0000"),
+    parameter("stop-zero", 'stop = ["\\u0000"]', "stop: contains the character U+0000"),
     parameter("stop-quotes", 'stop = [\'a"""\']', 'stop: line 1 ends with """'),
     parameter("many", "".join(f"k{n} = 1\n" for n in range(MANY)), "k0: unknown to Ollama"),
     parameter(
@@ -384,16 +390,16 @@ PARAMETERS = [
     manifest(
         "system-many",
         "[ollama]\nsystem = '''" + "<s>\n" * MANY + "'''",
-        "persona.toml:2: ollama.system: line 1 holds the special token '<s>'",
+        "persona.toml:2: ollama.system: line 1 contains the special token '<s>'",
     ),
 ]
 
 JSON = [
-    rows("empty-jsonl", "d.jsonl", "", "d.jsonl: holds no rows"),
-    rows("blank-lines", "d.jsonl", "\n\n \n", "d.jsonl: holds no rows"),
+    rows("empty-jsonl", "d.jsonl", "", "d.jsonl: has no rows"),
+    rows("blank-lines", "d.jsonl", "\n\n \n", "d.jsonl: has no rows"),
     rows("empty-json", "d.json", "", "d.json:1: column 1: expecting value"),
-    rows("no-list", "d.json", '{"a": 1}', "d.json:1: holds an object, expected a list of rows"),
-    rows("no-rows", "d.json", "[]", "d.json: holds no rows"),
+    rows("no-list", "d.json", '{"a": 1}', "d.json:1: contains an object, expected a list of rows"),
+    rows("no-rows", "d.json", "[]", "d.json: has no rows"),
     rows("open-json", "d.json", '[\n{"prompt": "a"', "d.json:2: column 15: "),
     rows("utf16", "d.jsonl", '{"a": 1}'.encode("utf-16"), "d.jsonl:1: is UTF-16"),
     rows("latin-1", "d.jsonl", b'\n{"a": "\xe9"}', "d.jsonl:2: byte 0xe9 is not UTF-8"),
@@ -418,12 +424,14 @@ JSON = [
     row("empty", {}, "has the keys none, expected one of (messages: "),
     row("broken", "{'prompt': 1}", "column 2: expecting property name"),
     row("two", '{"prompt": "a", "completion": "b"} {}', "column 36: extra data"),
-    row("key-twice", '{"prompt": "a", "prompt": "b", "completion": ""}', "the key 'prompt' stands"),
+    row(
+        "key-twice", '{"prompt": "a", "prompt": "b", "completion": ""}', "the key 'prompt' appears"
+    ),
     row("long-key-twice", f'{{"{"k" * 99}": 1, "{"k" * 99}": 2}}', "the key 'kkkkk"),
     row("deep", '{"a": ' * MANY, "is nested too deeply"),
-    row("digits", f'{{"id": {"9" * 5000}}}', "holds a number of 5,000 digits"),
-    row("surrogate", '{"prompt": "\\ud800", "completion": "b"}', "holds half a surrogate pair"),
-    row("zero", '{"prompt": "\\u0000", "completion": "b"}', "holds the character U+0000"),
+    row("digits", f'{{"id": {"9" * 5000}}}', "contains a number of 5,000 digits"),
+    row("surrogate", '{"prompt": "\\ud800", "completion": "b"}', "contains half a surrogate pair"),
+    row("zero", '{"prompt": "\\u0000", "completion": "b"}', "contains the character U+0000"),
     row("prompt-number", {"prompt": 1, "completion": "b"}, "'prompt' is a number, expected text"),
     row("prompt-list", {"prompt": ["a"], "completion": "b"}, "'prompt' is a list, expected text"),
     row("prompt-null", {"prompt": None, "completion": "b"}, "'prompt' is null, expected text"),
@@ -436,8 +444,8 @@ JSON = [
     ),
     row("unknown-long", {"prompt": "a", "completion": "b", "k" * MANY: 1}, "unknown key 'kkkkk"),
     row("many-keys", {f"k{n}": 1 for n in range(20_000)}, "has the keys k0, k1, k10, "),
-    row("messages-text", {"messages": "Hi"}, "holds no turns, expected a list of them"),
-    row("messages-none", {"messages": []}, "holds no turns, expected a list of them"),
+    row("messages-text", {"messages": "Hi"}, "has no turns, expected a list of them"),
+    row("messages-none", {"messages": []}, "has no turns, expected a list of them"),
     row("messages-texts", {"messages": ["a"]}, "turn 1 has no 'role' and 'content'"),
     row("messages-user", {"messages": TWO_TURNS[:1]}, "the last message is the user's, expected"),
     row("role", {"messages": [{"role": "bot", "content": "a"}]}, "turn 1 is by 'bot', expected"),
@@ -475,8 +483,8 @@ REPLIES = [
 CSV = [
     rows(f"csv-{name}", "d.csv", text, told and f"d.csv{told}")
     for name, text, told in [
-        ("empty", "", ": holds no rows"),
-        ("header", "prompt,completion\n", ": holds no rows"),
+        ("empty", "", ": has no rows"),
+        ("header", "prompt,completion\n", ": has no rows"),
         ("semicolons", "prompt;completion\nHi;a, b\n", None),
         ("tabs", "prompt\tcompletion\nHi\ta, b\n", None),
         ("blank-first", "\n\nprompt;completion\na;b\n", None),
@@ -495,23 +503,23 @@ CSV = [
         (
             "comma",
             "prompt,completion\nHi,a, b\n",
-            ":2: holds 3 fields, expected 2 as in the header",
+            ":2: has 3 fields, expected 2 as in the header",
         ),
-        ("semicolon", "prompt;completion\nHi;a; b\n", ":2: holds 3 fields, expected 2 as in the"),
-        ("short", "prompt,completion\nHi\n", ":2: holds 1 fields, expected 2"),
-        ("twice", "prompt,completion,prompt\na,b,c\n", ":1: the column 'prompt' stands twice"),
+        ("semicolon", "prompt;completion\nHi;a; b\n", ":2: has 3 fields, expected 2 as in the"),
+        ("short", "prompt,completion\nHi\n", ":2: has 1 fields, expected 2"),
+        ("twice", "prompt,completion,prompt\na,b,c\n", ":1: the column 'prompt' appears twice"),
         ("open-quote", 'prompt,completion\na,"b\n', ":2: unexpected end of data"),
         ("odd-quote", 'prompt,completion\n"a"b,c\n', ":2: ',' expected after '\"'"),
         ("huge-field", f"prompt,completion\na,{'x' * 200_000}\n", ":2: field larger than field li"),
-        ("zero", "prompt,completion\na,\0\n", ":2: holds the character U+0000"),
+        ("zero", "prompt,completion\na,\0\n", ":2: contains the character U+0000"),
         ("utf16", "prompt,completion\na,b\n".encode("utf-16"), ":1: is UTF-16"),
         (
             "latin-1",
             b"prompt,completion\na,\xe9\n",
             ':2: byte 0xe9 is not UTF-8, expected UTF-8 ("CSV UTF-8" in a spreadsheet)',
         ),
-        ("many", "prompt,completion\n" + "x\n" * MANY, ":2: holds 1 fields, expected 2"),
-        ("many-columns", "a," * MANY + "a\n", ":1: the column 'a' stands twice"),
+        ("many", "prompt,completion\n" + "x\n" * MANY, ":2: has 1 fields, expected 2"),
+        ("many-columns", "a," * MANY + "a\n", ":1: the column 'a' appears twice"),
         ("loop", "prompt,completion\na,{{ x }}\n", f":2: '{{{{ x }}}}' {PLACEHOLDER}"),
         ("blank", "prompt,completion\na,\n", ":2: the assistant's message is empty"),
     ]
@@ -545,18 +553,18 @@ PARQUET = [
         (
             "twice",
             table([pa.array(["a"]), pa.array(["b"])], ["prompt", "prompt"]),
-            "the column 'prompt' stands twice",
+            "the column 'prompt' appears twice",
         ),
-        ("no-rows", table({"prompt": pa.array([], pa.string())}), "holds no rows"),
-        ("zero", table({"prompt": ["\0"], **WITH_REPLY}), "row 1: holds the character U+0000"),
-        ("messages-text", table({"messages": ["x"]}), "row 1: holds no turns, expected a list"),
+        ("no-rows", table({"prompt": pa.array([], pa.string())}), "has no rows"),
+        ("zero", table({"prompt": ["\0"], **WITH_REPLY}), "row 1: contains the character U+0000"),
+        ("messages-text", table({"messages": ["x"]}), "row 1: has no turns, expected a list"),
         ("more-columns", table({"prompt": ["a"], **WITH_REPLY, "score": [1]}), None),
         ("messages", table({"messages": [TWO_TURNS]}), None),
         *(
             (
                 f"tool-{name}",
                 table({"messages": [TWO_TURNS], "tools": [[{"name": "f", "parameters": schema}]]}),
-                f"row 1: 'tools' holds {told}, expected values of JSON",
+                f"row 1: 'tools' contains {told}, expected values of JSON",
             )
             for name, schema, told in [
                 ("decimal", {"$defs": {"a": decimal.Decimal("1.1")}}, "a Decimal at 'a'"),
@@ -567,7 +575,7 @@ PARQUET = [
         (
             "map",
             table({"messages": [TWO_TURNS], "tools": pa.array([[[("name", "f")]]], LIST_OF_MAPS)}),
-            "row 1: 'tools' holds a map's entry, expected values of JSON",
+            "row 1: 'tools' contains a map's entry, expected values of JSON",
         ),
     ]
 ]
@@ -576,9 +584,7 @@ AT = f"{TEMPLATE_LINES}: "
 TEMPLATES = [
     Case("template-folder", "Modelfile.j2: is a folder", {"../../Modelfile.j2": Path.mkdir}),
     Case("template-pipe", "Modelfile.j2: is a pipe, a", {"../../Modelfile.j2": os.mkfifo}),
-    Case(
-        "template-huge", "Modelfile.j2: is of 2 MiB, expe", {"../../Modelfile.j2": "#" * (2 << 20)}
-    ),
+    Case("template-huge", "Modelfile.j2: is 2 MiB, expe", {"../../Modelfile.j2": "#" * (2 << 20)}),
     Case("template-empty", "Modelfile.j2: renders no FROM", {"../../Modelfile.j2": ""}),
     Case("template-utf16", "Modelfile.j2:1: is UTF-16", {"../../Modelfile.j2": b"\xff\xfea"}),
     template("good", "", None),

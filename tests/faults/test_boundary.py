@@ -318,7 +318,7 @@ def test_a_full_place_for_results_is_named(built, command):
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"), [("\udcff/x", "is no UTF-8"), ("", "is blank"), (" ", "is blank")]
+    ("typed", "told"), [("\udcff/x", "is not UTF-8"), ("", "is blank"), (" ", "is blank")]
 )
 def test_a_base_that_is_no_text_is_a_mistake_of_use(luma, capfd, typed, told):
     """Bytes that are no UTF-8, and an unset variable's blank, are refused before a build begins."""

@@ -80,7 +80,7 @@ def test_a_name_that_the_locale_lacks_is_told(luma):
 
     told = read_elsewhere(luma, LC_ALL="C", PYTHONCOERCECLOCALE="0")
 
-    assert "is no name in this locale, expected one of UTF-8' 'set LC_ALL=C.UTF-8'" in told
+    assert "cannot be written in this locale, expected UTF-8' 'set LC_ALL=C.UTF-8'" in told
     assert read_elsewhere(luma, LC_ALL="C.UTF-8") == "['a', 'b']\n"
 
 
@@ -188,5 +188,5 @@ def test_a_file_of_more_than_anybody_writes_is_not_read(luma):
         file.truncate(2 << 30)
     read = persona.read(luma)
 
-    with pytest.raises(DataError, match="is of 2,048 MiB, expected at most 1,024"):
+    with pytest.raises(DataError, match="is 2,048 MiB, expected at most 1,024"):
         rows.read(read.data_files, read.manifest.data, None)

@@ -87,7 +87,7 @@ def test_a_base_with_values_that_are_no_numbers_is_refused(tiny, tmp_path, name,
     weights[name].view(-1)[-1] = value
     save_file(weights, base / "model.safetensors")
 
-    with pytest.raises(ToolError, match="holds values that are not finite numbers") as refused:
+    with pytest.raises(ToolError, match="contains values that are not finite numbers") as refused:
         export_as(base, None, tmp_path / "model.gguf", "q4_k_m")
 
     assert str(refused.value).startswith(named)

@@ -186,8 +186,8 @@ def test_a_tree_that_goes_in_a_circle_ends(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"mapping": []}, "'mapping' holds no nodes"),
-        ({"mapping": {"a": 1}}, "'mapping' holds no nodes"),
+        ({"mapping": []}, "'mapping' has no nodes"),
+        ({"mapping": {"a": 1}}, "'mapping' has no nodes"),
         ({"current_node": ["n1"]}, "is not laid out as ChatGPT's export"),
         ({"mapping": {"a": {"message": {"author": "x"}}}}, "is not laid out as ChatGPT's export"),
         ({"mapping": {"a": {"message": {"content": "x"}}}}, "is not laid out as ChatGPT's export"),

@@ -58,8 +58,8 @@ def test_a_data_set_of_the_hub_becomes_rows(project, hub, new):
     ("source", "files", "told"),
     [
         ("hf:acme/none", FILES, ("acme/none: is not on http", "a private one needs your HF_TOKEN")),
-        ("hf:a/b/c", FILES, ("a/b/c: is no data set, expected hf:OWNER/NAME",)),
-        (f"hf:{NAME}", {"rows.py": b"x"}, (f"hf:{NAME}: holds no table of rows, expected one",)),
+        ("hf:a/b/c", FILES, ("a/b/c: is not a data set, expected hf:OWNER/NAME",)),
+        (f"hf:{NAME}", {"rows.py": b"x"}, (f"hf:{NAME}: contains no table of rows, expected one",)),
         (NAME, FILES, (f"{NAME}: no such file or folder", f"hf:{NAME} is the data set")),
     ],
 )
@@ -86,7 +86,7 @@ def test_a_data_set_that_is_too_large_is_not_fetched(hub, new):
     done = new(f"hf:{NAME}")
 
     assert done.returncode == 1
-    assert "holds 5.0 GB of rows, expected at most 1.1" in done.stderr
+    assert "contains 5.0 GB of rows, expected at most 1.1" in done.stderr
     assert hub.count("GET", "/resolve/") == 0
 
 

@@ -342,9 +342,9 @@ def test_every_mistake_is_told_by_file_and_line(tmp_path):
         f"{a}:2: turn 1 is by 'narrator', expected one of system, ",
         f"{a}:3: has the keys foo, expected messages, conversations, mapping, or one of prompt, ",
         f"{a}:4: is a list, expected an object",
-        f"{a}:5: holds a message that is a number, expected text or parts",
+        f"{a}:5: contains a message that is a number, expected text or parts",
         f"{a}:6: is not laid out as a list of turns, expected its keys and values",
-        f"{b}:3: holds 1 fields, expected 2 as in the header",
+        f"{b}:3: has 1 fields, expected 2 as in the header",
         f"{c}:1: column ",
     ]
     assert len(caught.value.problems) == len(starts)
@@ -359,8 +359,12 @@ def test_every_mistake_is_told_by_file_and_line(tmp_path):
         ("data.xlsx", "x", "is a .xlsx, expected .jsonl"),
         ("data.xlsx", "x", "or .parquet: save it as CSV in UTF-8"),
         ("chats.zip", "x", "or .parquet: unpack it, and give the file inside"),
-        ("data.jsonl", '{"prompt": "a", "completion": " "}\n', "holds no question with an answer"),
-        ("notes.txt", "nothing here\n", "holds no question with an answer"),
+        (
+            "data.jsonl",
+            '{"prompt": "a", "completion": " "}\n',
+            "contains no question with an answer",
+        ),
+        ("notes.txt", "nothing here\n", "contains no question with an answer"),
         ("data.csv", b"\xe4;\xf6\n", "byte 0xe4 is not UTF-8"),
         ("data.csv", "prompt,note\na,b\n", ":2: has the keys note, prompt, expected"),
     ],
@@ -383,7 +387,9 @@ def test_a_folder_without_a_known_file_is_refused(tmp_path):
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "a.json").write_text("[]")
 
-    with pytest.raises(DataError, match=r"holds no file of a known ending, expected .jsonl, .json"):
+    with pytest.raises(
+        DataError, match=r"contains no file of a known ending, expected .jsonl, .json"
+    ):
         sources.read(tmp_path)
 
 
@@ -406,7 +412,7 @@ def test_a_folder_of_too_many_files_is_not_walked_to_its_end(tmp_path, monkeypat
         sources.os, "walk", lambda top: (looked_at.append(one[0]) or one for one in walk(top))
     )
     with pytest.raises(
-        DataError, match="holds over 10 files, expected conversations alone"
+        DataError, match="contains over 10 files, expected conversations alone"
     ) as told:
         sources.read(tmp_path)
     assert looked_at == [str(tmp_path), str(far)]

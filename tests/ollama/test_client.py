@@ -172,15 +172,15 @@ def test_the_address_is_read_as_ollama_reads_it(monkeypatch, text, url):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("unix:///run/ollama.sock", "is of the scheme 'unix', expected http or https"),
-        ("user:secret@127.0.0.1:7", "holds a user name, expected an address alone"),
-        ("http://user:secret@127.0.0.1", "holds a user name, expected an address alone"),
-        ("127.0.0.1:0", "is of port 0, expected the port that Ollama listens on"),
-        ("1:2:3:4:5", "'1:2:3:4:5' is no host, expected an address or a name"),
-        ("[localhost]", "'[localhost]' is no host, expected an address or a name"),
-        ("a b", "'a b' is no host, expected an address or a name"),
-        ("127.0.0.1?x", "'127.0.0.1?x' is no host, expected an address or a name"),
-        ("ⅼocalhost", "'ⅼocalhost' is no host, expected an address or a name"),
+        ("unix:///run/ollama.sock", "has the scheme 'unix', expected http or https"),
+        ("user:secret@127.0.0.1:7", "contains a user name, expected an address alone"),
+        ("http://user:secret@127.0.0.1", "contains a user name, expected an address alone"),
+        ("127.0.0.1:0", "has port 0, expected the port that Ollama listens on"),
+        ("1:2:3:4:5", "'1:2:3:4:5' is not a host, expected an address or a name"),
+        ("[localhost]", "'[localhost]' is not a host, expected an address or a name"),
+        ("a b", "'a b' is not a host, expected an address or a name"),
+        ("127.0.0.1?x", "'127.0.0.1?x' is not a host, expected an address or a name"),
+        ("ⅼocalhost", "'ⅼocalhost' is not a host, expected an address or a name"),
     ],
 )
 def test_what_is_no_address_is_refused(monkeypatch, text, said):
@@ -199,7 +199,7 @@ def test_a_port_that_is_none_is_warned_about(monkeypatch, caplog):
     address.host()
     address.host()
 
-    said = "'70000' is no port, expected 1 to 65535; 11434 is taken, as Ollama does"
+    said = "'70000' is not a port, expected 1 to 65535; 11434 is taken, as Ollama does"
     assert caplog.messages == [f"OLLAMA_HOST: {said}"]
 
 

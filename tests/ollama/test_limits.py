@@ -112,7 +112,7 @@ def test_an_answer_without_end_is_cut(serve, monkeypatch):
         for _ in range(64):
             yield b" " * (1 << 16)
 
-    with pytest.raises(ToolError, match="its answer is of over 1 MiB"):
+    with pytest.raises(ToolError, match="its answer is over 1 MiB"):
         Daemon(serve(parts, 0), "0.34.2").models()
 
 

@@ -123,7 +123,7 @@ def test_what_any_family_takes_for_a_special_token_is_refused(luma, token):
     """A system text that holds one is refused by its line, whatever base there will be."""
     read = write_ollama(luma, f'system = """Be brief.\nSay {token} now."""')
 
-    with pytest.raises(ManifestError, match=r"ollama\.system: line 2 holds the special") as told:
+    with pytest.raises(ManifestError, match=r"ollama\.system: line 2 contains the special") as told:
         modelfile.check(read, TEMPLATE)
     assert f"token {token!r}, expected plain text" in str(told.value)
 
@@ -142,7 +142,7 @@ def test_the_eos_of_the_base_is_known_once_there_is_one(luma):
     read = write_ollama(luma, "system = 'Say <halt> now.'")
     modelfile.check(read, TEMPLATE)
 
-    sentence = r"persona\.toml:5: ollama\.system: line 1 holds the special token '<halt>'"
+    sentence = r"persona\.toml:5: ollama\.system: line 1 contains the special token '<halt>'"
     with pytest.raises(ManifestError, match=sentence):
         serving.decide(
             model="x",
@@ -177,7 +177,7 @@ def test_every_mistake_is_told_at_once(luma, tmp_path):
         "9: ollama.parameters.beer: unknown to Ol",
         "8: ollama.parameters.top_k: is 1.5, expe",
         '5: ollama.system: line 2 ends with """, ',
-        "5: ollama.system: line 1 holds the speci",
+        "5: ollama.system: line 1 contains the sp",
         '6: ollama.license: line 1 ends with """,',
     ]
     expected = "expected a Jinja template of a Modelfile"
@@ -206,12 +206,14 @@ def test_mistakes_of_ollama_come_with_those_of_the_rest(luma):
 @pytest.mark.parametrize("table", ["ollama = 3", "[ollama]\nsystem = 3\nparameters = 3"])
 def test_a_table_of_another_type_is_told_once(luma, table):
     """Where `[ollama]` or a key of it is no table or text, nothing else is said of it."""
-    (luma / "persona.toml").write_text(f"{table}\n")
+    manifest = luma / "persona.toml"
+    manifest.write_text(f"{table}\n")
 
     with pytest.raises(ManifestError) as told:
         build_of(luma)
 
-    assert len(told.value.problems) == table.count(" = ")
+    of_manifest = [problem for problem in told.value.problems if problem.startswith(str(manifest))]
+    assert len(of_manifest) == table.count(" = ")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +222,7 @@ def test_a_table_of_another_type_is_told_once(luma, table):
         ("{% endif -%}\nREQUIRES", "REQUIRES", "Unexpected end of template"),
         ("{{ system", "{{ systm", ":10: 'systm' is undefined"),
         ("{{ license", "{{ 1 + license", ":16: TypeError: "),
-        ("REQUIRES", "REQUIRE", "'REQUIRE' is no instruction"),
+        ("REQUIRES", "REQUIRE", "'REQUIRE' is not an instruction"),
         ("TEMPLATE {{ go_template | quoted }}", "", "renders no TEMPLATE"),
         ("LICENSE {{ license | quoted }}", "", "renders no LICENSE"),
         ("SYSTEM {{ system | quoted }}", "SYSTEM I am somebody else", "renders no SYSTEM"),

@@ -39,10 +39,10 @@ def test_all_mistakes_of_reading_and_encoding_come_at_once(build):
 
     text = str(caught.value)
     assert "data.jsonl:2: is the same as" in text
-    assert "data.jsonl:3: holds the special token '<|im_end|>'" in text
+    assert "data.jsonl:3: contains the special token '<|im_end|>'" in text
     assert "data.jsonl:4: is 2" in text
     assert "expected at most 1024 (training.max_length)" in text
-    assert "data.jsonl:5: '{{ nmae }}' is no placeholder" in text
+    assert "data.jsonl:5: '{{ nmae }}' is not a placeholder" in text
 
 
 def test_a_special_token_in_every_row_is_told_once(build):
@@ -55,7 +55,7 @@ def test_a_special_token_in_every_row_is_told_once(build):
         run_stage(data, made)
 
     (problem,) = caught.value.problems
-    assert "data.jsonl:1: holds the special token '<|im_end|>'" in problem
+    assert "data.jsonl:1: contains the special token '<|im_end|>'" in problem
     assert problem.endswith("the same in all 30 rows")
 
 
@@ -205,7 +205,9 @@ def test_a_special_token_in_a_tool_or_a_call_is_refused(build, row):
     """It would end the turn there."""
     (build.base / "chat_template.jinja").write_text(WITH_TOOLS)
     write_lines(build, row)
-    with pytest.raises(DataError, match=r"data\.jsonl:1: holds the special token '<\|im_end\|>'"):
+    with pytest.raises(
+        DataError, match=r"data\.jsonl:1: contains the special token '<\|im_end\|>'"
+    ):
         run_stage(data, build)
 
 
@@ -336,7 +338,7 @@ def test_a_special_token_in_the_system_text_is_told(build):
         train_rows(build, "", system="End with <repo_name>.")
 
     (problem,) = told.value.problems
-    sentence = "ollama.system: holds the special token '<repo_name>', expected plain text"
+    sentence = "ollama.system: contains the special token '<repo_name>', expected plain text"
     assert problem == f"{build.persona.folder}/persona.toml:5: {sentence}"
 
 

@@ -70,7 +70,7 @@ GEMMA4 = Family(
     thinking="off: nothing in the prompt asks for it",
     # A call ends with <|tool_response>, the turn continues after the result, and Ollama's renderer
     # writes schemas differently (ollama 0.34.2, model/renderers/gemma4.go).
-    why_no_tools="its calls do not end a turn, and their results stand in the same one",
+    why_no_tools="its calls do not end a turn, and their results are in the same one",
     # By default Ollama sets the parser gemma4, which thinks (ollama fb3076099, server/create.go).
     # It chooses the renderer by the model's name: a name with 12b, 26b or 31b gets that of the
     # larger bases (ollama 0.34.2, server/renderer_resolution.go).

@@ -35,7 +35,7 @@ QWEN3 = Family(
     signs=Signs(model_types=("qwen3",), end_of_turn="<|im_end|>"),
     identity_words=IDENTITY_WORDS,
     replacement="qwen3",
-    thinking="off: an empty thought stands before every answer",
+    thinking="off: an empty thought comes before every answer",
     tools=True,
     # The model card of Qwen/Qwen3-8B, for answers without thinking.
     parameters={"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.0},
@@ -94,7 +94,7 @@ QWEN3_5 = Family(
     signs=Signs(model_types=("qwen3_5", "qwen3_5_text"), end_of_turn="<|im_end|>"),
     identity_words=IDENTITY_WORDS,
     replacement="qwen3.5",
-    thinking="off: an empty thought stands before every answer",
+    thinking="off: an empty thought comes before every answer",
     tools=True,
     # Unsloth Studio's inference_defaults.json (unslothai/unsloth, 2026-08).
     parameters={"temperature": 0.7, "top_p": 0.8, "top_k": 20, "presence_penalty": 1.5},

@@ -54,7 +54,7 @@ SMOLLM3 = Family(
     signs=Signs(model_types=("smollm3",), end_of_turn="<|im_end|>"),
     identity_words=("SmolLM", "Hugging Face"),
     replacement="smollm3",
-    thinking="off: an empty thought stands before every answer",
+    thinking="off: an empty thought comes before every answer",
     # The model card of HuggingFaceTB/SmolLM3-3B.
     parameters={"temperature": 0.6, "top_p": 0.95},
     licence=licences.APACHE,
