@@ -273,6 +273,7 @@ def make_profile(**changes) -> Profile:
         "reason": "",
         "rows": 2,
         "longest_reply_tokens": 9,
+        "longest_row_tokens": 20,
         "end_of_turn": "<|im_end|>",
         "is_json": False,
         "languages": ["en"],

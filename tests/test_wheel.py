@@ -102,7 +102,7 @@ def test_an_installed_persona_works_in_any_project(run, luma):
     (luma / "data.jsonl").write_text('{"prompt": "Hi", "completion": "{{ nmae }}"}\n')
     built = run("build", "luma")
     assert built.returncode == 1
-    assert "data.jsonl:1: '{{ nmae }}' is no placeholder" in built.stderr
+    assert "data.jsonl:1: '{{ nmae }}' is not a placeholder" in built.stderr
     assert "Modelfile.j2" not in built.stderr
 
 

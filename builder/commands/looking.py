@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from builder import catalogue, last_build, persona, targets
+from builder import catalogue, last_build, persona, targets, words
 from builder.bases import base
 from builder.catalogue import Entry
 from builder.command import command
@@ -223,9 +223,9 @@ def _read_name(typed: str) -> str:
 def _check_count(name: str, count: int, needed: int) -> None:
     if count < needed:
         folder = arguments.ROOT / "build" / name / HISTORY
-        plural = "" if count == 1 else "s"
         expected = "one at least" if needed == 1 else "two that differ"
-        msg = f"{folder}: has {count} build{plural} that came to the gates, expected {expected}"
+        builds = words.count(count, "build")
+        msg = f"{folder}: has {builds} that came to the gates, expected {expected}"
         build = command(f"build {name}")
         if not count or _is_unfinished(name):
             raise ToolError(msg, hint=build)

@@ -56,6 +56,8 @@ class Profile:
     """Why it is of this kind, in words."""
     rows: int
     longest_reply_tokens: int
+    longest_row_tokens: int
+    """With the served system text, if it is trained with it."""
     end_of_turn: str
     """The token that ends each reply."""
     is_json: bool

@@ -65,7 +65,7 @@ def encode(
 
 
 def profile(
-    examples: Sequence[Example],
+    encoded: Encoded,
     template: Template,
     *,
     own_words: Sequence[str],
@@ -76,7 +76,7 @@ def profile(
     """Make the profile of the rows.
 
     Args:
-        examples: All rows, including held-out ones.
+        encoded: All rows, including held-out ones.
         template: The chat template, for its end-of-turn token.
         own_words: All wordings of the name and the author.
         kind_name: The kind in the manifest, or None.
@@ -84,6 +84,7 @@ def profile(
         plan: Makes the schedule for a kind and a number of rows.
 
     """
+    examples = encoded.plain
     rows_of_replies = [dataset.list_messages([example], "assistant") for example in examples]
     replies = dataset.list_messages(examples, "assistant")
     kind, reason = recognise(rows_of_replies, own_words, kind_name)
@@ -92,6 +93,7 @@ def profile(
         reason=reason,
         rows=rows,
         longest_reply_tokens=max(_count_reply_tokens(example) for example in examples),
+        longest_row_tokens=max(len(example.input_ids) for example in encoded.with_system),
         end_of_turn=template.end_of_turn,
         is_json=sum(map(is_json, replies)) >= LEAST_JSON_SHARE * (len(replies) or 1),
         languages=languages.count_languages(replies),

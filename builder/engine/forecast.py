@@ -10,6 +10,7 @@ from builder.engine import times
 from builder.engine.spans import Span
 from builder.engine.times import Times
 from builder.progress import Place
+from builder.words import count
 
 # A piece of work that takes less has no series of its own.
 LEAST_SPAN_S = 2.0
@@ -83,18 +84,18 @@ class Forecast:
 
     def describe(self) -> str:
         """Write the forecast in one line; "" if there is nothing to say."""
-        count = f"{len(self.stages)} stage{'' if len(self.stages) == 1 else 's'}"
+        stages = count(len(self.stages), "stage")
         if self.uncertain:
-            count = f"up to {count}"
+            stages = f"up to {stages}"
         known = {name: took_s for name, took_s in self.stages.items() if took_s is not None}
         unknown = [name for name in self.stages if name not in known]
         if len(known) < len(unknown) or not known:
             why = "no build with this base was timed on this machine"
-            return f"{count}; no forecast yet: {why}" if len(unknown) > 1 else ""
+            return f"{stages}; no forecast yet: {why}" if len(unknown) > 1 else ""
         total_s = sum(known.values())
         if total_s < LEAST_TOLD_S and not unknown:
             return ""
-        line = f"{count}, about {roughly(total_s)}"
+        line = f"{stages}, about {roughly(total_s)}"
         longest = max(known, key=lambda name: known[name])
         if len(known) > 1 and known[longest] >= NAMED_SHARE * total_s:
             line += f" ({longest} about {roughly(known[longest])})"

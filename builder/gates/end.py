@@ -41,7 +41,7 @@ def judge(evidence: Evidence) -> Result:
             base_ends.append(-float(base_log_probs[end]))
             words += [float(distance.losses[at]) for at in reply_positions(text) if at != end]
     if len(ends) < LEAST_ANSWERS:
-        note = f"{len(ends)} rows are short enough to be held whole, expected {LEAST_ANSWERS}"
+        note = f"{len(ends)} whole rows to measure it at, expected {LEAST_ANSWERS}"
         return Result(NAME, "not enough evidence", note=note)
     loss, base_loss = float(np.mean(ends)), float(np.mean(base_ends))
     limit = max(float(np.mean(words)) if words else 0.0, evidence.subject.gates.limit(NAME))

@@ -77,7 +77,7 @@ def read(base_folder: Path, dataset_folder: Path, *, persona: Persona) -> Served
         persona: The persona.
 
     Raises:
-        ManifestError: The system text holds the base's EOS.
+        ManifestError: `[ollama]` holds a setting that this base cannot be served with.
         ToolError: The base or the data cannot be read.
 
     """
@@ -124,7 +124,8 @@ def decide(
         find_place: Gives the place of a key in the manifest.
 
     Raises:
-        ManifestError: The system text holds the base's EOS, or Ollama cannot serve the template.
+        ManifestError: The system text contains the base's EOS, the context is too small for a row,
+            or Ollama cannot serve the template.
 
     """
     table.check_eos(system or "", eos, find_place)
@@ -136,9 +137,11 @@ def decide(
     if family.ollama_renderer:
         _check_renderer(family, kind, find_place)
         template, why = None, "Ollama's own renderer of its architecture, as it was trained"
+    parameters = find_parameters(family, profile, given)
+    _check_context(int(parameters["num_ctx"]), profile.longest_row_tokens, find_place)
     return Served(
         model=model,
-        parameters={"stop": stop, **find_parameters(family, profile, given)},
+        parameters={"stop": stop, **parameters},
         template=template,
         system=system or None,
         license=license,
@@ -146,6 +149,14 @@ def decide(
         parser=family.ollama_parser,
         why=why,
     )
+
+
+def _check_context(context_tokens: int, row_tokens: int, find_place: table.FindPlace) -> None:
+    """Refuse a context in which Ollama would leave out the beginning of a trained conversation."""
+    if context_tokens < row_tokens:
+        where = find_place("ollama", "parameters", "num_ctx")
+        why = f"the longest row has {row_tokens}, and Ollama leaves out what does not fit"
+        raise ManifestError(f"{where}: is {context_tokens}, expected {row_tokens} or more: {why}")
 
 
 def _check_renderer(family: families.Family, kind: str, find_place: table.FindPlace) -> None:

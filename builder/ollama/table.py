@@ -50,8 +50,8 @@ SPECIAL_TOKEN = re.compile(
     r"|<(?:start|end)_of_turn>|</?s>|<(?:bos|eos|pad|unk)>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"
 )
-# Gives the place of a key, given its table and its name.
-FindPlace = Callable[[str, str], str]
+# Gives the place of a key, given its tables and its name.
+FindPlace = Callable[..., str]
 
 
 def check(read: manifest.Manifest, path: Path) -> None:

@@ -21,8 +21,9 @@ from builder.errors import DataError
 from builder.manifest import manifest
 from builder.manifest.identity import Identity
 from builder.project import Build
+from builder.words import count
 
-NAME, VERSION = "data", 6
+NAME, VERSION = "data", 7
 WORDS = "reads the rows"
 SHOWN_ROWS = 5
 health = stage.always_healthy
@@ -106,7 +107,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     held = preparation.choose_held_out(found, inputs.data.held_out)
     _check_trained(found, held)
     profile = preparation.profile(
-        encoded.plain,
+        encoded,
         template,
         own_words=inputs.identity.own_words if inputs.identity else [],
         kind_name=inputs.kind,
@@ -147,18 +148,18 @@ def _count_rows(found: list[Row], held: list[bool]) -> str:
         for is_own in (True, False)
     )
     if not of_packs:
-        return f"{len(own)} rows, {sum(own)} held out"
-    packed = f"{len(of_packs)} rows of packs, {sum(of_packs)} held out"
-    return f"{len(own)} rows of your own, {sum(own)} held out, and {packed}" if own else packed
+        return f"{count(len(own), 'row')}, {sum(own)} held out"
+    packed = f"{count(len(of_packs), 'row')} of packs, {sum(of_packs)} held out"
+    own_rows = f"{count(len(own), 'row')} of your own, {sum(own)} held out"
+    return f"{own_rows}, and {packed}" if own else packed
 
 
 def _warn_of_few(profile: Profile) -> None:
     kind = profile.kind
     if profile.rows < kind.least_rows:
         log.warning(
-            "%d row%s may be too few for %s: %d are the fewest that were seen to pass every gate",
-            profile.rows,
-            "" if profile.rows == 1 else "s",
+            "%s may be too few for %s: %d are the fewest that were seen to pass every gate",
+            count(profile.rows, "row"),
             kind.meaning,
             kind.least_rows,
         )

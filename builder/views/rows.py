@@ -19,6 +19,7 @@ from builder.errors import DataError
 from builder.escapes import escape
 from builder.project import Build
 from builder.terminal.console import Console
+from builder.words import count
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -133,7 +134,7 @@ def show(build: Build, rows: Sequence[ShownRow], console: Console, *, is_whole: 
             show_rows(_choose_examples(of_pack))
     held_out = [row for row in listed if row.is_held_out]
     if held_out:
-        told = f"held out, never trained on: {_count(len(held_out))}"
+        told = f"held out, never trained on: {count(len(held_out), 'row')}"
         console.page.print(Text(told, "bold underline"))
         show_rows(held_out)
 
@@ -152,7 +153,7 @@ def _describe_pack(pack: str, rows: Sequence[ShownRow], name: str) -> str:
     """Count the rows of a pack; a row with and without the system text counts once."""
     trained = len({row.where for row in rows if not row.is_held_out})
     held_out = len({row.where for row in rows if row.is_held_out})
-    counts = f"{_count(trained)} trained on, {held_out} held out"
+    counts = f"{count(trained, 'row')} trained on, {held_out} held out"
     return f"pack {pack}: {counts}; `{command(f'show {name} --all')}` shows each"
 
 
@@ -160,10 +161,6 @@ def _choose_examples(rows: Sequence[ShownRow]) -> list[ShownRow]:
     """Choose the first and the last trained row: the first holds the name."""
     trained = list({row.where: row for row in rows if not row.is_held_out}.values())
     return [trained[0], trained[-1]] if len(trained) > 1 else trained
-
-
-def _count(rows: int) -> str:
-    return f"{rows} row{'' if rows == 1 else 's'}"
 
 
 def _head(row: ShownRow) -> str:

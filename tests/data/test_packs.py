@@ -236,7 +236,7 @@ def test_a_persona_of_a_pack_and_nothing_else_is_prepared(luma, code):
     template = Template(fetch.find_weights(embedded), "base", embedded.family)
     encoded = preparation.encode(found, [], template, system=None, max_length=1024)
     profile = preparation.profile(
-        encoded.plain,
+        encoded,
         template,
         own_words=manifest.own_words,
         kind_name=None,

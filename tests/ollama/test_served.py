@@ -49,6 +49,18 @@ def test_every_end_is_a_stop(changes, stop):
     assert served.decide(**{**FACTS, **changes}).parameters["stop"] == stop
 
 
+def test_the_longest_row_fits_into_the_context():
+    """Ollama would leave out the first turns of a conversation that was trained whole."""
+    facts = {**FACTS, "profile": make_profile(longest_row_tokens=600)}
+    assert served.decide(**{**facts, "given": {"num_ctx": 600}}).parameters["num_ctx"] == 600
+
+    with pytest.raises(
+        ManifestError, match="is 599, expected 600 or more: the longest row"
+    ) as told:
+        served.decide(**{**facts, "given": {"num_ctx": 599}})
+    assert "persona.toml:7: ollama.parameters" in str(told.value)
+
+
 def test_an_empty_system_text_is_none():
     """An empty text in the manifest serves none, and none is put before a conversation."""
     decided = served.decide(**{**FACTS, "system": ""})

@@ -301,6 +301,8 @@ def test_rows_carry_the_served_system_text_in_half_of_their_repeats(build):
     }
 
     assert len(forms[True]) == len(forms[False]) == 4
+    longest = dataset.read_profile(build.dataset).longest_row_tokens
+    assert longest == max(len(one.input_ids) for one in forms[True])
     for served, plain in zip(forms[True], forms[False], strict=True):
         assert served.messages == [{"role": "system", "content": "Be brief."}, *plain.messages]
         assert [label for label in served.labels if label >= 0] == [

@@ -107,6 +107,7 @@ print([len(answer.ids) for answer in answers])
 """
 
 
+@pytest.mark.slow
 def test_a_process_trains_the_same_adapter_again(tmp_path):
     """Neither an earlier training in the process nor samples change a byte of both files."""
     make_tiny_base(tmp_path / "base")

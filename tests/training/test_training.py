@@ -376,6 +376,7 @@ def test_compiled_layers_teach_the_same(compiler):
     assert list(compiler.rglob("*.so"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_compiler")
 def test_a_layer_that_cannot_be_compiled_runs_as_it_is(monkeypatch):
     """What a small function did not show, a layer's failure to compile, does not end training."""
