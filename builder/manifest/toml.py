@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ Location = tuple[str | int, ...]
 
 KEY = r"""(?:"(?:\\.|[^"\\\n])*"|'[^'\n]*'|[A-Za-z0-9_-]+)"""
 KEYS = rf"{KEY}(?:[ \t]*\.[ \t]*{KEY})*"
+# Searched in text whose strings are blanked.
+LONG_KEY = re.compile(rf"(?<![\w.-])(?:[\w-]+[ \t]*\.[ \t]*){{{MOST_PARTS},}}")
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 HEADER = re.compile(rf"[ \t]*(\[\[?)[ \t]*({KEYS})[ \t]*\]")
 ENTRY = re.compile(rf"[ \t]*()({KEYS})[ \t]*=")
@@ -72,12 +74,10 @@ def read(path: Path) -> Document:
 
     """
     text = files.read_text(path, most_bytes=MOST_BYTES)
-    statements = []
-    for line, is_header, keys in _find_statements(text):
-        if len(keys) > MOST_PARTS:
-            what = f"a key of {len(keys):,} parts, expected at most {MOST_PARTS}"
-            raise ValueError(f"{path}:{line}: {what}")
-        statements.append((line, is_header, keys))
+    if found := LONG_KEY.search(bare := TOKEN.sub(_blank, text)):
+        line = bare.count("\n", 0, found.start()) + 1
+        what = f"a key of {found[0].count('.') + 1:,} parts, expected at most {MOST_PARTS}"
+        raise ValueError(f"{path}:{line}: {what}")
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -92,7 +92,15 @@ def read(path: Path) -> Document:
         line_ = text.count("\n", 0, number.start()) + 1 if number else 1
         what = f"contains a number of more than {MOST_DIGITS:,} digits, expected fewer"
         raise ValueError(f"{path}:{line_}: {what}") from None
-    return Document(path, table, _index(statements))
+    return Document(path, table, _index(_find_statements(text)))
+
+
+def _blank(token: re.Match[str]) -> str:
+    """Put a letter in place of a string, and nothing in place of a comment; line ends stay."""
+    text = token[0]
+    if text[0] in "\"'":
+        return "x" + "\n" * text.count("\n")
+    return "" if text[0] == "#" else text
 
 
 def _find_statements(text: str) -> Iterator[tuple[int, str, list[str]]]:
@@ -109,7 +117,7 @@ def _find_statements(text: str) -> Iterator[tuple[int, str, list[str]]]:
             yield number, found[1], re.findall(KEY, found[2])
 
 
-def _index(statements: list[tuple[int, str, list[str]]]) -> dict[Location, int]:
+def _index(statements: Iterable[tuple[int, str, list[str]]]) -> dict[Location, int]:
     """Give the line of every location; `[[a]]` begins the next table of the list a."""
     lines: dict[Location, int] = {}
     counts: dict[Location, int] = {}
