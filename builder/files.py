@@ -63,14 +63,14 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
 
     """
     raw = _read_bytes(path, most_bytes)
+    # The name that spreadsheets use.
+    kind = ' ("CSV UTF-8" in a spreadsheet)' if path.suffix.lower() in (".csv", ".tsv") else ""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ValueError(f"{path}:1: is UTF-16, expected UTF-8")
+        raise ValueError(f"{path}:1: is UTF-16, expected UTF-8{kind}")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        # The name that spreadsheets use.
-        kind = ' ("CSV UTF-8" in a spreadsheet)' if path.suffix.lower() in (".csv", ".tsv") else ""
         raise ValueError(
             f"{path}:{line}: byte {raw[error.start]:#x} is not UTF-8, expected UTF-8{kind}"
         ) from None

@@ -143,7 +143,7 @@ def _leave_columns_out(path: Path, found: list[records.Record], data: Data) -> l
     except ValueError as error:
         if path.suffix.lower() == ".parquet":  # empty columns are not among the keys
             return found
-        raise DataError(f"{path}:1: {error}") from None
+        raise DataError(f"{path}:1: the header {error}") from None
     kept = needed | allowed | layouts.ALWAYS_ALLOWED
     extra = [column for column in columns if column not in kept]
     if extra:

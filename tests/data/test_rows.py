@@ -155,7 +155,7 @@ def test_a_bom_is_nothing_and_utf16_is_an_error(luma):
 
 def test_a_csv_without_a_column_says_so(luma):
     """A csv that lacks a column is refused with the columns it has."""
-    with pytest.raises(DataError, match=r"d\.csv:1: has the keys instruction, expected"):
+    with pytest.raises(DataError, match=r"d\.csv:1: the header has the keys instruction, expected"):
         read(luma, "d.csv", "instruction\nHi\n")
 
 
@@ -178,7 +178,7 @@ def test_an_unknown_header_is_told_once(luma, header, advice):
         read(luma, "d.csv", f"{header}\n{line * 30}")
 
     (problem,) = told.value.problems
-    assert "d.csv:1: has the keys " in problem
+    assert "d.csv:1: the header has the keys " in problem
     assert "prompt_completion: completion, prompt; alpaca: instruction, output" in problem
     assert problem.partition("; did you mean ")[2] == (advice or "")
 

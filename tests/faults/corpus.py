@@ -494,14 +494,22 @@ CSV = [
         ("spaced-header", "prompt, completion\nHi, b\n", None),
         ("old-mac", "prompt,completion\rHi,b\r", None),
         ("bom", b"\xef\xbb\xbfprompt;completion\nHi;b\n", None),
-        ("bars", "prompt|completion\na|b\n", ":1: has the keys prompt|completion, expected"),
+        (
+            "bars",
+            "prompt|completion\na|b\n",
+            ":1: the header has the keys prompt|completion, expected",
+        ),
         (
             "capitals",
             "Prompt,Completion\na,b\n",
-            ":1: has the keys Completion, Prompt, expected",
+            ":1: the header has the keys Completion, Prompt, expected",
         ),
-        ("one-column", "prompt\na\n", ":1: has the keys prompt, expected one of"),
-        ("extra-alone", "prompt,colour\na,b\n", ":1: has the keys colour, prompt, expected"),
+        ("one-column", "prompt\na\n", ":1: the header has the keys prompt, expected one of"),
+        (
+            "extra-alone",
+            "prompt,colour\na,b\n",
+            ":1: the header has the keys colour, prompt, expected",
+        ),
         (
             "comma",
             "prompt,completion\nHi,a, b\n",
@@ -514,7 +522,11 @@ CSV = [
         ("odd-quote", 'prompt,completion\n"a"b,c\n', ":2: ',' expected after '\"'"),
         ("huge-field", f"prompt,completion\na,{'x' * 200_000}\n", ":2: field larger than field li"),
         ("zero", "prompt,completion\na,\0\n", ":2: contains the character U+0000"),
-        ("utf16", "prompt,completion\na,b\n".encode("utf-16"), ":1: is UTF-16"),
+        (
+            "utf16",
+            "prompt,completion\na,b\n".encode("utf-16"),
+            ':1: is UTF-16, expected UTF-8 ("CSV',
+        ),
         (
             "latin-1",
             b"prompt,completion\na,\xe9\n",
