@@ -16,6 +16,16 @@ KEYS = ("tool_calls", "function_call")
 # ShareGPT's role for calls, whose text is the call as JSON.
 CALLING_ROLES = ("function_call",)
 RESULT_ROLES = ("tool", "function", "observation")
+# The types of JSON Schema. A value of another type than these is not compared.
+TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "number": (int, float),
+    "integer": (int,),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+    "null": (type(None),),
+}
 
 
 def read_calls(turn: dict[str, Any], number: int) -> list[Call]:
@@ -115,6 +125,23 @@ def _take_result(message: Message, waiting: list[Call], number: int) -> None:
         raise ValueError(f"{what}, expected {' or '.join(quote(one) for one in ids if one)}")
 
 
+def _find_expected(value: Any, declared: dict[str, Any]) -> str:
+    """Say what was declared in place of the value of an argument; "" if the value fits."""
+    kinds = declared.get("type") or []
+    names = [kinds] if isinstance(kinds, str) else kinds
+    if names and not any(_is_of(value, name) for name in names):
+        return f"the type {' or '.join(names)}"
+    choices = declared.get("enum")
+    return " or ".join(map(quote, choices)) if choices and value not in choices else ""
+
+
+def _is_of(value: Any, name: str) -> bool:
+    """Say whether a value is of a type of JSON Schema, in which true is not a number."""
+    if name not in TYPES:
+        return True
+    return isinstance(value, TYPES[name]) and isinstance(value, bool) is (name == "boolean")
+
+
 def _check_call(
     call: Call,
     tools: Sequence[Tool],
@@ -137,10 +164,9 @@ def _check_call(
             raise ValueError(f"{where} without {quote(key)}, expected what its tool requires")
     properties = declared["properties"]
     for key, value in function["arguments"].items():
-        choices = properties.get(key, {}).get("enum")
-        if choices and value not in choices:
-            known = " or ".join(map(quote, choices))
-            raise ValueError(f"{where} with {key} {quote(value)}, expected {known}")
+        expected = _find_expected(value, properties.get(key, {}))
+        if expected:
+            raise ValueError(f"{where} with {key} {quote(value)}, expected {expected}")
     for key in function["arguments"] if properties and name not in open_names else ():
         if key not in properties:
             known = " or ".join(map(quote, properties))

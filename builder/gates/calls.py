@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from builder.data.calls import check_calls
 from builder.data.questions import Question
-from builder.data.values import describe_kind
 from builder.data.written_calls import Form, find_form
 from builder.evaluation.gate import Evidence
 from builder.evaluation.result import Result, count, does_not_apply, judge_count
@@ -19,16 +17,6 @@ TOLD = "calls the right function, as declared, for {right} of {of} rows with too
 FAILED = TOLD
 ADVICE = "add rows that ask for the function in other words, and rows that declare it and answer"
 IS_TOLD = True
-# The kinds of values, by the types of a JSON schema.
-SCHEMA_KINDS = {
-    "string": "text",
-    "number": "a number",
-    "integer": "a number",
-    "boolean": "a boolean",
-    "array": "a list",
-    "object": "an object",
-    "null": "null",
-}
 
 
 def questions(subject: Subject, _share: float) -> list[Question]:
@@ -89,20 +77,7 @@ def _is_right_text(question: Question, text: str, form: Form) -> bool:
         check_calls([{"role": "assistant", "content": "", "tool_calls": calls}], tools)
     except ValueError:
         return False
-    declared = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
-    return calls[0]["function"]["name"] == wanted and all(
-        _are_of_type(call["function"], declared) for call in calls
-    )
-
-
-def _are_of_type(function: dict[str, Any], declared: dict[str, Any]) -> bool:
-    properties = declared[function["name"]]["properties"]
-    for key, value in function["arguments"].items():
-        kinds = properties.get(key, {}).get("type")
-        named = [SCHEMA_KINDS.get(kind) for kind in (kinds if isinstance(kinds, list) else [kinds])]
-        if None not in named and describe_kind(value) not in named:
-            return False
-    return True
+    return bool(calls[0]["function"]["name"] == wanted)
 
 
 def _find_form(model: Model, question: Question) -> Form | None:

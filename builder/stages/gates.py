@@ -10,7 +10,7 @@ from builder.engine.stage import Work
 from builder.examined import ExaminedFile as Inputs
 from builder.project import Build
 
-NAME, VERSION = "gates", 2
+NAME, VERSION = "gates", 3
 WORDS = "asks every question of the gates"
 check = stage.nothing_to_check
 health = stage.always_healthy

@@ -16,7 +16,7 @@ from builder.errors import GateError
 from builder.examined import ExaminedFile
 from builder.project import Build
 
-NAME, VERSION = "smoke", 11
+NAME, VERSION = "smoke", 12
 WORDS = "asks the finished file"
 check = stage.nothing_to_check
 unavailable = stage.always_available

@@ -21,6 +21,13 @@ ADD = {
 }
 
 
+def declare(**properties):
+    """Write the function add with other types of its arguments."""
+    made = json.loads(json.dumps(ADD))
+    made["function"]["parameters"]["properties"] = properties
+    return made
+
+
 def call(arguments, name="add", **more):
     """Write a call as OpenAI does."""
     return {"type": "function", "function": {"name": name, "arguments": arguments}, **more}
@@ -98,7 +105,8 @@ def test_results_may_come_in_another_order(luma):
 
 def test_arguments_are_written_as_ollama_writes_them(luma):
     """They keep their order, but the keys of an object in them are sorted, and 1.0 is 1."""
-    line = row(HI, calls(call({"b": {"y": 1.0, "x": [2.5]}, "a": 1})))
+    tools = [declare(a={"type": "integer"}, b={"type": "object"})]
+    line = row(HI, calls(call({"b": {"y": 1.0, "x": [2.5]}, "a": 1})), tools=tools)
     (found,) = read(luma, "d.jsonl", line)
     written = json.dumps(found.messages[1]["tool_calls"][0]["function"]["arguments"])
 
@@ -107,7 +115,8 @@ def test_arguments_are_written_as_ollama_writes_them(luma):
 
 def test_placeholders_are_filled_in_in_calls_and_tools(luma):
     """As in what is said; a misspelt one is refused, not learnt."""
-    line = row(HI, calls(call({"a": ["{{ name }}"]})), result("I am {{ name }}."), HELLO)
+    asked = calls(call({"a": ["{{ name }}"]}))
+    line = row(HI, asked, result("I am {{ name }}."), HELLO, tools=[declare(a={"type": "array"})])
     (found,) = read(luma, "d.jsonl", line.replace("Add two numbers.", "Ask {{ name }}."))
 
     assert found.messages[1]["tool_calls"][0]["function"]["arguments"] == {"a": ["Luma"]}
@@ -205,7 +214,10 @@ def test_keys_that_are_left_out_are_told_once(luma, caplog):
         ),
         (row(HI, calls(call(r'{"a": "\u0000"}'))), "'arguments' of call 1 of turn 2: contains the"),
         (row(HI, calls(call('{"a": 1, "a": 2}'))), "'arguments' of call 1 of turn 2: the key 'a'"),
-        (row(HI, calls(call({"a": "{{ nmae }}"}))), "'{{ nmae }}' is not a placeholder, expected"),
+        (
+            row(HI, calls(call({"a": "{{ nmae }}"})), tools=[declare(a={"type": "string"})]),
+            "'{{ nmae }}' is not a placeholder, expected",
+        ),
         (row(HI, HELLO, tools=[{"name": "f", "description": "{{ x }}"}]), "'{{ x }}' is not a p"),
         (
             row(HI, calls(call({"a": float("nan")}))),
@@ -240,3 +252,31 @@ def test_a_mistake_of_a_row_with_tools_is_one_sentence(luma, line, message):
 
     (problem,) = caught.value.problems
     assert f"d.jsonl:1: {message}" in problem
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong"),
+    [
+        ("string", "2", 2),
+        ("number", 2.5, "2"),
+        ("number", 2, True),
+        ("integer", 2.0, 2.5),
+        ("boolean", False, 0),
+        ("array", [], {}),
+        ("object", {}, []),
+        (["string", "null"], None, 1),
+    ],
+)
+def test_an_argument_is_of_the_type_that_is_declared(luma, kind, right, wrong):
+    """A call with another type would teach the model to write what the function refuses."""
+    tools = [declare(a={"type": kind})]
+    read(luma, "d.jsonl", row(HI, calls(call({"a": right})), tools=tools))
+
+    with pytest.raises(DataError, match=r"turn 2 calls 'add' with a .*, expected the type "):
+        read(luma, "d.jsonl", row(HI, calls(call({"a": wrong})), tools=tools))
+
+
+def test_a_type_that_is_not_json_schemas_is_not_compared(luma):
+    """Some functions declare names of their own, such as `float`."""
+    line = row(HI, calls(call({"a": "2"})), tools=[declare(a={"type": "float"})])
+    assert len(read(luma, "d.jsonl", line)) == 1
