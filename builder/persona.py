@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 import re
-import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from builder.command import command
 from builder.errors import ManifestError
-from builder.escapes import quote
-from builder.manifest import toml
+from builder.manifest import mistakes, toml
 from builder.manifest.manifest import Manifest
-from builder.tables import Table, describe_rule, tell_first
-from builder.words import join
+from builder.tables import Table, tell_first
+from builder.words import suggest
 
 MANIFEST = "persona.toml"
 # Folders beside a persona while it is unpacked: the new files, and the replaced ones.
 UNPACKING, REPLACED = ".unpacking", "old"
 # The endings of the data file, if the manifest names none and there is no data.jsonl.
 ENDINGS = (".csv", ".tsv", ".json", ".parquet")
-# How much of a misspelt name is compared with known names.
-MOST_COMPARED = 80
-# Of a table with more keys, the command that lists them is named.
-MOST_KEYS = 6
 # The name of a persona is the name of a folder, a file and an Ollama model, and must be valid for
 # all three (types/model/name.go of github.com/ollama/ollama 0.34.2 allows 80 characters).
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
@@ -118,9 +110,9 @@ def _validate(document: toml.Document) -> tuple[Manifest | None, list[str]]:
     try:
         return Manifest.model_validate(document.table), []
     except ValidationError as error:
-        mistakes = error.errors(include_url=False)
-    problems = tell_first(mistakes, functools.partial(_tell, document))
-    wrong = {next(iter(mistake["loc"]), None) for mistake in mistakes}
+        found = error.errors(include_url=False)
+    problems = tell_first(found, functools.partial(mistakes.describe, document))
+    wrong = {next(iter(mistake["loc"]), None) for mistake in found}
     if wrong.intersection((*OF_ROWS, None)):
         return None, problems
     right = {key: value for key, value in document.table.items() if key not in wrong}
@@ -152,12 +144,6 @@ def _read_document(path: Path) -> toml.Document:
         if "Invalid value" in str(error):  # tomllib's words
             hint = 'put text in quotes, such as name = "Luma"'
         raise ManifestError(str(error), hint=hint) from None
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Suggest the known name that is most similar to the one typed; "" if none is similar."""
-    close = difflib.get_close_matches(name[:MOST_COMPARED].casefold(), sorted(known), 1)
-    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def check_name(name: str, known: Iterable[str] = ()) -> str:
@@ -204,69 +190,3 @@ def _real(path: Path) -> Path:
     except UnicodeEncodeError:
         msg = f"{path}: cannot be written in this locale, expected UTF-8"
         raise ManifestError(msg, hint="set LC_ALL=C.UTF-8") from None
-
-
-def _tell(document: toml.Document, mistake: Any) -> str:
-    """Turn a mistake found by pydantic into a sentence."""
-    location = _find_location(document.table, mistake)
-    where = document.where(location)
-    match mistake["type"]:
-        case "extra_forbidden":
-            known = sorted(_find_table(location[:-1]).model_fields)
-            advice = suggest(str(location[-1]), known)
-            return f"{where}: unknown key, expected one of {', '.join(known)}{advice}"
-        case "missing":
-            return f"{where}: is missing, expected {_describe(location)}"
-        case "model_type" if location:
-            keys = list(_find_table(location).model_fields)
-            shown = join(keys, "or") if len(keys) <= MOST_KEYS else f"`{command('keys')}` of it"
-            expected = f"a table: `{_write_header(location)}`, and below it {shown}"
-            return f"{where}: is {quote(mistake['input'])}, expected {expected}"
-        case "value_error":
-            return f"{where}: {mistake['ctx']['error']}"
-        case _:
-            return f"{where}: is {quote(mistake['input'])}, expected {describe_rule(mistake)}"
-
-
-def _write_header(location: toml.Location) -> str:
-    """Write the header of a table, or of one of a list of tables."""
-    keys = toml.write_key(tuple(part for part in location if isinstance(part, str)))
-    return f"[[{keys}]]" if isinstance(location[-1], int) else f"[{keys}]"
-
-
-def _find_location(table: Any, mistake: Any) -> toml.Location:
-    """Find the location of a mistake, without the branches of unions that pydantic adds."""
-    *parents, last = mistake["loc"] or [None]
-    location: toml.Location = ()
-    for part in [*parents, last]:
-        if (isinstance(table, dict) and part in table) or (
-            isinstance(table, list) and isinstance(part, int) and part < len(table)
-        ):
-            table = table[part]
-        elif mistake["type"] != "missing" or part != last:
-            continue
-        location = (*location, part)
-    return location
-
-
-def _find_table(location: toml.Location) -> type[BaseModel]:
-    """Find the class of the table at a location."""
-    model: type[BaseModel] = Manifest
-    for part in location:
-        if isinstance(part, int):
-            continue
-        field = model.model_fields.get(part)
-        if field is None:
-            break
-        # A table, an optional table, or a list of tables.
-        kinds = [field.annotation, *typing.get_args(field.annotation)]
-        tables = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
-        model = next(tables, model)
-    return model
-
-
-def _describe(location: toml.Location) -> str:
-    field = _find_table(location[:-1]).model_fields.get(str(location[-1]))
-    if field is not None and field.description:
-        return field.description.rstrip(".")
-    return f"a table [{location[-1]}]"

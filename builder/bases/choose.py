@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.util
 from dataclasses import replace
@@ -16,6 +15,7 @@ from builder.engine.hashes import hash_side_by_side
 from builder.errors import ToolError
 from builder.machine import Machine
 from builder.manifest import manifest
+from builder.words import suggest
 
 Pins = dict[str, str]
 """The pins of one base: `revision`, `train_source` and `train_revision`."""
@@ -157,8 +157,7 @@ def _refuse_what_is_no_repository(source: str) -> None:
         hint = "give a Hugging Face repository (owner/name) or a folder that exists"
         raise ToolError(msg, hint=hint)
     if "/" not in source:
-        close = difflib.get_close_matches(source.lower(), [base.EMBEDDED, "cpu", "gpu"], 1)
-        advice = f"; did you mean '{close[0]}'?" if close else ""
+        advice = suggest(source, [base.EMBEDDED, "cpu", "gpu"])
         msg = f"{source}: is not a base, expected {base.KINDS}{advice}"
         raise ToolError(msg, hint=base.WITHOUT_HUB)
 

@@ -13,8 +13,8 @@ from builder.escapes import escape
 from builder.gguf.quantisation import QUANTISATIONS
 from builder.ollama import table
 from builder.ollama.served import Served
-from builder.persona import suggest
 from builder.terminal.console import Console
+from builder.words import suggest
 
 HELP = (
     ("/set system TEXT", "put another system text before the conversation; none with no TEXT"),

@@ -17,6 +17,7 @@ from builder.escapes import escape
 from builder.ollama import claims, client, registered, removal
 from builder.project import RECEIPT
 from builder.terminal.console import Console
+from builder.words import suggest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ def _read_names(typed: Sequence[str], builds: Sequence[str]) -> list[str]:
     names = list(dict.fromkeys(arguments.read_name(name, known) for name in typed))
     if unknown := [name for name in names if name not in known]:
         problems = (
-            f"{arguments.ROOT / 'build' / name}: no such build{persona.suggest(name, known)}"
+            f"{arguments.ROOT / 'build' / name}: no such build{suggest(name, known)}"
             for name in unknown
         )
         raise ManifestError(*problems, hint=command("clean"))
@@ -175,7 +176,7 @@ def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool, as_
     builds = catalogue.list_builds(arguments.ROOT)
     folder = arguments.ROOT / "build" / arguments.read_name(name, set(builds))
     if not folder.is_dir():
-        msg = f"{folder}: no such build, expected one{persona.suggest(folder.name, builds)}"
+        msg = f"{folder}: no such build, expected one{suggest(folder.name, builds)}"
         raise ManifestError(msg, hint=command("list"))
     registered = removal.Registered(receipt=folder / RECEIPT, claims=folder / ".work" / "claims")
     with lock.locked(folder):

@@ -12,7 +12,7 @@ from builder.data.tools import Tool, find_open
 from builder.data.values import describe_choice, describe_kind, read_text
 from builder.escapes import quote
 from builder.manifest.fields import is_visible
-from builder.persona import suggest
+from builder.words import suggest
 
 ROLES = {
     "human": "user",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
+
+from builder.words import suggest
 
 FOLDER = Path(__file__).parent.parent / "data" / "packs"
 IDENTITY = "identity/"
@@ -35,11 +36,8 @@ def check_packs(names: tuple[str, ...]) -> tuple[str, ...]:
     known = list_packs()
     for number, name in enumerate(names):
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            advice = f"; did you mean '{close[0]}'?" if close else ""
-            raise ValueError(
-                f"there is no pack {name!r}, expected one of {', '.join(known)}{advice}"
-            )
+            expected = f"one of {', '.join(known)}{suggest(name, known)}"
+            raise ValueError(f"there is no pack {name!r}, expected {expected}")
         if name in names[:number]:
             raise ValueError(f"the pack {name!r} appears twice, expected it once")
     return names

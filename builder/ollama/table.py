@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder import persona
 from builder.bases import families
 from builder.errors import ManifestError
 from builder.escapes import quote
 from builder.manifest import manifest, toml
 from builder.ollama import releases
 from builder.tables import tell_first
+from builder.words import suggest
 
 # The names and types of api.Options and api.Runner, except for typical_p
 # (github.com/ollama/ollama 0.34.2, api/types.go).
@@ -121,7 +121,7 @@ def _tell(document: toml.Document, mistake: Mistake) -> str:
         refused = releases.NO_TYPICAL_P
         return f"{where}: Ollama {refused.version} {refused.what}, expected it not to be set"
     known = ", ".join(sorted(PARAMETER_TYPES))
-    advice = persona.suggest(key, PARAMETER_TYPES)
+    advice = suggest(key, PARAMETER_TYPES)
     return f"{where}: unknown to Ollama, expected one of {known}{advice}"
 
 
