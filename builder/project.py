@@ -238,7 +238,7 @@ class Project:
 
         """
         folder = self.root / "personas" / name
-        read = persona.read(folder, table.find_problems, _find_in_rows)
+        read = persona.read(folder, table.find_problems, rows.find_problems)
         return Build(
             persona=read,
             folder=self.root / "build" / name,
@@ -249,10 +249,3 @@ class Project:
     def names(self) -> list[str]:
         """List the names of the personas, in alphabetical order."""
         return persona.find(self.root / "personas")
-
-
-def _find_in_rows(read: Persona) -> list[str]:
-    """List the mistakes of a persona's rows, beside those of its manifest."""
-    manifest = read.manifest
-    _, problems = rows.collect(read.data_files, manifest.data, manifest.identity)
-    return problems

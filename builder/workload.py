@@ -11,7 +11,7 @@ from builder import processor
 from builder.bases import base as bases
 from builder.bases import families
 from builder.bases.family import Family, derive
-from builder.data import kinds, preparation, rows, schedule
+from builder.data import held_out, kinds, rows, schedule
 from builder.data.rows import Row
 from builder.data.schedule import Schedule
 from builder.engine.forecast import Growing, Workload
@@ -43,7 +43,7 @@ def measure(build: Build) -> Workload:
             found, _ = rows.collect(build.persona.data_files, read.data, read.identity)
     except (OSError, PersonaError):
         return Workload(key=key, busy_share=busy_share)
-    held = preparation.choose_held_out(found, read.data.held_out)
+    held = held_out.choose(found, read.data.held_out)
     trained_rows = [row for row, is_held in zip(found, held, strict=True) if not is_held]
     if not trained_rows:
         return Workload(key=key, busy_share=busy_share)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,10 +19,7 @@ from builder.data.texts import is_json
 from builder.errors import DataError
 from builder.tables import tell_alike
 
-BUCKETS = 1 << 32
 REPORT_EVERY_ROWS = 500
-# By default, rows are held out from this number of own rows, or of rows of packs.
-HOLD_OUT_FROM_ROWS, HELD_OUT_SHARE = 100, 0.1
 
 
 @dataclass(frozen=True)
@@ -100,34 +96,6 @@ def profile(
         own_languages=languages.count_own_languages(replies, own_words),
         schedule=plan(kind, rows),
     )
-
-
-def choose_held_out(rows: Sequence[Row], share: float | None) -> list[bool]:
-    """Say for each row whether it is held out.
-
-    A share in the manifest applies to all rows. Without one, the persona's own rows and those of
-    packs are counted separately, so that a few own rows beside a pack are all trained on.
-
-    Args:
-        rows: The rows of the files and of the packs.
-        share: The value of `data.held_out`.
-
-    """
-    from_packs = sum(row.pack is not None for row in rows)
-    counts = {False: len(rows) - from_packs, True: from_packs}
-    shares = {
-        is_of_pack: HELD_OUT_SHARE if count >= HOLD_OUT_FROM_ROWS else 0.0
-        for is_of_pack, count in counts.items()
-    }
-    return [
-        is_held_out(row, shares[row.pack is not None] if share is None else share) for row in rows
-    ]
-
-
-def is_held_out(row: Row, share: float) -> bool:
-    """Decide by the hash of the question, so that adding a row does not change the others."""
-    bucket = int.from_bytes(hashlib.sha256(row.question.encode()).digest()[:4])
-    return bucket < share * BUCKETS
 
 
 def split(

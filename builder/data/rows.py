@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from builder.errors import DataError
 from builder.escapes import quote
 from builder.manifest.identity import Identity
 from builder.manifest.manifest import Data
+from builder.persona import Persona
 from builder.tables import tell_alike, tell_first
 
 # The endings of tables, whose rows all have the same columns.
@@ -63,6 +64,13 @@ def read(paths: Sequence[Path], data: Data, identity: Identity | None) -> list[R
     if problems:
         raise DataError(*problems)
     return rows
+
+
+def find_problems(persona: Persona) -> list[str]:
+    """List the mistakes of a persona's rows."""
+    manifest = persona.manifest
+    _, problems = collect(persona.data_files, manifest.data, manifest.identity)
+    return problems
 
 
 def collect(
@@ -146,17 +154,15 @@ def _leave_columns_out(path: Path, found: list[records.Record], data: Data) -> l
         raise DataError(f"{path}:1: the header {error}") from None
     kept = needed | allowed | layouts.ALWAYS_ALLOWED
     extra = [column for column in columns if column not in kept]
-    if extra:
-        named = ", ".join(map(quote, extra[: layouts.SHOWN_KEYS])) + (
-            ", …" if extra[layouts.SHOWN_KEYS :] else ""
-        )
-        _tell_columns(path, named)
-    return [
-        one._replace(value={column: one.value[column] for column in one.value if column in kept})
-        if not one.mistake
-        else one
-        for one in found
-    ]
+    if not extra:
+        return found
+    more = ", …" if extra[layouts.SHOWN_KEYS :] else ""
+    _tell_columns(path, ", ".join(map(quote, extra[: layouts.SHOWN_KEYS])) + more)
+    return [one if one.mistake else one._replace(value=_keep(one.value, kept)) for one in found]
+
+
+def _keep(value: dict[str, Any], kept: Collection[str]) -> dict[str, Any]:
+    return {column: item for column, item in value.items() if column in kept}
 
 
 @functools.cache

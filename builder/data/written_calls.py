@@ -46,7 +46,7 @@ class Form:
         found, begin = self.read(text, tools)
         before = text[:begin].rstrip()
         if not found or not (before.endswith(self.markup) if self.markup else not before):
-            raise ValueError("has no call where the base writes calls")
+            raise ValueError("the answer has no call where the base writes calls")
         return parse_calls(found, "the answer")
 
 

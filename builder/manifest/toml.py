@@ -74,7 +74,8 @@ def read(path: Path) -> Document:
 
     """
     text = files.read_text(path, most_bytes=MOST_BYTES)
-    if found := LONG_KEY.search(bare := TOKEN.sub(_blank, text)):
+    bare = TOKEN.sub(_blank, text)
+    if found := LONG_KEY.search(bare):
         line = bare.count("\n", 0, found.start()) + 1
         what = f"a key of {found[0].count('.') + 1:,} parts, expected at most {MOST_PARTS}"
         raise ValueError(f"{path}:{line}: {what}")

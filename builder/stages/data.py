@@ -9,7 +9,7 @@ from pathlib import Path
 
 from builder.bases import base
 from builder.bases.base import Base
-from builder.data import dataset, languages, packs, preparation, rows, schedule
+from builder.data import dataset, held_out, languages, packs, preparation, rows, schedule
 from builder.data.dataset import Profile
 from builder.data.rows import Row
 from builder.data.template import Template
@@ -104,7 +104,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     encoded = preparation.encode(
         found, problems, template, system=system, max_length=inputs.max_length
     )
-    held = preparation.choose_held_out(found, inputs.data.held_out)
+    held = held_out.choose(found, inputs.data.held_out)
     _check_trained(found, held)
     profile = preparation.profile(
         encoded,
@@ -119,12 +119,12 @@ def run(inputs: Inputs, work: Work, /) -> str:
             system_share=inputs.system_share,
         ),
     )
-    trained, held_out = preparation.split(encoded, held, profile.schedule)
+    trained, untrained = preparation.split(encoded, held, profile.schedule)
     work.out.mkdir()
     (work.out / dataset.TEMPLATE).write_text(template.jinja, "utf-8")
     profile.write(work.out)
     dataset.write_examples(work.out / dataset.TRAIN, trained)
-    dataset.write_examples(work.out / dataset.HELD_OUT, held_out)
+    dataset.write_examples(work.out / dataset.HELD_OUT, untrained)
     _warn_of_few(profile)
     _warn_of_language(profile, chosen)
     if profile.is_json:

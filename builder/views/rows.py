@@ -169,8 +169,8 @@ def _head(row: ShownRow) -> str:
         return f"held out {row.number}: {row.tokens} tokens, {escape(row.where)}"
     system = ", with the served system text" if row.has_system else ""
     repeats = f", {row.repeats} times an epoch" if row.repeats > 1 else ""
-    count = f"{row.tokens} tokens, {row.trained_tokens} trained on"
-    return f"row {row.number}: {count}{repeats}{system}, {escape(row.where)}"
+    tokens = f"{row.tokens} tokens, {row.trained_tokens} trained on"
+    return f"row {row.number}: {tokens}{repeats}{system}, {escape(row.where)}"
 
 
 def _describe_schedule(profile: dataset.Profile) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from builder import persona
 from builder.bases.families import FAMILIES
-from builder.data import preparation, questions, records, texts
+from builder.data import held_out, questions, records, texts
 from builder.data.languages import DEFAULT, list_languages
 from builder.data.texts import normalise
 from tests.conftest import ROOT, read_persona, rows_of, said_by
@@ -239,7 +239,7 @@ def test_what_smoke_asks_is_trained(name):
     """A question of the manifest that is in the data is not held out, and its reply suits."""
     read = read_persona(name)
     found = rows_of(read)
-    held = preparation.choose_held_out(found, read.manifest.data.held_out)
+    held = held_out.choose(found, read.manifest.data.held_out)
     known = {row.question: (row, is_held) for row, is_held in zip(found, held, strict=True)}
     asked = read.manifest.smoke.questions
     of_data = [one for one in asked if normalise(one.ask) in known]

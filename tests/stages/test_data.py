@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 
 from builder.bases import families
 from builder.bases.base import EMBEDDED
-from builder.data import dataset, preparation
+from builder.data import dataset, held_out
 from builder.data.rows import Row
 from builder.engine import freshness
 from builder.engine.hashes import Hashes
@@ -231,10 +231,10 @@ def test_every_row_learns_its_reply_and_its_end_alone(build):
 def test_adding_a_row_moves_no_other():
     """Whether a question is held out depends on nothing but itself."""
     rows = [Row("", [{"role": "user", "content": f"question {number}"}]) for number in range(200)]
-    held = [preparation.is_held_out(row, 0.1) for row in rows]
+    held = [held_out.is_held_out(row, 0.1) for row in rows]
 
     assert 5 < sum(held) < 40
-    assert held == [preparation.is_held_out(Row("elsewhere", row.messages), 0.1) for row in rows]
+    assert held == [held_out.is_held_out(Row("elsewhere", row.messages), 0.1) for row in rows]
 
 
 PACK = 'packs = ["identity/en"]'
@@ -387,7 +387,7 @@ def test_few_rows_are_all_trained_on(own, of_packs, share, held):
         Row("", [{"role": "user", "content": f"question {number}"}], pack)
         for number, pack in enumerate(sources)
     ]
-    chosen = preparation.choose_held_out(rows, share)
+    chosen = held_out.choose(rows, share)
 
     assert {row.pack for row, is_held in zip(rows, chosen, strict=True) if is_held} == held
 
