@@ -141,7 +141,7 @@ def test_conversations_with_images_are_left_out_and_counted(tmp_path):
 @pytest.mark.parametrize(
     "recording", ["audio_asset_pointer", "real_time_user_audio_video_asset_pointer"]
 )
-def test_what_was_spoken_is_read_from_its_transcript(tmp_path, recording):
+def test_a_voice_message_is_read_from_its_transcript(tmp_path, recording):
     """A recording is skipped beside its transcript; without one, the conversation is left out."""
     spoken = make_message("user", {"content_type": recording}, kind="multimodal_text")
     unheard = make_conversation(spoken, make_message("assistant", "I hear you."))
