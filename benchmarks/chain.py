@@ -106,8 +106,10 @@ def measure_article(base: Path, steps: int, trained: int) -> dict[str, Any]:
     times: list[float] = []
     model, tokenizer = article.load(base)
     marks["load"] = time.perf_counter()
-    rows = [one.conversation for one in gpu.encode()]
-    texts = [tokenizer.apply_chat_template(row, tokenize=False) for row in rows]
+    texts = [
+        tokenizer.apply_chat_template(messages, tokenize=False)
+        for messages in gpu.read_conversations()
+    ]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         trainer = article.make_trainer(

@@ -27,6 +27,7 @@ ratio: article_ms / captured_ms.
 from __future__ import annotations
 
 import argparse
+import gc
 import itertools
 import json
 import logging
@@ -60,21 +61,27 @@ HALF_BYTES = 15e9
 SIX_BYTES = 5.3e9
 
 
-def encode() -> list[Any]:
-    """Encode algieba's rows, as many as 60 steps take."""
+def read_conversations() -> list[Any]:
+    """Read algieba's rows, as many as 60 steps take."""
     from builder import persona
+    from builder.data import rows
+
+    read = persona.read(ROOT / "personas" / "algieba")
+    found = rows.read(read.data_files, read.manifest.data, read.manifest.identity)
+    return [row.messages for row in found[:ROWS]]
+
+
+def encode() -> list[Any]:
+    """Encode algieba's rows."""
     from builder.bases import families, fetch
     from builder.bases.base import EMBEDDED, Base
-    from builder.data import rows
     from builder.data.dataset import Example
     from builder.data.template import Template
 
     base = Base(EMBEDDED, "embedded", "benchmark", EMBEDDED, "benchmark", four_bit=False)
     template = Template(fetch.find_weights(base), "base", families.SMOLLM2)
-    read = persona.read(ROOT / "personas" / "algieba")
-    found = rows.read(read.data_files, read.manifest.data, read.manifest.identity)
-    coded = [(row.messages, template.encode(row.messages)) for row in found]
-    return [Example(messages, one.ids, one.labels()) for messages, one in coded][:ROWS]
+    coded = [(messages, template.encode(messages)) for messages in read_conversations()]
+    return [Example(messages, one.ids, one.labels()) for messages, one in coded]
 
 
 def load(folder: Path, *, four_bit: bool, has_bf16: bool) -> tuple[Any, Any, Any]:
@@ -209,6 +216,8 @@ def measure_step(folder: Path, *, quick: bool) -> None:
     """Measure the step in bfloat16."""
     import builder.training.unsloth  # noqa: F401 # isort: skip
     import torch
+
+    gc.freeze()  # as a worker does
 
     from builder.training.graphs import CudaGraphs, Eager
 
@@ -425,6 +434,8 @@ def measure_half(folder: Path, *, quick: bool) -> None:
     """Measure the captured step in float16, the memory limited to a T4's."""
     import builder.training.unsloth  # noqa: F401 # isort: skip
     import torch
+
+    gc.freeze()  # as a worker does
 
     from builder.training.graphs import CudaGraphs, Eager
 

@@ -75,7 +75,11 @@ def write(checkpoint: Path, out: Path, quantisation: Quantisation) -> float:
     converter = convert.Converter(
         checkpoint, out, base_name="benchmark", metadata={"general.name": "benchmark"}
     )
-    return spend(lambda: writer.write(converter, out, quantisation, lambda *_: None))
+    return spend(
+        lambda: writer.write(
+            converter, writer.plan(converter, out, quantisation), out, quantisation, lambda *_: None
+        )
+    )
 
 
 def ask(model: Model) -> dict[str, float]:

@@ -42,7 +42,7 @@ from builder.evaluation.gate import Evidence
 from builder.examined import ExaminedFile
 from builder.gates import fidelity
 from builder.gates.table import GATES
-from builder.gguf import export, writer
+from builder.gguf import export
 from builder.gguf.convert import Converter
 from builder.gguf.merge import Change
 from builder.gguf.quantisation import Quantisation
@@ -273,13 +273,7 @@ def _unpermuted(build: Build) -> None:
 
 
 def _other_quantisation(build: Build) -> None:
-    true = writer.write
-
-    def to_another(converter: Any, out: Path, _: Quantisation, watch: Any) -> None:
-        true(converter, out, OTHER_QUANTISATION, watch)
-
-    with mock.patch.object(writer, "write", to_another):
-        _export(build)
+    _export(build, quantisation=OTHER_QUANTISATION)
     _compare_with_reference(build)
 
 

@@ -38,11 +38,13 @@ def publish(
     summary: str,
     took_s: float,
     hashes: Hashes,
+    sha256: str | None = None,
     spans: Sequence[Span] = (),
 ) -> None:
     """Move a finished output into place, and write its stamp last.
 
     The old output stays beside it until then. A stage without a stamp reads "never built".
+    The output is read for its hash, unless `sha256` gives it.
     """
     output = stage.output(build)
     _sync_all(made)
@@ -53,6 +55,8 @@ def publish(
         output.rename(aside)
     made.rename(output)
     files.sync(output.parent)
+    if sha256:
+        hashes.remember(output, sha256)
     stamp = Stamp(
         description,
         hashes.of(output) or "",  # never: it has just been moved there

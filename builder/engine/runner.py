@@ -103,6 +103,7 @@ class Runner:
                 summary=summary,
                 took_s=timing.elapsed_s,
                 hashes=self.hashes,
+                sha256=work.read_sha256(),
                 spans=timing.spans,
             )
             stage.note(build)

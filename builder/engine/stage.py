@@ -19,6 +19,22 @@ class Work:
     """A folder that is kept between attempts with the same inputs, so that a stage can resume."""
     machine: Machine
 
+    def note_sha256(self, digest: str) -> None:
+        """Note the SHA-256 of the output, a file that was hashed while it was written.
+
+        The engine then does not read gigabytes again.
+        """
+        self._sha256_path.write_text(digest, "ascii")
+
+    def read_sha256(self) -> str | None:
+        """Read what `note_sha256` noted, if anything."""
+        path = self._sha256_path
+        return path.read_text("ascii") if path.is_file() else None
+
+    @property
+    def _sha256_path(self) -> Path:
+        return self.out.with_name(f"{self.out.name}.sha256")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:

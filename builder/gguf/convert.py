@@ -45,8 +45,6 @@ class Tensor:
     shape: tuple[int, ...]
     """In numpy's order: the last dimension is a row."""
     kind: gguf.GGMLQuantizationType
-    values: Any
-    """An array, or a LazyNumpyTensor of gguf that computes one."""
 
     @property
     def size_bytes(self) -> int:
@@ -102,6 +100,8 @@ class Converter:
             )
             # conversion/mistral3.py wraps the class that converts and writes in another one.
             self.model = getattr(model, "impl", model)
+        # By tensor name: arrays, or LazyNumpyTensors of gguf, which keep what they computed.
+        self._values: dict[str, Any] = {}
 
     def add(self, changes: dict[str, Change], adapter: Path) -> None:
         """Make the converter add the adapter to each adapted weight.
@@ -130,7 +130,7 @@ class Converter:
         """Read the base's config and tokenizer, and list the tensors of the file.
 
         Returns:
-            The tensors, in the converter's order; their values are not computed yet.
+            The tensors, in the converter's order.
 
         Raises:
             ToolError: The converter refused the base's tensors, settings or tokenizer.
@@ -144,8 +144,9 @@ class Converter:
         writer = self.model.gguf_writer
         (found,) = writer.tensors
         writer.tensors = [{}]  # otherwise converted values stay in memory
+        self._values = {name: info.tensor for name, info in found.items()}
         return [
-            Tensor(name=name, shape=tuple(info.shape), kind=info.dtype, values=info.tensor)
+            Tensor(name=name, shape=tuple(info.shape), kind=info.dtype)
             for name, info in found.items()
         ]
 
@@ -160,15 +161,17 @@ class Converter:
         (found,) = self.model.gguf_writer.kv_data
         return dict(found)
 
-    def convert(self, tensor: Tensor) -> np.ndarray[Any, Any]:
+    def convert(self, name: str) -> np.ndarray[Any, Any]:
         """Compute a tensor's values, in the type that the converter chooses.
+
+        It does so once: afterwards only the caller holds them.
 
         Raises:
             ToolError: The converter refused the tensor, or a change does not fit its weight.
 
         """
         with self._explained(), torch.inference_mode():
-            values: np.ndarray[Any, Any] = gguf.LazyNumpyTensor.to_eager(tensor.values)
+            values: np.ndarray[Any, Any] = gguf.LazyNumpyTensor.to_eager(self._values.pop(name))
             return values
 
     @property

@@ -7,8 +7,9 @@ import errno
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from builder import disk, progress
 from builder.command import command
@@ -16,13 +17,20 @@ from builder.errors import ToolError
 from builder.gguf.quantisation import DEFAULT, Quantisation
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from builder.gguf.convert import Converter
 
 CLEAN = f"free some disk, or run `{command('clean')}` on personas you no longer build"
 # Also for SentencePiece models (Gemma, Mistral) and the vocabularies of older tokenizers.
 TOKENIZER_FILES = ("*.json", "*.txt", "tokenizer.model")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What is known of a file that was written."""
+
+    sha256: str
+    left_out: tuple[str, ...]
+    """The parts of the base that are not in it, such as `vision_tower`."""
 
 
 def export(
@@ -35,7 +43,7 @@ def export(
     metadata: dict[str, str],
     quantisation: Quantisation = DEFAULT,
     base_name: str | None = None,
-) -> tuple[str, ...]:
+) -> Exported:
     """Write the quantised GGUF of a base, with an adapter merged in if there is one.
 
     Args:
@@ -47,9 +55,6 @@ def export(
         metadata: `general.*` keys.
         quantisation: The quantisation.
         base_name: The name of the base, for messages; the folder by default.
-
-    Returns:
-        The parts of the base that are left out, such as `vision_tower`.
 
     Raises:
         ToolError: There is too little room on the disk, the adapter does not fit the base, the
@@ -71,18 +76,12 @@ def export(
         )
         if adapter is not None:
             converter.add(changes, adapter)
-        samples: dict[str, np.ndarray[Any, Any]] = {}
-
-        def keep(name: str, values: np.ndarray[Any, Any]) -> None:
-            if changes:
-                samples[name] = layer_shares.sample(values)
-
-        writer.write(converter, out, quantisation, keep)
-        shutil.rmtree(checkpoint)
-        if changes:
-            progress.report("looks for each adapted layer in it")
-            layer_shares.check(layer_shares.measure(base, changes, samples, converter), changes)
-    return _list_left_out(base, converter)
+        tensors = writer.plan(converter, out, quantisation)
+        with layer_shares.Measurement(base, changes, converter, tensors) as measurement:
+            sha256 = writer.write(converter, tensors, out, quantisation, measurement.watch)
+            shutil.rmtree(checkpoint)
+            layer_shares.check(measurement.finish(), changes)
+    return Exported(sha256, _list_left_out(base, converter))
 
 
 @contextlib.contextmanager

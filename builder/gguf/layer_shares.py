@@ -6,17 +6,17 @@ Answers do not show this if quantisation errors are larger than the change of on
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from safetensors import safe_open
 
 from builder.errors import GateError
-from builder.gguf.convert import Converter
+from builder.gguf.convert import Converter, Tensor
 from builder.gguf.merge import Change, name_layer
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SAMPLED_ROWS = 256
 # How many layers are measured at a time, each in one thread: the largest needs some hundred MB.
-AT_ONCE = 4
+AT_ONCE = 2
 # How far a layer's share may be from 1: this much, or as far as rounding explains.
 TOLERANCE, STANDARD_ERRORS = 0.15, 6.0
 SHOWN = 3
@@ -52,57 +52,81 @@ class LayerShare:
         )
 
 
-def sample(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Copy some rows of a tensor of the file, before it is quantised.
+class Measurement:
+    """Measures each adapted layer while the file is written; use it as a context manager.
 
-    Quantising may rightly round a small change away: the embedded base was 4-bit once, and 16 of
-    its 210 layers lie on the quantiser's grid.
-    """
-    rows: np.ndarray[Any, Any] = values[_choose_rows(len(values))]
-    return rows
-
-
-def _choose_rows(count: int) -> np.ndarray[Any, Any]:
-    return np.linspace(0, count - 1, min(SAMPLED_ROWS, count)).astype(int)
-
-
-def measure(
-    base: Path,
-    changes: Mapping[str, Change],
-    samples: Mapping[str, np.ndarray[Any, Any]],
-    converter: Converter,
-) -> list[LayerShare]:
-    """Project the change in the file onto the trained change, for each adapted layer.
+    The change in the file is projected onto the trained change:
+    <file - base, change> / <change, change>.
 
     Args:
         base: A folder with the base's 16-bit safetensors.
         changes: The trained change of each layer.
-        samples: The sample of each tensor of the file.
-        converter: The converter that wrote the file, to find the rows of a layer.
-
-    Returns:
-        <file - base, change> / <change, change> for each layer.
+        converter: The converter that writes the file, to find the rows of a layer.
+        tensors: The tensors of the file.
 
     """
-    names = {name_layer(name): name for name in converter.sources if name.endswith(".weight")}
 
-    def measure_layer(found: tuple[str, torch.Tensor]) -> LayerShare:
-        layer, weight = found
-        pairs = _pair(converter, names[layer], weight.float(), changes[layer].compute())
-        return _project(layer, [(samples[key], *pair) for key, pair in pairs.items()])
+    def __init__(
+        self,
+        base: Path,
+        changes: Mapping[str, Change],
+        converter: Converter,
+        tensors: Iterable[Tensor],
+    ) -> None:
+        self._changes, self._converter = changes, converter
+        self._sources = {
+            name_layer(name): name for name in converter.sources if name.endswith(".weight")
+        }
+        self._samples = {tensor.name: Future[np.ndarray[Any, Any]]() for tensor in tensors}
+        self._threads = ThreadPoolExecutor(AT_ONCE)
+        self._measured = [
+            self._threads.submit(self._measure, shard, name, layer)
+            for shard, name, layer in self._list_layers(base)
+        ]
 
-    shares: list[LayerShare] = []
-    with ThreadPoolExecutor(AT_ONCE) as threads:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for waiting in self._samples.values():
+            waiting.cancel()  # of a file that was not written to the end
+        self._threads.shutdown(cancel_futures=True)
+
+    def watch(self, name: str, values: np.ndarray[Any, Any]) -> None:
+        """Sample rows of a tensor of the file, before it is quantised.
+
+        Quantising may rightly round a small change away: the embedded base was 4-bit once, and 16
+        of its 210 layers lie on the quantiser's grid.
+        """
+        if self._changes:
+            self._samples[name].set_result(values[_choose_rows(len(values))])
+
+    def finish(self) -> list[LayerShare]:
+        """Wait for the share of each layer, after the last tensor."""
+        return [measured.result() for measured in self._measured]
+
+    def _list_layers(self, base: Path) -> Iterator[tuple[Path, str, str]]:
+        """List the adapted layers of the base: the file, the name of the weight, and the layer."""
+        known = self._changes.keys() & self._sources.keys()
         for shard in sorted(base.glob("*.safetensors")):
             with safe_open(shard, framework="pt") as weights:
-                found = (
-                    (name_layer(name), weights.get_tensor(name))
-                    for name in weights.keys()  # noqa: SIM118 — not a mapping
-                    if name.endswith(".weight")
-                    and name_layer(name) in changes.keys() & names.keys()
-                )
-                shares += threads.map(measure_layer, found)
-    return shares
+                for name in weights.keys():  # noqa: SIM118 — not a mapping
+                    layer = name_layer(name)
+                    if name.endswith(".weight") and layer in known:
+                        yield shard, name, layer
+
+    def _measure(self, shard: Path, name: str, layer: str) -> LayerShare:
+        with safe_open(shard, framework="pt") as weights:
+            weight = weights.get_tensor(name).float()
+        source, change = self._sources[layer], self._changes[layer].compute()
+        pairs = _pair(self._converter, source, weight, change)
+        return _project(
+            layer, [(self._samples[key].result(), *pair) for key, pair in pairs.items()]
+        )
+
+
+def _choose_rows(count: int) -> np.ndarray[Any, Any]:
+    return np.linspace(0, count - 1, min(SAMPLED_ROWS, count)).astype(int)
 
 
 def check(shares: list[LayerShare], expected: Iterable[str]) -> None:

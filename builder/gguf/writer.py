@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,42 +24,82 @@ from builder.processor import count_cores
 
 ALIGNMENT = gguf.GGUF_DEFAULT_ALIGNMENT
 # How many tensors are converted at a time, each in one thread, while all cores quantise others.
-AHEAD = 2
+CONVERTED_AT_ONCE = 2
+# How many tensors are converted or quantised before their turn to be written. All of them are in
+# memory; the first, the embedding, is large, and takes seconds to convert in one thread.
+AHEAD = 6
+
+
+def plan(converter: Converter, out: Path, quantisation: Quantisation) -> list[Tensor]:
+    """List the tensors of a file with their types, in the order in which they are written.
+
+    Args:
+        converter: The converter of the checkpoint.
+        out: The GGUF that will be written, for temporary files beside it.
+        quantisation: The quantisation.
+
+    Raises:
+        ToolError: The converter or the quantiser refused.
+
+    """
+    tensors = converter.prepare()
+    if quantisation.is_converted:
+        return tensors
+    return _choose_types(converter, tensors, out, quantisation)
 
 
 def write(
     converter: Converter,
+    tensors: list[Tensor],
     out: Path,
     quantisation: Quantisation,
     watch: Callable[[str, np.ndarray[Any, Any]], None],
-) -> None:
+) -> str:
     """Write the same bytes as llama.cpp's converter followed by its quantiser.
 
-    There is no 16-bit file between the two: while a tensor is quantised, the next are converted.
+    There is no 16-bit file between the two: while a tensor is written, the next are quantised and
+    converted.
 
     Args:
         converter: The converter of the checkpoint.
+        tensors: What `plan` returned.
         out: The GGUF to write.
         quantisation: The quantisation.
-        watch: Called with each tensor's name and its values before they are quantised.
+        watch: Called with each tensor's name and its values before they are quantised, in any
+            order and by several threads.
+
+    Returns:
+        The SHA-256 of the file.
 
     Raises:
         ToolError: The converter or the quantiser refused, or a value is not finite.
 
     """
-    tensors = converter.prepare()
-    if not quantisation.is_converted:
-        tensors = _choose_types(converter, tensors, out, quantisation)
     what, total_mb = f"writes the GGUF in {quantisation.name}", _count_bytes(tensors) // 10**6
     with (
         _open(out, converter, tensors, quantisation) as file,
-        ThreadPoolExecutor(count_cores()) as threads,
+        ThreadPoolExecutor(CONVERTED_AT_ONCE) as converting,
+        ThreadPoolExecutor(count_cores()) as quantising,
     ):
-        for tensor, values in _convert(converter, tensors):
-            progress.report(what, file.tell() // 10**6, total_mb, "MB")
+        file.flush()
+        digest = hashlib.sha256(out.read_bytes())
+
+        def convert(tensor: Tensor) -> Callable[[], np.ndarray[Any, Any]]:
+            values = converter.convert(tensor.name)
             watch(tensor.name, values)
-            file.write(quantiser.quantize(values, tensor.kind, tensor.name, threads).data)
-            _pad(file)
+            return quantiser.submit(values, tensor.kind, tensor.name, quantising)
+
+        jobs = (converting.submit(convert, tensor) for tensor in tensors)
+        running = deque(itertools.islice(jobs, AHEAD))
+        while running:
+            wait_for_rows = running.popleft().result()
+            rows = wait_for_rows().data.cast("B")
+            running.extend(itertools.islice(jobs, 1))
+            progress.report(what, file.tell() // 10**6, total_mb, "MB")
+            for part in (rows, _make_padding(len(rows))):
+                file.write(part)
+                digest.update(part)
+    return digest.hexdigest()
 
 
 def _choose_types(
@@ -94,21 +136,6 @@ def _drop_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[first:]
 
 
-def _convert(
-    converter: Converter, tensors: Iterable[Tensor]
-) -> Iterator[tuple[Tensor, np.ndarray[Any, Any]]]:
-    """Convert tensors in order, a few ahead of the one in use."""
-    coming, running = deque(tensors), deque[tuple[Tensor, Future[np.ndarray[Any, Any]]]]()
-    with ThreadPoolExecutor(AHEAD) as threads:
-        while coming or running:
-            while coming and len(running) <= AHEAD:
-                tensor = coming.popleft()
-                job = threads.submit(converter.convert, tensor)
-                running.append((replace(tensor, values=None), job))
-            tensor, job = running.popleft()
-            yield tensor, job.result()
-
-
 @contextmanager
 def _open(
     path: Path,
@@ -133,14 +160,14 @@ def _open(
     writer.write_ti_data_to_file()
     (file,) = writer.fout
     try:
-        _pad(file)
+        file.write(_make_padding(file.tell()))
         yield file
     finally:
         writer.close()
 
 
-def _pad(file: IO[bytes]) -> None:
-    file.write(bytes(-file.tell() % ALIGNMENT))
+def _make_padding(size_bytes: int) -> bytes:
+    return bytes(-size_bytes % ALIGNMENT)
 
 
 def _count_bytes(tensors: Iterable[Tensor]) -> int:

@@ -69,7 +69,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     from builder.gguf.export import export  # noqa: PLC0415 — imports torch
 
     chosen = base.read(inputs.base.path)
-    left_out = export(
+    exported = export(
         fetch.find_weights(chosen),
         inputs.weights.path.parent,
         work.out,
@@ -79,7 +79,9 @@ def run(inputs: Inputs, work: Work, /) -> str:
         quantisation=BY_NAME[inputs.quantisation],
         base_name=chosen.source,
     )
+    work.note_sha256(exported.sha256)
     size_mb = work.out.stat().st_size / 1e6
     summary = f"{work.out.name} {size_mb:.0f} MB, {inputs.quantisation}"
     summary += ", every adapted layer in it"
-    return f"{summary}; without {', '.join(left_out)}" if left_out else summary
+    left_out = ", ".join(exported.left_out)
+    return f"{summary}; without {left_out}" if left_out else summary

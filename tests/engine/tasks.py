@@ -1,6 +1,7 @@
 """Stages for the tests of workers: each does one thing that a stage may do to its process."""
 
 import atexit
+import gc
 import logging
 import os
 import signal
@@ -11,6 +12,10 @@ from builder import progress
 from builder.errors import GateError, ToolError
 
 STARTED = os.getpid()
+FACTS = {
+    "pid": lambda: f"{STARTED} {os.getpid()}",
+    "collector": lambda: f"{gc.isenabled()} {gc.get_freeze_count()}",
+}
 ERRORS = {
     "gate": GateError("it failed", "twice", hint="mend it"),
     "torch": RuntimeError("I/O error: No space left on device (os error 28)"),
@@ -23,8 +28,8 @@ def run(inputs, work):
     match inputs:
         case "stop":
             return wait_to_be_stopped()
-        case "pid":
-            return f"{STARTED} {os.getpid()}"
+        case "pid" | "collector":
+            return FACTS[inputs]()
         case "speak":
             print("chatter")  # noqa: T201 — this is what it tests
             print("more chatter", file=sys.stderr)  # noqa: T201

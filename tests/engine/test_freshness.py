@@ -1,5 +1,6 @@
 """Freshness: content decides, and nothing good is lost."""
 
+import hashlib
 import json
 import os
 import threading
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from builder import files
 from builder.engine import freshness, pipeline, stamps
 from builder.engine import stage as stages
 from builder.engine.hashes import Hashes
@@ -386,6 +388,29 @@ def test_what_runs_is_told_apart_from_what_may_run(luma):
     second.run = None  # it is not called
     assert pipeline.run(build, (first, second), Console()).has_run
     assert [one.may_run for one in pipeline.plan(build, (first, second))] == [False, False]
+
+
+def test_an_output_that_was_hashed_as_it_was_written_is_not_read_again(luma, monkeypatch):
+    """It may have gigabytes; nothing but the output stays behind."""
+    build, stage, read, true = build_of(luma), stage_of(), [], files.sha256
+
+    def run(_, work):
+        work.out.write_text("made")
+        work.note_sha256(hashlib.sha256(b"made").hexdigest())
+        return "done"
+
+    def watch(path):
+        read.append(path.name)
+        return true(path)
+
+    monkeypatch.setattr(files, "sha256", watch)
+    stage.run = run
+    pipeline.run(build, [stage], Console())
+
+    assert [one.may_run for one in pipeline.plan(build, [stage])] == [False]
+    assert "copy.txt" not in read
+    assert stamps.read(build.folder, "copy").output == true(build.folder / "copy.txt")
+    assert not list(build.folder.rglob("*.sha256"))
 
 
 @pytest.mark.parametrize("state", ["as it was", "differs", "missing"])

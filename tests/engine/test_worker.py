@@ -43,6 +43,14 @@ def test_tasks_share_a_process_that_imported_its_module_once(worker, tmp_path):
     assert len(set(first.split())) == 1
 
 
+def test_the_collector_leaves_what_was_imported_alone(worker, tmp_path):
+    """It is on, for what tasks leave behind."""
+    is_enabled, frozen = run(worker, "collector", tmp_path).split()
+
+    assert is_enabled == "True"
+    assert int(frozen) > 1000
+
+
 @pytest.mark.parametrize(
     ("kind", "error", "told"),
     [

@@ -1,8 +1,10 @@
 """The export: every quantisation, and what stands in a message where it cannot be made."""
 
 import errno
+import hashlib
 import json
 import shutil
+import weakref
 
 import llama_cpp
 import pytest
@@ -11,7 +13,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from builder.errors import GateError, ToolError
-from builder.gguf import merge
+from builder.gguf import convert, merge, quantiser, writer
 from builder.gguf.merge import Change, name_layer
 from builder.gguf.quantisation import BY_NAME, QUANTISATIONS
 from builder.llama import Model
@@ -133,14 +135,59 @@ def test_a_layer_that_is_not_as_trained_is_found(name, layer, scale, tmp_path, m
     assert len(refused.value.problems) == 2
 
 
+@pytest.mark.parametrize("quantisation", ["f16", "q4_k_m"])
+def test_the_hash_is_that_of_the_file(tiny, tmp_path, quantisation):
+    """It was computed while the file was written, and is not checked again."""
+    exported = export_as(tiny, None, tmp_path / "model.gguf", quantisation)
+
+    assert exported.sha256 == hashlib.sha256((tmp_path / "model.gguf").read_bytes()).hexdigest()
+
+
+def test_tensors_that_were_written_are_not_kept(tmp_path, monkeypatch):
+    """A base larger than the memory can be exported."""
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    base.mkdir()
+    add_adapter(make_base("qwen3", base), adapter)
+    alive = weakref.WeakValueDictionary()
+    most = []
+    true = convert.Converter.convert
+
+    def convert_and_count(converter, name):
+        values = true(converter, name)
+        alive[name] = values
+        most.append(len(alive))
+        return values
+
+    monkeypatch.setattr(writer, "AHEAD", 2)
+    monkeypatch.setattr(convert.Converter, "convert", convert_and_count)
+    export_as(base, adapter, tmp_path / "model.gguf", "q4_k_m")
+
+    assert len(most) > 20
+    assert max(most) < 8
+
+
+def test_an_export_that_fails_does_not_wait_for_layers(tmp_path, monkeypatch):
+    """They are measured meanwhile, and wait for tensors that are never written."""
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    base.mkdir()
+    add_adapter(make_base("qwen3", base), adapter)
+
+    def refuse(*_):
+        raise ToolError("refused")
+
+    monkeypatch.setattr(quantiser, "submit", refuse)
+    with pytest.raises(ToolError, match="refused"):
+        export_as(base, adapter, tmp_path / "model.gguf")
+
+
 def test_what_is_not_in_the_file_is_said(tmp_path):
     """The vision tower and its projector are left out; a text model leaves out nothing."""
     (tmp_path / "base").mkdir()
     make_base("gemma3 with vision", tmp_path / "base")
 
-    left_out = export_as(tmp_path / "base", None, tmp_path / "model.gguf")
+    exported = export_as(tmp_path / "base", None, tmp_path / "model.gguf")
 
-    assert left_out == ("multi_modal_projector", "vision_tower")
+    assert exported.left_out == ("multi_modal_projector", "vision_tower")
 
 
 def test_an_adapter_of_another_size_is_refused(tiny, tmp_path):
