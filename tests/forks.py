@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import io
 import multiprocessing
 import os
@@ -25,6 +26,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     LIBRARIES += ["builder.stages.data", "transformers.models.auto.tokenization_auto"]
 # Variables that Python and these libraries read once, as they start.
 READ_AT_START = ("PYTHON", "LC_", "LANG", "HOME", "XDG_", "HF_", "HUGGING", "TRANSFORMERS_")
+# Those of them that the hub's client alone reads, in a module that can be read again.
+OF_HUB = {"HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_DISABLE_XET"}
+HUB_SETTINGS = "huggingface_hub.constants"
 # Elsewhere a process that has imported this much may not be forked.
 CONTEXT = multiprocessing.get_context("forkserver") if sys.platform == "linux" else None
 # The variables of the session's processes, once it has begun.
@@ -157,7 +161,11 @@ def _receive(sent: object) -> int:
 
 def _read_at_start(variables: dict[str, str]) -> dict[str, str]:
     """Choose the variables that a process which has started already no longer reads."""
-    return {name: text for name, text in variables.items() if name.startswith(READ_AT_START)}
+    return {
+        name: text
+        for name, text in variables.items()
+        if name.startswith(READ_AT_START) and name not in OF_HUB
+    }
 
 
 def _run(
@@ -173,6 +181,8 @@ def _run(
     gc.freeze()  # what the libraries made: none of it is garbage
     os.environ.clear()
     os.environ.update(variables)
+    if HUB_SETTINGS in sys.modules:
+        importlib.reload(sys.modules[HUB_SETTINGS])
     sys.path[:] = searched
     os.chdir(cwd)
     if leads:

@@ -112,3 +112,12 @@ def test_streams_are_those_that_python_finds_when_it_starts(tmp_path, names, whe
         told += [(done.returncode, (tmp_path / "made").read_text())]
 
     assert told[0] == told[1]
+
+
+def test_a_run_reads_the_hubs_variables_anew(tmp_path):
+    """The hub's client reads them as it is imported, which here was before."""
+    code = "from huggingface_hub import constants as c; print(c.ENDPOINT, c.is_offline_mode())"
+    given = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1"}
+
+    assert run_python("-c", code, cwd=tmp_path, **given).stdout == "http://127.0.0.1:9 True\n"
+    assert run_python("-c", code, cwd=tmp_path, HF_HUB_OFFLINE="0").stdout.endswith(" False\n")

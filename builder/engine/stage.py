@@ -24,12 +24,12 @@ class Work:
 
         The engine then does not read gigabytes again.
         """
-        self._sha256_path.write_text(digest, "ascii")
+        self._sha256_path.write_text(digest, "utf-8")
 
     def read_sha256(self) -> str | None:
         """Read what `note_sha256` noted, if anything."""
         path = self._sha256_path
-        return path.read_text("ascii") if path.is_file() else None
+        return path.read_text("utf-8") if path.is_file() else None
 
     @property
     def _sha256_path(self) -> Path:
