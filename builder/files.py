@@ -65,6 +65,8 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
     raw = _read_bytes(path, most_bytes)
     # The name that spreadsheets use.
     kind = ' ("CSV UTF-8" in a spreadsheet)' if path.suffix.lower() in (".csv", ".tsv") else ""
+    if raw.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        raise ValueError(f"{path}:1: is UTF-32, expected UTF-8{kind}")
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ValueError(f"{path}:1: is UTF-16, expected UTF-8{kind}")
     try:

@@ -20,6 +20,12 @@ def count(number: int, noun: str) -> str:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Suggest the known name that is most similar to the one typed; "" if none is similar."""
-    close = difflib.get_close_matches(name[:MOST_COMPARED].casefold(), sorted(known), 1)
+    """Suggest the known name that is most similar to the one typed; "" if none is similar.
+
+    A known name that is refused where it stands was not misspelt.
+    """
+    names = sorted(known)
+    if name in names:
+        return ""
+    close = difflib.get_close_matches(name[:MOST_COMPARED].casefold(), names, 1)
     return f"; did you mean '{close[0]}'?" if close else ""

@@ -27,3 +27,8 @@ def test_the_most_similar_name_is_suggested():
     assert words.suggest("Lumma", ["keeper", "luma"]) == "; did you mean 'luma'?"
     assert words.suggest("xyz", ["keeper", "luma"]) == ""
     assert words.suggest("luma" * 1_000_000, ["luma"]) == ""
+
+
+def test_what_was_refused_is_not_suggested():
+    """A known name that is not allowed here was not misspelt."""
+    assert words.suggest("luma", ["luma", "lima"]) == ""

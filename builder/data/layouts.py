@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from builder.data import calls
@@ -61,13 +61,17 @@ def find_format(value: dict[str, Any], forced: str) -> str:
         layouts = "; ".join(
             f"{name}: {', '.join(sorted(needed))}" for name, (needed, _) in FORMATS.items()
         )
-        keys = sorted(value)
-        named = ", ".join(key[:SHOWN_CHARACTERS] for key in keys[:SHOWN_KEYS]) or "none"
-        more = ", …" if keys[SHOWN_KEYS:] else ""
-        what = f"has the keys {named}{more}, expected one of ({layouts})"
+        what = f"has the keys {name_keys(value)}, expected one of ({layouts})"
         every = set().union(*(needed for needed, _ in FORMATS.values()))
         raise ValueError(what + _advise(value, every))
     return found
+
+
+def name_keys(value: Iterable[Any]) -> str:
+    """Name the first keys of a row for a message."""
+    keys = sorted(map(str, value))
+    named = ", ".join(key[:SHOWN_CHARACTERS] for key in keys[:SHOWN_KEYS]) or "none"
+    return named + (", …" if keys[SHOWN_KEYS:] else "")
 
 
 def suggest_key(key: str) -> str:
@@ -157,8 +161,18 @@ def _message(turn: dict[str, Any], role_key: str, text_key: str, number: int) ->
     content = "" if content is None and is_call else _join_parts(content, where)
     if role in calls.RESULT_ROLES:
         return calls.read_result(turn, content, number)
+    if ROLES[role] == "assistant" and is_left_out(turn):
+        raise ValueError(
+            f"turn {number} has weight {quote(turn['weight'])}, expected 1 or none: all of the "
+            "assistant's turns are trained on"
+        )
     message: Message = {"role": ROLES[role], "content": content}
     return {**message, "tool_calls": calls.read_calls(turn, number)} if is_call else message
+
+
+def is_left_out(turn: dict[str, Any]) -> bool:
+    """Say whether a turn is one that OpenAI's format leaves out of training."""
+    return turn.get("weight") not in (None, 1)
 
 
 def _join_parts(content: Any, where: str) -> str:

@@ -97,7 +97,7 @@ def _jsonl(path: Path) -> Iterator[Record]:
             try:
                 value = parse_json(line)
             except json.JSONDecodeError as error:
-                what = f"column {error.colno}: {error.msg.lower()}, expected one JSON object a line"
+                what = f"column {error.colno}: {_tell(error)}, expected one JSON object a line"
                 yield Record(where, None, what)
             else:
                 yield Record(where, value, find_mistake(value))
@@ -109,7 +109,7 @@ def _json(path: Path) -> Iterator[Record]:
         values = parse_json(text)
     except json.JSONDecodeError as error:
         raise DataError(
-            f"{path}:{error.lineno}: column {error.colno}: {error.msg.lower()}, expected JSON"
+            f"{path}:{error.lineno}: column {error.colno}: {_tell(error)}, expected JSON"
         ) from None
     if not isinstance(values, list):
         reason = (
@@ -118,6 +118,11 @@ def _json(path: Path) -> Iterator[Record]:
         raise DataError(f"{path}:1: {reason}")
     for number, value in enumerate(values, start=1):
         yield Record(f"{path}: row {number}", value, find_mistake(value))
+
+
+def _tell(error: json.JSONDecodeError) -> str:
+    """Give the words of an error; those about a control character end with "at"."""
+    return error.msg.lower().removesuffix(" at")
 
 
 def _csv(path: Path, headers: Sequence[Collection[str]]) -> Iterator[Record]:
@@ -135,6 +140,8 @@ def _csv(path: Path, headers: Sequence[Collection[str]]) -> Iterator[Record]:
             where, began = f"{path}:{began}", reader.line_num + 1
             if not header:
                 header = [field.strip() for field in fields]
+                if mistake := find_mistake(header):
+                    raise DataError(f"{where}: {mistake}")
                 yield from (Record(where, None, mistake) for mistake in _find_repeated(header))
             elif fields and len(fields) != len(header):
                 quotes = f"put a text that contains {NAMES[delimiter]} in quotes"

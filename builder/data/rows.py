@@ -18,7 +18,7 @@ from builder.data.tools import Tool, read_tools
 from builder.data.values import describe_kind
 from builder.errors import DataError
 from builder.escapes import quote
-from builder.manifest.identity import Identity
+from builder.manifest.identity import LANGUAGE_PATTERN, Identity
 from builder.manifest.manifest import Data
 from builder.persona import Persona
 from builder.tables import tell_alike, tell_first
@@ -194,11 +194,24 @@ def _read_row(
     tools = read_tools(value.get("tools"), left_out)
     messages = layouts.read_messages(name, value, tools)
     layouts.check(messages)
-    language = choose_language(layouts.read_optional_text(value, "language"), messages)
+    given = layouts.read_optional_text(value, "language")
     if data.placeholders:
-        values = identity.placeholders(language) if identity else {}
+        values = _find_values(identity, given, messages) if identity else {}
         messages, tools = fill_all(messages, values), fill_all(tools, values)
     return Row(where, messages, tools=tools)
+
+
+def _find_values(identity: Identity, given: str, messages: list[Message]) -> dict[str, str]:
+    """Find the name and author for a row.
+
+    Raises:
+        ValueError: They differ by language, and the row's `language` is not a code.
+
+    """
+    if given and identity.languages() and not LANGUAGE_PATTERN.fullmatch(given):
+        msg = f"'language' is {quote(given)}, expected a code such as 'en' or 'zh'"
+        raise ValueError(msg)
+    return identity.placeholders(choose_language(given, messages))
 
 
 def choose_language(given: str, messages: list[Message]) -> str:

@@ -22,8 +22,9 @@ CONTENT_TYPES = {
     "thoughts": THOUGHTS,
     "reasoning_recap": THOUGHTS,
 }
-# References to pages and files, between private-use characters or in lenticular brackets.
-REFERENCE = re.compile(r"\ue200[^\ue201]*\ue201|【[^】]*†[^】]*】|[\ue200-\ue206]")
+# References to pages and files, between private-use characters or in lenticular brackets. None
+# contains another one, so that a text of openings alone is not searched from each of them.
+REFERENCE = re.compile(r"\ue200[^\ue200\ue201]*\ue201|【[^【】†]*†[^【】]*】|[\ue200-\ue206]")
 
 
 def recognises(value: dict[str, Any]) -> bool:

@@ -20,9 +20,11 @@ UNANSWERED = "messages at an end without an answer"
 # answered: that would teach it to guess.
 WITH_TOOLS = "conversations with calls of tools"
 WITH_PARTS = "conversations with images or other parts"
+WITH_WEIGHTS = "conversations with answers of weight 0"
 CUTS = {
     WITH_TOOLS: "answers that used a tool, and what follows them",
     WITH_PARTS: "messages with images or other parts, and what follows them",
+    WITH_WEIGHTS: "answers of weight 0, and what follows them",
 }
 # Kinds of parts in exports of OpenAI's and Anthropic's clients, 2023 to 2026.
 THOUGHT_PARTS = ("thinking", "redacted_thinking", "reasoning")
@@ -62,7 +64,7 @@ class Conversation:
         """Leave out all from here on, and what was already said of an answer.
 
         Args:
-            kind: `WITH_TOOLS` or `WITH_PARTS`.
+            kind: One of `CUTS`.
             role: The role of the message that holds what the model would not see.
 
         """

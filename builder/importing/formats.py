@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from builder.data import layouts
 from builder.data.values import describe_kind
 from builder.importing import chatgpt, chatml, pairs, turns
 from builder.importing.conversation import Conversation
@@ -39,9 +40,8 @@ def find(value: Any) -> Format:
         raise ValueError(f"is {describe_kind(value)}, expected an object")
     found = next((one for one in FORMATS if one.recognises(value)), None)
     if found is None:
-        keys = ", ".join(sorted(map(str, value))) or "none"
         what = f"messages, conversations, mapping, or {pairs.describe()}"
-        raise ValueError(f"has the keys {keys}, expected {what}")
+        raise ValueError(f"has the keys {layouts.name_keys(value)}, expected {what}")
     return found
 
 

@@ -16,7 +16,7 @@ ANSWER = "a|answer|antwort|réponse|reponse|答|回答"
 # `Q:`, `Question 3:`, `**Q:**`, `## Q:`, `- Q:` and `> Q:`.
 MARK = re.compile(
     rf"\s*(?:#{{1,6}}\s*|[-*]\s+|>\s*)?(?:\*\*|__)?(?:(?P<question>{QUESTION})|(?P<answer>{ANSWER}))"
-    r"\s*\d*\s*(?:\*\*|__)?\s*[:：]\s*(?:\*\*|__)?\s?(?P<text>.*)",
+    r"\s*(?:\d+\s*)?(?:(?:\*\*|__)\s*)?[:：]\s*(?:\*\*|__)?\s?(?P<text>.*)",
     re.IGNORECASE,
 )
 # A heading in Markdown ends an answer.
@@ -65,7 +65,9 @@ def _list_blocks(path: Path, text: str) -> tuple[list[_Block], list[str]]:
     problems: list[str] = []
     lines: list[str] | None = None
     is_code = False
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not splitlines: an answer can hold U+2028 or a form feed.
+    lines_of_text = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for number, line in enumerate(lines_of_text, start=1):
         is_code ^= bool(FENCE.match(line))
         mark = None if is_code else MARK.fullmatch(line)
         if mark is None:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
+from builder import files
 from builder.data import records
 from builder.data.records import Record
 from builder.data.template import Message
+from builder.data.values import find_mistake
 from builder.errors import DataError
 from builder.importing import formats, questions, repository
 from builder.importing.formats import Format
@@ -146,6 +148,7 @@ def _list_files(source: Path, left_out: Counter[str]) -> Sequence[Path]:
     if str(source).startswith(repository.PREFIX):
         return repository.fetch(str(source), lambda names: _choose_tables(names, left_out))
     if not source.is_dir():
+        _check_other(source)
         hint = f"{repository.PREFIX}{source} is the data set of that name on the Hugging Face hub"
         is_like_one = len(source.parts) == 2 and not source.is_absolute()
         msg = f"{source}: no such file or folder, expected conversations"
@@ -159,6 +162,21 @@ def _list_files(source: Path, left_out: Counter[str]) -> Sequence[Path]:
         endings = ", ".join((*TABLES, *TEXTS))
         raise DataError(f"{source}: contains no file of a known ending, expected {endings}")
     return [source / name for name in chosen]
+
+
+def _check_other(source: Path) -> None:
+    """Check that a path is not a pipe, a device or a circular link, which are neither.
+
+    Raises:
+        DataError: It is.
+
+    """
+    try:
+        files.check_file(source)
+    except FileNotFoundError:
+        return
+    except ValueError as error:
+        raise DataError(str(error)) from None
 
 
 def _choose_tables(names: Sequence[str], left_out: Counter[str]) -> list[str]:
@@ -188,7 +206,7 @@ def _walk(source: Path) -> Iterator[Path]:
 
     """
     seen = 0
-    for at, folders, names in os.walk(source):
+    for at, folders, names in os.walk(source, onerror=_refuse_closed):
         folders[:] = [name for name in folders if not name.startswith(".")]
         seen += len(folders) + len(names)
         if seen > MOST_FILES:
@@ -199,10 +217,16 @@ def _walk(source: Path) -> Iterator[Path]:
         yield from (path for path in paths if os.path.isfile(path))  # noqa: PTH113
 
 
+def _refuse_closed(error: OSError) -> None:
+    """Refuse a folder that may not be read; one that is gone meanwhile is left out."""
+    if isinstance(error, PermissionError):
+        raise DataError(f"{error.filename}: {error.strerror}, expected a folder that can be read")
+
+
 def _read_records(path: Path, left_out: Counter[str]) -> Iterator[Record]:
     ending = _find_ending(path)
     if ending in TEXTS:
-        found = [Record(where, value) for where, value in questions.read(path)]
+        found = [Record(where, one, find_mistake(one)) for where, one in questions.read(path)]
         left_out[OTHER_TEXTS] += not found
         yield from found
         return

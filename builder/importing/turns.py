@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from builder.data.layouts import is_left_out
 from builder.data.values import describe_choice, describe_kind
 from builder.importing.conversation import (
     SYSTEM_MESSAGES,
     WITH_TOOLS,
+    WITH_WEIGHTS,
     Conversation,
 )
 
@@ -70,6 +72,8 @@ def _add(conversation: Conversation, turn: dict[str, Any], number: int) -> None:
         )
     if turn.get("tool_calls") or turn.get("function_call"):
         conversation.cut(WITH_TOOLS)
+    elif ROLES[role] == "assistant" and is_left_out(turn):
+        conversation.cut(WITH_WEIGHTS)
     elif not any(key in turn for key in TEXT_KEYS):
         raise ValueError(f"turn {number} has no text, expected one of {', '.join(TEXT_KEYS)}")
     content = next((turn[key] for key in TEXT_KEYS if turn.get(key) is not None), None)

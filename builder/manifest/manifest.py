@@ -138,6 +138,15 @@ class Question(Settings):
     must: Texts = Field((), description="Texts that the answer must all contain (ignoring case).")
     must_not: Texts = Field((), description="Texts that the answer must not contain.")
 
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Question:
+        for wanted in self.must:
+            for unwanted in self.must_not:
+                if unwanted.casefold() in wanted.casefold():
+                    told = f"must has {quote(wanted)} and must_not {quote(unwanted)}"
+                    raise ValueError(f"{told}, expected texts that one answer can meet")
+        return self
+
 
 class Smoke(Settings):
     """What the finished model is asked before it is registered."""

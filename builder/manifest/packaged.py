@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from builder.escapes import quote
 from builder.words import suggest
 
 FOLDER = Path(__file__).parent.parent / "data" / "packs"
@@ -37,7 +38,7 @@ def check_packs(names: tuple[str, ...]) -> tuple[str, ...]:
     for number, name in enumerate(names):
         if name not in known:
             expected = f"one of {', '.join(known)}{suggest(name, known)}"
-            raise ValueError(f"there is no pack {name!r}, expected {expected}")
+            raise ValueError(f"there is no pack {quote(name)}, expected {expected}")
         if name in names[:number]:
             raise ValueError(f"the pack {name!r} appears twice, expected it once")
     return names

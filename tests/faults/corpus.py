@@ -91,7 +91,14 @@ KEYS = "unknown key, expected one of base, data, export, gates, "
 KEYS += "identity, kind, ollama, smoke, training"
 PLACEHOLDER = "is not a placeholder, expected `{{ name }}` or `{{ author }}`"
 INVISIBLE = "contains the invisible character"
+MANIFEST_AS_DATA = '[identity]\nname = "Luma"\n[data]\nfiles = ["persona.toml"]\n'
 TWO_TURNS = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+
+
+def weigh(weight: object) -> list[dict[str, object]]:
+    """Give a conversation whose answer has a weight, as in OpenAI's format."""
+    return [TWO_TURNS[0], {**TWO_TURNS[1], "weight": weight}]
+
 
 MANIFESTS = [
     manifest("empty", "", None),
@@ -101,6 +108,19 @@ MANIFESTS = [
     manifest("zero", b"[identity]\nname='\0'", "persona.toml:2: Found invalid character"),
     manifest("bom", b"\xef\xbb\xbf[identity]\nname='X'", None),
     manifest("crlf", '[identity]\r\nname = "X"\r\nnmae = 1\r\n', "persona.toml:3: identity.nmae: "),
+    manifest("bom-twice", b"\xef\xbb\xbf\xef\xbb\xbf[base]", "persona.toml:1: Invalid statement"),
+    manifest("utf32", "x".encode("utf-32"), "persona.toml:1: is UTF-32, expected UTF-8"),
+    manifest("old-mac", "[identity]\rname = 'X'\r", "persona.toml:1: Expected newline or end"),
+    manifest("bell", "# \x07\n", "persona.toml:1: Found invalid character"),
+    manifest("vertical-tab", "[base]\n\x0b", "persona.toml:2: Invalid statement"),
+    manifest("no-break-space", "[base]\n\u00a0gpu = 'X'", "persona.toml:2: Invalid statement"),
+    manifest("curly-quotes", "[base]\ngpu = “X”", "persona.toml:2: Invalid value"),
+    manifest("yaml", "identity:\n  name: X", "persona.toml:1: Expected '=' after a key"),
+    manifest("json", '{"identity": {"name": "X"}}', "persona.toml:1: Invalid statement"),
+    manifest("key-of-lines", '"a\\nb" = 1', f'persona.toml:1: "a\\nb": {KEYS}'),
+    manifest("key-of-zero", '"\\u0000" = 1', f'persona.toml:1: "\\u0000": {KEYS}'),
+    manifest("far-key", "\n" * MANY + "x = 1", f"persona.toml:100001: x: {KEYS}"),
+    manifest("long-comment", "#" * 10_000_000, None),
     manifest("no-value", "kind =", "persona.toml:1: Invalid value"),
     manifest("no-end", "[identity]\nname = '''X\n\n", "persona.toml:4: Expected \"'''\" (at end"),
     manifest("open-table", "[a", "persona.toml:1: Expected ']' at the end of a table"),
@@ -253,6 +273,17 @@ VALUES = [
         ),
         ("bit-text", "[training]\nfour_bit = 'yes'", "training.four_bit: is 'yes', expected true"),
         ("table", "[training]\nalpha = {a = 1}", "training.alpha: is {'a': 1}, expected a whole"),
+        ("rate-least", "[training]\nlearning_rate = 1e-320", None),
+        (
+            "rank-deep",
+            f"[training]\nrank = {'[' * 90}{']' * 90}",
+            "training.rank: is [[[...]]], exp",
+        ),
+        (
+            "epochs-digits",
+            f"[training]\nepochs = {'9' * 5000}.0",
+            "training.epochs: is inf, expected a finite number",
+        ),
         ("misspelt", "[training]\nlearning_rte = 1", "training.learning_rte: unknown key, expect"),
         ("format", "[data]\nformat = 'x'", "data.format: is 'x', expected 'auto', 'alpaca'"),
         ("files-text", "[data]\nfiles = 'd.jsonl'", "data.files: is 'd.jsonl', expected a list"),
@@ -266,6 +297,11 @@ VALUES = [
         ("files-root", "[data]\nfiles = ['/etc/passwd']", "data.files.1: '/etc/passwd' leaves the"),
         ("files-zero", '[data]\nfiles = ["a\\u0000"]', "data.files.1: 'a\\x00' leaves the persona"),
         ("files-blank", "[data]\nfiles = ['']", "data.files.1: is blank, expected text"),
+        ("files-lists", "[data]\nfiles = [['a']]", "data.files.1: is ['a'], expected text"),
+        ("packs-up", "[data]\npacks = ['../../x']", "data.packs: there is no pack '../../x', exp"),
+        ("packs-twice", "[data]\npacks = ['identity/en', 'identity/en']", "data.packs: the pack"),
+        ("packs-long", f"[data]\npacks = ['{'x' * MANY}']", "data.packs: there is no pack 'xxxxx"),
+        ("held-out-nan", "[data]\nheld_out = nan", "data.held_out: is nan, expected a finite"),
         ("held-out", "[data]\nheld_out = 0.6", "data.held_out: is 0.6, expected less than or"),
         ("base-blank", "[base]\ngpu = ''", "base.gpu: is blank, expected text"),
         ("gate-share", "[gates]\nrecall = 2", "gates.recall: is 2.0, expected a share from 0 to 1"),
@@ -292,6 +328,17 @@ VALUES = [
             "ollama.license: is blank, expected te",
         ),
         ("model", "[ollama]\nmodel = 'a b'", "ollama.model: 'a b' is not a name Ollama takes"),
+        (
+            "model-line",
+            '[ollama]\nmodel = "a\\nFROM x"',
+            "ollama.model: 'a\\nFROM x' is not a name",
+        ),
+        (
+            "model-wide",
+            "[ollama]\nmodel = 'ｌuma'",
+            "ollama.model: 'ｌuma' is not a name Ollama ta",
+        ),
+        ("model-tags", "[ollama]\nmodel = 'a:b:c'", "ollama.model: 'a:b:c' is not a name Ollama t"),
         ("parameters", "[ollama]\nparameters = 3", "ollama.parameters: is 3, expected a table"),
         ("tokens", "[smoke]\nmax_tokens = true", "smoke.max_tokens: is true, expected a whole"),
         (
@@ -318,6 +365,11 @@ PLACES = [
         "key-of-a-question",
         "[[smoke.questions]]\nask = 'a'\nmst = 1\n[[smoke.questions]]\nask = 'b'\nmst = ['x']\n",
         "persona.toml:5: smoke.questions.1.mst: unknown key",
+    ),
+    named(
+        "question-that-nothing-answers",
+        "[[smoke.questions]]\nask = 'a'\nmust = ['Luma']\nmust_not = ['x', 'lum']\n",
+        "persona.toml:3: smoke.questions.1: must has 'Luma' and must_not 'lum', expected texts",
     ),
     named(
         "after-a-text-of-lines",
@@ -363,6 +415,8 @@ PARAMETERS = [
     parameter("hex", f"seed = 0x{'f' * 5000}", "seed: is a number of about 6,021 digits, expec"),
     parameter("float-hex", f"presence_penalty = 0x{'f' * 5000}", "presence_penalty: is a number"),
     parameter("int", f"num_keep = {10**12}", "num_keep: is 1000000000000, expected -2147483648"),
+    parameter("far", "temperature = 1e38", "temperature: is 1e+38, expected 0 to 100"),
+    parameter("share", "top_p = 2.0", "top_p: is 2.0, expected 0 to 1"),
     parameter("misspelt", "temprature = 1", "temprature: unknown to Ollama, expected one of"),
     parameter("quoted", '"num ctx" = 1', '"num ctx": unknown to Ollama'),
     parameter("dotted", "x.y.z = 1", "x: unknown to Ollama"),
@@ -418,6 +472,24 @@ JSON = [
     rows("capitals", "d.JSONL", '{"prompt": "a", "completion": "b"}', None),
     rows("huge-line", "d.jsonl", f'{{"a": "{"x" * (2 << 20)}"}}', "d.jsonl:1: the line has 2,097,"),
     rows("many", "d.jsonl", '{"prompt": "a"}\n' * MANY, "d.jsonl:1: has the keys prompt, expected"),
+    rows("utf32", "d.csv", "a,b".encode("utf-32"), "d.csv:1: is UTF-32, expected UTF-8"),
+    rows("gzip", "d.jsonl", b"\x1f\x8b\x08\0", "d.jsonl:1: byte 0x8b is not UTF-8"),
+    rows(
+        "gz", "d.jsonl.gz", "x", "d.jsonl.gz: is a .gz, expected .jsonl, .json, .csv, .tsv or .par"
+    ),
+    rows("lines-as-json", "d.json", "{}\n{}\n", "d.json:2: column 1: extra data, expected JSON"),
+    rows("json-as-lines", "d.jsonl", "[\n{}\n]", "d.jsonl:1: column 2: expecting value"),
+    rows("old-mac", "d.jsonl", "{}\r{}\r", "d.jsonl:1: column 4: extra data"),
+    rows("next-line", "d.jsonl", "{}\x85{}\n", "d.jsonl:1: column 3: extra data"),
+    rows("manifest", "persona.toml", MANIFEST_AS_DATA, "persona.toml: is a .toml, expected"),
+    row("control", '{"prompt": "\x01"}', "column 13: invalid control character, expected one JS"),
+    row("number-as-key", "{1: 2}", "column 2: expecting property name enclosed in double"),
+    row(
+        "two-formats",
+        {"prompt": "a", "completion": "b", "output": "c"},
+        "unknown key 'output' in a row of format prompt_completion, expected completion, id, lang",
+    ),
+    row("separator", {"prompt": "a\u2028b", "completion": "c\x85d"}, None),
     row("null", None, "is null, expected an object"),
     row("number", 3, "is a number, expected an object"),
     row("text", '"x"', "is text, expected an object"),
@@ -459,6 +531,46 @@ JSON = [
         {"messages": [{"role": "user", "content": [{"type": "image"}]}]},
         "part 1 of 'content' of turn 1 is of type 'image'",
     ),
+    row("weight", {"messages": weigh(0)}, "turn 2 has weight 0, expected 1 or none: all of the"),
+    row("weight-text", {"messages": weigh("0")}, "turn 2 has weight '0', expected 1 or none"),
+    row("weight-1", {"messages": weigh(1)}, None),
+    row(
+        "role-capital", {"messages": [{"role": "User", "content": "a"}]}, "turn 1 is by 'User', exp"
+    ),
+    row(
+        "system-alone", {"messages": [{"role": "system", "content": "a"}]}, "the last message is th"
+    ),
+    row(
+        "parts-of-parts",
+        {"messages": [{"role": "user", "content": [[["a"]]]}]},
+        "part 1 of 'content' of turn 1 is a list, expected parts of type 'text'",
+    ),
+    row(
+        "tool-escape",
+        {"messages": TWO_TURNS, "tools": [{"function": {"name": "\x1b[31m"}}]},
+        "the name of tool 1 is '\\x1b[31m', expected at most 64 Latin letters",
+    ),
+    row(
+        "tool-properties",
+        {"messages": TWO_TURNS, "tools": [{"name": "f", "parameters": {"properties": [1]}}]},
+        "the properties of 'parameters' of 'f' are a list, expected an object",
+    ),
+    *(
+        Case(
+            f"rows-language-{name}",
+            told and f"d.jsonl:1: {told}",
+            {
+                "persona.toml": "identity.name = {zh = '甲', en = 'X'}\ndata.files = ['d.jsonl']",
+                "d.jsonl": json.dumps({"prompt": "a", "completion": "b", "language": language}),
+            },
+        )
+        for name, language, told in [
+            ("word", "English", "'language' is 'English', expected a code such as 'en' or 'zh'"),
+            ("region", "en-GB", "'language' is 'en-GB', expected a code such as 'en' or 'zh'"),
+            ("escape", "\x1b[31m", "'language' is '\\x1b[31m', expected a code"),
+            ("other", "fr", None),
+        ]
+    ),
     rows(
         "format", "d.jsonl", '{"prompt": "a"}', "d.jsonl:1: has no 'instruction'", "format='alpaca'"
     ),
@@ -479,6 +591,10 @@ REPLIES = [
     reply("long", "{{" + "x" * MANY, f"'{{{{{'x' * 38}' {PLACEHOLDER}"),
     reply("author", "{{ author }}", "`{{ author }}` stands for identity.author, which"),
     reply("case", "{{ Name }}", f"'{{{{ Name }}}}' {PLACEHOLDER}"),
+    reply("nested", "{{ {{ name }} }}", f"'{{{{ {{{{ name }}}}' {PLACEHOLDER}"),
+    reply("look-alike", "{{ nаme }}", f"'{{{{ nаme }}}}' {PLACEHOLDER}"),
+    reply("lines", "{{\nname\n}}", None),
+    reply("many", "{{ name }}" * 50_000, None),
     reply("statement", "{% for x in y %}{# no #}", None),
 ]
 
@@ -534,6 +650,20 @@ CSV = [
         ),
         ("many", "prompt,completion\n" + "x\n" * MANY, ":2: has 1 fields, expected 2"),
         ("many-columns", "a," * MANY + "a\n", ":1: the column 'a' appears twice"),
+        ("separator-line", "sep=;\n", ": has no rows"),
+        ("other-separator", "sep=|\nprompt|completion\na|b\n", ":1: the header has the keys sep=|"),
+        (
+            "header-of-marks",
+            "prompt,\ufeffcompletion\na,b\n",
+            ":1: the header has the keys prompt, ",
+        ),
+        ("blank-header", " , \na,b\n", ":1: the header has the keys none, expected one of"),
+        ("quotes", '"' * 99, ":1: unexpected end of data"),
+        ("huge-header", f"{'x' * 200_000},b\n", ":1: field larger than field limit"),
+        ("zero-in-header", "prompt,completion\0\na,b\n", ":1: contains the character U+0000"),
+        ("mixed-ends", "prompt,completion\ra,b\nc,d\r\n", None),
+        ("formula", "prompt,completion\n=cmd(),@x\n", None),
+        ("form-feed", "prompt,completion\na\x0c,b\x1c\n", None),
         ("loop", "prompt,completion\na,{{ x }}\n", f":2: '{{{{ x }}}}' {PLACEHOLDER}"),
         ("blank", "prompt,completion\na,\n", ":2: the assistant's message is empty"),
     ]
@@ -631,6 +761,15 @@ TEMPLATES = [
     template("change", "{{ parameters.append(1) }}", AT + "access to attribute 'append' of 'list'"),
     template("undefined", "{{ x }}", AT + "'x' is undefined"),
     template("tag", "{% raise %}", AT + "Encountered unknown tag 'raise'"),
+    template("digits", "{{ 10 ** 5000 }}", " ValueError: Exceeds the limit (4300 digits)"),
+    template("zero", "\0", " as rendered, Modelfile:11: '\\x00' is not an instruction"),
+    template("mark", "\ufeff", " as rendered, Modelfile:11: '\\ufeff' is not an instruction"),
+    template("wide", "ＳＹＳＴＥＭ x", " as rendered, Modelfile:11: 'ＳＹＳＴＥＭ' is not an ins"),
+    template("extends", "{% extends 'x' %}", AT + "TypeError: no loader"),
+    template("attribute", "{{ parameters | attr('__class__') }}", AT + "access to attribute"),
+    template("division", "{{ 1 / 0 }}", AT + "ZeroDivisionError: division by zero"),
+    template("quote", 'SYSTEM "a', " as rendered, Modelfile:11: a quote is never closed"),
+    template("from", "FROM /etc/passwd", " renders an unwanted FROM '/etc/passwd'"),
     template("instruction", "x" * MANY, " as rendered, Modelfile:11: 'xxxxx"),
     template("adapter", "ADAPTER /x", " renders an unwanted ADAPTER '/x'"),
 ]

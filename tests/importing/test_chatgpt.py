@@ -199,3 +199,14 @@ def test_what_is_no_tree_is_told_by_its_row(tmp_path, change, said):
 
     with pytest.raises(DataError, match=f"conversations.json: row 1: {said}"):
         read(tmp_path, {**conversation, **change})
+
+
+@pytest.mark.parametrize("text", ["【" * 100_000, "【" + "†" * 100_000, "\ue200" * 100_000])
+def test_openings_of_references_that_never_end_are_read_once(tmp_path, text):
+    """A pattern that goes on from each of them would not end before the timeout."""
+    conversation = make_conversation(
+        make_message("user", "Hi"), make_message("assistant", f"Ho{text}【4†source】.")
+    )
+
+    (messages,) = read(tmp_path, conversation).conversations
+    assert messages[1]["content"] == f"Ho{text.strip(chr(0xE200))}."

@@ -71,3 +71,11 @@ def test_a_long_run_of_digits_is_read_once():
     """A pattern that tries every way to part a run of digits would not end before the timeout."""
     assert privacy.find("+49" + "1" * 5000 + "_") == {}
     assert privacy.find("1-" * 20_000 + "+1" + " 2" * 20_000 + "_" + "a" * 50_000) == {}
+
+
+def test_a_long_run_of_beginnings_is_read_once():
+    """So that text of which each word may begin a key is not read from each of them."""
+    assert privacy.find("-eyJ" * 100_000) == {}
+    assert privacy.find("(eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2)") == {
+        "key or password": 1
+    }

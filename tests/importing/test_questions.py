@@ -88,3 +88,32 @@ def test_a_question_or_an_answer_alone_is_told_by_its_line(tmp_path):
         f"{path}:5: an answer without a question",
         f"{path}:6: a question without an answer",
     ]
+
+
+@pytest.mark.parametrize("between", ["\u2028", "\x0c", "\x85"])
+def test_only_a_line_end_ends_a_line(tmp_path, between):
+    """A separator that no editor shows as a line's end is text; an old Mac's line end is one."""
+    path = tmp_path / "faq.txt"
+    path.write_bytes(f"Q: a?\rA: b{between}Q: c\r\n\rQ: d?\nA: e\n".encode())
+
+    assert list(questions.read(path)) == [
+        (f"{path}:1", {"question": "a?", "answer": f"b{between}Q: c"}),
+        (f"{path}:4", {"question": "d?", "answer": "e"}),
+    ]
+
+
+def test_a_long_line_is_read_once(tmp_path):
+    """A pattern that tries every way to part blanks would not end before the timeout."""
+    path = tmp_path / "faq.txt"
+    path.write_text(f"Q{' ' * 200_000}x\nQ1{' ' * 200_000}**\nQ: a?\nA: b\n")
+
+    assert [value for _, value in questions.read(path)] == [{"question": "a?", "answer": "b"}]
+
+
+def test_a_text_that_rows_refuse_is_refused(tmp_path):
+    """U+0000 is told by its line, as in any data file, and not only once the persona is built."""
+    path = tmp_path / "faq.txt"
+    path.write_text("Q: a?\nA: b\0\n")
+
+    with pytest.raises(DataError, match=r"faq\.txt:1: contains the character U\+0000"):
+        sources.read(path)

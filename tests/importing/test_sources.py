@@ -1,6 +1,7 @@
 """Files and folders as people have them, read into conversations."""
 
 import json
+import os
 
 import pytest
 
@@ -409,7 +410,9 @@ def test_a_folder_of_too_many_files_is_not_walked_to_its_end(tmp_path, monkeypat
     looked_at = []
     walk = sources.os.walk
     monkeypatch.setattr(
-        sources.os, "walk", lambda top: (looked_at.append(one[0]) or one for one in walk(top))
+        sources.os,
+        "walk",
+        lambda top, **_: (looked_at.append(one[0]) or one for one in walk(top)),
     )
     with pytest.raises(
         DataError, match="contains over 10 files, expected conversations alone"
@@ -443,3 +446,65 @@ def test_an_ending_may_be_in_capitals(tmp_path, name, text):
     path.write_text(text)
 
     assert read_one(path) == read_one(tmp_path) == PAIR
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (os.mkfifo, "is a pipe, a socket or a device, expected a file"),
+        (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a pipe, a socket or a device"),
+    ],
+    ids=["pipe", "loop", "device"],
+)
+def test_what_is_there_and_is_no_file_is_told_as_such(tmp_path, make, told):
+    """It is not said to be missing."""
+    make(tmp_path / "d.jsonl")
+
+    with pytest.raises(DataError, match=told):
+        sources.read(tmp_path / "d.jsonl")
+
+
+def test_a_folder_that_may_not_be_read_is_not_left_out(tmp_path, monkeypatch):
+    """Conversations would be missing, and nobody would know."""
+    write_jsonl(tmp_path / "a.jsonl", {"messages": PAIR})
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    scan = os.scandir
+
+    def refuse(path):
+        if os.fspath(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(closed))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match="closed: Permission denied, expected a folder that can be"):
+        sources.read(tmp_path)
+
+
+@pytest.mark.parametrize("keys", [{f"k{at}": 1 for at in range(20_000)}, {"k" * 100_000: 1}])
+def test_many_and_long_keys_are_told_in_a_line(tmp_path, keys):
+    """The first of them are named, each by its first characters."""
+    write_jsonl(tmp_path / "a.jsonl", keys)
+
+    with pytest.raises(DataError, match="has the keys k") as told:
+        sources.read(tmp_path)
+    assert len(str(told.value)) < 800
+
+
+def test_an_answer_of_weight_0_is_not_trained_on(tmp_path):
+    """OpenAI's format leaves such an answer out of training: here it would be trained on."""
+    late = [*PAIR, {"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
+    for turns in (PAIR, late):
+        weighted = [*turns[:-1], {**turns[-1], "weight": 0}]
+        write_jsonl(tmp_path / f"{len(turns)}.jsonl", {"messages": weighted})
+    first = [{**one, "weight": 1} if one["role"] == "assistant" else one for one in PAIR]
+    write_jsonl(tmp_path / "train.jsonl", {"messages": first})
+    assert read_one(tmp_path / "train.jsonl") == PAIR
+    (tmp_path / "train.jsonl").unlink()
+
+    found = sources.read(tmp_path)
+
+    assert found.conversations == [PAIR]
+    assert found.cut["answers of weight 0, and what follows them"] == 1
+    assert found.left_out == {"conversations with answers of weight 0": 1}
