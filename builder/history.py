@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from builder.project import HISTORY, Build
 from builder.report import contents
 from builder.report.contents import Contents
 from builder.stages import register, smoke
+from builder.tables import read_record
 
 SCHEMA = 1
 MOST = 10
@@ -139,14 +139,12 @@ def append(build: Build) -> None:
 
 def read(folder: Path) -> list[Record]:
     """Read the history in a build's folder, the oldest first; damaged records are left out."""
-    records = []
+    records: list[Record] = []
     for path in _list_files(folder / HISTORY):
         values = files.read_json(path)
         if isinstance(values, dict) and values.pop("schema", None) == SCHEMA:
-            with suppress(TypeError, KeyError):
-                gates = [Gate(**gate) for gate in values.pop("gates")]
-                answers = [Answer(**answer) for answer in values.pop("answers")]
-                records.append(Record(**values, gates=gates, answers=answers))
+            record = read_record(values, Record)
+            records += [record] if record else []
     return records
 
 

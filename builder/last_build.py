@@ -22,13 +22,9 @@ class Stop:
 def find_stop(folder: Path) -> Stop | None:
     """Find the first stage whose last run failed; the stages before it have run since."""
     for stage in targets.MODEL:
-        path = stamps.failure_path(folder, stage.NAME)
-        try:
-            return Stop(stage.NAME, path.read_text("utf-8").strip() or "it failed")
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError):
-            return Stop(stage.NAME, "it failed")
+        message = stamps.read_failure(folder, stage.NAME)
+        if message is not None:
+            return Stop(stage.NAME, message or "it failed")
     return None
 
 

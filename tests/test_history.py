@@ -197,3 +197,24 @@ def test_a_record_holds_no_file(build):
 
     assert json.loads(path.read_text())["schema"] == history.SCHEMA
     assert path.stat().st_size < 20_000
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"settings": 3},
+        {"gates": {}},
+        {"gates": [{"gate": "recall"}]},
+        {"answers": [{"gate": 1}]},
+        {"took_s": []},
+        {"rows": "many"},
+    ],
+)
+def test_a_record_of_wrong_types_is_left_out(build, changes):
+    """Whatever a record holds, the others can be read and compared."""
+    history.append(build)
+    (path,) = (build.folder / "history").iterdir()
+    damaged = {**json.loads(path.read_text()), **changes}
+    path.with_name("1.json").write_text(json.dumps(damaged))
+
+    assert len(records(build)) == 1

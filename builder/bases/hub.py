@@ -6,13 +6,18 @@ Importing huggingface_hub takes a second.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from builder import files
+from builder.errors import ToolError
+from builder.escapes import quote
 
 DEFAULT = "https://huggingface.co"
+# Read as huggingface_hub is imported (1.33, constants.py), also by transformers.
+NUMBERS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
 TRUE = ("1", "ON", "YES", "TRUE")
 
 
@@ -33,6 +38,28 @@ class Settings:
     def is_mirror(self) -> bool:
         """Whether it is not Hugging Face's own hub."""
         return self.endpoint != DEFAULT
+
+
+def check_variables() -> None:
+    """Check the variables with which the hub's client could not even be imported.
+
+    Raises:
+        ToolError: One of them is wrong.
+
+    """
+    for name in NUMBERS:
+        _check_variable(name, int, "a whole number of seconds")
+    _check_variable("HF_ENDPOINT", urlsplit, "the address of a hub")
+
+
+def _check_variable(name: str, read: Callable[[str], object], expected: str) -> None:
+    text = os.environ.get(name)
+    try:
+        if text is not None:
+            read(text)
+    except ValueError:
+        msg = f"{name}: is {quote(text)}, expected {expected}"
+        raise ToolError(msg, hint=f"unset {name}") from None
 
 
 def read_settings() -> Settings:

@@ -6,6 +6,7 @@ import click
 from click import shell_completion
 
 from builder import __version__, temporaries
+from builder.bases import hub
 from builder.commands import (
     arguments,
     asking,
@@ -78,6 +79,7 @@ def commands() -> None:
 
     A persona is a folder in personas/: a manifest and a data file.
     """
+    hub.check_variables()
     temporaries.clear(arguments.ROOT / "personas")
 
 

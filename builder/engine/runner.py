@@ -11,7 +11,7 @@ from builder.engine.clock import Clock, Timing
 from builder.engine.hashes import Hashes
 from builder.engine.pool import Pool
 from builder.engine.stage import Build, Stage, Work
-from builder.errors import PersonaError, describe_refusal
+from builder.errors import PersonaError, ToolError, describe_refusal
 from builder.terminal import chatter
 from builder.terminal.console import Console
 
@@ -43,6 +43,7 @@ class Runner:
         self.build, self.console, self.hashes = build, console, hashes
         self.workers, self.modules, self.clock = workers, modules, clock
         self.has_run = False
+        _check_logs(build.folder / "logs")
         workers.prepare(self._find_next_module(None), build.folder / "logs")
 
     def _find_next_module(self, current: str | None) -> str | None:
@@ -133,3 +134,19 @@ class Runner:
         return self.workers.run(
             task, first_module, next_module=self._find_next_module(first_module)
         )
+
+
+def _check_logs(folder: Path) -> None:
+    """Check that each log is a regular file: opening a pipe would wait for ever.
+
+    Raises:
+        ToolError: It is something else.
+
+    """
+    for path in folder.glob("*.log"):
+        try:
+            files.check_file(path)
+        except FileNotFoundError:  # a link that leads nowhere
+            continue
+        except ValueError as error:
+            raise ToolError(str(error), hint=f"delete {path}") from None

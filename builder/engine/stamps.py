@@ -131,12 +131,18 @@ def note_failure(folder: Path, stage: str, message: str) -> None:
     with suppress(OSError):  # a full disk: the failure itself is still reported
         noted.parent.mkdir(parents=True, exist_ok=True)
         first = message.splitlines()[0] + "\n"
-        noted.write_text(first, "utf-8", errors="backslashreplace")
+        with files.replacing(noted) as temporary:
+            temporary.write_text(first, "utf-8", errors="backslashreplace")
 
 
 def read_failure(folder: Path, stage: str) -> str | None:
-    """Read the first line of a stage's last failure; None if its last run did not fail."""
+    """Read the first line of a stage's last failure; None if its last run did not fail.
+
+    It is "" if there was a failure whose message cannot be read.
+    """
     try:
-        return failure_path(folder, stage).read_text("utf-8").strip()
-    except (OSError, ValueError):
+        return files.read_text(failure_path(folder, stage)).strip()
+    except FileNotFoundError:
         return None
+    except ValueError:
+        return ""

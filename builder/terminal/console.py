@@ -20,7 +20,14 @@ from builder.escapes import escape
 from builder.progress import Place, Progress, Sample
 from builder.terminal import chatter, events
 from builder.terminal.bars import Bar
-from builder.terminal.screens import Page, Screen, duplicate, explaining_refusals, find_size
+from builder.terminal.screens import (
+    Page,
+    Screen,
+    clear_sizes,
+    duplicate,
+    explaining_refusals,
+    find_size,
+)
 
 NAME_WIDTH = 10
 MIDDLE_WIDTH = 16
@@ -46,6 +53,7 @@ class Console(logging.Handler):
     def __init__(self, line_every_s: float = LINE_EVERY_S) -> None:
         super().__init__()
         self.line_every_s = line_every_s
+        clear_sizes()
         out, err = duplicate(sys.stdout, 1), duplicate(sys.stderr, 2)
         self._own = [file for file in (out, err) if file not in (sys.stdout, sys.stderr)]
         self.screen = Screen(file=err, highlight=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any, TextIO
@@ -13,6 +14,8 @@ from rich.console import Console as Rich
 
 from builder.errors import ToolError
 
+# The value of COLUMNS or LINES; int reads no number of thousands of digits.
+NUMBER = re.compile(r"[0-9]{1,9}")
 # In a file or pipe, long notes of a table stay on one line.
 PIPED_WIDTH = 240
 # Values of TERM for terminals that cannot draw.
@@ -74,6 +77,13 @@ def duplicate(stream: TextIO | None, descriptor: int) -> TextIO:
     return os.fdopen(
         os.dup(descriptor), "w", 1, encoding=stream.encoding, errors="backslashreplace"
     )
+
+
+def clear_sizes() -> None:
+    """Remove sizes of the terminal that are no numbers, on which rich would fail, such as `²`."""
+    for name in ("COLUMNS", "LINES"):
+        if not NUMBER.fullmatch(os.environ.get(name, "")):
+            os.environ.pop(name, None)
 
 
 def find_size(out: TextIO) -> tuple[int | None, int | None]:
