@@ -91,7 +91,9 @@ def _run(arguments: list[str], console: Console) -> int:
     except click.ClickException as error:
         path = getattr(error, "ctx", None)
         hint = f"{path.command_path if path else program()} --help"
-        _tell(console, PersonaError(error.format_message(), hint=hint))
+        # Click lists the choices of a missing argument one a line.
+        message = " ".join(error.format_message().split())
+        _tell(console, PersonaError(message, hint=hint))
         return error.exit_code
     except BrokenPipeError:
         raise

@@ -169,7 +169,7 @@ def test_equal_builds_say_so(root):
         (["ada"], "build/ada/history: has 1 build that came to the gates, expected two"),
         (["ada"], "hint: change something, then just build ada"),
         (["luma", "nova"], "build/nova/history: has 0 builds that came to the gates, expected"),
-        (["luma", "luna"], "build/luna: no such build; did you mean 'luma'?"),
+        (["luma", "luna"], "build/luna: no such build, expected one; did you mean 'luma'?"),
         (["luma", "../x"], "is a path, expected the name of a folder in personas/"),
     ],
 )

@@ -60,6 +60,25 @@ def check_text(_context: click.Context, _parameter: click.Parameter, typed: str 
     return typed
 
 
+class FilledPath(click.Path):
+    """A path that is not blank: a blank is usually a shell variable that is not set.
+
+    Args:
+        expected: What is expected, for the message.
+
+    """
+
+    def __init__(self, expected: str) -> None:
+        super().__init__(path_type=Path)
+        self.expected = expected
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse a blank."""
+        if not str(value).strip():
+            self.fail(f"is blank, expected {self.expected}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def read_name(typed: str, known: set[str]) -> str:
     """Read NAME or personas/NAME, as a shell completes it.
 

@@ -12,7 +12,7 @@ import click
 
 from builder import scaffold
 from builder.command import command
-from builder.commands import questions
+from builder.commands import arguments, questions
 from builder.commands.questions import LANGUAGES
 from builder.data import examples, kinds
 from builder.data.languages import DEFAULT, count_languages, names
@@ -25,15 +25,6 @@ from builder.views import draft as view
 PERSONAS = Path("personas")
 IDENTITY = "identity"
 NAMED = "--name, --author and --language"
-
-
-class _Source(click.Path):
-    """A path that is not blank: a blank is usually a shell variable that is not set."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not str(value).strip():
-            self.fail("is blank, expected a file, a folder or hf:OWNER/NAME", param, ctx)
-        return super().convert(value, param, ctx)
 
 
 def _read_languages(
@@ -75,7 +66,7 @@ def _complete_language(
     "--from",
     "source",
     metavar="FILE|FOLDER|hf:OWNER/NAME",
-    type=_Source(path_type=Path),
+    type=arguments.FilledPath("a file, a folder or hf:OWNER/NAME"),
     help="Conversations to begin with, in place of examples.",
 )
 @click.pass_obj

@@ -87,7 +87,7 @@ def _read_names(typed: Sequence[str], builds: Sequence[str]) -> list[str]:
     names = list(dict.fromkeys(arguments.read_name(name, known) for name in typed))
     if unknown := [name for name in names if name not in known]:
         problems = (
-            f"{arguments.ROOT / 'build' / name}: no such build{suggest(name, known)}"
+            f"{arguments.ROOT / 'build' / name}: no such build, expected one{suggest(name, known)}"
             for name in unknown
         )
         raise ManifestError(*problems, hint=command("clean"))

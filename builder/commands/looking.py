@@ -215,7 +215,8 @@ def _read_name(typed: str) -> str:
     known = {*persona.find(arguments.ROOT / "personas"), *catalogue.list_builds(arguments.ROOT)}
     name = arguments.read_name(typed, known)
     if name not in known:
-        msg = f"{arguments.ROOT / 'build' / name}: no such build{words.suggest(name, known)}"
+        folder = arguments.ROOT / "build" / name
+        msg = f"{folder}: no such build, expected one{words.suggest(name, known)}"
         raise ManifestError(msg, hint=command("list"))
     return name
 

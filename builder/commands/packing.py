@@ -27,7 +27,7 @@ SUFFIX = ".persona"
     "--output",
     "-o",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=arguments.FilledPath("a file or a folder"),
     help=f"Where to write it; NAME{SUFFIX} here by default.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what is in it as one JSON object.")
@@ -62,7 +62,7 @@ def pack(console: Console, /, name: str, output: Path | None, *, as_json: bool) 
 
 
 @click.command()
-@click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("source", metavar="FILE", type=arguments.FilledPath("a file of `pack`"))
 @click.option("--replace", is_flag=True, help="Replace a persona and a build of that name.")
 @click.option("--json", "as_json", is_flag=True, help="Print the stages that would run, as JSON.")
 @click.pass_obj

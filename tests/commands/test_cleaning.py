@@ -87,7 +87,7 @@ def test_a_wrong_name_among_several_deletes_nothing(root):
     done = run_persona("clean", "luma", "lots", "nobody", "--yes", cwd=root)
 
     assert done.returncode == 1
-    assert "build/lots: no such build; did you mean 'lost'?" in done.stderr
+    assert "build/lots: no such build, expected one; did you mean 'lost'?" in done.stderr
     assert "build/nobody: no such build" in done.stderr
     assert (root / "build" / "luma").exists()
 

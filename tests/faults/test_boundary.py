@@ -52,6 +52,7 @@ DAMAGES = {
     "lock-bytes": lambda build: (build / ".lock").write_bytes(b"\xff\xfe"),
     "lock-loop": lambda build: (build / ".lock").symlink_to(".lock"),
     "stamp-pipe": lambda build: os.mkfifo(build / ".stamps" / "train.json"),
+    "failure-pipe": lambda build: os.mkfifo(build / ".stamps" / "train.failed"),
     "receipt-pipe": lambda build: os.mkfifo(build / "registered.json"),
     "base-pipe": lambda build: [(build / "base").mkdir(), os.mkfifo(build / "base" / "base.json")],
     "build-file": lambda build: [shutil.rmtree(build), build.write_text("")],
@@ -289,6 +290,8 @@ SURROUNDINGS = {
     "no certificates": {"SSL_CERT_FILE": "/nowhere"},
     "an address of bytes": {"OLLAMA_HOST": "\udcff"},
     "half an address": {"OLLAMA_HOST": "http://["},
+    "columns that only look like a number": {"COLUMNS": "²"},
+    "lines of thousands of digits": {"LINES": "9" * 5000},
     "no home": {"HOME": "/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"},
 }
 
@@ -305,6 +308,27 @@ def test_no_variable_ends_a_command_in_a_traceback(built, command, surroundings)
     assert done.returncode == (command[0] == "remove"), done.stderr
     assert done.stderr.startswith("error: ") or not done.stderr
     assert "a bug" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [["list"], ["doctor"], ["show", "luma"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("HF_ENDPOINT=http://[", "the address of a hub"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT=abc", "a whole number of seconds"),
+        ("HF_HUB_ETAG_TIMEOUT=", "a whole number of seconds"),
+    ],
+)
+def test_variables_that_a_library_fails_on_are_told(luma, capfd, command, variable, expected):
+    """Where the hub's client could not even be imported, the variable is named."""
+    name, text = variable.split("=")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(name, text)
+        code, said = ask(command, capfd)
+
+    assert code == 1
+    assert said == f"error: {name}: is {text!r}, expected {expected}\nhint: unset {name}\n"
+    assert not (luma.parent.parent / "build").exists()
 
 
 @pytest.mark.parametrize("command", ["list", "keys", "bases", "why luma"])
@@ -355,3 +379,51 @@ def test_a_base_lock_that_cannot_be_read_is_told_as_what_it_is(tmp_path, damage)
         choose.read_pins(tmp_path / "base.lock")
 
     assert error.value.hint == f"delete {tmp_path / 'base.lock'} to pin today's revisions"
+
+
+def test_a_log_that_is_a_pipe_is_told(luma):
+    """Whatever waits in the place of a log, a build does not wait for it to be read."""
+    build = build_of(luma)
+    logs = build.folder / "logs"
+    logs.mkdir(parents=True)
+    (logs / "gone.log").symlink_to("nowhere")
+    pipeline.run(build, CHAIN, NoConsole())
+    os.mkfifo(logs / "start-unsloth.log")
+    (luma / "data.jsonl").write_text("more")
+
+    with pytest.raises(ToolError, match=r"start-unsloth\.log: is a pipe") as told:
+        pipeline.run(build, CHAIN, NoConsole())
+
+    assert told.value.hint == f"delete {logs / 'start-unsloth.log'}"
+
+
+@pytest.mark.timeout(60)
+def test_the_note_of_a_failure_takes_the_place_of_a_pipe(luma):
+    """A failure is noted and read again, whatever lay where its note is written."""
+    build = build_of(luma)
+    path = stamps.failure_path(build.folder, CHAIN[0].NAME)
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    assert stamps.read_failure(build.folder, CHAIN[0].NAME) == ""
+
+    stamps.note_failure(build.folder, CHAIN[0].NAME, "no")
+
+    assert stamps.read_failure(build.folder, CHAIN[0].NAME) == "no"
+
+
+def test_a_blank_place_for_an_archive_is_a_mistake_of_use(capfd):
+    """An unset variable's blank does not take over the folder one stands in."""
+    for command in (["pack", "luma", "--output", ""], ["unpack", " "]):
+        code, said = ask(command, capfd)
+        assert code == 2
+        assert "is blank, expected a file" in said
+
+
+def test_a_mistake_of_use_is_one_line(capfd):
+    """The choices of an argument that is missing are told in the same line."""
+    code, said = ask(["completion"], capfd)
+
+    assert code == 2
+    assert said.startswith(
+        "error: Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish"
+    )
