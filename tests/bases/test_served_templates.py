@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from builder.bases import chat_template, embedded, families
+from builder.bases import chat_template, families
 from builder.bases.family import TEMPLATES
 from builder.data.calls import parse_calls
+from tests.bases.checkpoints import make_tiny_base
 from tests.conftest import NO_OLLAMA, OLLAMA, find_port
 from tests.gates.test_parity import HARD_CALLS, HARD_TOOLS, WITH_TOOLS
+from tests.gguf.test_families import export_as
 
 MESSAGES = [
     {"role": "system", "content": "Be brief."},
@@ -22,22 +24,31 @@ MESSAGES = [
     {"role": "assistant", "content": "Hello."},
     {"role": "user", "content": "2+2?"},
 ]
-# Of the embedded base, whose file stands in for every family's.
+# Of the embedded base, whose vocabulary takes the place of every family's.
 TOKENS = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}
 EMBEDDED_END_ID = 2
 START_TIMEOUT_S = 60
 SERVED = [one for one in WITH_TOOLS if not families.find(one.values[0].family).ollama_renderer]
 
 
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Write a file with the embedded base's vocabulary, whose two layers read prompts at once."""
+    folder = tmp_path_factory.mktemp("tiny")
+    make_tiny_base(folder)
+    export_as(folder, None, folder / "model.gguf")
+    return folder / "model.gguf"
+
+
 @contextmanager
-def serve(template, log):
+def serve(model, template, log):
     """Start Ollama's llama-server with a chat template; give its address."""
     server = Path(OLLAMA).resolve().parent.parent / "lib" / "ollama" / "llama-server"
     if not server.is_file():
         pytest.skip(f"{server} is not there: this Ollama has its helpers elsewhere")
     port = find_port()
     address = ["--host", "127.0.0.1", "--port", str(port), "--offline", "--no-warmup"]
-    model = ["-m", str(embedded.find_package()), "-c", "1024"]
+    model = ["-m", str(model), "-c", "1024"]
     jinja = ["--jinja", "--chat-template-file", str(template)]
     with log.open("w") as file:
         process = subprocess.Popen([server, *model, *jinja, *address], stdout=file, stderr=file)
@@ -81,10 +92,10 @@ def continue_reply(address, messages, reply):
 
 @pytest.mark.skipif(OLLAMA is None, reason=NO_OLLAMA)
 @pytest.mark.parametrize("name", sorted(path.stem for path in TEMPLATES.glob("*.jinja")))
-def test_llama_cpp_renders_a_replacement_as_jinja2_does(tmp_path, name):
+def test_llama_cpp_renders_a_replacement_as_jinja2_does(tiny, tmp_path, name):
     """The prompt that Ollama's own server makes of it is the one that training sees."""
     path = TEMPLATES / f"{name}.jinja"
-    with serve(path, tmp_path / "log") as address:
+    with serve(tiny, path, tmp_path / "log") as address:
         served = ask(address, "/apply-template", messages=MESSAGES)["prompt"]
 
     jinja = path.read_text("utf-8")
@@ -94,7 +105,7 @@ def test_llama_cpp_renders_a_replacement_as_jinja2_does(tmp_path, name):
 
 @pytest.mark.skipif(OLLAMA is None, reason=NO_OLLAMA)
 @pytest.mark.parametrize("original", SERVED)
-def test_a_call_is_read_back_as_it_was_trained(tmp_path, original):
+def test_a_call_is_read_back_as_it_was_trained(tiny, tmp_path, original):
     """llama.cpp tells calls from words by the chat template: what is trained comes back whole.
 
     Sent again by a client, it gives the trained text, where the template is the project's own.
@@ -107,7 +118,7 @@ def test_a_call_is_read_back_as_it_was_trained(tmp_path, original):
     replies = [{"content": "We go."}]
     replies += [{"content": "", "tool_calls": calls} for calls in (HARD_CALLS, HARD_CALLS[1:])]
     replies += [{"content": "We go.", "tool_calls": HARD_CALLS[:1]}]
-    with serve(path, tmp_path / "log") as address:
+    with serve(tiny, path, tmp_path / "log") as address:
         for said in replies:
             (_, reply) = messages = original.fit_calls([*question, {"role": "assistant", **said}])
             whole = chat_template.render(jinja, messages, TOKENS, tools=HARD_TOOLS)
