@@ -64,8 +64,8 @@ def test_limits_grow_with_the_rows():
 
 def test_the_limit_of_memory_is_of_a_row(monkeypatch):
     """Many rows, each with its functions, are no template that takes too much memory."""
-    monkeypatch.setattr(sandbox, "MOST_MEMORY_BYTES", sandbox.MOST_MEMORY_BYTES // 5)
-    rows = [[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]] * 8_000
+    monkeypatch.setattr(sandbox, "MOST_MEMORY_BYTES", sandbox.MOST_MEMORY_BYTES // 8)
+    rows = [[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]] * 4_000
     tools = [[{"name": "f", "description": "ü" * 6_000}]] * len(rows)
     jinja = "{{ tools | tojson }}" + CHATML
 
