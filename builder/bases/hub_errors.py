@@ -11,6 +11,8 @@ from builder.bases.base import KINDS, WITHOUT_HUB
 from builder.errors import ToolError
 
 KEPT = "the files that arrived whole are kept"
+# What hf_xet 1.8, which downloads large files, says in a RuntimeError if the network fails.
+XET_FAILURES = ("CAS Client Error", "Task error")
 # The most that is shown of the hub's message.
 MOST_CHARACTERS = 200
 
@@ -103,6 +105,11 @@ def _explain_answer(
     return None
 
 
+def _describe_unreachable(address: str, reason: str, purpose: Purpose) -> tuple[str, str]:
+    problem = f"{address} cannot be reached ({reason}), expected {purpose.expected}"
+    return problem, purpose.hint(f"check the network, then {purpose.again}")
+
+
 def explain_failure(error: Exception, purpose: Purpose) -> tuple[str, str]:
     """Describe why the hub could not be reached or files did not arrive complete, with a hint."""
     import httpx  # noqa: PLC0415 — with the hub's client
@@ -124,8 +131,9 @@ def explain_failure(error: Exception, purpose: Purpose) -> tuple[str, str]:
         case httpx.RequestError() | ConnectionError() | errors.LocalEntryNotFoundError() if (
             not isinstance(cause, errors.FileMetadataError)
         ):
-            problem = f"{address} cannot be reached ({reason}), expected {purpose.expected}"
-            hint = purpose.hint(f"check the network, then {purpose.again}")
+            problem, hint = _describe_unreachable(address, reason, purpose)
+        case RuntimeError() if any(text in str(cause) for text in XET_FAILURES):
+            problem, hint = _describe_unreachable(address, reason, purpose)
         case OSError(errno=int()):
             problem = f"cannot be stored in the cache ({reason}), expected room there"
             hint = "free some disk, or set HF_HOME to a folder with room"

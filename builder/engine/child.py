@@ -85,7 +85,7 @@ def serve(module: str, connection: Connection, watched: Connection, log_path: Pa
 
 
 def _import(module: str) -> None:
-    """Import a module, and keep its objects from the garbage collector, now and later.
+    """Import a module, and exclude the objects that there are then from garbage collection.
 
     There are hundreds of thousands of them, and they live as long as the process: looking through
     them takes a fifth of Unsloth's import, half a second whenever a library calls `gc.collect`,

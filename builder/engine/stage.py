@@ -136,7 +136,7 @@ class Stage(Protocol):
         ...
 
     def run(self, inputs: Any, work: Work, /) -> str:
-        """Write the output to `work.out` only, and return the line that is shown."""
+        """Write the output to `work.out`, and return the line that is shown."""
         ...
 
 

@@ -102,6 +102,9 @@ class Converter:
             self.model = getattr(model, "impl", model)
         # By tensor name: arrays, or LazyNumpyTensors of gguf, which keep what they computed.
         self._values: dict[str, Any] = {}
+        self.targets: dict[str, list[str]] = {}
+        """The tensors of the file that each weight becomes, by the converter's name of the weight;
+        known after `prepare`."""
 
     def add(self, changes: dict[str, Change], adapter: Path) -> None:
         """Make the converter add the adapter to each adapted weight.
@@ -136,7 +139,7 @@ class Converter:
             ToolError: The converter refused the base's tensors, settings or tokenizer.
 
         """
-        with self._explained(), torch.inference_mode():
+        with self._explained(), torch.inference_mode(), self._noting_targets():
             # The part of ModelBase.write in conversion/base.py that comes before writing.
             self.model.prepare_tensors()
             self.model.prepare_metadata(vocab_only=False)
@@ -170,14 +173,10 @@ class Converter:
             ToolError: The converter refused the tensor, or a change does not fit its weight.
 
         """
+        lazy = self._values.pop(name)
         with self._explained(), torch.inference_mode():
-            values: np.ndarray[Any, Any] = gguf.LazyNumpyTensor.to_eager(self._values.pop(name))
+            values: np.ndarray[Any, Any] = gguf.LazyNumpyTensor.to_eager(lazy)
             return values
-
-    @property
-    def sources(self) -> list[str]:
-        """The converter's names of the tensors of the checkpoint that go into the file."""
-        return list(self.model.model_tensors)
 
     def takes(self, name: str) -> bool:
         """Say whether a tensor of the checkpoint goes into the file: a vision tower's does not."""
@@ -196,6 +195,22 @@ class Converter:
         block = next((int(part) for part in name.split(".") if part.isdecimal()), None)
         with torch.inference_mode():
             return list(self.model.modify_tensors(value, name, block))
+
+    @contextlib.contextmanager
+    def _noting_targets(self) -> Iterator[None]:
+        """Note in `targets` what the converter makes of each weight."""
+        modify = self.model.modify_tensors
+
+        def note(value: Any, name: str, block: int | None) -> Iterator[tuple[str, Any]]:
+            for target, made in modify(value, name, block):
+                self.targets.setdefault(name, []).append(target)
+                yield target, made
+
+        self.model.modify_tensors = note
+        try:
+            yield
+        finally:
+            del self.model.modify_tensors
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

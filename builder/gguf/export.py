@@ -26,7 +26,7 @@ TOKENIZER_FILES = ("*.json", "*.txt", "tokenizer.model")
 
 @dataclass(frozen=True)
 class Exported:
-    """What is known of a file that was written."""
+    """The hash of an exported file, and what it lacks."""
 
     sha256: str
     left_out: tuple[str, ...]
@@ -77,10 +77,12 @@ def export(
         if adapter is not None:
             converter.add(changes, adapter)
         tensors = writer.plan(converter, out, quantisation)
-        with layer_shares.Measurement(base, changes, converter, tensors) as measurement:
-            sha256 = writer.write(converter, tensors, out, quantisation, measurement.watch)
-            shutil.rmtree(checkpoint)
-            layer_shares.check(measurement.finish(), changes)
+        with layer_shares.Measurement(base, changes, converter) as measurement:
+            sha256 = writer.write(converter, tensors, out, quantisation, measurement.sample)
+            progress.report("looks for each adapted layer in it")
+            shares = measurement.finish()
+        shutil.rmtree(checkpoint)
+        layer_shares.check(shares, changes)
     return Exported(sha256, _list_left_out(base, converter))
 
 

@@ -6,6 +6,7 @@ Answers do not show this if quantisation errors are larger than the change of on
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 from safetensors import safe_open
 
 from builder.errors import GateError
-from builder.gguf.convert import Converter, Tensor
+from builder.gguf.convert import Converter
 from builder.gguf.merge import Change, name_layer
 
 if TYPE_CHECKING:
@@ -52,6 +53,20 @@ class LayerShare:
         )
 
 
+@dataclass(frozen=True)
+class _Layer:
+    """An adapted layer of the base."""
+
+    name: str
+    shard: Path
+    weight: str
+    """The name of its weight in the shard."""
+    source: str
+    """The converter's name of its weight."""
+    targets: tuple[str, ...]
+    """The tensors of the file that it becomes."""
+
+
 class Measurement:
     """Measures each adapted layer while the file is written; use it as a context manager.
 
@@ -61,68 +76,68 @@ class Measurement:
     Args:
         base: A folder with the base's 16-bit safetensors.
         changes: The trained change of each layer.
-        converter: The converter that writes the file, to find the rows of a layer.
-        tensors: The tensors of the file.
+        converter: The converter that writes the file, after `prepare`.
 
     """
 
-    def __init__(
-        self,
-        base: Path,
-        changes: Mapping[str, Change],
-        converter: Converter,
-        tensors: Iterable[Tensor],
-    ) -> None:
+    def __init__(self, base: Path, changes: Mapping[str, Change], converter: Converter) -> None:
         self._changes, self._converter = changes, converter
-        self._sources = {
-            name_layer(name): name for name in converter.sources if name.endswith(".weight")
+        self._layers = {
+            target: layer
+            for layer in _list_layers(base, changes, converter)
+            for target in layer.targets
         }
-        self._samples = {tensor.name: Future[np.ndarray[Any, Any]]() for tensor in tensors}
-        self._threads = ThreadPoolExecutor(AT_ONCE)
-        self._measured = [
-            self._threads.submit(self._measure, shard, name, layer)
-            for shard, name, layer in self._list_layers(base)
-        ]
+        self._samples: dict[str, np.ndarray[Any, Any]] = {}
+        self._measured: list[Future[LayerShare]] = []
+        self._sampling = threading.Lock()
 
     def __enter__(self) -> Self:
+        self._threads = ThreadPoolExecutor(AT_ONCE)
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        for waiting in self._samples.values():
-            waiting.cancel()  # of a file that was not written to the end
         self._threads.shutdown(cancel_futures=True)
 
-    def watch(self, name: str, values: np.ndarray[Any, Any]) -> None:
-        """Sample rows of a tensor of the file, before it is quantised.
+    def sample(self, name: str, values: np.ndarray[Any, Any]) -> None:
+        """Take rows of a tensor before it is quantised, and begin to measure a complete layer.
 
         Quantising may rightly round a small change away: the embedded base was 4-bit once, and 16
         of its 210 layers lie on the quantiser's grid.
         """
-        if self._changes:
-            self._samples[name].set_result(values[_choose_rows(len(values))])
+        layer = self._layers.get(name)
+        if layer is None:
+            return
+        rows = values[_choose_rows(len(values))]
+        with self._sampling:
+            self._samples[name] = rows
+            if self._samples.keys() >= set(layer.targets):
+                samples = {target: self._samples.pop(target) for target in layer.targets}
+                self._measured.append(self._threads.submit(self._measure, layer, samples))
 
     def finish(self) -> list[LayerShare]:
         """Wait for the share of each layer, after the last tensor."""
         return [measured.result() for measured in self._measured]
 
-    def _list_layers(self, base: Path) -> Iterator[tuple[Path, str, str]]:
-        """List the adapted layers of the base: the file, the name of the weight, and the layer."""
-        known = self._changes.keys() & self._sources.keys()
-        for shard in sorted(base.glob("*.safetensors")):
-            with safe_open(shard, framework="pt") as weights:
-                for name in weights.keys():  # noqa: SIM118 — not a mapping
-                    layer = name_layer(name)
-                    if name.endswith(".weight") and layer in known:
-                        yield shard, name, layer
+    def _measure(self, layer: _Layer, samples: dict[str, np.ndarray[Any, Any]]) -> LayerShare:
+        with safe_open(layer.shard, framework="pt") as weights:
+            weight = weights.get_tensor(layer.weight).float()
+        change = self._changes[layer.name].compute()
+        pairs = _pair(self._converter, layer.source, weight, change)
+        return _project(layer.name, [(samples[target], *pair) for target, pair in pairs.items()])
 
-    def _measure(self, shard: Path, name: str, layer: str) -> LayerShare:
+
+def _list_layers(
+    base: Path, changes: Mapping[str, Change], converter: Converter
+) -> Iterator[_Layer]:
+    sources = {name_layer(name): name for name in converter.targets if name.endswith(".weight")}
+    for shard in sorted(base.glob("*.safetensors")):
         with safe_open(shard, framework="pt") as weights:
-            weight = weights.get_tensor(name).float()
-        source, change = self._sources[layer], self._changes[layer].compute()
-        pairs = _pair(self._converter, source, weight, change)
-        return _project(
-            layer, [(self._samples[key].result(), *pair) for key, pair in pairs.items()]
-        )
+            for weight in weights.keys():  # noqa: SIM118 — not a mapping
+                name = name_layer(weight)
+                if weight.endswith(".weight") and name in changes.keys() & sources.keys():
+                    source = sources[name]
+                    targets = tuple(converter.targets[source])
+                    yield _Layer(name, shard, weight, source, targets)
 
 
 def _choose_rows(count: int) -> np.ndarray[Any, Any]:

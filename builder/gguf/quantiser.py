@@ -94,7 +94,7 @@ def _hear() -> Iterator[list[bytes]]:
         llama_cpp.llama_log_set(before, its_data)
 
 
-def submit(
+def start(
     values: np.ndarray[Any, Any], kind: gguf.GGMLQuantizationType, name: str, threads: Executor
 ) -> Callable[[], np.ndarray[Any, Any]]:
     """Start to convert a tensor's values to a type.
@@ -128,10 +128,10 @@ def submit(
 
     step = max(1, CHUNK_VALUES // rows.shape[1])
     parts = [slice(first, first + step) for first in range(0, len(rows), step)]
-    are_valid = threads.map(work, parts)
+    checks = threads.map(work, parts)
 
     def wait() -> np.ndarray[Any, Any]:
-        if not all(list(are_valid)):
+        if not all(list(checks)):
             raise ToolError(
                 f"{name}: contains values that are not finite numbers, expected only such",
                 hint="the base is damaged, or training diverged: look at the losses in report.html",

@@ -26,7 +26,7 @@ ALIGNMENT = gguf.GGUF_DEFAULT_ALIGNMENT
 # How many tensors are converted at a time, each in one thread, while all cores quantise others.
 CONVERTED_AT_ONCE = 2
 # How many tensors are converted or quantised before their turn to be written. All of them are in
-# memory; the first, the embedding, is large, and takes seconds to convert in one thread.
+# memory. The first are large: the head and the embedding take seconds to convert in one thread.
 AHEAD = 6
 
 
@@ -53,7 +53,7 @@ def write(
     tensors: list[Tensor],
     out: Path,
     quantisation: Quantisation,
-    watch: Callable[[str, np.ndarray[Any, Any]], None],
+    sample: Callable[[str, np.ndarray[Any, Any]], None],
 ) -> str:
     """Write the same bytes as llama.cpp's converter followed by its quantiser.
 
@@ -65,7 +65,7 @@ def write(
         tensors: What `plan` returned.
         out: The GGUF to write.
         quantisation: The quantisation.
-        watch: Called with each tensor's name and its values before they are quantised, in any
+        sample: Called with each tensor's name and its values before they are quantised, in any
             order and by several threads.
 
     Returns:
@@ -78,16 +78,16 @@ def write(
     what, total_mb = f"writes the GGUF in {quantisation.name}", _count_bytes(tensors) // 10**6
     with (
         _open(out, converter, tensors, quantisation) as file,
-        ThreadPoolExecutor(CONVERTED_AT_ONCE) as converting,
-        ThreadPoolExecutor(count_cores()) as quantising,
+        _threads(count_cores()) as quantising,
+        _threads(CONVERTED_AT_ONCE) as converting,
     ):
         file.flush()
         digest = hashlib.sha256(out.read_bytes())
 
         def convert(tensor: Tensor) -> Callable[[], np.ndarray[Any, Any]]:
             values = converter.convert(tensor.name)
-            watch(tensor.name, values)
-            return quantiser.submit(values, tensor.kind, tensor.name, quantising)
+            sample(tensor.name, values)
+            return quantiser.start(values, tensor.kind, tensor.name, quantising)
 
         jobs = (converting.submit(convert, tensor) for tensor in tensors)
         running = deque(itertools.islice(jobs, AHEAD))
@@ -100,6 +100,16 @@ def write(
                 file.write(part)
                 digest.update(part)
     return digest.hexdigest()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Give threads; after a failure, what they have not begun is left."""
+    threads = ThreadPoolExecutor(count)
+    try:
+        yield threads
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 def _choose_types(

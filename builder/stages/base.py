@@ -12,6 +12,7 @@ from builder import files
 from builder.bases import admission, base, choose, families, fetch, memory, sizes
 from builder.bases.choose import Pins
 from builder.bases.facts import Facts
+from builder.bases.family import Family
 from builder.bases.sizes import Sizes
 from builder.engine import stage
 from builder.engine.inputs import Tree, maybe_file, not_compared, shown_as
@@ -110,8 +111,17 @@ def output(build: Build, /) -> Path:
 
 
 def health(build: Build, /) -> str | None:
-    """Compare the revisions in base.lock with those of the build."""
+    """Compare the revisions in base.lock with those of the build, and the machine's precision.
+
+    A base that was chosen on a processor is 16 bit. Before it is trained, a GPU may take it in 4
+    bit; a trained build stays as it is.
+    """
     chosen = build.read_base()
+    if not chosen.four_bit and not build.adapter.exists():
+        found = sizes.read(files.read_json(build.base / "config.json") or {})
+        asked = build.persona.manifest.training.four_bit
+        if _takes_four_bit(asked, chosen.family, found, build.machine):
+            return f"is in 16 bit, and {build.machine.name} trains it in 4 bit"
     if chosen.kind == "folder":
         return None
     pins = choose.read_pins(build.base_lock).get(chosen.source, {})
@@ -165,10 +175,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
             known.end_of_turn,
         )
     found = sizes.read(known.config)
-    four_bit = inputs.four_bit
-    if four_bit is None:
-        four_bit = family.advises_four_bit(found.weights if found else None)
-    if four_bit and work.machine.kind == "gpu":
+    if _takes_four_bit(inputs.four_bit, family, found, work.machine):
         chosen = choose.take_four_bit(chosen, inputs.pins)
     _tell_memory(chosen, work.machine, found)
     work.out.mkdir()
@@ -178,6 +185,18 @@ def run(inputs: Inputs, work: Work, /) -> str:
     facts = asdict(replace(chosen, family_name=family.name, identity_words=inputs.identity_words))
     (work.out / base.FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", "utf-8")
     return chosen.source if chosen.kind == "embedded" else f"{chosen.source}, {family.name}"
+
+
+def _takes_four_bit(
+    asked: bool | None,  # noqa: FBT001 — the value of a setting
+    family: Family,
+    found: Sizes | None,
+    machine: Machine,
+) -> bool:
+    """Say whether a machine trains a base in 4 bit: the manifest decides, or else its size."""
+    if machine.kind != "gpu":
+        return False
+    return family.advises_four_bit(found.weights if found else None) if asked is None else asked
 
 
 def _tell_memory(chosen: base.Base, machine: Machine, found: Sizes | None) -> None:

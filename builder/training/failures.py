@@ -19,9 +19,9 @@ TAKE_4_BIT = "end what else uses the GPU (`nvidia-smi`), or set training.four_bi
 TAKE_SMALLER = "end what else uses the GPU (`nvidia-smi`), or take a smaller base: --base"
 # The messages of CUDA and cuBLAS if they, and not torch, run out of memory.
 NO_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-# The messages of accelerate if 4-bit weights do not fit, and of CUDA if another process uses the
-# GPU.
-OTHER_REFUSALS = ("dispatched on the CPU", "busy or unavailable")
+# The messages of accelerate if 4-bit weights do not fit, and of CUDA if another process has the GPU
+# for itself.
+NO_ROOM, IS_BUSY = "dispatched on the CPU", "busy or unavailable"
 
 
 def describe_loss(loss: float, step: int, rows: Sequence[Example]) -> ToolError:
@@ -67,29 +67,38 @@ def describe_no_room(step: int, *, is_four_bit: bool) -> ToolError:
 
 @contextmanager
 def explaining_load(source: str, *, is_four_bit: bool = True) -> Iterator[None]:
-    """Turn the errors of a GPU without room for a base into one sentence.
+    """Turn the errors of a GPU that cannot take a base into one sentence.
 
     Args:
         source: The base.
         is_four_bit: Whether its weights are loaded in 4 bit.
 
     Raises:
-        ToolError: The GPU has no room for it.
+        ToolError: The GPU has no room for it, or another process has the GPU for itself.
 
     """
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        is_refused = any(text in str(error) for text in OTHER_REFUSALS)
-        if not is_refused and not is_out_of_memory(error):
-            raise
         gpu = machine.inspect_gpu()
+        if IS_BUSY in str(error):
+            raise _describe_busy(source, gpu.processes if gpu else ()) from None
+        if NO_ROOM not in str(error) and not is_out_of_memory(error):
+            raise
         free = (
             f" ({gpu.free_bytes / 1e9:.1f} of {gpu.memory_bytes / 1e9:.1f} GB free)" if gpu else ""
         )
         held = f"; {_name_processes(gpu.processes)} it" if gpu and gpu.processes else ""
         msg = f"{source}: the GPU has no memory for its weights{free}, expected room{held}"
         raise ToolError(msg, hint=TAKE_SMALLER if is_four_bit else TAKE_4_BIT) from None
+
+
+def _describe_busy(source: str, processes: Sequence[int]) -> ToolError:
+    held = f"; {_name_processes(processes)} it" if processes else ""
+    return ToolError(
+        f"{source}: another process has the GPU for itself, expected to share it{held}",
+        hint="end what uses the GPU (`nvidia-smi`), or allow several with `nvidia-smi -c 0`",
+    )
 
 
 def _name_processes(processes: Sequence[int]) -> str:

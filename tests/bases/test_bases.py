@@ -302,6 +302,18 @@ def test_a_typed_base_stays_when_the_base_stage_runs_again(grow, monkeypatch):
     assert grow() == "new"
 
 
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_a_gpu_goes_on_in_four_bit_before_it_is_trained(grow, luma, is_trained):
+    """Begun on a processor, `four_bit` counts on the GPU; a trained build stays as it is."""
+    grow("other")
+    assert not build_of(luma).read_base().four_bit
+    if is_trained:
+        build_of(luma).adapter.mkdir()
+    grow(kind="gpu")
+
+    assert build_of(luma).read_base().four_bit is not is_trained
+
+
 def test_typed_cpu_and_gpu_are_remembered_as_such(grow):
     """Beside a GPU `--base cpu` is the manifest's cpu, as it becomes, until gpu is typed."""
     assert grow(kind="gpu") == "gpu"

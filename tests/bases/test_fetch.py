@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.bases import integrity, wholeness
+from builder.bases import hub_errors, integrity, wholeness
+from builder.errors import ToolError
 from tests.bases.hubs import COMMIT, REPOSITORY, SHARD, serve
 from tests.conftest import ROOT, find_port
 
@@ -268,3 +269,24 @@ def test_the_files_of_a_licence_are_found(fetch, hub):
     assert fetch("licences")["names"] == ["LICENSE.txt", "USE_POLICY.md"]
     assert hub.count("GET", SHARD) == 0
     assert hub.count("GET", "README.md") == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Task error: File reconstruction error: CAS Client Error: timed out", "cannot be reached"),
+        ("anything else", "answers as no hub does"),
+    ],
+)
+def test_a_network_that_xet_misses_is_told_as_such(monkeypatch, said, told):
+    """The client of large files raises one kind of error for all that goes wrong."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with (
+        pytest.raises(ToolError, match=rf"^acme/tiny: \S+ {told} \(") as caught,
+        hub_errors.explaining("acme/tiny"),
+    ):
+        raise RuntimeError(said)
+
+    assert ("build again: the files that arrived whole are kept" in caught.value.hint) is (
+        told == "cannot be reached"
+    )

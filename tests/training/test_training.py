@@ -224,27 +224,41 @@ def test_a_checkpoint_of_the_other_kind_of_machine_is_told(tmp_path, caplog, mad
     )
 
 
+FULL = Gpu(
+    name="T4",
+    capability=(7, 5),
+    cuda=(12, 4),
+    driver="550",
+    memory_bytes=15_000_000_000,
+    free_bytes=1_000_000_000,
+    processes=(41, 42),
+)
+
+
+def test_a_gpu_that_is_not_shared_is_one_sentence(monkeypatch):
+    """Another process has it in CUDA's exclusive mode: less memory would not help."""
+    monkeypatch.setattr(failures.machine, "inspect_gpu", lambda: FULL)
+
+    with pytest.raises(ToolError) as told, failures.explaining_load("acme/base"):
+        raise RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable")
+    assert str(told.value) == (
+        "acme/base: another process has the GPU for itself, expected to share it; "
+        "processes 41, 42 use it"
+    )
+    assert "nvidia-smi" in told.value.hint
+
+
 @pytest.mark.parametrize(
     "error",
     [
         torch.OutOfMemoryError("CUDA out of memory."),
         ValueError("Some modules are dispatched on the CPU or the disk."),
-        RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable"),
         RuntimeError("CUDA error: out of memory"),
     ],
 )
 def test_a_gpu_without_room_for_a_base_is_one_sentence(monkeypatch, error):
     """It says what is free and who has the rest; any other error stays as it is."""
-    gpu = Gpu(
-        name="T4",
-        capability=(7, 5),
-        cuda=(12, 4),
-        driver="550",
-        memory_bytes=15_000_000_000,
-        free_bytes=1_000_000_000,
-        processes=(41, 42),
-    )
-    monkeypatch.setattr(failures.machine, "inspect_gpu", lambda: gpu)
+    monkeypatch.setattr(failures.machine, "inspect_gpu", lambda: FULL)
 
     with pytest.raises(ToolError) as told, failures.explaining_load("acme/base"):
         raise error
