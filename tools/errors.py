@@ -101,7 +101,8 @@ def _find_hints(scope: ast.FunctionDef, texts: dict[str, str]) -> dict[str, str]
             continue
         hint = next((_read(key.value, texts) for key in node.keywords if key.arg == "hint"), None)
         for argument in node.args:
-            sentence = _read(argument, texts)
+            # Names within a sentence are left out, as `find_sentences` reads it.
+            sentence = _read(argument, texts if isinstance(argument, ast.Name) else {})
             if sentence and hint:
                 found[sentence] = hint
     return found
