@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -68,10 +69,20 @@ def test_the_file_carries_the_trained_template(short):
     assert (fields["general.name"], fields["general.author"]) == ("Luma", "Ana")
 
 
-def test_training_goes_on_after_a_kill(short, tmp_path):
-    """A build killed in training resumes from the last checkpoint, and its losses do not differ.
+def wait_until(process, has_happened):
+    """Wait for something that a build does, which must not end meanwhile."""
+    deadline = time.monotonic() + 300
+    while not has_happened():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
-    One beside the checkpoint of a GPU begins anew, and says so.
+
+def test_training_goes_on_after_a_stop_and_a_kill(short, tmp_path):
+    """A build resumes from its last checkpoint, and its losses do not differ.
+
+    On SIGTERM training writes one after its step. A build beside the checkpoint of a GPU begins
+    anew, and says so.
     """
     root, _ = short
     copy = tmp_path / "killed"
@@ -82,14 +93,23 @@ def test_training_goes_on_after_a_kill(short, tmp_path):
     shutil.copytree(copy, whole)
     command = [sys.executable, "-m", "builder", "build", "luma"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    said = tmp_path / "said"
+    with said.open("w") as file:
+        process = subprocess.Popen(command, cwd=copy, env=environment, stdout=file, stderr=file)
+        wait_until(process, lambda: "trains 1/30 steps" in said.read_text())
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    stopped = re.search(r"stopped after step (\d+) of 30", said.read_text())
+    assert stopped, said.read_text()
+    assert int(stopped[1]) < 25
+    told = json.loads(run_persona("why", "luma", "--json", cwd=copy).stdout)
+    assert told["train"]["reasons"][-1] == f"goes on from step {stopped[1]} of 30"
+
     process = subprocess.Popen(
         command, cwd=copy, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 300
-    while not list(copy.glob("build/luma/.work/train-*/checkpoint-25/trainer_state.json")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    reached = "build/luma/.work/train-*/checkpoint-25/trainer_state.json"
+    wait_until(process, lambda: list(copy.glob(reached)))
     process.send_signal(signal.SIGKILL)
     process.wait()
 
