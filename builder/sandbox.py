@@ -148,8 +148,11 @@ def _render_all(compile_template: Callable[[str], Any], request: dict[str, Any])
 
 def _limit(cpu_s: int, memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    for limit, most in ((resource.RLIMIT_CPU, cpu_s), (resource.RLIMIT_AS, memory_bytes)):
+        _, hardest = resource.getrlimit(limit)
+        # A limit that is lower already, as by `ulimit -v`, cannot be raised.
+        least = most if hardest == resource.RLIM_INFINITY else min(most, hardest)
+        resource.setrlimit(limit, (least, least))
 
 
 def _join(pieces: Iterable[str], most_characters: int) -> str:
