@@ -21,6 +21,8 @@ from builder.errors import ToolError
 BUNDLED = Path(__file__).parent / "bundled"
 # The largest file that is read.
 MOST_BYTES = 1 << 30
+# A number of more digits is larger than any float.
+MOST_DIGITS = 300
 # The built-in template: beside this file in a wheel, or at the top level of the repository.
 TEMPLATE = "Modelfile.j2"
 TEMPLATES = [folder / TEMPLATE for folder in (Path(__file__).parent, Path(__file__).parent.parent)]
@@ -132,9 +134,15 @@ def read_json(path: Path) -> Any:
     """Read JSON; None if there is no file, or it is damaged."""
     try:
         check_file(path)
-        return json.loads(path.read_text("utf-8"))
+        return json.loads(path.read_text("utf-8"), parse_int=_read_number)
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def _read_number(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError("is a number that nothing here writes")
+    return int(digits)
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from builder.engine.spans import Span, read_spans
 
 FOLDER = ".stamps"
 SCHEMA = 2
+# More than any stage takes.
+MOST_S = 1e15
 # The keys that a stamp must hold, and their types. A file without them is not a stamp.
 NEEDED = {"version": int, "settings": dict, "inputs": dict, "output": str, "summary": str}
 
@@ -98,10 +100,15 @@ def read(folder: Path, stage: str) -> Stamp | None:
         ),
         values["output"],
         values["summary"],
-        took_s if isinstance(took_s := values.get("took_s"), int | float) else None,
+        _read_seconds(values.get("took_s")),
         tools if isinstance(tools := values.get("tools"), dict) else {},
         read_spans(values.get("spans")),
     )
+
+
+def _read_seconds(value: Any) -> float | None:
+    """Read a time; None for what is none, such as NaN."""
+    return float(value) if isinstance(value, int | float) and 0 <= value <= MOST_S else None
 
 
 def is_of_other_schema(folder: Path, stage: str) -> bool:

@@ -65,6 +65,11 @@ class Finding:
         return self.verdict == "fail" and self.mode == "stop"
 
     @property
+    def is_possible(self) -> bool:
+        """Whether at most all of its answers are right."""
+        return 0 <= self.right <= self.of
+
+    @property
     def interval(self) -> tuple[float, float]:
         """The share's 95 % interval."""
         return wilson(self.right, self.of)
@@ -192,7 +197,7 @@ def read(path: Path) -> Report:
     values = files.read_json(path)
     is_known = isinstance(values, dict) and values.get("schema") == SCHEMA
     found = read_record(values, Report) if is_known else None
-    if found is None:
+    if found is None or not all(one.is_possible for one in found.gates):
         what = f"cannot be read, expected an examination of schema {SCHEMA}"
         raise ToolError(f"{path}: {what}", hint="build the persona again")
     return found

@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from builder.engine import stamps
 from builder.engine.stamps import Description, Stamp
 
@@ -30,3 +32,17 @@ def test_a_stamp_that_vanishes_meanwhile_is_left_out(tmp_path):
     (tmp_path / stamps.FOLDER / "gone.json").symlink_to(tmp_path / "nowhere")
 
     assert [name for name, _ in stamps.list_changes(tmp_path)] == ["base.json"]
+
+
+@pytest.mark.parametrize("took", ["NaN", "Infinity", "-1", "1e999", "9" * 400, '"1"', "null"])
+def test_a_time_that_is_none_is_left_out(tmp_path, took):
+    """The stamp itself is good: its output is not made again for the time that it took."""
+    path = stamps.path(tmp_path, "train")
+    path.parent.mkdir()
+    kinds = '"version": 1, "settings": {}, "inputs": {}, "output": "x", "summary": ""'
+    path.write_text(f'{{"schema": {stamps.SCHEMA}, {kinds}, "took_s": {took}}}')
+
+    found = stamps.read(tmp_path, "train")
+
+    assert found is not None
+    assert found.took_s is None

@@ -104,6 +104,18 @@ def test_a_report_that_cannot_be_read_is_told(tmp_path, content):
         report.read(path)
 
 
+def test_a_report_of_more_right_answers_than_questions_is_told(tmp_path):
+    """Such figures have no interval."""
+    path = tmp_path / "smoke.json"
+    make_report(Finding("recall", "pass", right=1, of=20)).write(path)
+    values = json.loads(path.read_text("utf-8"))
+    values["gates"][0]["right"] = 21
+    path.write_text(json.dumps(values))
+
+    with pytest.raises(ToolError, match=r"smoke\.json: cannot be read"):
+        report.read(path)
+
+
 def test_an_answer_that_repeats_itself_is_cut_at_its_second_round():
     """A loop is shown once, and a long answer is cut."""
     assert shorten("Well. " + "The tide is high. " * 20) == "Well. The tide is high …"
