@@ -31,6 +31,7 @@ def save(path: Path, turns: list[Message], system: str | None) -> int:
     if path.suffix.lower() != ENDING:
         msg = f"{str(path)!r} names no file of rows, expected a name that ends with {ENDING}"
         raise PersonaError(msg)
+    _check_file(files.expand_home(path))
     messages = [dict(turn) for turn in turns]
     if not messages:
         raise PersonaError("nothing was said yet, expected a question and its answer")
@@ -45,6 +46,16 @@ def save(path: Path, turns: list[Message], system: str | None) -> int:
         raise PersonaError(f"the conversation is not a row: {error}") from None
     except OSError as error:
         raise PersonaError(f"{path}: {error.strerror}, expected to write it") from None
+
+
+def _check_file(path: Path) -> None:
+    """Check that what is there is a regular file: a device may have no end."""
+    try:
+        files.check_file(path)
+    except FileNotFoundError:
+        return
+    except ValueError as error:
+        raise PersonaError(str(error)) from None
 
 
 def _append(path: Path, row: str) -> int:

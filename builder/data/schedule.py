@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from builder.data.kinds import Kind
 
 # In about as many epochs the base's own answers are learnt, but not by heart.
 EPOCHS = 3
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
 class Schedule:
     """The repeats of one epoch, and the epochs."""
 
-    epochs: float
+    epochs: Finite
     plain_repeats: int
     """The repeats of each row without the served system text."""
     system_repeats: int

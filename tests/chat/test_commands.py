@@ -169,6 +169,16 @@ def test_a_served_system_text_is_no_part_of_the_row(conversation, project):
     assert json.loads((project / "said.jsonl").read_text())["messages"] == [ASKED, ANSWERED]
 
 
+@pytest.mark.timeout(60)
+def test_a_device_is_no_place_for_a_row(conversation, project):
+    """What has no end is not read to its end."""
+    (project / "said.jsonl").symlink_to("/dev/zero")
+    conversation.speakers[0].turns += [dict(ASKED), dict(ANSWERED)]
+
+    with pytest.raises(PersonaError, match=r"said\.jsonl: is a pipe, a socket or a device"):
+        run(conversation, f"/save {project / 'said.jsonl'}")
+
+
 def test_nothing_said_is_nothing_saved(conversation, project):
     """Before the first answer there is no row, and no file is made."""
     with pytest.raises(PersonaError, match="nothing was said yet"):

@@ -27,7 +27,19 @@ def test_what_is_written_is_read(tmp_path):
     assert dataset.read_schedule(tmp_path) == profile.schedule
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"epochs": 3}'])
+REPEATS = '"plain_repeats": 1, "system_repeats": 0, "replayed": 0'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"epochs": 3}',
+        *(f'{{"epochs": {one}, {REPEATS}}}' for one in ("NaN", "1e999")),
+    ],
+)
 def test_a_damaged_profile_is_told(tmp_path, text):
     """What another version wrote, or half a file, is one sentence."""
     make_profile().write(tmp_path)
