@@ -34,7 +34,7 @@ def test_a_stamp_that_vanishes_meanwhile_is_left_out(tmp_path):
     assert [name for name, _ in stamps.list_changes(tmp_path)] == ["base.json"]
 
 
-@pytest.mark.parametrize("took", ["NaN", "Infinity", "-1", "1e999", "9" * 400, '"1"', "null"])
+@pytest.mark.parametrize("took", ["NaN", "Infinity", "-1", "1e999", "9" * 200, '"1"', "null"])
 def test_a_time_that_is_none_is_left_out(tmp_path, took):
     """The stamp itself is good: its output is not made again for the time that it took."""
     path = stamps.path(tmp_path, "train")
