@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from builder.data.template import Message
@@ -125,14 +125,41 @@ def _take_result(message: Message, waiting: list[Call], number: int) -> None:
         raise ValueError(f"{what}, expected {' or '.join(quote(one) for one in ids if one)}")
 
 
+def _find_misfits(place: str, value: Any, declared: Any) -> Iterator[tuple[str, Any, str]]:
+    """Find what is not as declared in an argument: the place, the value, and what was expected.
+
+    What a schema says in another form, such as `anyOf`, is not compared.
+    """
+    if not isinstance(declared, dict):
+        return
+    if expected := _find_expected(value, declared):
+        yield place, value, expected
+    elif isinstance(value, list):
+        for at, item in enumerate(value):
+            yield from _find_misfits(f"{place}[{at}]", item, declared.get("items"))
+    elif isinstance(value, dict):
+        for key in _read_list(declared, "required"):
+            if key not in value:
+                yield place, value, f"the key {quote(key)}"
+        properties = declared.get("properties")
+        known = properties if isinstance(properties, dict) else {}
+        for key, item in value.items():
+            yield from _find_misfits(f"{place}.{key}", item, known.get(key))
+
+
 def _find_expected(value: Any, declared: dict[str, Any]) -> str:
-    """Say what was declared in place of the value of an argument; "" if the value fits."""
-    kinds = declared.get("type") or []
-    names = [kinds] if isinstance(kinds, str) else kinds
+    """Say what was declared in place of a value; "" if the value fits."""
+    names = [name for name in _read_list(declared, "type") if isinstance(name, str)]
     if names and not any(_is_of(value, name) for name in names):
         return f"the type {' or '.join(names)}"
-    choices = declared.get("enum")
+    choices = _read_list(declared, "enum")
     return " or ".join(map(quote, choices)) if choices and value not in choices else ""
+
+
+def _read_list(declared: dict[str, Any], key: str) -> list[Any]:
+    """Read a list of a schema, which may be one text; [] if it is something else."""
+    listed = declared.get(key)
+    return [listed] if isinstance(listed, str) else listed if isinstance(listed, list) else []
 
 
 def _is_of(value: Any, name: str) -> bool:
@@ -163,10 +190,9 @@ def _check_call(
         if key not in function["arguments"]:
             raise ValueError(f"{where} without {quote(key)}, expected what its tool requires")
     properties = declared["properties"]
-    for key, value in function["arguments"].items():
-        expected = _find_expected(value, properties.get(key, {}))
-        if expected:
-            raise ValueError(f"{where} with {key} {quote(value)}, expected {expected}")
+    for key, argument in function["arguments"].items():
+        for place, value, expected in _find_misfits(key, argument, properties.get(key)):
+            raise ValueError(f"{where} with {place} {quote(value)}, expected {expected}")
     for key in function["arguments"] if properties and name not in open_names else ():
         if key not in properties:
             known = " or ".join(map(quote, properties))

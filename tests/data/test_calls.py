@@ -276,6 +276,45 @@ def test_an_argument_is_of_the_type_that_is_declared(luma, kind, right, wrong):
         read(luma, "d.jsonl", row(HI, calls(call({"a": wrong})), tools=tools))
 
 
+PLACE = {
+    "type": "object",
+    "properties": {
+        "stops": {"type": "array", "items": {"type": "string", "enum": ["A", "B"]}},
+        "at": {"type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"]},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"stops": ["A", 3]}, r"a\.stops\[1\] 3, expected the type string"),
+        ({"stops": ["A", "C"]}, r"a\.stops\[1\] 'C', expected 'A' or 'B'"),
+        ({"at": {"x": "left"}}, r"a\.at\.x 'left', expected the type number"),
+        ({"at": {}}, r"a\.at \{\}, expected the key 'x'"),
+    ],
+)
+def test_what_is_inside_of_an_argument_is_as_declared_too(luma, given, told):
+    """At any depth, in lists and in objects; the place is named."""
+    tools = [declare(a=PLACE)]
+    right = {"stops": ["A", "B"], "at": {"x": 1}, "more": 2}
+    read(luma, "d.jsonl", row(HI, calls(call({"a": right})), tools=tools))
+
+    with pytest.raises(DataError, match=f"turn 2 calls 'add' with {told}"):
+        read(luma, "d.jsonl", row(HI, calls(call({"a": given})), tools=tools))
+
+
+@pytest.mark.parametrize(
+    "items", [{"type": 3}, {"type": [["a"]]}, {"enum": 3}, {"required": 1, "properties": []}, "x"]
+)
+def test_a_schema_of_another_form_is_not_compared(luma, items):
+    """What is inside of `items` is passed on as it is given."""
+    tools = [declare(a={"type": "array", "items": items})]
+    line = row(HI, calls(call({"a": [{"b": 1}]})), tools=tools)
+
+    assert len(read(luma, "d.jsonl", line)) == 1
+
+
 def test_a_type_that_is_not_json_schemas_is_not_compared(luma):
     """Some functions declare names of their own, such as `float`."""
     line = row(HI, calls(call({"a": "2"})), tools=[declare(a={"type": "float"})])
