@@ -27,6 +27,8 @@ class Hub:
     """Contents by name; of safetensors the hub redirects to where large files are, as LFS does."""
     cuts: int = 0
     """Downloads of large files that break off in the middle; after them they go on."""
+    silences: int = 0
+    """Downloads of large files that fall silent in the middle, until the client hangs up."""
     sent: bytes | None = None
     """What is sent of a large file in place of it, of the same length or another."""
     claims: int | None = None
@@ -166,6 +168,13 @@ class _Handler(BaseHTTPRequestHandler):
         if body and hub.cuts:
             hub.cuts -= 1
             self._send(status, rest, headers, body=body, most=len(rest) // 2)
+            self.close_connection = True
+            return
+        if body and hub.silences:
+            hub.silences -= 1
+            self._send(status, rest, headers, body=body, most=len(rest) // 2)
+            self.wfile.flush()
+            self.rfile.read(1)
             self.close_connection = True
             return
         self._send(status, rest, headers, body=body)

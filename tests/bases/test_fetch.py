@@ -109,10 +109,12 @@ def test_a_fetch_shows_how_far_it_is(hub, fetch):
     assert shown[-1] == ["fetches the base", 24, 24]
 
 
-def test_a_connection_that_breaks_off_is_taken_up_where_it_broke(hub, fetch):
+@pytest.mark.parametrize("fault", ["cuts", "silences"])
+def test_a_connection_that_breaks_off_is_taken_up_where_it_broke(hub, fetch, fault):
     """A cable that is pulled and put back: the rest is asked for, and the file is whole."""
-    hub.files[SHARD], hub.cuts = LONG, 1
-    folder = fetch()["folder"]
+    hub.files[SHARD] = LONG
+    setattr(hub, fault, 1)
+    folder = fetch(HF_HUB_DOWNLOAD_TIMEOUT="1")["folder"]
 
     assert (Path(folder) / SHARD).read_bytes() == LONG
     ranges = [asked[2] for asked in hub.asked if "/large/" in asked[1]]
