@@ -95,8 +95,10 @@ def test_training_goes_on_after_a_stop_and_a_kill(short, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     said = tmp_path / "said"
     with said.open("w") as file:
-        process = subprocess.Popen(command, cwd=copy, env=environment, stdout=file, stderr=file)
-        wait_until(process, lambda: "trains 1/30 steps" in said.read_text())
+        process = subprocess.Popen(
+            [*command, "--json"], cwd=copy, env=environment, stdout=file, stderr=file
+        )
+        wait_until(process, lambda: re.search(r'"done": \d+, "total": 30', said.read_text()))
         process.send_signal(signal.SIGTERM)
         process.wait()
     stopped = re.search(r"stopped after step (\d+) of 30", said.read_text())
