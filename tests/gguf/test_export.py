@@ -33,6 +33,23 @@ def tiny(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def padded(tmp_path_factory):
+    """Write a base with tensors that a GGUF aligns."""
+    folder = tmp_path_factory.mktemp("padded")
+    make_base("granite 4 hybrid", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory):
+    """Write a base of two layers, and an adapter of it."""
+    base, adapter = (tmp_path_factory.mktemp("adapted") / name for name in ("base", "adapter"))
+    base.mkdir()
+    add_adapter(make_base("qwen3", base), adapter)
+    return base, adapter
+
+
 @pytest.mark.parametrize("quantisation", QUANTISATIONS, ids=lambda quantisation: quantisation.name)
 def test_every_quantisation_is_written_as_what_it_is(tiny, tmp_path, quantisation):
     """Its file says its type, loads, is as large as its bits, and nothing else is left behind."""
@@ -139,22 +156,17 @@ def test_a_layer_that_is_not_as_trained_is_found(name, layer, scale, tmp_path, m
 
 
 @pytest.mark.parametrize("quantisation", ["f16", "q4_k_m"])
-def test_the_hash_is_that_of_the_file(tmp_path, quantisation):
+def test_the_hash_is_that_of_the_file(padded, tmp_path, quantisation):
     """It was computed while the file was written, padding and all, and is not checked again."""
-    (tmp_path / "base").mkdir()
-    make_base("granite 4 hybrid", tmp_path / "base")
     out = tmp_path / "model.gguf"
-    exported = export_as(tmp_path / "base", None, out, quantisation)
+    exported = export_as(padded, None, out, quantisation)
 
     assert exported.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
     assert any(tensor.n_bytes % writer.ALIGNMENT for tensor in gguf.GGUFReader(out).tensors)
 
 
-def test_tensors_that_were_written_are_not_kept(tmp_path, monkeypatch):
+def test_tensors_that_were_written_are_not_kept(adapted, tmp_path, monkeypatch):
     """A base larger than the memory can be exported."""
-    base, adapter = tmp_path / "base", tmp_path / "adapter"
-    base.mkdir()
-    add_adapter(make_base("qwen3", base), adapter)
     alive = weakref.WeakValueDictionary()
     most = []
     true = convert.Converter.convert
@@ -167,7 +179,7 @@ def test_tensors_that_were_written_are_not_kept(tmp_path, monkeypatch):
 
     monkeypatch.setattr(writer, "AHEAD", 2)
     monkeypatch.setattr(convert.Converter, "convert", convert_and_count)
-    export_as(base, adapter, tmp_path / "model.gguf", "q4_k_m")
+    export_as(*adapted, tmp_path / "model.gguf", "q4_k_m")
 
     assert len(most) > 20
     assert max(most) < 6
@@ -185,11 +197,8 @@ def test_tensors_that_were_written_are_not_kept(tmp_path, monkeypatch):
         (progress, "report"),
     ],
 )
-def test_an_export_that_fails_ends(tmp_path, monkeypatch, owner, name):
+def test_an_export_that_fails_ends(adapted, tmp_path, monkeypatch, owner, name):
     """Tensors are converted and quantised, and layers measured, in threads: none goes on."""
-    base, adapter = tmp_path / "base", tmp_path / "adapter"
-    base.mkdir()
-    add_adapter(make_base("qwen3", base), adapter)
     true, called = getattr(owner, name), []
 
     def refuse(*given, **named):
@@ -201,7 +210,7 @@ def test_an_export_that_fails_ends(tmp_path, monkeypatch, owner, name):
     before = threading.active_count()
     monkeypatch.setattr(owner, name, refuse)
     with pytest.raises(ToolError, match="refused"):
-        export_as(base, adapter, tmp_path / "model.gguf")
+        export_as(*adapted, tmp_path / "model.gguf")
 
     assert threading.active_count() <= before
 

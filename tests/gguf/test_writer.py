@@ -32,8 +32,13 @@ def quantize_with_llama_cpp(source, out, quantisation):
 
 @pytest.mark.parametrize(
     "quantisation",
-    [one for one in QUANTISATIONS if not one.is_converted],
-    ids=lambda quantisation: quantisation.name,
+    [
+        pytest.param(
+            one, id=one.name, marks=[] if one.name in ("q4_k_m", "q8_0") else pytest.mark.slow
+        )
+        for one in QUANTISATIONS
+        if not one.is_converted
+    ],
 )
 def test_each_quantisation_is_what_llama_cpp_writes(tiny, tmp_path, quantisation):
     """Keys, order, types and values are the same, to the byte."""
