@@ -17,7 +17,7 @@ import gguf  # the converter's own copy
 import torch
 
 from builder.errors import ToolError
-from builder.gguf import corrections, merge
+from builder.gguf import corrections, merge, narrowing
 from builder.gguf.merge import Change, name_layer
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class Converter:
         for name in LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         corrections.name_missing_tensors()
+        narrowing.install()
         from conversion import (  # noqa: PLC0415 — imports every architecture
             ModelBase,
             ModelType,
