@@ -4,7 +4,7 @@ from __future__ import annotations
 
 UNSLOTH = "builder.training.unsloth"
 """Holds the base and the trained model."""
-EXPORT = "builder.gguf.without_gpu"
-"""Holds the tokenizer and a few converted tensors, and does not use the GPU."""
+EXPORT = "builder.gguf.libraries"
+"""Holds the tokenizer and a few converted tensors."""
 LLAMA = "llama_cpp"
 """Holds the finished file."""

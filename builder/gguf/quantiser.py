@@ -114,16 +114,12 @@ def start(
     """
     before = OWN_TYPES.get(values.dtype, kind)  # the converter may have quantised them
     rows = np.ascontiguousarray(values).reshape(-1, values.shape[-1])  # (R, C)
-    if before == kind:
-        out = rows
-    else:
-        block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
-        out = np.empty((len(rows), rows.shape[1] // block * block_bytes), np.uint8)
+    out = rows if before == kind else make_rows(rows, kind)
 
     def work(part: slice) -> bool:
         is_valid = _is_finite(rows[part], before)
         if before != kind:
-            _quantize_rows(rows[part], kind, out[part])
+            quantise_rows(rows[part], kind, out[part])
         return is_valid
 
     step = max(1, CHUNK_VALUES // rows.shape[1])
@@ -145,9 +141,16 @@ def _is_finite(rows: np.ndarray[Any, Any], kind: gguf.GGMLQuantizationType) -> b
     return bool(libggml.ggml_validate_row_data(kind, rows.ctypes.data, rows.nbytes))
 
 
-def _quantize_rows(
+def make_rows(rows: np.ndarray[Any, Any], kind: gguf.GGMLQuantizationType) -> np.ndarray[Any, Any]:
+    """Make an array for rows of shape (R, C) as the file holds them, shape (R, bytes)."""
+    block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+    return np.empty((len(rows), rows.shape[1] // block * block_bytes), np.uint8)
+
+
+def quantise_rows(
     rows: np.ndarray[Any, Any], kind: gguf.GGMLQuantizationType, out: np.ndarray[Any, Any]
 ) -> None:
+    """Quantise rows of shape (R, C) in this thread into what `make_rows` made."""
     wide = rows.astype(np.float32)
     libggml.ggml_quantize_chunk(
         kind, wide.ctypes.data, out.ctypes.data, 0, len(wide), wide.shape[1], None

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 import gguf
 import numpy as np
+import torch
 
 from builder import progress
 from builder.errors import ToolError
@@ -23,11 +25,19 @@ from builder.gguf.quantisation import Quantisation
 from builder.processor import count_cores
 
 ALIGNMENT = gguf.GGUF_DEFAULT_ALIGNMENT
-# How many tensors are converted at a time, each in one thread, while all cores quantise others.
-CONVERTED_AT_ONCE = 2
-# How many tensors are converted or quantised before their turn to be written. All of them are in
-# memory. The first are large: the head and the embedding take seconds to convert in one thread.
-AHEAD = 6
+
+
+@dataclass(frozen=True)
+class _Quantiser:
+    """What quantises tensors, and how many are in memory meanwhile."""
+
+    start: Callable[..., Callable[[], np.ndarray[Any, Any]]]
+    """Starts to quantise a tensor, as `quantiser.start`."""
+    converted_at_once: int
+    """How many tensors are converted at a time, each in one thread."""
+    ahead: int
+    """How many tensors are converted or quantised before their turn to be written. The first are
+    large: the head and the embedding take seconds to convert."""
 
 
 def plan(converter: Converter, out: Path, quantisation: Quantisation) -> list[Tensor]:
@@ -76,10 +86,11 @@ def write(
 
     """
     what, total_mb = f"writes the GGUF in {quantisation.name}", _count_bytes(tensors) // 10**6
+    chosen = _choose_quantiser()
     with (
         _open(out, converter, tensors, quantisation) as file,
         _threads(count_cores()) as quantising,
-        _threads(CONVERTED_AT_ONCE) as converting,
+        _threads(chosen.converted_at_once) as converting,
     ):
         file.flush()
         digest = hashlib.sha256(out.read_bytes())
@@ -87,10 +98,10 @@ def write(
         def convert(tensor: Tensor) -> Callable[[], np.ndarray[Any, Any]]:
             values = converter.convert(tensor.name)
             sample(tensor.name, values)
-            return quantiser.start(values, tensor.kind, tensor.name, quantising)
+            return chosen.start(values, tensor.kind, tensor.name, quantising)
 
         jobs = (converting.submit(convert, tensor) for tensor in tensors)
-        running = deque(itertools.islice(jobs, AHEAD))
+        running = deque(itertools.islice(jobs, chosen.ahead))
         while running:
             wait_for_rows = running.popleft().result()
             rows = wait_for_rows().data.cast("B")
@@ -100,6 +111,15 @@ def write(
                 file.write(part)
                 digest.update(part)
     return digest.hexdigest()
+
+
+def _choose_quantiser() -> _Quantiser:
+    if not torch.cuda.is_available() or importlib.util.find_spec("triton") is None:
+        # All cores quantise while two of them convert.
+        return _Quantiser(quantiser.start, converted_at_once=2, ahead=6)
+    from builder.gguf.gpu_quantiser import GpuQuantiser  # noqa: PLC0415 — imports Triton
+
+    return _Quantiser(GpuQuantiser().start, converted_at_once=8, ahead=16)
 
 
 @contextmanager

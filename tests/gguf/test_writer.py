@@ -11,16 +11,7 @@ from builder.errors import ToolError
 from builder.gguf import quantiser
 from builder.gguf.quantisation import BY_NAME, QUANTISATIONS
 from tests.bases.architectures import ARCHITECTURES
-from tests.bases.checkpoints import make_tiny_base
 from tests.gguf.test_families import add_adapter, export_as, make_base
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """A tiny llama, whose widths are what k-quants want."""
-    folder = tmp_path_factory.mktemp("tiny")
-    make_tiny_base(folder)
-    return folder
 
 
 def quantize_with_llama_cpp(source, out, quantisation):
