@@ -3,12 +3,14 @@
 import re
 import shutil
 
+import gguf
 import llama_cpp
+import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
 from builder.errors import ToolError
-from builder.gguf import quantiser
+from builder.gguf import narrowing, quantiser
 from builder.gguf.quantisation import BY_NAME, QUANTISATIONS
 from tests.bases.architectures import ARCHITECTURES
 from tests.gguf.test_families import add_adapter, export_as, make_base
@@ -87,3 +89,23 @@ def test_a_base_with_values_that_are_no_numbers_is_refused(tiny, tmp_path, name,
         export_as(base, None, tmp_path / "model.gguf", "q4_k_m")
 
     assert str(refused.value).startswith(named)
+
+
+def test_values_are_rounded_to_float16_as_numpy_rounds_them():
+    """To the nearest and halves to even; what is too large becomes infinite."""
+    random = np.random.default_rng(0).standard_normal(4096).astype(np.float32)
+    halves = np.float32(1) + np.arange(64, dtype=np.float32) * np.float32(2**-11)
+    special = np.array([0, -0.0, 1e-8, 6e-8, 65504, 65520, -1e9, np.inf, np.nan], np.float32)
+    values = np.concatenate([random, halves, special])
+    narrowing.install()
+    lazy = gguf.LazyNumpyTensor(
+        meta=gguf.LazyNumpyTensor.meta_with_dtype_and_shape(np.float32, values.shape), data=values
+    )
+
+    made = gguf.LazyNumpyTensor.to_eager(lazy.astype(np.float16))
+
+    with np.errstate(over="ignore"):
+        expected = values.astype(np.float16)
+    np.testing.assert_array_equal(made.view(np.uint16)[:-1], expected.view(np.uint16)[:-1])
+    assert made.dtype == np.float16
+    assert np.isnan(made[-1])
