@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from builder import progress
@@ -56,20 +56,34 @@ def name_layer(tensor: str) -> str:
 
 
 def read_changes(adapter: Path) -> dict[str, Change]:
-    """Read an adapter in PEFT's format: its changes, by the layer names of `name_layer`."""
-    config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
-    matrices = load_file(adapter / "adapter_model.safetensors")
+    """Read an adapter in PEFT's format: its changes, by the layer names of `name_layer`.
+
+    Raises:
+        ToolError: Its config or its weights are damaged.
+
+    """
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+        matrices = load_file(adapter / "adapter_model.safetensors")
+        return dict(_list_changes(matrices, config["lora_alpha"] / config["r"]))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, SafetensorError) as error:
+        raise ToolError(
+            f"{adapter}: cannot be read ({type(error).__name__}: {error}), expected an adapter in "
+            "PEFT's format",
+            hint="delete it and build with --discard: it is trained again",
+        ) from error
+
+
+def _list_changes(matrices: dict[str, torch.Tensor], scale: float) -> Iterator[tuple[str, Change]]:
     suffix = ".lora_A.weight"
-    layers = [name.removesuffix(suffix) for name in matrices if name.endswith(suffix)]
-    scale = config["lora_alpha"] / config["r"]
-    return {
-        name_layer(layer.removeprefix("base_model.model.")): Change(
-            matrices[f"{layer}.lora_B.weight"].float(),
-            matrices[f"{layer}.lora_A.weight"].float(),
-            scale,
-        )
-        for layer in layers
-    }
+    for name, a in matrices.items():
+        if name.endswith(suffix):
+            layer = name.removesuffix(suffix)
+            b = matrices[f"{layer}.lora_B.weight"]
+            yield (
+                name_layer(layer.removeprefix("base_model.model.")),
+                Change(b.float(), a.float(), scale),
+            )
 
 
 def add_adapter(
