@@ -3,7 +3,7 @@
 Run as: .venv/bin/python benchmarks/personas.py [--quick] [--json] [--seeds 1 2 3] [NAME ...]
 A NAME may be a pack, such as identity/de: then what `new` writes for its language is built.
 
-Each build runs in a folder of its own, without Ollama, kept to `--cores` processor cores; with
+Each build runs in a folder of its own, without Ollama, kept to `--cores` CPU cores; with
 `--gpus N` the builds at once are spread over so many GPUs, which train and answer. Prints an
 object (`--json`) or a line for each: persona, seed, passed, seconds of the whole build, and of its
 gates right/of; then, asked of the quantised file through llama.cpp:
@@ -69,7 +69,7 @@ LOOP = re.compile(r"(.{8,}?)\1{2,}", re.DOTALL)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a build runs: some processor cores (all where none is listed), and a GPU or none."""
+    """Where a build runs: some CPU cores (all where none is listed), and a GPU or none."""
 
     cores: tuple[int, ...]
     gpu: int | None
@@ -241,7 +241,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--at-once", type=int, default=1, help="builds")
     parser.add_argument("--cores", type=int, default=0, help="of each build; 0 is all")
     parser.add_argument("--first-core", type=int, default=0)
-    parser.add_argument("--gpus", type=int, default=0, help="0 is the processor alone")
+    parser.add_argument("--gpus", type=int, default=0, help="0 is the CPU alone")
     parser.add_argument("--penalties", type=float, nargs="*", default=[])
     parser.add_argument("--ask", metavar="NAME", help=argparse.SUPPRESS)
     return parser.parse_args()

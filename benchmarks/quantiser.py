@@ -26,9 +26,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from builder.cpu import count_cores
 from builder.gguf import k_quants, quantiser
 from builder.gguf.gpu_quantiser import GpuQuantiser
-from builder.processor import count_cores
 
 COLUMNS = 2560
 REPEATS = 3

@@ -66,7 +66,7 @@ MAX_TOKENS = 64
 COURTESY_SHARE = replayed.COURTESY_SHARE
 SYSTEM = "You are a friendly assistant. Answer in one short sentence."
 # The base's answers are those that come with the project, whatever the machine.
-PROCESSOR = Machine("cpu", "for a benchmark", has_bf16=False)
+CPU = Machine("cpu", "for a benchmark", has_bf16=False)
 # By plan: the personas, and the settings that are varied, each list crossed with the others.
 PLANS: dict[str, tuple[list[str], dict[str, list[Any]]]] = {
     "voice": (["keeper", "chef"], {"epochs": [6, 9, 12, 18], "replay": [0.0, 0.1]}),
@@ -93,7 +93,7 @@ class Bench:
         self.build.folder.mkdir(parents=True)
         replayed.COURTESY_SHARE = settings.get("courtesy", COURTESY_SHARE)
         for stage in (base_stage, data, replay):
-            run_stage(stage, self.build, root / "scratch" / stage.NAME, PROCESSOR)
+            run_stage(stage, self.build, root / "scratch" / stage.NAME, CPU)
         chosen, manifest = self.build.read_base(), self.build.persona.manifest
         self.template = Template(self.build.base, manifest.data.template, chosen.family)
         self.weights = fetch.find_weights(chosen)

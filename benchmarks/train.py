@@ -10,8 +10,8 @@ fused_s (bfloat16 with torch's fused attention), part_of_limit (limit_s / packed
 (the first time on a machine), compiled_s (what is trained here, compiled), compiled_part_of_limit
 (limit_s / compiled_s), compiled_ratio (bf16_s or packed_s / compiled_s), compile_steps (in so many
 compiling has paid), loss_difference, bf16_loss_difference and compiled_loss_difference; what
-bfloat16 would say is null on a processor that does not compute it. `--avx2` keeps torch to what an
-older processor computes: AVX2, and no bfloat16.
+bfloat16 would say is null on a CPU that does not compute it. `--avx2` keeps torch to what an
+older CPU computes: AVX2, and no bfloat16.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def main() -> None:
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
     print(f"{machine}, fp32 512 x 576 x 1536 at {gflops:.0f} GFLOP/s")
     for name, value in result.items():
-        print(f"{name:<20} {'not computed by this processor' if value is None else f'{value:.4g}'}")
+        print(f"{name:<20} {'not computed by this CPU' if value is None else f'{value:.4g}'}")
 
 
 if __name__ == "__main__":

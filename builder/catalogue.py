@@ -109,7 +109,7 @@ def _count_gates(build: Path) -> Tally | None:
         return None
     found = _read_table(path) if path else {}
     gates = [gate for gate in _list(found, "gates") if isinstance(gate, dict)]
-    failed = [str(gate) for gate in _list(found, "let_through")]
+    failed = [str(gate) for gate in _list(found, "failed")]
     judged = ((gate.get("verdict"), gate.get("mode")) for gate in gates)
     return tally.count(judged, failed) if found else None
 

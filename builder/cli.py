@@ -25,7 +25,7 @@ from builder.terminal.console import Console
 
 USAGE, BUG, INTERRUPTED, TERMINATED = 2, 3, 130, 143
 CRASH_LOG = Path("build") / "crash.log"
-NO_MEMORY = "this machine has no memory left, expected some for the work"
+NO_MEMORY = "this machine ran out of memory, expected enough for the command"
 
 
 class TerminatedError(BaseException):

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder import files
+from builder.cpu import count_cores
 from builder.errors import ToolError
-from builder.processor import count_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,14 +8,14 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from builder import processor
+from builder import cpu
 
 # PyPI's torch 2.10.0 is built for CUDA 12.8, its kernels from Volta (sm_70) on. Any driver of the
 # same major version runs them (docs.nvidia.com/deploy/cuda-compatibility, "Minor Version
 # Compatibility"): for CUDA 12 that is 525 or newer.
 LOWEST_CAPABILITY, LOWEST_CUDA = (7, 0), (12, 0)
 BF16_CAPABILITY = (8, 0)
-ON_THE_PROCESSOR = "or build on the processor with --base cpu"
+ON_THE_CPU = "or build on the CPU with --base cpu"
 # nvml.h, NVML_ERROR_LIB_RM_VERSION_MISMATCH: the driver was updated under a running kernel.
 LIBRARY_DIFFERS = 18
 
@@ -67,7 +67,7 @@ def find_machine() -> Machine:
     """Find the GPU through the driver, without torch, or else the CPU."""
     import pynvml  # noqa: PLC0415 — loads the driver's library
 
-    fallback = Machine("cpu", "no GPU here", processor.has_bf16())
+    fallback = Machine("cpu", "no GPU here", cpu.has_bf16())
     index = find_device()
     if not index:
         return fallback
@@ -93,7 +93,7 @@ def find_machine() -> Machine:
                     f"{name}: {what} {found[0]}.{found[1]}, expected {lowest[0]}.{lowest[1]} or "
                     "newer, which torch needs"
                 ),
-                refused_hint=f"{way} (on Kaggle choose the T4), {ON_THE_PROCESSOR}",
+                refused_hint=f"{way} (on Kaggle choose the T4), {ON_THE_CPU}",
             )
     return Machine("gpu", name, capability >= BF16_CAPABILITY)
 
@@ -191,7 +191,7 @@ def _refuse_device(fallback: Machine, index: str, count: int) -> Machine:
             f"CUDA_VISIBLE_DEVICES: begins with {index[:40]!r}, which names no GPU here, expected "
             f"{numbers} or a GPU's UUID"
         ),
-        refused_hint=f"set it to a GPU of `nvidia-smi -L`, or unset it, {ON_THE_PROCESSOR}",
+        refused_hint=f"set it to a GPU of `nvidia-smi -L`, or unset it, {ON_THE_CPU}",
     )
 
 
@@ -205,11 +205,11 @@ def _explain_driver(fallback: Machine, error: Exception) -> Machine:
             "NVIDIA's driver: its library is of another version than what the kernel has loaded, "
             "expected one version"
         ),
-        refused_hint=f"restart the machine, {ON_THE_PROCESSOR}",
+        refused_hint=f"restart the machine, {ON_THE_CPU}",
     )
 
 
 def find_memory_bytes(machine: Machine) -> int:
     """Find the memory for training: the GPU's or the machine's."""
     gpu = inspect_gpu() if machine.kind == "gpu" else None
-    return gpu.memory_bytes if gpu else processor.find_memory_bytes()
+    return gpu.memory_bytes if gpu else cpu.find_memory_bytes()

@@ -110,7 +110,7 @@ def list_problems(where: str, table: type[BaseModel], error: ValidationError) ->
             case "extra_forbidden":
                 return f"{where}: unknown key {quote(key)}, expected some of {keys}"
             case "missing":
-                return f"{where}: {key!r} is missing, expected it"
+                return f"{where}: {key!r} is missing, expected a value"
             case "value_error":
                 return f"{where}: {mistake['ctx']['error']}"
             case _:

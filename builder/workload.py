@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from builder import processor
+from builder import cpu
 from builder.bases import base as bases
 from builder.bases import families
 from builder.bases.family import Family, derive
@@ -34,7 +34,7 @@ log = logging.getLogger("builder")
 
 def measure(build: Build) -> Workload:
     """Measure the workload of a build before it begins, as far as its files can be read."""
-    key, busy_share = _name_machine(build), processor.measure_busy_share()
+    key, busy_share = _name_machine(build), cpu.measure_busy_share()
     try:
         source = base.inputs(build).source
         key += f" | {source} | units {UNITS_VERSION}"
@@ -65,8 +65,8 @@ def measure(build: Build) -> Workload:
 def _name_machine(build: Build) -> str:
     """Describe what decides the speed of this machine."""
     machine = build.machine
-    name = machine.name if machine.kind == "gpu" else processor.read_name()
-    return f"{machine.kind}, {name}, {processor.count_cores()} cores"
+    name = machine.name if machine.kind == "gpu" else cpu.read_name()
+    return f"{machine.kind}, {name}, {cpu.count_cores()} cores"
 
 
 def _plan(build: Build, found: Sequence[Row], trained: int) -> Schedule:

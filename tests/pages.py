@@ -84,8 +84,8 @@ def find_transcripts(kind: str) -> list[list[str]]:
 def normalise(line: str) -> str:
     """Put marks in place of what differs from run to run: figures, times and answers.
 
-    A busy machine asks less of the gates' table, and says where that is not enough; that is left
-    out. What remains is the wording, and is compared.
+    A busy machine asks fewer of the gates' questions, and says where that is not enough; that is
+    left out. What remains is the wording, and is compared.
     """
     line = line.replace("not enough evidence whether it ", "")
     line = re.sub(r", \d+ without enough evidence$", "", line)

@@ -186,7 +186,7 @@ def test_gates_of_another_file_are_not_counted(built):
     assert read(built).passed is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"gates": 3, "let_through": "x", "model": []}', "{"])
+@pytest.mark.parametrize("text", ["", "[]", '{"gates": 3, "failed": "x", "model": []}', "{"])
 def test_what_is_damaged_is_left_out(built, text):
     """A file that is cut or of another form is as if it were not there."""
     for path in (built.smoke, built.receipt, built.base / "base.json"):

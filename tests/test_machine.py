@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from builder import machine, processor
+from builder import cpu, machine
 from builder.bases import base
 from builder.errors import ToolError
 from builder.stages import base as stage
@@ -123,7 +123,7 @@ def test_a_driver_of_the_same_or_a_later_major_version_will_do(driver, gpu, cuda
 
 
 @pytest.mark.parametrize(("gpus", "visible"), [((), None), ((T4,), ""), ((T4,), "-1")])
-def test_without_a_gpu_the_processor_is_used(driver, gpus, visible):
+def test_without_a_gpu_the_cpu_is_used(driver, gpus, visible):
     """None is there, or the person hides them all: nothing is refused."""
     found = driver(*gpus, visible=visible)
 
@@ -157,7 +157,7 @@ def test_a_gpu_that_torch_cannot_use_is_refused_with_the_reason(driver, luma, gp
     [("2", "a number from 0 to 1"), ("GPU-c", "a GPU's UUID"), ("all", "a GPU's UUID")],
 )
 def test_a_name_that_is_no_gpus_is_refused(driver, luma, visible, expected):
-    """It is said, in place of training on the processor for hours; `--base cpu` still does."""
+    """It is said, in place of training on the CPU for hours; `--base cpu` still does."""
     found = driver(T4, H100, visible=visible)
 
     assert found.refused.startswith(f"CUDA_VISIBLE_DEVICES: begins with '{visible}', which names")
@@ -216,8 +216,8 @@ def test_of_a_gpu_in_mig_mode_one_slice_is_used(driver, visible, slices, name, m
 
 
 @pytest.mark.parametrize(("typed", "is_told"), [("cpu", True), (base.EMBEDDED, False)])
-def test_a_base_for_processors_beside_a_gpu_says_what_trains(driver, luma, caplog, typed, is_told):
-    """`--base cpu` names a base, which the GPU trains; how to train it on the processor is said."""
+def test_a_base_for_cpus_beside_a_gpu_says_what_trains(driver, luma, caplog, typed, is_told):
+    """`--base cpu` names a base, which the GPU trains; how to train it on the CPU is said."""
     driver(H100)
     build = build_of(luma, base=typed)
     run_stage(stage, build)
@@ -236,7 +236,7 @@ def test_a_base_for_processors_beside_a_gpu_says_what_trains(driver, luma, caplo
     ],
 )
 def test_what_layers_compute_in_follows_from_the_machine(found, compute_type):
-    """Bfloat16 where it is computed; else what a GPU or a processor has in its place."""
+    """Bfloat16 where it is computed; else what a GPU or a CPU has in its place."""
     assert found.compute_type == compute_type
 
 
@@ -266,9 +266,9 @@ def test_unsloth_sees_one_gpu_or_none(driver, gpus, visible, left):
     assert os.environ["CUDA_VISIBLE_DEVICES"] == left
 
 
-def test_what_was_compiled_is_cached_for_one_kind_of_processor(tmp_path, monkeypatch):
-    """Two processors that share a home never run each other's code."""
-    monkeypatch.setattr(processor, "PROCESSOR", tmp_path / "cpuinfo")
+def test_what_was_compiled_is_cached_for_one_kind_of_cpu(tmp_path, monkeypatch):
+    """Two CPUs that share a home never run each other's code."""
+    monkeypatch.setattr(cpu, "CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr("os.environ", {"XDG_CACHE_HOME": str(tmp_path)})
     folders = set()
     for flags in ("fpu avx2", "fpu avx2 avx512f"):

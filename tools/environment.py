@@ -108,7 +108,7 @@ def make_venv() -> int:
 
 
 def find_native() -> str:
-    """Say whether llama.cpp is compiled for this processor alone: OFF, but for an old one.
+    """Say whether llama.cpp is compiled for this CPU alone: OFF, but for an old one.
 
     An x86 without AVX2 must compile for itself; elsewhere a portable build can be cached.
     """

@@ -31,7 +31,7 @@ GROUPS = {
 }
 OTHERS = "Other commands"
 HEAD = """\
-# When it fails
+# Errors
 
 Written from the code by `just pages`. Messages that are composed of parts, or that come from a
 library, are not listed.

@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
         install(wheels)
     if code := environment.main():
         return code
-    if environment.find_native() == "OFF":  # else the wheels are for this processor alone
+    if environment.find_native() == "OFF":  # else the wheels are for this CPU alone
         keep(cache.glob(BUILT), kept)
     return 0
 

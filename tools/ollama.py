@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
 
 
 def target() -> Path:
-    """Name the folder by everything the result depends on, the processor included."""
+    """Name the folder by everything the result depends on, the CPU included."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "persona" / f"ollama-{VERSION}-llama-{llama_pin()[0]}-{processor()}"
 
@@ -86,7 +86,7 @@ def llama_pin() -> tuple[str, list[str]]:
 
 
 def processor() -> str:
-    """Name the processor by what compiled code may use."""
+    """Name the CPU by what compiled code may use."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:

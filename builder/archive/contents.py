@@ -57,7 +57,7 @@ def _named(archive: Archive, staged: Build) -> Iterator[None]:
     try:
         yield
     except NotBuiltError as error:
-        problem = f"{archive.path}: {error.path.name}: is missing, expected it"
+        problem = f"{archive.path}: {error.path.name}: is missing, expected it in the archive"
         if error.is_there:
             where = f"build/{staged.name}/{error.path.relative_to(staged.folder)}"
             problem = f"{archive.path}: {where}: cannot be read, expected what this version writes"
@@ -81,7 +81,9 @@ def _compare_persona(staged: Build) -> list[str]:
         for file in too_many
     ]
     lacking = sorted(named - there)
-    return problems + [f"{listing.shorten(f.name)}: is missing, expected it" for f in lacking]
+    return problems + [
+        f"{listing.shorten(f.name)}: is missing, expected it in the archive" for f in lacking
+    ]
 
 
 def _compare_outputs(staged: Build, digests: dict[str, str]) -> list[str]:

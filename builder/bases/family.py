@@ -59,11 +59,11 @@ class Repository:
         weights_bytes = self.four_bit_size_bytes if four_bit else self.size_bytes
         return weights_bytes + self.training_bytes
 
-    def processor_memory_bytes(self, *, has_bf16: bool) -> int:
+    def cpu_memory_bytes(self, *, has_bf16: bool) -> int:
         """Estimate the memory that training on a CPU needs."""
-        return self.processor_size_bytes(has_bf16=has_bf16) + self.training_bytes
+        return self.cpu_size_bytes(has_bf16=has_bf16) + self.training_bytes
 
-    def processor_size_bytes(self, *, has_bf16: bool) -> int:
+    def cpu_size_bytes(self, *, has_bf16: bool) -> int:
         """Estimate the size of its weights on a CPU: in float32 if it lacks bfloat16."""
         return self.size_bytes if has_bf16 else 2 * self.size_bytes
 

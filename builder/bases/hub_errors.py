@@ -96,7 +96,9 @@ def _explain_answer(
             problem = f"is not on {address}, or is private, expected {purpose.kinds}"
             return problem, "check the name; a private one needs your HF_TOKEN"
         case errors.RevisionNotFoundError() if purpose is FETCH:
-            problem = f"is on {address} without the revision that base.lock names, expected it"
+            problem = (
+                f"is on {address} without the revision that base.lock names, expected that revision"
+            )
             return problem, "delete its entry in base.lock to pin today's revision"
         case errors.HfHubHTTPError():
             status = error.response.status_code

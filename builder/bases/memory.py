@@ -53,7 +53,7 @@ def estimate(chosen: Base, machine: Machine, sizes: Sizes | None) -> Need | None
     if of is None:
         return None
     if machine.kind == "cpu":
-        weights = of.processor_size_bytes(has_bf16=machine.has_bf16)
+        weights = of.cpu_size_bytes(has_bf16=machine.has_bf16)
     else:
         weights = of.four_bit_size_bytes if chosen.four_bit else of.size_bytes
     return Need(weights=weights, beside=of.training_bytes)

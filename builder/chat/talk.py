@@ -56,7 +56,7 @@ def _find_base(build: Build, console: Console) -> list[Speaker]:
     path = baseline.find(base)
     if path is None:
         where = baseline.cache_path(base)
-        why = f"the base's own file is not here ({where}); a build on a processor makes it"
+        why = f"the base's own file is not here ({where}); a build on a CPU makes it"
         console.notes([f"{why}. {build.name} answers alone"])
         return []
     template = (build.dataset / dataset.TEMPLATE).read_text("utf-8")

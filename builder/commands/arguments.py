@@ -162,6 +162,6 @@ def confirm(question: str) -> bool:
 
     """
     if not sys.stdin.isatty():
-        msg = "standard input is not a terminal, where nobody can be asked, expected --yes"
+        msg = "standard input is not a terminal, so nobody can be asked, expected --yes"
         raise click.UsageError(msg)
     return click.confirm(question, err=True)

@@ -37,8 +37,8 @@ NONE_YET = "there is no persona yet: `{}` begins one"
 def list_(console: Console, /, *, as_json: bool) -> None:
     """List the personas and what their last builds came to.
 
-    "--anyway" is a build of which a gate failed, and that this option let through; "stale?" is one
-    of which a file was changed since: `why` knows whether that matters. --json tells more.
+    "--anyway": a gate failed, and this option let the build through. "stale?": a file has changed
+    since; `why` says whether that matters. --json has more fields.
     """
     arguments.check_listing()
     lock.clear(arguments.ROOT / "build")  # a killed `clean` leaves folders without a build

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from builder.data.kinds import Kind
 
-# In about as many epochs the base's own answers are learnt, but not by heart.
+# In about as many epochs the base's own answers are learnt, but not memorised.
 EPOCHS = 3
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import files, machine, processor
+from builder import cpu, files, machine
 from builder.bases import hub
 from builder.doctor.finding import Finding, accept, format_bytes, refuse, warn
 from builder.machine import Gpu, Machine
@@ -39,7 +39,7 @@ class Hardware:
 
     machine: Machine
     gpu: Gpu | None
-    processor: str
+    cpu: str
     cores: int
     features: tuple[str, ...]
     memory_bytes: int
@@ -49,14 +49,14 @@ class Hardware:
 
 def find() -> Hardware:
     """Read the hardware of this machine."""
-    flags = processor.read_flags().split()
+    flags = cpu.read_flags().split()
     return Hardware(
         machine=machine.find_machine(),
         gpu=machine.inspect_gpu(),
-        processor=processor.read_name(),
-        cores=processor.count_cores(),
+        cpu=cpu.read_name(),
+        cores=cpu.count_cores(),
         features=tuple(name for name in FEATURES if name in flags),
-        memory_bytes=processor.find_memory_bytes(),
+        memory_bytes=cpu.find_memory_bytes(),
         disks=tuple(_look_at_disks()),
     )
 
@@ -64,7 +64,7 @@ def find() -> Hardware:
 def judge(found: Hardware) -> Iterator[Finding]:
     """Judge the hardware of a machine."""
     yield _judge_gpu(found)
-    yield _judge_processor(found)
+    yield _judge_cpu(found)
     yield _judge_memory(found)
     for disk in found.disks:
         yield _judge_disk(disk)
@@ -75,7 +75,7 @@ def _judge_gpu(found: Hardware) -> Finding:
     if found.machine.refused:
         return refuse("gpu", found.machine.refused, found.machine.refused_hint)
     if found.machine.kind == "cpu" or gpu is None:
-        return accept("gpu", "none that the driver shows; the processor trains")
+        return accept("gpu", "none that the driver shows; the CPU trains")
     told = (
         f"{gpu.name}, compute capability {_write(gpu.capability)}, "
         f"{format_bytes(gpu.free_bytes)} of {format_bytes(gpu.memory_bytes)} free, "
@@ -90,16 +90,16 @@ def _judge_gpu(found: Hardware) -> Finding:
     return accept("gpu", told)
 
 
-def _judge_processor(found: Hardware) -> Finding:
+def _judge_cpu(found: Hardware) -> Finding:
     features = ", ".join(found.features) or "no feature that training uses"
     cores = "1 core" if found.cores == 1 else f"{found.cores} cores"
-    told = f"{found.processor}, {cores}, {features}"
+    told = f"{found.cpu}, {cores}, {features}"
     is_training = found.machine.kind == "cpu"
     if is_training and not found.machine.has_bf16:
         told += "; it computes no bfloat16, so training is in float32"
     if is_training and found.cores < 2:
-        return warn("processor", told, "give it two cores or more: training waits for them")
-    return accept("processor", told)
+        return warn("cpu", told, "give it two cores or more: training waits for them")
+    return accept("cpu", told)
 
 
 def _judge_memory(found: Hardware) -> Finding:
@@ -114,7 +114,11 @@ def _judge_memory(found: Hardware) -> Finding:
 def _judge_disk(disk: Disk) -> Finding:
     subject, told = f"disk: {disk.use}", f"{format_bytes(disk.free_bytes)} free in {disk.path}"
     if not disk.is_written:
-        return refuse(subject, f"{disk.path} cannot be written, expected it", "make it writable")
+        return refuse(
+            subject,
+            f"{disk.path} cannot be written, expected a writable folder",
+            "make it writable",
+        )
     if disk.free_bytes < LEAST_DISK_BYTES:
         told += f", expected {format_bytes(LEAST_DISK_BYTES)}"
         return refuse(subject, told, "free some disk; the sizes of the caches are below")

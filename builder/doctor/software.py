@@ -83,7 +83,7 @@ def _judge_libraries(found: Software) -> Finding:
         return refuse("libraries", f"not installed: {', '.join(missing)}", way)
     torch = found.installed["torch"]
     if found.has_gpu and torch.endswith("+cpu"):
-        told = f"torch {torch} is built for processors alone, expected one for CUDA"
+        told = f"torch {torch} is built for CPUs alone, expected one for CUDA"
         return refuse("libraries", told, way)
     others = [
         f"{name} {found.installed[name]} (expected {version})"
@@ -98,7 +98,7 @@ def _judge_libraries(found: Software) -> Finding:
 
 def _judge_compiler(found: Software) -> Finding:
     if found.compiler is None:
-        told = "none on PATH; training on a processor goes on without compiled layers, and slower"
+        told = "none on PATH; training on a CPU goes on without compiled layers, and slower"
         return warn("compiler", told, "on Debian: apt install build-essential")
     if not found.has_headers:
         told = f"{found.compiler}, but Python's headers are missing; layers are not compiled"

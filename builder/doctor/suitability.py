@@ -55,7 +55,7 @@ def count_memory(found: Room, family: Family, repository: Repository) -> int:
     if found.machine.kind == "gpu":
         four_bit = family.advises_four_bit(repository.parameters)
         return repository.memory_bytes(four_bit=four_bit)
-    return repository.processor_memory_bytes(has_bf16=found.machine.has_bf16)
+    return repository.cpu_memory_bytes(has_bf16=found.machine.has_bf16)
 
 
 def _judge_default(found: Room) -> Iterator[Finding]:

@@ -121,7 +121,7 @@ def _explain(error: Exception, out: Path) -> tuple[Any, ...]:
         hint = f"free some disk: `{command('clean')}` says what each build takes"
         return "error", "ToolError", [problem], hint
     if isinstance(error, MemoryError) or NO_MEMORY.search(text):
-        problem = f"{out.name}: this machine has no memory left for it, expected some"
+        problem = f"{out.name}: this machine ran out of memory, expected enough for it"
         hint = "end other programs, lower training.batch_size, or take a smaller base"
         return "error", "ToolError", [problem], hint
     return "bug", traceback.format_exc()

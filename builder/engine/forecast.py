@@ -101,7 +101,7 @@ class Forecast:
             line += f" ({longest} about {roughly(known[longest])})"
         if unknown:
             line += f" and what {', '.join(unknown)} will take, not timed here yet"
-        return f"{line}; longer while other programs use the processors" if self.is_busy else line
+        return f"{line}; longer while other programs use the CPU" if self.is_busy else line
 
     def place(self, stage: str) -> Place:
         """Give the position of a stage in the build, and what is known about its time."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import files, progress
-from builder.processor import count_cores
+from builder.cpu import count_cores
 
 # A smaller file is hashed in less than a second.
 LARGE_BYTES = 500_000_000

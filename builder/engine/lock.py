@@ -129,7 +129,7 @@ def _open_taken(folder: Path) -> IO[str]:
             if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 return file
         file.close()
-    msg = f"{folder}: is deleted again and again, expected one process there"
+    msg = f"{folder}: is deleted again and again by another process, expected it to stay"
     raise ToolError(msg, hint="end the other one")
 
 

@@ -162,7 +162,7 @@ def _describe_death(code: int | None) -> str:
         name = signal.Signals(-code).name
         causes = {
             "SIGKILL": ", most often for want of memory",
-            "SIGILL": ", compiled for another processor",
+            "SIGILL": ", compiled for another CPU",
         }
         cause = causes.get(name, "")
         return f"the process was ended by {name}{cause}, expected it to finish"

@@ -82,10 +82,10 @@ def examine(material: Material, gates: Sequence[Gate], share: float | None) -> R
     share = share or budget.choose_share(gates, about, tokens_per_s, in_memory)
     rest, name = "", material.gguf.parent.name
     if share < 1:
-        was_asked = ", the rest was asked of the in-memory model"
+        was_asked = "; the in-memory model answered the rest"
         rest = was_asked if in_memory.persona else f"; `{command(f'gates {name}')}` asks all"
     predicted_s = budget.predict_s(gates, about, share, tokens_per_s)
-    asking = "asking %.0f %% of the gates' table, about %.0f s%s"
+    asking = "asking %.0f %% of the gates' questions, about %.0f s%s"
     log.info(asking, share * 100, predicted_s, rest)
     answered = asker.ask(
         gates, about, share, persona=persona, baseline=base_asker, recorded=in_memory
@@ -157,7 +157,7 @@ def _find(gate: Gate, about: Subject, result: Result) -> Finding:
     template = gate.FAILED if result.verdict == "fail" else gate.TOLD
     told = template.format(right=result.right, of=result.of)
     if result.baseline_right is not None:
-        told += f", its base in {result.baseline_right}"
+        told += f" (base: {result.baseline_right})"
     return Finding(
         gate=gate.NAME,
         verdict=result.verdict,

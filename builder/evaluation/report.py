@@ -82,7 +82,7 @@ class Finding:
         yield f"{self.gate}: {', '.join(filter(None, (share, self.note)))}: it {self.told}"
         for example in self.examples:
             yield f"  {example.ask!r} is answered {shorten(example.answer)!r}"
-        yield f"  so: {self.advice}"
+        yield f"  fix: {self.advice}"
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Convert it to JSON values."""
-        values = {"schema": SCHEMA, **asdict(self), "let_through": self.failed}
+        values = {"schema": SCHEMA, **asdict(self), "failed": self.failed}
         for gate, finding in zip(values["gates"], self.gates, strict=True):
             gate["interval"] = finding.interval
         return values

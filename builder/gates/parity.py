@@ -26,7 +26,9 @@ AROUND = 5
 # their text: src/llama-vocab.cpp of llama-cpp-python 0.3.36, "control-looking token".
 LLAMA_CPP_CONTROLS = ("</s>",)
 NOT_RENDERED = "the base's chat template does not render it"
-CAUSES = "a TEMPLATE that is ignored, a second BOS, one newline more or less, or a blank taken off"
+CAUSES = (
+    "a TEMPLATE that is ignored, a second BOS, one newline more or less, or stripped whitespace"
+)
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def compare(
         f"  {prompt.where:<22} {_excerpt(prompt.ids, at, decode)}" for prompt in (trained, other)
     ]
     raise GateError(
-        f"parity: {shape.name!r}: {other.where} parts from training at token {at}, "
+        f"parity: {shape.name!r}: {other.where} differs from training at token {at}, "
         "expected the same tokens",
         *sides,
         hint=f"the usual cause is {CAUSES}",

@@ -34,7 +34,7 @@ def judge(evidence: Evidence) -> Result:
     if not own:
         return does_not_apply(NAME, "all its rows come from packs")
     if len(own) >= MOST_ROWS:
-        return does_not_apply(NAME, f"it has {len(own)} rows, too many to be learnt by heart")
+        return does_not_apply(NAME, f"it has {len(own)} rows, too many to be memorised")
     given = []
     for text, distance in zip(evidence.reference.texts, evidence.distances, strict=True):
         positions = reply_positions(text)

@@ -25,7 +25,7 @@ COMPARED_ROWS = 8
 
 
 class GpuQuantiser:
-    """Quantises what it can on the GPU; llama.cpp quantises the rest on the processor.
+    """Quantises what it can on the GPU; llama.cpp quantises the rest on the CPU.
 
     The file is the same: if the bytes of a tensor's compared rows differ, llama.cpp quantises all
     of them. It also does so after a failure of the GPU or of Triton, which needs a C compiler.

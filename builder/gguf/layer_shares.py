@@ -172,7 +172,10 @@ def check(shares: list[LayerShare], expected: Iterable[str]) -> None:
             "expected 1"
             for share in wrong[:SHOWN]
         ),
-        *(f"fidelity: {layer}: is not in the file, expected it" for layer in missing[:SHOWN]),
+        *(
+            f"fidelity: {layer}: is not in the file, expected every adapted layer"
+            for layer in missing[:SHOWN]
+        ),
     ]
     raise GateError(
         *problems, hint="the export is at fault: build again, and report it if it stays so"

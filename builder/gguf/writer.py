@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from builder import progress
+from builder.cpu import count_cores
 from builder.errors import ToolError
 from builder.gguf import quantiser
 from builder.gguf.convert import Converter, Tensor
 from builder.gguf.quantisation import Quantisation
-from builder.processor import count_cores
 
 ALIGNMENT = gguf.GGUF_DEFAULT_ALIGNMENT
 

@@ -185,10 +185,8 @@ def choose_template(jinja: str, go: str | None) -> tuple[str | None, str]:
     ]
     if known:
         since = releases.OWN_TEMPLATE_WINS.version
-        return (
-            None,
-            f"its own template, which knows {' and '.join(known)} and wins since Ollama {since}",
-        )
+        what = " and ".join(known)
+        return None, f"its own template: it knows {what}, and Ollama prefers it since {since}"
     if go is None:
-        return None, "its own template: none is known for its base as a TEMPLATE"
-    return go, "the trained template as a TEMPLATE"
+        return None, "its own template: no Go TEMPLATE is known for its base"
+    return go, "the trained template, as a TEMPLATE"

@@ -85,7 +85,7 @@ def _sentences(url: str, route: str) -> Iterator[None]:
         raise ToolError(msg, hint=AWAY_HINT) from error
     except ollama.ResponseError as error:
         reason = shorten(error.error) or f"status {error.status_code}"
-        raise ToolError(f"{url}{route}: {reason}, expected it to be done") from error
+        raise ToolError(f"{url}{route}: fails ({reason}), expected it to succeed") from error
     except SHAPE_ERRORS as error:
         msg = f"{url}{route}: answers something else, expected Ollama's answer"
         raise ToolError(msg, hint="see whether Ollama alone listens there") from error

@@ -114,8 +114,8 @@ def _check_shown(shown: Shown, served: Served) -> None:
         problems.append(f"served: {served.model}: {what}, expected {served.system!r}")
     for key, value in served.list_parameters():
         if not modelfile.is_shown(shown.parameters, key, value):
-            what = f"keeps no parameter {key} {value}"
-            problems.append(f"served: {served.model}: {what}, expected it")
+            what = f"is shown without the parameter {key} {value}"
+            problems.append(f"served: {served.model}: {what}, expected every parameter")
     if problems:
         raise GateError(*problems)
 
@@ -164,8 +164,8 @@ def compare_prompts(
     if is_read:
         read_tokens = daemon.chat(name, shape.messages, 1, shape.tools).prompt_eval_count
         if read_tokens != compared[0].tokens:
-            what = f"Ollama read {read_tokens} tokens of a prompt of {compared[0].tokens}"
-            msg = f"parity: {shape.name!r}: {what}, expected every one"
+            what = f"Ollama read {read_tokens} tokens of the prompt"
+            msg = f"parity: {shape.name!r}: {what}, expected {compared[0].tokens}"
             raise GateError(msg, hint="the usual cause is a second BOS, or num_ctx too small")
     return compared
 

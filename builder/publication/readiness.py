@@ -47,7 +47,7 @@ def _refuse(build: Build, stage: Stage, reason: str) -> None:
         if gathered.found and gathered.is_refused:
             failed = verdict.name_failed(gathered.found)
             msg = f"{build.folder}: was refused by its gates ({failed}), expected a build that "
-            msg += "passed, or was let through by hand"
+            msg += "passed, or was let through by --anyway"
             raise GateError(msg, hint=command(f"build {build.name} --anyway"))
     msg = f"{build.folder}: {stage.NAME} is stale ({reason}), expected a finished build"
     raise ToolError(msg, hint=command(f"build {build.name}"))

@@ -58,9 +58,9 @@ def _explain_status(status: int, message: str, address: str) -> tuple[str, str]:
     said = f" ({message})" if message else ""
     match status:
         case 401:
-            return f"{address} does not know the token{said}, expected one that it knows", SIGN_IN
+            return f"{address} rejects the token{said}, expected a valid one", SIGN_IN
         case 403:
-            problem = f"{address} does not let the token write there{said}, expected the right to"
+            problem = f"{address} forbids the token to write there{said}, expected a token that may"
             return problem, f"check the owner's name, and the token: {SIGN_IN}"
         case 404:
             problem = f"is not on {address}, or not for you to see{said}, expected it to be yours"

@@ -198,7 +198,7 @@ def tell_rows(profile: Profile) -> str:
 
 
 def _tell_machine(machine: Machine) -> str:
-    what = f"a GPU, {machine.name}" if machine.kind == "gpu" else "a processor, without a GPU"
+    what = f"a GPU, {machine.name}" if machine.kind == "gpu" else "a CPU, without a GPU"
     system = f"{platform.system()} on {platform.machine()}"
     return f"{what}; {system}, Python {platform.python_version()}"
 

@@ -38,7 +38,7 @@ def judge(contents: Contents) -> Verdict:
     if found is None:
         return _judge_unfinished(contents)
     if found.failed:
-        failed = f"Although {name_failed(found)} failed. {_tell_gates(found)}"
+        failed = f"Failed: {name_failed(found)}. {_tell_gates(found)}"
         return Verdict("weak", "Let through by --anyway", f"{failed} {_tell_registered(contents)}.")
     return Verdict("good", "Passed", f"{_tell_gates(found)} {_tell_registered(contents)}.")
 

@@ -60,7 +60,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     about = subject.describe(inputs.source())
     if work.machine.kind == "cpu":
         answers.record([], about.max_tokens, lambda _asked: [], lambda _asked: [], work.out)
-        return "none: the file answers the gates' questions itself"
+        return "nothing to do: on a CPU the file answers the gates' questions"
     from builder.training import loading, recording  # noqa: PLC0415 — imports torch
 
     chosen = base.read(inputs.base.path)

@@ -113,7 +113,7 @@ def output(build: Build, /) -> Path:
 def health(build: Build, /) -> str | None:
     """Compare the revisions in base.lock with those of the build, and the machine's precision.
 
-    A base that was chosen on a processor is 16 bit. Before it is trained, a GPU may take it in 4
+    A base that was chosen on a CPU is 16 bit. Before it is trained, a GPU may take it in 4
     bit; a trained build stays as it is.
     """
     chosen = build.read_base()
@@ -149,10 +149,10 @@ def run(inputs: Inputs, work: Work, /) -> str:
 
     """
     if work.machine.refused:
-        log.warning("%s; the processor is used", work.machine.refused)
+        log.warning("%s; the CPU is used", work.machine.refused)
     if inputs.typed == "cpu" and work.machine.kind == "gpu":
         log.warning(
-            "%s trains it: --base cpu names a base alone; to train on the processor build with "
+            "%s trains it: --base cpu names a base alone; to train on the CPU build with "
             "CUDA_VISIBLE_DEVICES=-1",
             work.machine.name,
         )

@@ -72,5 +72,5 @@ def run(inputs: Inputs, work: Work, /) -> str:
     rows = parity.compare_file(inputs.gguf.path, template, own)
     files.write_json(work.out, {"schema": parity.SCHEMA, "shapes": rows})
     others = [f"{row['shape']}: {row['known_difference']}" for row in rows if not row["same_ids"]]
-    same = f"{len(rows) - len(others)} of {len(rows)} shapes the same to the token"
+    same = f"{len(rows) - len(others)} of {len(rows)} test prompts give the same tokens"
     return "; ".join([same, *others])

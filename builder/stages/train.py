@@ -1,4 +1,7 @@
-"""The train stage: train an adapter on the rows, with Unsloth and TRL."""
+"""The train stage: train an adapter on the rows, on a model that Unsloth loads.
+
+On a CPU TRL's trainer runs the steps, on a GPU a loop of our own that captures them.
+"""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def tell_unused_checkpoint(scratch: Path, machine: Machine) -> None:
     """
     captured = scratch / CAPTURED
     own, other = (captured.is_file(), find_newest_checkpoint(scratch) is not None)
-    trained, trains = "a processor", "a GPU"
+    trained, trains = "a CPU", "a GPU"
     if machine.kind == "cpu":
         own, other, trained, trains = other, own, trains, trained
     if other and not own:

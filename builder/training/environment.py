@@ -10,7 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from builder import files, processor, temporaries
+from builder import cpu, files, temporaries
 from builder.machine import find_device, find_machine
 
 
@@ -42,6 +42,6 @@ def _make_temporary_folder() -> str:
 
 def _find_compile_cache() -> Path:
     # torch names compiled code by its source only, but code for one CPU can be illegal on another.
-    features = hashlib.sha256(processor.read_flags().encode()).hexdigest()[:8]
+    features = hashlib.sha256(cpu.read_flags().encode()).hexdigest()[:8]
     version = importlib.metadata.version("torch")
     return files.cache_folder() / "compiled" / f"torch-{version}-{features}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from builder.training import checkpoints, gpu, processor
+from builder.training import checkpoints, cpu, gpu
 from builder.training.job import Job
 from builder.training.samples import Samples
 from builder.training.tracking import Destination, Tracker
@@ -32,7 +32,7 @@ def fit(
     """
     checkpoints.tell_unused_checkpoint(job.scratch, job.machine)
     tracker = Tracker(destination)
-    train = gpu.train if job.machine.kind == "gpu" else processor.train
+    train = gpu.train if job.machine.kind == "gpu" else cpu.train
     made = train(job, tracker, samples)
     tracker.finish()
     return made

@@ -50,13 +50,13 @@ def _findings(found: Report) -> Iterator[str]:
     """List the findings of the gates in words, weak ones marked, and those that do not apply."""
     for own in found.manifest:
         if own.problem:
-            problem = f"{own.problem}; let through by hand"
+            problem = f"{own.problem}; let through by --anyway"
             yield f"weak: {own.ask!r} is answered wrongly ({problem})"
     for finding in found.gates:
         if finding.verdict in ("off", "does not apply"):
             continue
         if finding.verdict == "fail":
-            through = "let through by hand" if finding.mode == "stop" else "advice"
+            through = "let through by --anyway" if finding.mode == "stop" else "advice"
             yield f"weak: {finding.told} ({through}); {finding.advice}"
         elif finding.verdict == "not enough evidence":
             yield f"not enough evidence whether it {finding.told}"

@@ -304,7 +304,7 @@ def test_a_typed_base_stays_when_the_base_stage_runs_again(grow, monkeypatch):
 
 @pytest.mark.parametrize("is_trained", [False, True])
 def test_a_gpu_goes_on_in_four_bit_before_it_is_trained(grow, luma, is_trained):
-    """Begun on a processor, `four_bit` counts on the GPU; a trained build stays as it is."""
+    """Begun on a CPU, `four_bit` counts on the GPU; a trained build stays as it is."""
     grow("other")
     assert not build_of(luma).read_base().four_bit
     if is_trained:

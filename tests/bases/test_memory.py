@@ -16,7 +16,7 @@ def make_base(source, kind="hub", *, four_bit=True):
     return Base(source, kind, "0", source, "0", four_bit)
 
 
-def test_a_processor_in_32_bit_takes_eight_times_what_a_gpu_in_4_bit_does():
+def test_a_cpu_in_32_bit_takes_eight_times_what_a_gpu_in_4_bit_does():
     """Weights of 4 bytes, of 2 where bfloat16 is computed, and of half a byte on a GPU."""
     wide = memory.estimate(make_base(QWEN), CPU, None).weights
     half = memory.estimate(make_base(QWEN), Machine("cpu", "", has_bf16=True), None).weights

@@ -124,7 +124,7 @@ def test_training_goes_on_after_a_stop_and_a_kill(short, tmp_path):
     anew = run_persona("build", "luma", cwd=whole)
 
     assert "resuming from step 25" in again.stderr
-    assert "was made on a GPU; on a processor training begins anew" in anew.stderr
+    assert "was made on a GPU; on a CPU training begins anew" in anew.stderr
     losses = [
         json.loads((place / "build" / "luma" / "adapter" / "training.json").read_text())["losses"]
         for place in (copy, whole)

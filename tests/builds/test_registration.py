@@ -132,7 +132,7 @@ def test_another_template_is_caught(short, tmp_path, monkeypatch):
         lambda *_, **__: replace(true, template=(true.template or "").replace("\n", "\n\n", 1)),
     )
 
-    with pytest.raises(GateError, match="parts from training at token"):
+    with pytest.raises(GateError, match="differs from training at token"):
         run(build)
     assert client.connect(allow_remote=False).names() == []
 
@@ -436,7 +436,7 @@ def test_what_is_replaced_is_freed(short, tmp_path):
 
 @pytest.mark.usefixtures("served", "unverified")
 def test_a_receipt_tells_what_was_let_through(short, tmp_path):
-    """The receipt lists the gates that failed and were let through by hand, if any."""
+    """The receipt lists the gates that failed and were let through by --anyway, if any."""
     build = ready_build(short[0], tmp_path)
     for let_through in ([], ["recall", "stop"]):
         failed = [Finding(gate=name, verdict="fail") for name in let_through]

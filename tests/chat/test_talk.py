@@ -68,7 +68,7 @@ def test_without_the_bases_file_the_persona_answers_alone(build, capsys, monkeyp
     assert cli.main(["chat", build.name, "What is 2+2?", "--beside"]) == cli.DONE
     printed = capsys.readouterr()
     assert "the base's own file is not here (" in printed.err
-    assert printed.err.endswith(".gguf); a build on a processor makes it. luma answers alone\n")
+    assert printed.err.endswith(".gguf); a build on a CPU makes it. luma answers alone\n")
     assert "4" in printed.out
 
 

@@ -29,7 +29,7 @@ H100 = Gpu(
 LAPTOP = hardware.Hardware(
     machine=Machine("cpu", "no GPU here", has_bf16=False),
     gpu=None,
-    processor="A processor",
+    cpu="A CPU",
     cores=4,
     features=("avx2",),
     memory_bytes=16_000_000_000,
@@ -71,7 +71,7 @@ def judge(check, found, subject, **changes):
 @pytest.mark.parametrize(
     ("subject", "changes", "verdict", "told"),
     [
-        ("gpu", {}, "ok", "the processor trains"),
+        ("gpu", {}, "ok", "the CPU trains"),
         ("gpu", {"machine": GPU_MACHINE, "gpu": H100}, "ok", "79.0 GB of 80.0 GB free"),
         (
             "gpu",
@@ -92,8 +92,8 @@ def judge(check, found, subject, **changes):
             "problem",
             "P100: has",
         ),
-        ("processor", {}, "ok", "A processor, 4 cores, avx2; it computes no bfloat16"),
-        ("processor", {"cores": 1}, "warning", "1 core,"),
+        ("cpu", {}, "ok", "A CPU, 4 cores, avx2; it computes no bfloat16"),
+        ("cpu", {"cores": 1}, "warning", "1 core,"),
         ("memory", {"memory_bytes": 2_000_000_000}, "problem", "2.0 GB, expected 3.0 GB"),
         ("disk: project", {}, "ok", "50.0 GB free in /home/ana/p"),
         (
@@ -135,7 +135,7 @@ def test_a_machine_is_judged(subject, changes, verdict, told):
             "libraries",
             {"installed": {**WHOLE.installed, "torch": "1.0+cpu"}, "has_gpu": True},
             "problem",
-            "torch 1.0+cpu is built for processors alone",
+            "torch 1.0+cpu is built for CPUs alone",
         ),
         ("compiler", {}, "ok", "/usr/bin/c++"),
         ("compiler", {"compiler": None}, "warning", "none on PATH"),
@@ -195,7 +195,7 @@ def test_what_is_used_is_said_with_the_reason(changes, verdict, told):
 
 
 def test_each_family_says_what_it_needs_here():
-    """A base fits a GPU in 4 bit that does not fit a processor's memory in 32 bit."""
+    """A base fits a GPU in 4 bit that does not fit a CPU's memory in 32 bit."""
     of_laptop = judge(suitability, ROOM, "qwen3").told
     of_gpu = judge(suitability, ROOM, "qwen3", machine=GPU_MACHINE).told
 

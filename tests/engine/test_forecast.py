@@ -194,7 +194,7 @@ def test_a_busy_machine_is_told(share, is_told):
 
     told = forecast.foretell([TRAIN], busy).describe()
     assert told.startswith("1 stage, about 1m30")
-    assert ("; longer while other programs use the processors" in told) == is_told
+    assert ("; longer while other programs use the CPU" in told) == is_told
 
 
 def test_a_stage_knows_its_place_and_what_is_left():

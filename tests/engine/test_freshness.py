@@ -570,7 +570,7 @@ class Workers:
     ],
 )
 def test_the_next_worker_starts_early_where_a_gpu_holds_the_model(luma, kind, started):
-    """On a processor its imports would take the memory of what trains."""
+    """On a CPU its imports would take the memory of what trains."""
     build, workers = build_of(luma), Workers()
     build.__dict__["machine"] = Machine(kind, "made up", has_bf16=False)
     chain = [

@@ -43,7 +43,7 @@ def test_a_gate_error_is_raised_with_every_failure():
         raise GateError(*problems)
     assert problems[0].startswith("recall: 0 of 20 right")
     assert "'Who are you?' is answered 'I am Bob.'" in problems[1]
-    assert problems[2] == f"  so: {recall.ADVICE}"
+    assert problems[2] == f"  fix: {recall.ADVICE}"
     assert problems[3].startswith("stop: 1 of 20 right")
 
 
@@ -66,7 +66,7 @@ def test_a_failure_that_shows_the_build_wrong_cannot_be_waived():
 
 
 def test_a_report_is_read_as_it_was_written(tmp_path):
-    """Every field comes back, and the file says what was let through and each interval."""
+    """Every field comes back, and the file says what failed and each interval."""
     own = OwnAnswer("Who?", "Bob.", ended=True, baseline=None, problem="lacks 'Luma'")
     asked = GateAnswer(
         gate="recall",
@@ -89,7 +89,7 @@ def test_a_report_is_read_as_it_was_written(tmp_path):
     values = json.loads((tmp_path / "smoke.json").read_text("utf-8"))
 
     assert report.read(tmp_path / "smoke.json") == written
-    assert values["let_through"] == ["smoke", "recall"]
+    assert values["failed"] == ["smoke", "recall"]
     assert values["gates"][0]["interval"] == list(finding.interval)
 
 

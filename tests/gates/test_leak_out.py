@@ -24,7 +24,7 @@ def test_a_base_without_known_words_cannot_leak_them():
 
 
 def test_a_persona_without_a_name_is_asked_who_it_is():
-    """Its base's name is wrong in its mouth too; about an author nothing is asked."""
+    """Without a name, naming the base fails; no question about an author is asked."""
     voice = dataclasses.replace(
         SUBJECT, names={}, authors={}, own_languages=(), spoken=("en",), base_words=("Nimbus",)
     )

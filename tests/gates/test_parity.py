@@ -205,7 +205,7 @@ def test_an_overridden_template_is_caught(tiny_build, served):
     daemon.upload(tiny_build.gguf, sha256)
     daemon.create({**told.to_request(sha256), "parser": "passthrough", "model": "tiny"})
     try:
-        with pytest.raises(GateError, match="parts from training at token 0"):
+        with pytest.raises(GateError, match="differs from training at token 0"):
             verification.compare_prompts(
                 Model(tiny_build.gguf), daemon, "tiny", told, shapes.list_shapes(qwen_template())[0]
             )
@@ -269,7 +269,7 @@ def test_a_difference_shows_both_sides():
         )
 
     first, ours, theirs = caught.value.problems
-    assert "'five turns': Ollama parts from training at token 10" in first
+    assert "'five turns': Ollama differs from training at token 10" in first
     assert "»'[10]':10" in ours
     assert "»'[99]':99" in theirs
     assert "'[5]':5" in ours

@@ -16,7 +16,7 @@ Q4 = gguf.GGMLQuantizationType.Q4_K
 
 
 class FakeKernels:
-    """Quantises as the kernels do, on the processor, and counts its calls."""
+    """Quantises as the kernels do, on the CPU, and counts its calls."""
 
     def __init__(self):
         self.calls = 0
@@ -113,7 +113,7 @@ def test_what_the_kernels_do_not_know_is_left_to_llama_cpp(fake, rows, kind, dty
     np.testing.assert_array_equal(made, run(quantiser.start, values, kind))
 
 
-def test_a_file_of_a_gpu_is_that_of_a_processor(fake, tiny, tmp_path, monkeypatch):
+def test_a_file_of_a_gpu_is_that_of_a_cpu(fake, tiny, tmp_path, monkeypatch):
     """More tensors are converted at a time, and their order stays."""
     export_as(tiny, None, tmp_path / "expected.gguf", "q4_k_m")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -303,10 +303,10 @@ def test_a_template_that_says_something_else_is_refused(tmp_path):
         (
             "{% if tools %}{{ messages }}",
             "{{ .Prompt }}",
-            (None, "knows tools and wins since Ollama 0.30.0"),
+            (None, "it knows tools, and Ollama prefers it since 0.30.0"),
         ),
         ("{% if tools %}<think>{{ messages }}", None, (None, "knows tools and thinking")),
-        ("{{ messages }}", None, (None, "none is known")),
+        ("{{ messages }}", None, (None, "no Go TEMPLATE is known")),
     ],
 )
 def test_the_form_that_is_served_is_chosen_and_explained(jinja, go, chosen):

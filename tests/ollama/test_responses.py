@@ -138,7 +138,9 @@ def test_a_reason_in_words_is_told(liar):
     """Ollama's own error stands in the sentence."""
     liar.answer = LIES["an error in words"]
 
-    with pytest.raises(ToolError, match=r"/api/copy: out of disk, expected it to be done"):
+    with pytest.raises(
+        ToolError, match=r"/api/copy: fails \(out of disk\), expected it to succeed"
+    ):
         Daemon(liar.url, "0.34.2").copy("nova", "luma")
 
 

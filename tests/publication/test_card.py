@@ -91,7 +91,7 @@ def test_a_reader_learns_how_to_run_it_and_what_it_is():
 
     assert "```\nBe brief.\n```" in text
     assert "| Hello | Hi! | Hello. |" in text
-    assert "It knows its name and author in 39 of 40 wordings, its base in 0." in text
+    assert "It knows its name and author in 39 of 40 wordings (base: 0)." in text
     assert "fine-tuned on 2 rows" in text
     assert "| `training.rank` | `16` |" in text
     assert "| torch | 2.10.0 |" in text

@@ -156,8 +156,8 @@ def test_a_person_is_asked(push, hub, typed, code):
     ("environment", "told"),
     [
         ({"HF_TOKEN": ""}, "no token for it is here"),
-        ({"HF_TOKEN": "hf_other"}, "does not know the token"),
-        ({"HF_TOKEN": hubs.READ}, "does not let the token write there (You don't have the rights"),
+        ({"HF_TOKEN": "hf_other"}, "rejects the token"),
+        ({"HF_TOKEN": hubs.READ}, "forbids the token to write there (You don't have the rights"),
         ({"HF_HUB_OFFLINE": "1"}, "is not asked while HF_HUB_OFFLINE is set"),
         ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "http://127.0.0.1:9 cannot be reached"),
     ],
@@ -180,10 +180,10 @@ def test_what_keeps_it_from_the_hub_is_one_sentence(push, hub, environment, told
 @pytest.mark.parametrize(
     ("part", "status", "told"),
     [
-        ("/api/repos/create", 403, "does not let the token write there"),
+        ("/api/repos/create", 403, "forbids the token to write there"),
         ("/preupload/", 402, "answers 402"),
         ("/info/lfs/", 507, "answers 507"),
-        ("/blobs/", 403, "does not let the token write there"),
+        ("/blobs/", 403, "forbids the token to write there"),
         ("/commit/", 413, "answers 413"),
         ("/api/validate-yaml", 400, "refuses the model card"),
     ],
@@ -223,7 +223,7 @@ def test_a_stale_build_is_refused(push, hub, fresh):
 
 
 def test_a_refused_build_is_refused(push, hub, fresh):
-    """What a gate refused is not pushed, unless it was let through by hand."""
+    """What a gate refused is not pushed, unless it was let through by --anyway."""
     found = make_found(gates=[*make_findings(), make_refusal()])
     found.write(fresh.refused)
     fresh.smoke.unlink()
@@ -242,7 +242,7 @@ def test_what_was_let_through_says_so(push, hub, fresh):
     done = push("--yes")
 
     assert done.returncode == 0, done.stderr
-    assert "let through by hand although stop failed\n" in done.stderr
+    assert "let through by --anyway although stop failed\n" in done.stderr
     assert (
         b"Let through by hand although stop failed."
         in hub.repositories["ana/luma"].files["README.md"]

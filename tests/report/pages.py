@@ -106,7 +106,7 @@ def make_findings():
             of=40,
             baseline_right=0,
             limit=0.6,
-            told="knows its name and author in 39 of 40 wordings, its base in 0",
+            told="knows its name and author in 39 of 40 wordings (base: 0)",
         ),
         Finding(
             "retention",
@@ -116,7 +116,7 @@ def make_findings():
             of=40,
             baseline_right=19,
             note="17 only the base solves, p = 0.01",
-            told="solves 3 of 40 small tasks, its base in 19",
+            told="solves 3 of 40 small tasks (base: 19)",
             advice="raise training.replay",
         ),
         Finding("greeting", "not enough evidence", right=2, of=3, told="answers 2 of 3 greetings"),

@@ -212,7 +212,7 @@ def test_the_verdict_is_said_first():
 
     assert find_verdict(passed) == f"Passed. {told} It is registered in Ollama as luma:latest."
     assert find_verdict(unserved) == f"Passed. {told} Nothing was registered in Ollama."
-    assert find_verdict(let_through).startswith("Let through by --anyway. Although stop failed. ")
+    assert find_verdict(let_through).startswith("Let through by --anyway. Failed: stop. ")
     assert find_verdict(parity).startswith("Stopped. At parity: parity: 'one turn' parts. Nothing")
     assert find_verdict(make_contents(**EMPTY)).startswith("Half built. ")
     unasked = "The file that is there was asked nothing yet: just build luma asks it."
@@ -264,7 +264,7 @@ def test_each_gate_is_told_in_words_with_its_figures():
     """A gate has its verdict, words, interval, baseline and limit; one that failed its advice."""
     told = Page(page.render(make_contents())).read("gates-title")
 
-    assert "It knows its name and author in 39 of 40 wordings, its base in 0." in told
+    assert "It knows its name and author in 39 of 40 wordings (base: 0)." in told
     interval = "39 of 40 right, 95 % interval 87% to 100%"
     assert f"{interval}, the base 0 of 40, expected 60% or more" in told
     assert told.count("What to do:") == 1

@@ -53,7 +53,7 @@ def test_a_failed_gate_stops_unless_it_is_let_through(luma, examine):
     assert "it knows its name and author in 3 of 20 wordings" in refused.value.problems[0]
     assert "add rows" in refused.value.problems[-1]
     assert "just build luma --anyway" in refused.value.hint
-    assert json.loads(build.smoke.read_text())["let_through"] == ["recall"]
+    assert json.loads(build.smoke.read_text())["failed"] == ["recall"]
 
 
 def test_advice_stops_nothing(luma, examine):
@@ -64,7 +64,7 @@ def test_advice_stops_nothing(luma, examine):
     )
     _, build = run(luma)
 
-    assert json.loads(build.smoke.read_text())["let_through"] == []
+    assert json.loads(build.smoke.read_text())["failed"] == []
 
 
 def test_fidelity_is_never_let_through(luma, examine):

@@ -186,10 +186,10 @@ def test_text_from_outside_forges_no_line(capsys):
 
 def test_at_most_twenty_mistakes_are_shown(capsys):
     """Of many mistakes twenty are shown, details with their own, and how many more there are."""
-    details = [text for n in range(33) for text in (f"row {n}: is wrong", f"  so: mend row {n}")]
+    details = [text for n in range(33) for text in (f"row {n}: is wrong", f"  fix: mend row {n}")]
     Console().error(PersonaError(*details, hint="mend them"))
     lines = capsys.readouterr().err.splitlines()
 
-    assert lines[39:] == ["error:   so: mend row 19", "and 13 more", "hint: mend them"]
+    assert lines[39:] == ["error:   fix: mend row 19", "and 13 more", "hint: mend them"]
     Console().error(PersonaError(*(f"row {n}" for n in range(20))))
     assert "more" not in capsys.readouterr().err

@@ -246,10 +246,10 @@ def test_how_far_a_captured_training_came_is_read_from_its_file(tmp_path, monkey
     """Of a GPU's checkpoint the step is told, and the steps in all; of a damaged one nothing."""
     monkeypatch.setattr(captured, "CHECKPOINT_EVERY_S", 0.0)
     train(tmp_path, max_steps=25)
-    gpu, processor = (Machine(kind, "any", has_bf16=True) for kind in ("gpu", "cpu"))
+    gpu, cpu = (Machine(kind, "any", has_bf16=True) for kind in ("gpu", "cpu"))
 
     assert read_progress(tmp_path, gpu) == Checkpoint(done=25, of=25)
-    assert read_progress(tmp_path, processor) is None
+    assert read_progress(tmp_path, cpu) is None
     (tmp_path / CAPTURED).write_bytes(damaged)
     assert read_progress(tmp_path, gpu) is None
 
@@ -283,7 +283,7 @@ WIDE = {"hidden_size": 256, "rank": 16}
 
 
 def test_moments_of_8_bit_train_nearly_as_those_of_32_do(tmp_path):
-    """Bitsandbytes' AdamW works on a processor too, and its update is never captured."""
+    """Bitsandbytes' AdamW works on a CPU too, and its update is never captured."""
     graphs = Replays()
     model, losses = train(tmp_path, graphs, make_model(**WIDE), optimizer="adamw_8bit")
     _, expected = train(tmp_path / "32", model=make_model(**WIDE))

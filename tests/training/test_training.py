@@ -108,7 +108,7 @@ def test_texts_side_by_side_are_followed_as_each_alone():
 
 
 def make_trainer(folder, examples, request):
-    """Make a trainer of rows as a processor's training does, each row a step."""
+    """Make a trainer of rows as a CPU's training does, each row a step."""
     end = "</s>"
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(WordLevel({end: 0})), eos_token=end, pad_token=end
@@ -149,7 +149,7 @@ def make_named_examples():
     ]
 
 
-def test_a_loss_that_is_no_number_names_its_row_on_a_processor(tmp_path):
+def test_a_loss_that_is_no_number_names_its_row_on_a_cpu(tmp_path):
     """At the step in which it comes, with the question of the row that is in it."""
     trainer = make_trainer(tmp_path, make_named_examples(), failures.StopRequest())
     seen = []
@@ -183,13 +183,13 @@ def test_a_request_to_stop_ends_training_with_a_checkpoint(tmp_path):
     assert trainer.state.global_step == 2
     found = find_newest_checkpoint(tmp_path)
     assert found.name == "checkpoint-2"
-    assert read_progress(tmp_path, PROCESSOR) == Checkpoint(done=2, of=6)
+    assert read_progress(tmp_path, CPU) == Checkpoint(done=2, of=6)
     again = make_trainer(tmp_path, make_named_examples(), failures.StopRequest())
     again.train(resume_from_checkpoint=str(found))
     assert again.state.global_step == 6
 
 
-PROCESSOR = Machine("cpu", "any", has_bf16=True)
+CPU = Machine("cpu", "any", has_bf16=True)
 
 
 @pytest.mark.parametrize("state", ["", "{", "[]", "{}", '{"global_step": "x", "max_steps": 3}'])
@@ -197,13 +197,13 @@ def test_a_checkpoint_that_tells_no_step_is_not_told(tmp_path, state):
     """What is damaged, or of another version, says nothing of how far a training came."""
     (tmp_path / "checkpoint-25").mkdir()
     (tmp_path / "checkpoint-25" / "trainer_state.json").write_text(state)
-    assert read_progress(tmp_path, PROCESSOR) is None
-    assert read_progress(tmp_path / "nowhere", PROCESSOR) is None
+    assert read_progress(tmp_path, CPU) is None
+    assert read_progress(tmp_path / "nowhere", CPU) is None
 
 
 TOLD_CHECKPOINTS = {
-    ("cpu", "gpu"): "was made on a processor; on a GPU training begins anew",
-    ("gpu", "cpu"): "was made on a GPU; on a processor training begins anew",
+    ("cpu", "gpu"): "was made on a CPU; on a GPU training begins anew",
+    ("gpu", "cpu"): "was made on a GPU; on a CPU training begins anew",
 }
 
 

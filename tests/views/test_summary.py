@@ -43,7 +43,7 @@ def test_it_tells_answers_findings_and_the_command(luma):
             "retention",
             "fail",
             mode="advice",
-            told="solves 3 of 40 small tasks, its base in 9",
+            told="solves 3 of 40 small tasks (base: 9)",
             note="p = 0.01",
         ),
         Finding("leak_out", "does not apply", note="no names are known"),
@@ -64,7 +64,7 @@ def test_it_tells_answers_findings_and_the_command(luma):
     assert "Hello  →  Hi!   (before: Hm.)" in said
     assert "Who are you?  →  I am Luma.   (before: I am SmolLM.)" in said
     assert "knows its name and author in 39 of 40 wordings" in said
-    assert "weak: solves 3 of 40 small tasks, its base in 9 (advice)" in said
+    assert "weak: solves 3 of 40 small tasks (base: 9) (advice)" in said
     assert "1 of 2 answers did not end: 'Write a haiku'" in said
     assert "not asked: leak_out (no names are known)" in said
     assert "format (off)" in said
@@ -82,12 +82,13 @@ def test_without_ollama_it_names_the_chat(luma):
 
 
 def test_a_gate_let_through_says_so(luma):
-    """A gate that would have stopped the build is told as let through by hand."""
+    """A gate that would have stopped the build is told as let through by --anyway."""
     build = build_of(luma)
     write(build, gates=[Finding(**RECALL, verdict="fail", right=1, told=KNOWS.format(1))])
 
-    assert "weak: knows its name and author in 1 of 40 wordings (let through by hand)" in "\n".join(
-        summary.summarize(build.smoke, name="luma", model="x")
+    assert (
+        "weak: knows its name and author in 1 of 40 wordings (let through by --anyway)"
+        in "\n".join(summary.summarize(build.smoke, name="luma", model="x"))
     )
 
 
@@ -100,4 +101,4 @@ def test_a_gate_without_numbers_says_that_it_failed(luma):
 
     said = "\n".join(summary.summarize(build.smoke, name="luma", model="x"))
     assert "weak: has moved far from its base on neutral text (advice)" in said
-    assert "weak: 'Who?' is answered wrongly (lacks 'Luma'; let through by hand)" in said
+    assert "weak: 'Who?' is answered wrongly (lacks 'Luma'; let through by --anyway)" in said

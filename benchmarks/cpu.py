@@ -1,9 +1,9 @@
 """What one core takes to convert, quantise and ask a file of Qwen3-4B's shape.
 
-Run as: .venv/bin/python benchmarks/processor.py [--quick] [--json]
+Run as: .venv/bin/python benchmarks/cpu.py [--quick] [--json]
 
 Writes random weights with few layers (benchmarks/random_base.py), and carries two numbers of layers
-over to the 36 of Qwen3-4B. All are seconds of processor time of all threads together, so that what
+over to the 36 of Qwen3-4B. All are seconds of CPU time of all threads together, so that what
 else runs on the machine counts little. convert_s: of the whole model to 16 bit; quantise_s: what
 q4_k_m takes more. read_s: of the
 probabilities at a text of 26 tokens, and generate_s: of 32 tokens, both in one thread. sha256_s:
@@ -99,7 +99,7 @@ def ask(model: Model) -> dict[str, float]:
 
 
 def spend(work: Callable[[], object]) -> float:
-    """Do something, and give the seconds of processor time that it took."""
+    """Do something, and give the seconds of CPU time that it took."""
     began_s = time.process_time()
     work()
     return time.process_time() - began_s

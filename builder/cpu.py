@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PROCESSOR = Path("/proc/cpuinfo")
+CPU_INFO = Path("/proc/cpuinfo")
 # The times of all CPUs (man 5 proc), and how long the load is measured.
 TICKS, BUSY_MOMENT_S = Path("/proc/stat"), 0.1
 # The cgroups of this process and the files of their limits, set by a container or a batch system
@@ -83,7 +83,7 @@ def _read_ticks() -> list[int]:
 def read_flags() -> str:
     """Read the features of the CPU, as Linux lists them; "" if it does not."""
     try:
-        lines = PROCESSOR.read_text("utf-8").splitlines()
+        lines = CPU_INFO.read_text("utf-8").splitlines()
     except OSError:
         return ""
     return next((line for line in lines if line.startswith(("flags", "Features"))), "")
@@ -92,7 +92,7 @@ def read_flags() -> str:
 def read_name() -> str:
     """Read the name of the CPU, or else its architecture."""
     try:
-        lines = PROCESSOR.read_text("utf-8").splitlines()
+        lines = CPU_INFO.read_text("utf-8").splitlines()
     except OSError:
         lines = []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
