@@ -281,7 +281,7 @@ def estimate(folder: Path, bench: Bench) -> dict[str, Any]:
 
     longest = shapes.choose_lengths([len(one.input_ids) for one in bench.examples])[-1]
     labels = max(sum(label >= 0 for label in one.labels) for one in bench.examples)
-    shape = shapes.Shape(8, longest, 8 * labels)
+    shape = shapes.BatchShape(8, longest, 8 * labels)
     found = footprint.estimate(folder, rank=bench.settings.rank, four_bit=True, shape=shape)
     if found is None:
         return {}

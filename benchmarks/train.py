@@ -53,7 +53,7 @@ from builder.machine import Machine, find_machine
 from builder.manifest.training import Training
 from builder.project import Project
 from builder.training import loading
-from builder.training.batches import Row, pack, pad
+from builder.training.batches import TokenRow, pack, pad
 from builder.training.compiling import compile_layers
 from builder.training.loss import next_token_loss
 from builder.training.settings import resolve
@@ -88,7 +88,7 @@ def load(*, in_bf16: bool, attention: str) -> Any:
     return loading.add_adapter(model, settings)
 
 
-def encode() -> list[Row]:
+def encode() -> list[TokenRow]:
     """Encode some of algieba's rows."""
     template = Template(fetch.find_weights(BASE), "base", families.SMOLLM2)
     read = Project(ROOT).build("algieba").persona

@@ -23,7 +23,7 @@ REPORT_EVERY_ROWS = 500
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedRows:
     """Encoded rows, without and with the served system text."""
 
     plain: list[Example]
@@ -38,7 +38,7 @@ def encode(
     *,
     system: str | None,
     max_length: int,
-) -> Encoded:
+) -> EncodedRows:
     """Encode rows.
 
     Args:
@@ -56,12 +56,12 @@ def encode(
     template.check_limits([row.messages for row in rows], [row.tools for row in rows])
     plain = _encode_plain(rows, problems, template, max_length)
     if system is None:
-        return Encoded(plain, plain)
-    return Encoded(plain, _add_system(rows, plain, system, template, max_length))
+        return EncodedRows(plain, plain)
+    return EncodedRows(plain, _add_system(rows, plain, system, template, max_length))
 
 
 def profile(
-    encoded: Encoded,
+    encoded: EncodedRows,
     template: Template,
     *,
     own_words: Sequence[str],
@@ -99,7 +99,7 @@ def profile(
 
 
 def split(
-    encoded: Encoded, held: Sequence[bool], planned: Schedule
+    encoded: EncodedRows, held: Sequence[bool], planned: Schedule
 ) -> tuple[list[Example], list[Example]]:
     """Give the trained rows with their repeats, and the held-out rows."""
     trained, held_out = [], []

@@ -17,7 +17,7 @@ from builder.data.questions import Question
 from builder.evaluation import answers, asker, budget, distance, reference, subject
 from builder.evaluation.asker import Answering, Asker
 from builder.evaluation.gate import Evidence, Gate
-from builder.evaluation.report import Example, Finding, GateAnswer, OwnAnswer, Report
+from builder.evaluation.report import Finding, GateAnswer, OwnAnswer, Report, WrongAnswer
 from builder.evaluation.result import Answered, Mark, Result
 from builder.evaluation.subject import Source, Subject
 from builder.gguf.quantisation import Quantisation
@@ -174,7 +174,7 @@ def _find(gate: Gate, about: Subject, result: Result) -> Finding:
         is_told=gate.IS_TOLD,
         advice=gate.ADVICE,
         examples=tuple(
-            Example(item.question.text, item.answer.text) for item in result.wrong[:EXAMPLES]
+            WrongAnswer(item.question.text, item.answer.text) for item in result.wrong[:EXAMPLES]
         ),
     )
 

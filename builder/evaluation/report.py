@@ -25,7 +25,7 @@ LOOP = re.compile(r"(.{8,120}?)\1{2}", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Example:
+class WrongAnswer:
     """A question and its wrong answer, shown if a gate fails."""
 
     ask: str
@@ -57,7 +57,7 @@ class Finding:
     """Whether the end of a build shows it even if it passed."""
     advice: str = ""
     """What to do if it fails."""
-    examples: tuple[Example, ...] = ()
+    examples: tuple[WrongAnswer, ...] = ()
 
     @property
     def stops(self) -> bool:

@@ -8,10 +8,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from builder.data.template import IGNORED
 
-Row = dict[str, list[int]]
+TokenRow = dict[str, list[int]]
 
 
-def pack(rows: list[Row]) -> dict[str, Tensor]:
+def pack(rows: list[TokenRow]) -> dict[str, Tensor]:
     """Pack rows end to end into one sequence, in which no row attends to another.
 
     Returns:
@@ -37,7 +37,7 @@ def pack(rows: list[Row]) -> dict[str, Tensor]:
     }
 
 
-def pad(rows: list[Row]) -> dict[str, Tensor]:
+def pad(rows: list[TokenRow]) -> dict[str, Tensor]:
     """Pad rows on the right to one length; causal layers never see the padding, and need no mask.
 
     Returns:
@@ -51,7 +51,7 @@ def pad(rows: list[Row]) -> dict[str, Tensor]:
     }
 
 
-def place(rows: list[Row], *, size: int, tokens: int, slots: int) -> dict[str, Tensor]:
+def place(rows: list[TokenRow], *, size: int, tokens: int, slots: int) -> dict[str, Tensor]:
     """Put rows into a batch of a fixed shape, with the labels listed by position.
 
     Args:

@@ -24,7 +24,7 @@ from builder.training.monitor import Monitor
 from builder.training.plan import Plan
 from builder.training.samples import Samples
 from builder.training.settings import Settings
-from builder.training.shapes import Shape
+from builder.training.shapes import BatchShape
 from builder.training.step import TrainingStep
 from builder.training.tracking import Tracker
 
@@ -115,7 +115,7 @@ class Loop:
         self.settings, self.execution = settings, execution
         self.step = TrainingStep(model, settings, execution.dtype)
         self.plan = Plan(examples, settings, epochs)
-        self.shapes: dict[int, Shape] = {}
+        self.shapes: dict[int, BatchShape] = {}
         self.graphs, self.is_recomputing = execution.graphs, False
         self.monitor = Monitor(self.plan, settings, tracker, samples)
         self.losses: list[float] = []

@@ -11,7 +11,7 @@ from pathlib import Path
 from builder import files
 from builder.bases import sizes
 from builder.bases.sizes import Sizes
-from builder.training.shapes import Shape
+from builder.training.shapes import BatchShape
 
 # For each trainable weight: the weight, its gradient and AdamW's two moments, each in float32.
 TRAINED_BYTES = 16
@@ -47,7 +47,7 @@ def _format(size_bytes: int) -> str:
     return f"{size_bytes / 1e9:.1f} GB"
 
 
-def estimate(folder: Path, *, rank: int, four_bit: bool, shape: Shape) -> Footprint | None:
+def estimate(folder: Path, *, rank: int, four_bit: bool, shape: BatchShape) -> Footprint | None:
     """Estimate the memory that training needs.
 
     Args:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import torch
 
-from builder.training.batches import Row
+from builder.training.batches import TokenRow
 from builder.training.graphs import Eager, Function, Graphs
-from builder.training.shapes import Shape
+from builder.training.shapes import BatchShape
 from builder.training.step import TrainingStep
 
 # A replay computes the same as the eager step, except for sums of atomic additions.
@@ -21,7 +21,9 @@ class CaptureError(Exception):
     """A graph was captured, but does not compute what the eager step computes."""
 
 
-def make_accumulate(step: TrainingStep, graphs: Graphs, shape: Shape, rows: list[Row]) -> Function:
+def make_accumulate(
+    step: TrainingStep, graphs: Graphs, shape: BatchShape, rows: list[TokenRow]
+) -> Function:
     """Make the function that accumulates the gradients of batches of one shape.
 
     Args:

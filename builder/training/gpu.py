@@ -17,7 +17,7 @@ from builder.training import captured, failures, footprint, loading, shapes
 from builder.training.graphs import CudaGraphs
 from builder.training.job import Job
 from builder.training.samples import Samples
-from builder.training.shapes import Shape
+from builder.training.shapes import BatchShape
 from builder.training.tracking import Tracker
 
 log = logging.getLogger("builder")
@@ -62,7 +62,7 @@ def _say_memory(job: Job, longest: int) -> None:
         fetch.find_weights(job.base, training=True),
         rank=job.settings.rank,
         four_bit=job.base.four_bit,
-        shape=Shape(size, longest, size * most_labels),
+        shape=BatchShape(size, longest, size * most_labels),
     )
     if found is None:
         return

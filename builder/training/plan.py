@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from builder.data.dataset import Example
 from builder.training import shapes
-from builder.training.batches import Row
+from builder.training.batches import TokenRow
 from builder.training.settings import Settings
-from builder.training.shapes import Batch, Shape, Step
+from builder.training.shapes import Batch, BatchShape, Step
 
 
 class Plan:
@@ -25,7 +25,7 @@ class Plan:
 
     def __init__(self, examples: list[Example], settings: Settings, epochs: float) -> None:
         self.examples = examples
-        self.rows: list[Row] = [
+        self.rows: list[TokenRow] = [
             {"input_ids": example.input_ids, "labels": example.labels} for example in examples
         ]
         self._labels = [shapes.count_labels(row) for row in self.rows]
@@ -54,11 +54,11 @@ class Plan:
         """List the batches of a range of steps, by default of all."""
         return (batch for step in self.steps[first:end] for batch in step)
 
-    def find_shapes(self) -> dict[int, Shape]:
+    def find_shapes(self) -> dict[int, BatchShape]:
         """Find, for each length, the shape that fits every batch of that length."""
         return shapes.find_shapes(self.steps, self.rows)
 
-    def take_rows(self, batch: Batch) -> list[Row]:
+    def take_rows(self, batch: Batch) -> list[TokenRow]:
         """Return the rows of a batch."""
         return [self.rows[row] for row in batch.rows]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from builder.data.template import IGNORED
-from builder.training.batches import Row
+from builder.training.batches import TokenRow
 from builder.training.settings import Settings
 
 MOST_LENGTHS = 4
@@ -36,7 +36,7 @@ Step = tuple[Batch, ...]
 
 
 @dataclass(frozen=True)
-class Shape:
+class BatchShape:
     """The fixed sizes of a batch: B rows of T tokens, and S slots for labels."""
 
     rows: int
@@ -143,7 +143,7 @@ def halve(step: Step) -> Step:
     )
 
 
-def find_shapes(planned: Sequence[Step], rows: Sequence[Row]) -> dict[int, Shape]:
+def find_shapes(planned: Sequence[Step], rows: Sequence[TokenRow]) -> dict[int, BatchShape]:
     """Find, for each length, the shape that fits every planned batch of that length."""
     most: dict[int, tuple[int, int]] = {}
     labels = [count_labels(row) for row in rows]
@@ -152,11 +152,11 @@ def find_shapes(planned: Sequence[Step], rows: Sequence[Row]) -> dict[int, Shape
         count = sum(labels[row] for row in batch.rows)
         most[batch.length] = (max(held, len(batch.rows)), max(slots, count))
     return {
-        length: Shape(held, length, round_up(max(slots, 1), SLOTS_MULTIPLE))
+        length: BatchShape(held, length, round_up(max(slots, 1), SLOTS_MULTIPLE))
         for length, (held, slots) in sorted(most.items())
     }
 
 
-def count_labels(row: Row) -> int:
+def count_labels(row: TokenRow) -> int:
     """Count the labels of a row; the first token is never one."""
     return sum(label != IGNORED for label in row["labels"][1:])

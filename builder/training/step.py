@@ -9,10 +9,10 @@ from peft.optimizers import create_loraplus_optimizer
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
-from builder.training.batches import Row, place
+from builder.training.batches import TokenRow, place
 from builder.training.loss import placed_loss
 from builder.training.settings import Settings
-from builder.training.shapes import Shape
+from builder.training.shapes import BatchShape
 
 # transformers 5.17, training_args.py: `max_grad_norm`.
 MOST_GRADIENT_NORM = 1.0
@@ -46,9 +46,9 @@ class TrainingStep:
         """The mean loss over the labels of the batches so far."""
         self.labels = torch.ones((), device=self.device)
         """The number of labels in the whole step."""
-        self.inputs: dict[Shape, dict[str, Tensor]] = {}
+        self.inputs: dict[BatchShape, dict[str, Tensor]] = {}
 
-    def fill(self, shape: Shape, rows: list[Row]) -> None:
+    def fill(self, shape: BatchShape, rows: list[TokenRow]) -> None:
         """Copy rows into the input tensors of a shape."""
         batch = place(rows, size=shape.rows, tokens=shape.tokens, slots=shape.slots)
         if shape not in self.inputs:
@@ -59,7 +59,7 @@ class TrainingStep:
             source = value.pin_memory() if self.device.type == "cuda" else value
             self.inputs[shape][name].copy_(source, non_blocking=True)
 
-    def accumulate(self, shape: Shape) -> None:
+    def accumulate(self, shape: BatchShape) -> None:
         """Add the gradients and the loss of the batch in the input tensors of a shape."""
         # autocast's cache of weights would be filled in one graph and read in another.
         with torch.autocast(

@@ -15,7 +15,7 @@ from builder import progress
 from builder.data.dataset import Example
 from builder.progress import Sample, Training
 from builder.training import failures
-from builder.training.batches import Row
+from builder.training.batches import TokenRow
 from builder.training.failures import StopRequest
 from builder.training.loss import next_token_loss
 from builder.training.samples import Samples
@@ -86,7 +86,7 @@ class PersonaTrainer(SFTTrainer):  # type: ignore[misc] # unsloth replaces the c
         return (loss, None) if return_outputs else loss
 
 
-def name_rows(collate: Callable[[list[Row]], dict[str, Tensor]]) -> Callable[[list[Any]], Any]:
+def name_rows(collate: Callable[[list[TokenRow]], dict[str, Tensor]]) -> Callable[[list[Any]], Any]:
     """Make a collator add the numbers of its rows to a batch, from the column `row`."""
 
     def collate_with_names(rows: list[Any]) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from builder.evaluation import examination
-from builder.evaluation.report import Example
+from builder.evaluation.report import WrongAnswer
 from builder.gates import fidelity, leak_in, recall
 from builder.gates.table import GATES
 from builder.manifest.manifest import Question as ManifestQuestion
@@ -47,7 +47,7 @@ def test_each_answer_is_marked_by_the_gate_that_asked():
         ("retention", False, False),
     ]
     assert leak.told == "keeps its name out of 0 of 1 other answers"
-    assert leak.examples == (Example("Name a bird.", "Algieba."),)
+    assert leak.examples == (WrongAnswer("Name a bird.", "Algieba."),)
     assert [finding.gate for finding in findings] == [gate.NAME for gate in GATES]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from builder.errors import GateError, ToolError
 from builder.evaluation import report
-from builder.evaluation.report import Example, Finding, GateAnswer, OwnAnswer, Report, shorten
+from builder.evaluation.report import Finding, GateAnswer, OwnAnswer, Report, WrongAnswer, shorten
 from builder.gates import recall
 
 
@@ -33,7 +33,7 @@ def test_a_gate_error_is_raised_with_every_failure():
             baseline_right=0,
             limit=0.6,
             advice=recall.ADVICE,
-            examples=(Example("Who are you?", "I am Bob."),),
+            examples=(WrongAnswer("Who are you?", "I am Bob."),),
         ),
         Finding("stop", "fail", right=1, of=20, limit=0.97, note="every answer above"),
     )
@@ -80,7 +80,7 @@ def test_a_report_is_read_as_it_was_written(tmp_path):
         baseline="I am SmolLM.",
         baseline_is_right=False,
     )
-    examples = (Example("Who are you?", "I am Bob."),)
+    examples = (WrongAnswer("Who are you?", "I am Bob."),)
     figures = {"difference_interval_nats": [0.1, 0.2]}
     finding = Finding("recall", "fail", right=1, of=20, figures=figures, examples=examples)
     written = make_report(finding, manifest=[own], asked=[asked])

@@ -3,7 +3,7 @@
 import html.parser
 
 from builder.engine.stamps import Description, Stamp
-from builder.evaluation.report import Example, Finding, GateAnswer, OwnAnswer, Report
+from builder.evaluation.report import Finding, GateAnswer, OwnAnswer, Report, WrongAnswer
 from builder.machine import Machine
 from builder.ollama.registered import Receipt
 from builder.report.contents import Contents, plan_learning_rates
@@ -135,7 +135,7 @@ def make_refusal():
         limit=0.97,
         told="ends 1 of 40 answers by itself",
         advice="add rows of the kind that does not end",
-        examples=(Example("Write a haiku", "sea sea"),),
+        examples=(WrongAnswer("Write a haiku", "sea sea"),),
     )
 
 

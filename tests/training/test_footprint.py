@@ -5,7 +5,7 @@ import json
 import pytest
 
 from builder.training import footprint
-from builder.training.shapes import Shape
+from builder.training.shapes import BatchShape
 
 # config.json of Qwen/Qwen3-4B-Instruct-2507.
 QWEN3_4B = {
@@ -18,7 +18,7 @@ QWEN3_4B = {
     "vocab_size": 151936,
     "tie_word_embeddings": True,
 }
-SHAPE = Shape(rows=8, tokens=64, slots=256)
+SHAPE = BatchShape(rows=8, tokens=64, slots=256)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_weights_are_taken_as_they_are_loaded(folder):
 def test_activations_grow_with_the_batch(folder):
     """Twice the rows take twice as much, and nothing else grows."""
     one = footprint.estimate(folder, rank=16, four_bit=True, shape=SHAPE)
-    two = footprint.estimate(folder, rank=16, four_bit=True, shape=Shape(16, 64, 512))
+    two = footprint.estimate(folder, rank=16, four_bit=True, shape=BatchShape(16, 64, 512))
 
     assert two.activations == 2 * one.activations
     assert (two.weights, two.adapter) == (one.weights, one.adapter)
@@ -59,7 +59,7 @@ def test_activations_grow_with_the_batch(folder):
 def test_logits_are_of_the_labels_alone(folder):
     """More labels take more, by the vocabulary."""
     one = footprint.estimate(folder, rank=16, four_bit=True, shape=SHAPE)
-    two = footprint.estimate(folder, rank=16, four_bit=True, shape=Shape(8, 64, 257))
+    two = footprint.estimate(folder, rank=16, four_bit=True, shape=BatchShape(8, 64, 257))
 
     assert two.activations - one.activations == 151936 * footprint.LOGIT_BYTES
 
