@@ -12,6 +12,7 @@ gpu_s. is_equal: whether all bytes are equal.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import statistics
 import sys
@@ -45,11 +46,13 @@ def main() -> None:
     figures: dict[str, dict[str, Any]] = {}
     with ThreadPoolExecutor(count_cores()) as threads:
         for kind in k_quants.KINDS:
-            on_gpu = GpuQuantiser()
-            measure(on_gpu.start, values, kind, threads)
-            runs = [measure(on_gpu.start, values, kind, threads) for _ in range(REPEATS)]
+            quantise = functools.partial(GpuQuantiser().quantise, values, kind)
+            measure(quantise)
+            runs = [measure(quantise) for _ in range(REPEATS)]
             gpu_s = statistics.median(run_s for run_s, _ in runs)
-            llama_cpp_s, expected = measure(quantiser.start, values, kind, threads)
+            llama_cpp_s, expected = measure(
+                functools.partial(quantise_on_cpu, values, kind, threads)
+            )
             figures[kind.name] = {
                 "gpu_s": gpu_s,
                 "llama_cpp_s": llama_cpp_s,
@@ -70,12 +73,15 @@ def main() -> None:
         )
 
 
-def measure(
-    start: Callable[..., Any], values: np.ndarray[Any, Any], kind: Any, threads: Executor
-) -> tuple[float, np.ndarray[Any, Any]]:
+def quantise_on_cpu(values: np.ndarray[Any, Any], kind: Any, threads: Executor) -> Any:
+    """Let llama.cpp quantise in all threads."""
+    return quantiser.start(values, kind, "tensor", threads)()
+
+
+def measure(quantise: Callable[[], Any]) -> tuple[float, Any]:
     """Quantise once; give the seconds and the rows."""
     before_s = time.perf_counter()
-    made = start(values, kind, "tensor", threads)()
+    made = quantise()
     return time.perf_counter() - before_s, made
 
 

@@ -62,6 +62,12 @@ def find_device() -> str:
     return "" if first == "-1" else first
 
 
+def select_gpu() -> None:
+    """Let CUDA see the GPU that is used and no other, before torch is imported."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = find_device() if find_machine().kind == "gpu" else ""
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # the order of the driver's library
+
+
 @functools.cache
 def find_machine() -> Machine:
     """Find the GPU through the driver, without torch, or else the CPU."""

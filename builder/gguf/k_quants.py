@@ -18,8 +18,10 @@ from builder.gguf import kernels
 BLOCK = 256
 # How many groups a program of a kernel searches, each in one thread.
 LANES = 128
-# Below this the scales of a block count as zero (GROUP_MAX_EPS in ggml-quants.c).
-ZERO = 1e-15
+# Scales and values below this count as zero (GROUP_MAX_EPS in ggml-quants.c).
+SMALLEST = 1e-15
+# Without fused multiply-add, which rounds once where llama.cpp rounds twice.
+OPTIONS = {"enable_fp_fusion": False}
 
 
 def quantise(rows: torch.Tensor, kind: gguf.GGMLQuantizationType) -> torch.Tensor:
@@ -55,8 +57,8 @@ def _quantise_with_minimum(
     Args:
         blocks: Shape (N, 256), float16.
         largest: The largest code.
-        start: The first range that is tried, as a change of the largest code.
-        steps: The number of further ranges, a tenth of a code apart.
+        start: `rmin` of `make_qkx2_quants`.
+        steps: `nstep` of `make_qkx2_quants`; `rdelta` is 0.1.
 
     Returns:
         The parts of the blocks before the codes, each of shape (N, bytes); and the codes, shape
@@ -123,10 +125,17 @@ def _quantise_q6(blocks: torch.Tensor) -> torch.Tensor:
     count = groups.shape[0] * groups.shape[1]
     codes = torch.empty(groups.shape, dtype=torch.uint8, device=blocks.device)
     scales = blocks.new_empty(groups.shape[:2], dtype=torch.float32)
-    _launch(kernels.search_scale, (groups, codes, scales, count), count, GROUP=16, HALF=32)
+    _launch(
+        kernels.search_scale,
+        (groups, codes, scales, count),
+        count,
+        GROUP=16,
+        HALF=32,
+        SMALLEST=SMALLEST,
+    )
     furthest = scales.gather(1, scales.abs().argmax(1, keepdim=True))
-    is_zero = furthest.abs() < ZERO
-    inverse = -128 / furthest
+    is_zero = furthest.abs() < SMALLEST
+    inverse = -128 / furthest  # exact, as torch multiplies the reciprocal by a power of two
     scale = (1 / inverse).half()
     scales_8 = (inverse * scales).round_().clamp_(max=127)
     own_scale = (scale.float() * scales_8).unsqueeze(2)
@@ -142,7 +151,7 @@ def _quantise_q6(blocks: torch.Tensor) -> torch.Tensor:
 
 def _launch(kernel: Any, arguments: tuple[Any, ...], count: int, **constants: float) -> None:
     grid = (triton.cdiv(count, LANES),)
-    kernel[grid](*arguments, **constants, LANES=LANES, enable_fp_fusion=False)
+    kernel[grid](*arguments, **constants, LANES=LANES, **OPTIONS)
 
 
 def _as_bytes(numbers: torch.Tensor) -> torch.Tensor:

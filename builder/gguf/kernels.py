@@ -1,9 +1,10 @@
 """Triton kernels that search the scales of k-quants, with the arithmetic of llama.cpp.
 
 The results are equal to the bit (llama.cpp, ggml/src/ggml-quants.c of llama-cpp-python 0.3.36,
-compiled for x86-64): every sum is added up in the same order, products are rounded before they are
-added (so kernels are launched with `enable_fp_fusion=False`), and quotients and roots are rounded
-as IEEE 754 says. A lane of a program searches one group of values.
+compiled for x86-64): sums are added up in the same order, products are rounded before they are
+added (so kernels are launched with `enable_fp_fusion=False`), and divisions and square roots are
+correctly rounded. A lane of a program searches one group of values; `zero` makes a vector of a
+constant, which `div_rn` asks for.
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ def search_scale_and_minimum(
         count: The number of groups.
         GROUP: The number of values of a group.
         LARGEST: The largest code.
-        START: The range is also divided by LARGEST + START, in search of a smaller error.
-        STEP: What is added to that in each further attempt.
-        STEPS: The number of further attempts.
+        START: `rmin`: attempt n has the inverse scale (LARGEST + START + STEP * n) / (max - min).
+        STEP: `rdelta`.
+        STEPS: `nstep`, the number of attempts after the first.
         LANES: The number of groups that a program searches.
 
     """
@@ -65,7 +66,7 @@ def search_scale_and_minimum(
     for at in range(GROUP):
         x = tl.load(values + first + at, mask=is_there, other=0).to(tl.float32)
         low, high, squares = tl.minimum(low, x), tl.maximum(high, x), squares + x * x
-    size = tl.sqrt_rn(tl.div_rn(squares, zero + GROUP))
+    rms = tl.sqrt_rn(tl.div_rn(squares, zero + GROUP))
     low = tl.minimum(low, 0.0)
     is_flat = high == low
 
@@ -74,13 +75,14 @@ def search_scale_and_minimum(
     sum_w, sum_x, least_error = zero, zero, zero
     for at in range(GROUP):
         x = tl.load(values + first + at, mask=is_there, other=0).to(tl.float32)
-        weight = size + tl.abs(x)
+        weight = rms + tl.abs(x)
         difference = scale * _encode(x, low, inverse, LARGEST) + low - x
         sum_w += weight
         sum_x += weight * x
         least_error += weight * (difference * difference)
 
-    # The codes of the best approximation, which is refined from the minimum that it found.
+    # What gives the best codes. `low` becomes the minimum of the best attempt, from which the next
+    # attempt starts.
     best_inverse, best_low = inverse, low
     for n in range(STEPS + 1):
         inverse = tl.div_rn(STEP * (zero + n) + START + LARGEST, high - low)
@@ -88,7 +90,7 @@ def search_scale_and_minimum(
         for at in range(GROUP):
             x = tl.load(values + first + at, mask=is_there, other=0).to(tl.float32)
             code = _encode(x, low, inverse, LARGEST)
-            weighted = (size + tl.abs(x)) * code
+            weighted = (rms + tl.abs(x)) * code
             sum_l += weighted
             sum_ll += weighted * code
             sum_xl += weighted * x
@@ -102,7 +104,7 @@ def search_scale_and_minimum(
             x = tl.load(values + first + at, mask=is_there, other=0).to(tl.float32)
             code = _encode(x, low, inverse, LARGEST)
             difference = new_scale * code + new_low - x
-            error += (size + tl.abs(x)) * (difference * difference)
+            error += (rms + tl.abs(x)) * (difference * difference)
         is_better = (determinant > 0) & (error < least_error)
         best_inverse = tl.where(is_better, inverse, best_inverse)
         best_low = tl.where(is_better, low, best_low)
@@ -120,7 +122,14 @@ def search_scale_and_minimum(
 
 @triton.jit
 def search_scale(
-    values, codes, scales, count, GROUP: tl.constexpr, HALF: tl.constexpr, LANES: tl.constexpr
+    values,
+    codes,
+    scales,
+    count,
+    GROUP: tl.constexpr,
+    HALF: tl.constexpr,
+    SMALLEST: tl.constexpr,
+    LANES: tl.constexpr,
 ):
     """Approximate each group by (code - HALF) * scale, as `make_qx_quants`.
 
@@ -131,6 +140,7 @@ def search_scale(
         count: The number of groups.
         GROUP: The number of values of a group.
         HALF: Half the number of codes.
+        SMALLEST: Values below this count as zero.
         LANES: The number of groups that a program searches.
 
     """
@@ -142,7 +152,7 @@ def search_scale(
     for at in range(GROUP):
         x = tl.load(values + first + at, mask=is_there, other=0).to(tl.float32)
         furthest = tl.where(tl.abs(x) > tl.abs(furthest), x, furthest)
-    is_zero = tl.abs(furthest) < 1e-15
+    is_zero = tl.abs(furthest) < SMALLEST
     zero = furthest * 0
 
     scale, best, best_inverse = zero, zero, zero

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 
+from builder import machine
+
+machine.select_gpu()
 # Large pages, if Linux has them: adding whole weights takes a third of the time.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
-import torch  # noqa: F401 — after setting the environment
-from transformers import AutoTokenizer  # noqa: F401 — takes seconds
+import torch  # noqa: E402, F401 — after setting the environment
+from transformers import AutoTokenizer  # noqa: E402, F401 — takes seconds

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import itertools
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -110,15 +110,20 @@ def write(
             for part in (rows, _make_padding(len(rows))):
                 file.write(part)
                 digest.update(part)
+    torch.cuda.empty_cache()
     return digest.hexdigest()
 
 
 def _choose_quantiser() -> _Quantiser:
-    if not torch.cuda.is_available() or importlib.util.find_spec("triton") is None:
-        # All cores quantise while two of them convert.
-        return _Quantiser(quantiser.start, converted_at_once=2, ahead=6)
-    from builder.gguf.gpu_quantiser import GpuQuantiser  # noqa: PLC0415 — imports Triton
-
+    # All cores quantise while two of them convert.
+    on_cpu = _Quantiser(quantiser.start, converted_at_once=2, ahead=6)
+    if not torch.cuda.is_available():
+        return on_cpu
+    try:
+        from builder.gguf.gpu_quantiser import GpuQuantiser  # noqa: PLC0415 — imports Triton
+    except ImportError:
+        traceback.print_exc()  # into the stage's log
+        return on_cpu
     return _Quantiser(GpuQuantiser().start, converted_at_once=8, ahead=16)
 
 

@@ -60,7 +60,7 @@ def output(build: Build, /) -> Path:
 
 
 def worker(_build: Build, /) -> str:
-    """Torch and the converter run in a process that does not use the GPU."""
+    """Torch and the converter run in a process of their own, which quantises on a GPU if it can."""
     return workers.EXPORT
 
 

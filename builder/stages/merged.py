@@ -53,7 +53,7 @@ def output(build: Build, /) -> Path:
 
 
 def worker(_build: Build, /) -> str:
-    """Torch runs in a process that does not use the GPU."""
+    """Torch runs in a process of its own."""
     return workers.EXPORT
 
 

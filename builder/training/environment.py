@@ -10,15 +10,13 @@ import os
 import tempfile
 from pathlib import Path
 
-from builder import cpu, files, temporaries
-from builder.machine import find_device, find_machine
+from builder import cpu, files, machine, temporaries
 
 
 def prepare() -> None:
-    """Choose the GPU, set the cache folders, and keep Unsloth and the hub's client quiet."""
+    """Select the GPU, set the cache folders, and keep Unsloth and the hub's client quiet."""
     # Unsloth trains on one GPU, and fails with Kaggle's second T4 or a GPU that torch cannot use.
-    os.environ["CUDA_VISIBLE_DEVICES"] = find_device() if find_machine().kind == "gpu" else ""
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # the order of the driver's library
+    machine.select_gpu()
     # It waits two minutes if its server cannot be reached.
     os.environ["UNSLOTH_DISABLE_STATISTICS"] = "1"
     # From torch 2.11 on, Unsloth compiles each layer on a GPU for each shape (its

@@ -1,5 +1,6 @@
 """A GPU quantises tensors only as llama.cpp does; in each other case llama.cpp does it itself."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import gguf
@@ -65,32 +66,63 @@ def test_some_rows_at_a_time_are_quantised(fake, rows, monkeypatch):
     np.testing.assert_array_equal(made, run(quantiser.start, rows))
 
 
+def start_all(quantise, tensors):
+    """Start to quantise some tensors before the first is waited for, as the writer does."""
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [quantise(values, Q4, "blk.0.ffn_up.weight", threads) for values in tensors]
+        return [wait() for wait in waiting]
+
+
 @pytest.mark.parametrize("row", [0, -1])
-def test_a_tensor_with_other_bytes_than_llama_cpp_is_quantised_by_it(fake, rows, row, capsys):
-    """llama.cpp may have been compiled to round otherwise."""
+def test_bytes_that_are_not_those_of_llama_cpp_are_not_used(fake, rows, row, caplog):
+    """llama.cpp may have been compiled to round otherwise; it is tried once."""
     fake.flips_row = row
+
+    made = start_all(GpuQuantiser("cpu").start, [rows] * 9)
+
+    np.testing.assert_array_equal(made, start_all(quantiser.start, [rows] * 9))
+    assert fake.calls <= gpu_quantiser.AT_ONCE
+    assert caplog.messages == [
+        "export: the GPU does not quantise (its Q4_K differs from llama.cpp's); the CPU does"
+    ]
+
+
+def test_each_chunk_is_compared(fake, rows, monkeypatch, caplog):
+    """A copy may fail in the middle of a tensor."""
+    monkeypatch.setattr(gpu_quantiser, "CHUNK_VALUES", 128 * 256)
+    right = fake.quantise
+
+    def fail_later(values, kind):
+        fake.flips_row = 0 if fake.calls == 1 else None
+        return right(values, kind)
+
+    monkeypatch.setattr(k_quants, "quantise", fail_later)
 
     made = run(GpuQuantiser("cpu").start, rows)
 
     np.testing.assert_array_equal(made, run(quantiser.start, rows))
-    assert "other bytes than llama.cpp: Q4_K" in capsys.readouterr().out
+    assert len(caplog.messages) == 1
 
 
-def test_a_gpu_that_fails_is_not_tried_again(fake, rows, capsys):
-    """It may have no memory left, or Triton no compiler."""
-    fake.error = RuntimeError("Failed to find C compiler")
+def test_a_gpu_that_fails_is_not_tried_again(fake, rows, capsys, caplog):
+    """It may have no memory left, or Triton no compiler. A person is told once."""
+    fake.error = RuntimeError("Failed to find C compiler\nand more")
     on_gpu = GpuQuantiser("cpu")
 
-    made = [run(on_gpu.start, rows) for _ in range(2)]
+    made = start_all(on_gpu.start, [rows] * 9)
 
-    assert fake.calls == 1
-    np.testing.assert_array_equal(made, [run(quantiser.start, rows)] * 2)
+    calls = fake.calls
+    assert calls <= gpu_quantiser.AT_ONCE
+    np.testing.assert_array_equal(made, start_all(quantiser.start, [rows] * 9))
     assert "Failed to find C compiler" in capsys.readouterr().err
+    assert len(caplog.messages) == 1
+    run(on_gpu.start, rows)
+    assert fake.calls == calls
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.usefixtures("fake")
-def test_values_that_are_no_numbers_are_refused(rows, value):
+def test_non_finite_values_are_refused(rows, value):
     """The message is that of llama.cpp's quantiser."""
     rows[-1, -1] = value
 
@@ -113,7 +145,7 @@ def test_what_the_kernels_do_not_know_is_left_to_llama_cpp(fake, rows, kind, dty
     np.testing.assert_array_equal(made, run(quantiser.start, values, kind))
 
 
-def test_a_file_of_a_gpu_is_that_of_a_cpu(fake, tiny, tmp_path, monkeypatch):
+def test_the_file_is_the_same_with_and_without_a_gpu(fake, tiny, tmp_path, monkeypatch):
     """More tensors are converted at a time, and their order stays."""
     export_as(tiny, None, tmp_path / "expected.gguf", "q4_k_m")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -124,3 +156,12 @@ def test_a_file_of_a_gpu_is_that_of_a_cpu(fake, tiny, tmp_path, monkeypatch):
     assert fake.calls
     assert writer._choose_quantiser().converted_at_once > 2
     assert (tmp_path / "model.gguf").read_bytes() == (tmp_path / "expected.gguf").read_bytes()
+
+
+def test_a_triton_that_cannot_be_imported_is_not_needed(monkeypatch, capsys):
+    """Its compiled part may not fit the system's libraries."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setitem(sys.modules, "builder.gguf.gpu_quantiser", None)
+
+    assert writer._choose_quantiser().start is quantiser.start
+    assert "gpu_quantiser" in capsys.readouterr().err
