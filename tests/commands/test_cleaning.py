@@ -78,7 +78,7 @@ def test_without_a_terminal_nothing_is_deleted_unasked(root):
 
     assert done.returncode == cli.USAGE
     assert "build/luma  0.02 GB\n" in done.stderr
-    assert "where nobody can be asked, expected --yes" in done.stderr
+    assert "so nobody can be asked, expected --yes" in done.stderr
     assert (root / "build" / "luma").exists()
 
 

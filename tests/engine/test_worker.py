@@ -55,7 +55,7 @@ def test_the_collector_leaves_what_was_imported_alone(worker, tmp_path):
     ("kind", "error", "told"),
     [
         ("", RuntimeError, "ImportError: no such driver"),
-        ("memory", ToolError, "the import of tests.engine.broken: this machine has no memory"),
+        ("memory", ToolError, "the import of tests.engine.broken: this machine ran out of memory"),
     ],
 )
 def test_a_module_that_cannot_be_imported_is_told_by_its_error(
