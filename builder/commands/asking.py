@@ -24,6 +24,9 @@ def chat(console: Console, /, name: str, question: str | None, *, beside: bool) 
     arguments.check_built(build, build.gguf)
     from builder.chat.talk import talk  # noqa: PLC0415 — loads llama.cpp
 
+    if question is not None:
+        # Bytes that are not UTF-8 arrive as lone surrogates.
+        question = question.encode("utf-8", "replace").decode()
     talk(build, question=question, is_beside=beside, console=console)
 
 

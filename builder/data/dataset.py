@@ -142,9 +142,17 @@ def write_examples(path: Path, examples: Iterable[Example]) -> None:
 
 
 def read_examples(path: Path) -> list[Example]:
-    """Read what `write_examples` wrote."""
-    lines = path.read_text("utf-8").split("\n")  # not splitlines: a reply can hold U+2028
-    return [Example(**json.loads(line)) for line in lines if line]
+    """Read what `write_examples` wrote.
+
+    Raises:
+        NotBuiltError: It is damaged.
+
+    """
+    try:
+        lines = path.read_text("utf-8").split("\n")  # not splitlines: a reply can hold U+2028
+        return [Example(**json.loads(line)) for line in lines if line]
+    except (TypeError, ValueError):
+        raise _unreadable(path) from None
 
 
 def repeat(examples: Sequence[Example]) -> list[Example]:

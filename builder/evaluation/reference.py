@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from builder import progress
+from builder.errors import NotBuiltError
 from builder.evaluation.texts import Text
 
 LIKELIEST = 40
@@ -85,12 +87,21 @@ def _find_likeliest(log_probs: Array) -> Array:
 
 
 def read(path: Path) -> Reference:
-    """Read what `record` wrote."""
-    from safetensors import safe_open  # noqa: PLC0415 — only its metadata
+    """Read what `record` wrote.
 
-    with safe_open(path, framework="np") as file:
-        kinds = json.loads(file.metadata()["kinds"])
-    arrays = load_file(path)
+    Raises:
+        NotBuiltError: It is damaged.
+
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            kinds = json.loads(file.metadata()["kinds"])
+        return _list_texts(kinds, load_file(path))
+    except (KeyError, TypeError, ValueError, SafetensorError):
+        raise NotBuiltError(path, is_there=True) from None
+
+
+def _list_texts(kinds: list[str], arrays: dict[str, Array]) -> Reference:
     numbers = range(len(kinds))
     return Reference(
         [

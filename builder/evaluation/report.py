@@ -122,6 +122,11 @@ class GateAnswer:
         """The user's last message."""
         return self.messages[-1]["content"]
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether there is a message, and each has a content; in a damaged file it may lack."""
+        return bool(self.messages) and all("content" in said for said in self.messages)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -174,6 +179,13 @@ class Report:
         stopping = (finding for finding in self.gates if finding.stops)
         return own + [problem for finding in stopping for problem in finding.problems()]
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether its figures and questions can be; those of a damaged file may not."""
+        return all(finding.is_possible for finding in self.gates) and all(
+            answer.is_possible for answer in self.asked
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Convert it to JSON values."""
         values = {"schema": SCHEMA, **asdict(self), "failed": self.failed}
@@ -197,7 +209,7 @@ def read(path: Path) -> Report:
     values = files.read_json(path)
     is_known = isinstance(values, dict) and values.get("schema") == SCHEMA
     found = read_record(values, Report) if is_known else None
-    if found is None or not all(one.is_possible for one in found.gates):
+    if found is None or not found.is_possible:
         what = f"cannot be read, expected an examination of schema {SCHEMA}"
         raise ToolError(f"{path}: {what}", hint="build the persona again")
     return found

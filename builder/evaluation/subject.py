@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from builder import parameters
+from builder import files, parameters
 from builder.bases import base
 from builder.data import dataset, languages
 from builder.data.dataset import Example
 from builder.data.kinds import Kind
 from builder.data.questions import Question
 from builder.data.texts import normalise
+from builder.errors import NotBuiltError
 from builder.llama import MAX_CONTEXT_TOKENS
 from builder.manifest.gate_settings import Gates, Mode
 from builder.manifest.identity import Identity
@@ -120,7 +121,6 @@ def describe(source: Source) -> Subject:
     ]
     asked = [text for examples in parts for text in dataset.list_messages(examples, "user")]
     max_tokens = source.max_tokens or max(LEAST_TOKENS, 2 * profile.longest_reply_tokens)
-    tokens = json.loads((source.base / "tokenizer.json").read_text("utf-8")).get("added_tokens", [])
     return Subject(
         kind=profile.kind,
         gates=source.gates,
@@ -135,10 +135,25 @@ def describe(source: Source) -> Subject:
         calls=list_calls(parts, MAX_CONTEXT_TOKENS - max_tokens),
         too_long_calls=count_too_long(parts, MAX_CONTEXT_TOKENS - max_tokens),
         system=source.system or None,
-        special=tuple(token["content"] for token in tokens if token["special"]),
+        special=_read_special(source.base / "tokenizer.json"),
         sampling=parameters.find_parameters(family, profile, source.parameters),
         max_tokens=max_tokens,
     )
+
+
+def _read_special(path: Path) -> tuple[str, ...]:
+    """Read the special tokens of a tokenizer.
+
+    Raises:
+        NotBuiltError: It is damaged.
+
+    """
+    read = files.read_json(path)
+    try:
+        tokens = read.get("added_tokens", [])
+        return tuple(token["content"] for token in tokens if token["special"])
+    except (AttributeError, KeyError, TypeError):
+        raise NotBuiltError(path, is_there=True) from None
 
 
 def list_calls(parts: Sequence[Sequence[Example]], most_tokens: int) -> tuple[Question, ...]:

@@ -24,6 +24,8 @@ from builder.training import rates
 
 # The schema of adapter/training.json, which the train stage writes.
 TRAINING_SCHEMA = 1
+# What the page shows of each shape.
+SHOWN_OF_SHAPE = {"shape", "trained_tokens", "tokens"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,11 @@ def gather(build: Build) -> Contents:
         and _is_made_of(stamps, register.NAME, build.smoke, smoke.NAME),
         losses=losses,
         learning_rates=_plan_learning_rates(stamps, len(losses)),
-        shapes=_read_list(build.parity, "shapes", parity.SCHEMA, dict),
+        shapes=[
+            shape
+            for shape in _read_list(build.parity, "shapes", parity.SCHEMA, dict)
+            if shape.keys() >= SHOWN_OF_SHAPE
+        ],
         modelfile=_read_modelfile(build.modelfile),
         size_bytes=build.gguf.stat().st_size if build.gguf.exists() else None,
     )
@@ -109,8 +115,8 @@ def _plan_learning_rates(stamps: dict[str, Stamp], steps: int) -> list[float]:
     peak, warmup_steps = (
         settings.get(f"training.{key}") for key in ("learning_rate", "warmup_steps")
     )
-    if peak is None or warmup_steps is None:
-        return []
+    if not isinstance(peak, int | float) or not isinstance(warmup_steps, int):
+        return []  # they are missing, or damaged
     return plan_learning_rates(steps, peak, warmup_steps)
 
 

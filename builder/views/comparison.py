@@ -96,7 +96,7 @@ def _show_answers(comparison: Comparison, console: Console) -> None:
     differ = len(comparison.answers)
     _head(f"answers that differ: {differ} of {comparison.asked} that both were asked", console)
     for pair in comparison.answers[:SHOWN_ANSWERS]:
-        gate = pair.gate.replace("_", " ")
+        gate = escape(pair.gate.replace("_", " "))
         console.page.print(Text(f"{gate}: {_cut(_one_line(pair.ask), 0)}", "bold"))
         _show_pair(comparison, pair, console)
     if differ > SHOWN_ANSWERS:

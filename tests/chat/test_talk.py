@@ -216,3 +216,11 @@ def test_a_question_without_room_does_not_end_the_conversation(build):
     assert done.returncode == 0
     assert "tokens long, expected at most" in done.stderr
     assert "4" in done.stdout
+
+
+def test_a_question_of_other_bytes_is_answered(build):
+    """An argument that is not UTF-8 has lone surrogates."""
+    done = run_persona("chat", "luma", b"\xff?", cwd=build.folder.parent.parent)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()

@@ -4,7 +4,7 @@ import pytest
 
 from builder.data import dataset
 from builder.data.dataset import Example
-from builder.errors import ToolError
+from builder.errors import NotBuiltError, ToolError
 from tests.conftest import make_profile
 
 
@@ -54,3 +54,13 @@ def test_repeats_come_turn_by_turn():
     once, thrice = Example([], [1], [1]), Example([], [2], [2], repeats=3)
 
     assert [one.input_ids[0] for one in dataset.repeat([once, thrice])] == [1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"null", b"[]", b"{}", b'{"messages": ['])
+def test_damaged_rows_are_told(tmp_path, content):
+    """Half a file, or another version's, is one sentence."""
+    path = tmp_path / dataset.TRAIN
+    path.write_bytes(content)
+
+    with pytest.raises(NotBuiltError, match=r"train\.jsonl: cannot be read"):
+        dataset.read_examples(path)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from builder.errors import NotBuiltError
 from builder.evaluation import reference
 from builder.evaluation.texts import Text
 
@@ -33,3 +34,13 @@ def test_a_reference_keeps_the_likeliest_of_each_position(tmp_path):
     assert found.base_label_log_probs[0] == pytest.approx(
         [given["base"][0, 1], given["base"][1, 2]], abs=1e-5
     )
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"x" * 99, b"\x02\0\0\0\0\0\0\0{}"])
+def test_a_damaged_reference_is_told(tmp_path, content):
+    """Half a file, or one without what is expected, is one sentence."""
+    path = tmp_path / "reference.safetensors"
+    path.write_bytes(content)
+
+    with pytest.raises(NotBuiltError, match=r"reference\.safetensors: cannot be read"):
+        reference.read(path)

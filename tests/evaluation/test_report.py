@@ -104,6 +104,17 @@ def test_a_report_that_cannot_be_read_is_told(tmp_path, content):
         report.read(path)
 
 
+@pytest.mark.parametrize("messages", [[], [{}], [{"role": "user"}]])
+def test_a_report_without_its_questions_is_told(tmp_path, messages):
+    """The page would show the last message of each."""
+    path = tmp_path / "smoke.json"
+    asked = GateAnswer("recall", messages, None, "x", True, True, True, None, None, None)
+    make_report(asked=[asked]).write(path)
+
+    with pytest.raises(ToolError, match="cannot be read"):
+        report.read(path)
+
+
 def test_a_report_of_more_right_answers_than_questions_is_told(tmp_path):
     """Such figures have no interval."""
     path = tmp_path / "smoke.json"

@@ -3,9 +3,12 @@
 import dataclasses
 import json
 
+import pytest
+
 from builder.bases import base
 from builder.data import dataset
 from builder.data.dataset import Example
+from builder.errors import NotBuiltError
 from builder.evaluation import subject
 from builder.evaluation.subject import Source
 from builder.manifest.gate_settings import Gates
@@ -45,3 +48,13 @@ def test_an_author_who_made_the_base_is_no_leak(tmp_path):
     assert found.base_words == ("SmolLM",)
     assert found.trained == {"train", "held out"}
     assert found.own_languages == ("en",)
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"[]", b'{"added_tokens": [1]}', b"\xff"])
+def test_a_damaged_tokenizer_is_told(tmp_path, content):
+    """The base in the build's folder was damaged since."""
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(content)
+
+    with pytest.raises(NotBuiltError, match=r"tokenizer\.json: cannot be read"):
+        subject._read_special(path)

@@ -157,6 +157,19 @@ def test_what_is_not_there_is_left_out(luma):
     )
 
 
+@pytest.mark.parametrize("rate", ["x", [1], None, {}])
+def test_a_damaged_rate_or_shape_is_left_out(built, rate):
+    """The page is written without them."""
+    settings = {"training.learning_rate": rate, "training.warmup_steps": 2}
+    stamp(train, built, output="adapter", settings=settings)
+    files.write_json(built.parity, {"schema": 1, "shapes": [{}, {"shape": 1}]})
+
+    gathered = contents.gather(built)
+
+    assert (gathered.learning_rates, gathered.shapes) == ([], [])
+    assert page.render(gathered)
+
+
 def test_an_examination_of_another_version_is_an_error(built):
     """A smoke.json that cannot be read is told, not left out."""
     built.smoke.write_text(json.dumps({"schema": 3}))
