@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import json
+import re
 import reprlib
 import unicodedata
 from typing import Any
@@ -10,6 +13,9 @@ SHOWN_CHARACTERS = 60
 BIDIRECTIONAL = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
+
+# What `escape` escapes and JSON leaves as it is.
+MOVING = re.compile(f"[\x7f-\x9f\u2028\u2029\ud800-\udfff{''.join(BIDIRECTIONAL)}]")
 
 
 def escape(text: str, keep: str = "\t") -> str:
@@ -30,6 +36,19 @@ def escape(text: str, keep: str = "\t") -> str:
         else character
         for character in text
     )
+
+
+def write_json(value: Any, encoding: str | None = None) -> str:
+    """Write JSON as one line that is the same value in any encoding, and moves no cursor.
+
+    Args:
+        value: The value.
+        encoding: What the line will be written in; UTF-8 by default.
+
+    """
+    is_utf_8 = codecs.lookup(encoding or "utf-8").name == "utf-8"
+    text = json.dumps(value, ensure_ascii=not is_utf_8)
+    return MOVING.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def quote(value: Any) -> str:

@@ -108,6 +108,8 @@ def check_file(path: Path) -> int:
         raise FileNotFoundError(error.errno, error.strerror, str(path)) from None
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}, expected to read it") from None
+    except ValueError:  # Python's message does not name the path
+        raise ValueError(f"{str(path)!r}: holds a null character, expected a path") from None
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
         raise ValueError(f"{path}: is {kind}, expected a file")

@@ -138,6 +138,23 @@ def test_the_last_two_builds_are_shown(root):
     assert "wrong: I am SmolLM, made by Ana. right: I am Luma, made by Ana." in lines
 
 
+def test_the_name_of_a_gate_cannot_forge_a_line(root):
+    """A history that somebody wrote by hand is shown as what it is."""
+    name = "x\x1b[31m\nFORGED"
+    ends = [
+        dataclasses.replace(end, answers=[dataclasses.replace(end.answers[0], gate=name)])
+        for end in (FIRST, LAST)
+    ]
+    shutil.rmtree(root / "build" / "luma")
+    write(root / "build" / "luma", *ends)
+
+    done = run_persona("diff", "luma", cwd=root)
+
+    assert "FORGED: Who are you?" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert not any(line.startswith("FORGED") for line in done.stdout.splitlines())
+
+
 def test_two_personas_are_compared_by_their_last_builds(root):
     """`diff NAME OTHER` heads its columns by their names; a persona may be gone."""
     done = run_persona("diff", "ada", "luma", cwd=root)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from builder import files
+from builder.errors import ToolError
 from builder.terminal.console import Console
 from builder.terminal.screens import DUMB_TERMINALS
 
@@ -69,6 +70,9 @@ class PlainLines:
         except KeyboardInterrupt:
             sys.stderr.write("\n" * self.is_terminal)  # after the terminal's own ^C
             raise
+        except OSError as error:
+            msg = f"standard input: {error.strerror}, expected to read questions there"
+            raise ToolError(msg) from None
         if not line:
             raise EOFError
         return str(line)

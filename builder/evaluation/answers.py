@@ -57,12 +57,14 @@ def read(path: Path, max_tokens: int) -> Answers:
         or values.get("max_tokens") != max_tokens
     ):
         return Answers()
-    return Answers(
-        *(
+    try:
+        persona, base = (
             {_messages(row): Answer(row["answer"], [], [], row["ended"]) for row in values[who]}
             for who in ("persona", "base")
         )
-    )
+    except (KeyError, TypeError):
+        return Answers()
+    return Answers(persona, base)
 
 
 def _messages(row: dict[str, list[dict[str, str]]]) -> Messages:

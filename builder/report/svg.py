@@ -5,6 +5,7 @@ Colours are classes in page.css. Charts fill the available width.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -87,11 +88,9 @@ def draw_span(start: float, length: float, label: str) -> Markup:
 def smooth(values: Sequence[float]) -> list[float]:
     """Compute the running mean over a twentieth of the values, but at least 3."""
     window = max(3, round(len(values) * SMOOTHED_SHARE))
-    means = []
-    for at in range(len(values)):
-        part = values[max(0, at - window + 1) : at + 1]
-        means.append(sum(part) / len(part))
-    return means
+    sums = list(itertools.accumulate(values, initial=0.0))
+    starts = (max(0, at - window) for at in range(1, len(sums)))
+    return [(sums[at] - sums[first]) / (at - first) for at, first in enumerate(starts, 1)]
 
 
 def _draw(name: str, height: float, label: str, parts: Sequence[Markup]) -> Markup:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import math
 import sys
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from builder.durations import duration
 from builder.errors import PersonaError
-from builder.escapes import escape
+from builder.escapes import escape, write_json
 from builder.progress import Place, Progress, Sample
 from builder.terminal import chatter, events
 from builder.terminal.bars import Bar
@@ -106,7 +105,7 @@ class Console(logging.Handler):
 
     def print_json(self, value: Any) -> None:
         """Print a result as one line of JSON."""
-        self.result(json.dumps(value, ensure_ascii=False))
+        self.result(write_json(value, getattr(self.page.file, "encoding", None)))
 
     def line(self, name: str, middle: str = "", end: str = "", style: str = "") -> None:
         """Print one line of the build."""

@@ -27,7 +27,7 @@ def show(report: Report, console: Console) -> None:
         low, high = finding.interval
         is_counted, base = bool(finding.of), finding.baseline_right
         table.add_row(
-            finding.gate.replace("_", " "),
+            Text(escape(finding.gate.replace("_", " "))),
             Text(finding.verdict, VERDICT_STYLES[finding.verdict]),
             f"{finding.right} of {finding.of}" if is_counted else "",
             f"{low:.0%} to {high:.0%}" if is_counted else "",

@@ -53,6 +53,7 @@ def test_every_command_is_helped(conversation, capsys):
         ("/set parameter num_predict 9999999999999", "expected a whole number of -1 to 1048576"),
         ("/save", "names no file of rows, expected a name that ends with .jsonl"),
         ("/save persona.toml", "'persona.toml' names no file of rows"),
+        ("/save x\0.jsonl", "'x\\x00.jsonl': holds a null character, expected a path"),
         ("/save no/such/folder.jsonl", "No such file or directory, expected to write it"),
     ],
 )

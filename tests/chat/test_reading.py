@@ -1,8 +1,14 @@
 """What is typed: lines, commands, and texts of several lines."""
 
+import errno
+import os
+from types import SimpleNamespace
+
 import pytest
 
+from builder.chat import reading
 from builder.chat.reading import LEAVE, Typed, listen
+from builder.errors import ToolError
 from builder.terminal.console import Console
 
 
@@ -61,3 +67,16 @@ def test_ctrl_c_at_a_pipe_ends_the_program():
     """Where nobody types it is passed on."""
     with pytest.raises(KeyboardInterrupt):
         list(listen(Lines(KeyboardInterrupt(), is_terminal=False), Console()))
+
+
+def test_a_standard_input_that_cannot_be_read_is_told(monkeypatch):
+    """It may be open for writing alone, as after `0>file`."""
+
+    def refuse():
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    stream = SimpleNamespace(isatty=lambda: False, buffer=SimpleNamespace(readline=refuse))
+    monkeypatch.setattr("sys.stdin", stream)
+
+    with pytest.raises(ToolError, match="standard input: Bad file descriptor, expected"):
+        reading.PlainLines().read("")

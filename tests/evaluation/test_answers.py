@@ -1,5 +1,9 @@
 """What the in-memory model answered."""
 
+import json
+
+import pytest
+
 from builder.evaluation import answers, budget
 from builder.gates.table import GATES
 from tests.evaluation.samples import SUBJECT, answer
@@ -20,3 +24,13 @@ def test_recorded_answers_of_another_bound_count_for_nothing(tmp_path):
     assert answers.read(path, 48) == answers.Answers()
     path.write_text(path.read_text()[:100])
     assert answers.read(path, 64) == answers.Answers()
+
+
+@pytest.mark.parametrize("rows", [None, {}, [3], [{"answer": 1}], [{"messages": [{}]}]])
+def test_damaged_answers_are_none(tmp_path, rows):
+    """The file is asked instead."""
+    path = tmp_path / "answers.json"
+    values = {"schema": answers.SCHEMA, "max_tokens": 9, "persona": rows, "base": []}
+    path.write_text(json.dumps(values))
+
+    assert answers.read(path, 9) == answers.Answers()
