@@ -16,8 +16,15 @@ import triton.language as tl
 @triton.jit
 def _round(value):
     """Round to the nearest integer, and halves to even, as `nearest_int`, in float32."""
+    # The sum with 1.5 * 2 ** 23 has the integer in its lower bits.
     bits = (value + 12582912.0).to(tl.int32, bitcast=True)
     return ((bits & 0x7FFFFF) - 0x400000).to(tl.float32)
+
+
+@triton.jit
+def _load(pointers, is_there):
+    """Load a value of each group, in float32; 0 for lanes without a group."""
+    return tl.load(pointers, mask=is_there, other=0).to(tl.float32)
 
 
 @triton.jit
@@ -60,11 +67,11 @@ def search_scale_and_minimum(
     is_there = group < count
     first = group.to(tl.int64) * GROUP
 
-    low = tl.load(values + first, mask=is_there, other=0).to(tl.float32)
+    low = _load(values + first, is_there)
     zero = low * 0
     high, squares = low, zero
     for at in range(GROUP):
-        x = tl.load(values + first + at, mask=is_there, other=0).to(tl.float32)
+        x = _load(values + first + at, is_there)
         low, high, squares = tl.minimum(low, x), tl.maximum(high, x), squares + x * x
     rms = tl.sqrt_rn(tl.div_rn(squares, zero + GROUP))
     low = tl.minimum(low, 0.0)
@@ -74,7 +81,7 @@ def search_scale_and_minimum(
     scale = tl.div_rn(zero + 1, inverse)
     sum_w, sum_x, least_error = zero, zero, zero
     for at in range(GROUP):
-        x = tl.load(values + first + at, mask=is_there, other=0).to(tl.float32)
+        x = _load(values + first + at, is_there)
         weight = rms + tl.abs(x)
         difference = scale * _encode(x, low, inverse, LARGEST) + low - x
         sum_w += weight
@@ -88,7 +95,7 @@ def search_scale_and_minimum(
         inverse = tl.div_rn(STEP * (zero + n) + START + LARGEST, high - low)
         sum_l, sum_ll, sum_xl = zero, zero, zero
         for at in range(GROUP):
-            x = tl.load(values + first + at, mask=is_there, other=0).to(tl.float32)
+            x = _load(values + first + at, is_there)
             code = _encode(x, low, inverse, LARGEST)
             weighted = (rms + tl.abs(x)) * code
             sum_l += weighted
@@ -101,7 +108,7 @@ def search_scale_and_minimum(
         new_low = tl.where(new_low > 0, 0.0, new_low)
         error = zero
         for at in range(GROUP):
-            x = tl.load(values + first + at, mask=is_there, other=0).to(tl.float32)
+            x = _load(values + first + at, is_there)
             code = _encode(x, low, inverse, LARGEST)
             difference = new_scale * code + new_low - x
             error += (rms + tl.abs(x)) * (difference * difference)
@@ -113,7 +120,7 @@ def search_scale_and_minimum(
         low = tl.where(is_better, new_low, low)
 
     for at in range(GROUP):
-        x = tl.load(values + first + at, mask=is_there, other=0).to(tl.float32)
+        x = _load(values + first + at, is_there)
         code = tl.where(is_flat, 0.0, _encode(x, best_low, best_inverse, LARGEST))
         tl.store(codes + first + at, code.to(tl.uint8), mask=is_there)
     tl.store(scales + group, tl.where(is_flat, 0.0, scale), mask=is_there)
@@ -148,9 +155,9 @@ def search_scale(
     is_there = group < count
     first = group.to(tl.int64) * GROUP
 
-    furthest = tl.load(values + first, mask=is_there, other=0).to(tl.float32)
+    furthest = _load(values + first, is_there)
     for at in range(GROUP):
-        x = tl.load(values + first + at, mask=is_there, other=0).to(tl.float32)
+        x = _load(values + first + at, is_there)
         furthest = tl.where(tl.abs(x) > tl.abs(furthest), x, furthest)
     is_zero = tl.abs(furthest) < SMALLEST
     zero = furthest * 0
@@ -163,7 +170,7 @@ def search_scale(
         inverse = tl.div_rn(-(0.1 * tenths + HALF), furthest)
         sum_xl, sum_ll = zero, zero
         for at in range(GROUP):
-            x = tl.load(values + first + at, mask=is_there, other=0).to(tl.float32)
+            x = _load(values + first + at, is_there)
             code = tl.minimum(tl.maximum(_round(inverse * x), -HALF), HALF - 1)
             weight = x * x
             sum_xl += weight * x * code
@@ -176,7 +183,7 @@ def search_scale(
         scale = tl.where(is_better, quotient, scale)
 
     for at in range(GROUP):
-        x = tl.load(values + first + at, mask=is_there, other=0).to(tl.float32)
+        x = _load(values + first + at, is_there)
         code = tl.minimum(tl.maximum(_round(best_inverse * x), -HALF), HALF - 1) + HALF
         tl.store(codes + first + at, tl.where(is_zero, 0.0, code).to(tl.uint8), mask=is_there)
     tl.store(scales + group, tl.where(is_zero, 0.0, scale), mask=is_there)

@@ -110,7 +110,7 @@ def write(
             for part in (rows, _make_padding(len(rows))):
                 file.write(part)
                 digest.update(part)
-    torch.cuda.empty_cache()
+    torch.cuda.empty_cache()  # this process lives on, and later stages may use the GPU
     return digest.hexdigest()
 
 

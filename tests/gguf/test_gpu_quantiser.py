@@ -1,5 +1,6 @@
 """A GPU quantises tensors only as llama.cpp does; in each other case llama.cpp does it itself."""
 
+import importlib
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from builder import machine, workers
 from builder.errors import ToolError
 from builder.gguf import gpu_quantiser, k_quants, quantiser, writer
 from builder.gguf.gpu_quantiser import GpuQuantiser
@@ -165,3 +167,15 @@ def test_a_triton_that_cannot_be_imported_is_not_needed(monkeypatch, capsys):
 
     assert writer._choose_quantiser().start is quantiser.start
     assert "gpu_quantiser" in capsys.readouterr().err
+
+
+def test_the_worker_selects_the_gpu_that_training_uses(monkeypatch):
+    """Of several GPUs CUDA would take the fastest, and one that torch cannot use."""
+    selected = []
+    monkeypatch.setattr(machine, "select_gpu", lambda: selected.append(1))
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "1")  # else the module sets it for all tests
+    monkeypatch.delitem(sys.modules, workers.EXPORT, raising=False)
+
+    importlib.import_module(workers.EXPORT)
+
+    assert selected
