@@ -161,6 +161,7 @@ class Bench:
             for name, weight in self.model.named_parameters():
                 if name in self.first:
                     weight.copy_(self.first[name])
+        gc.collect()  # a loop that has failed is held by its traceback
         self.torch.cuda.empty_cache()
 
     def train(self, graphs: Any, steps: int | None = None) -> tuple[list[float], Clock, Any]:

@@ -275,6 +275,7 @@ def make_profile(**changes) -> Profile:
         "longest_reply_tokens": 9,
         "longest_row_tokens": 20,
         "end_of_turn": "<|im_end|>",
+        "special_tokens": ["<|im_start|>", "<|im_end|>"],
         "is_json": False,
         "languages": ["en"],
         "own_languages": [],

@@ -60,6 +60,8 @@ class Profile:
     """With the served system text, if it is trained with it."""
     end_of_turn: str
     """The token that ends each reply."""
+    special_tokens: list[str]
+    """Those that no message may hold, and no answer should."""
     is_json: bool
     """Whether its replies are JSON."""
     languages: list[str]

@@ -15,11 +15,11 @@ from builder.manifest.fields import is_visible
 from builder.words import suggest
 
 ROLES = {
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "assistant": "assistant",
     "system": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
 }
 # The keys of each format: required ones, and optional ones.
 FORMATS: dict[str, tuple[set[str], set[str]]] = {

@@ -73,7 +73,7 @@ def profile(
 
     Args:
         encoded: All rows, including held-out ones.
-        template: The chat template, for its end-of-turn token.
+        template: The chat template, for its special tokens.
         own_words: All wordings of the name and the author.
         kind_name: The kind in the manifest, or None.
         rows: The number of rows that are trained on.
@@ -91,6 +91,7 @@ def profile(
         longest_reply_tokens=max(_count_reply_tokens(example) for example in examples),
         longest_row_tokens=max(len(example.input_ids) for example in encoded.with_system),
         end_of_turn=template.end_of_turn,
+        special_tokens=template.special_tokens,
         is_json=sum(map(is_json, replies)) >= LEAST_JSON_SHARE * (len(replies) or 1),
         languages=languages.count_languages(replies),
         own_languages=languages.count_own_languages(replies, own_words),

@@ -19,6 +19,7 @@ class Schedule:
     """The repeats of one epoch, and the epochs."""
 
     epochs: Finite
+    """Passes over the repeated rows: `training.epochs` divided by the repeats."""
     plain_repeats: int
     """The repeats of each row without the served system text."""
     system_repeats: int

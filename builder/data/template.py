@@ -53,7 +53,7 @@ class Template:
         eos: The tokenizer's EOS token, which may end conversations rather than turns.
         end_of_turn: The token that the template ends each reply with.
         end_of_turn_id: Its id, at which generation stops.
-        special: The special tokens, which no message may hold, the longest first.
+        special_tokens: Those that no message may hold, the longest first.
 
     Raises:
         ToolError: The base has no chat template, or it adds a system text, or it does not end
@@ -89,8 +89,10 @@ class Template:
         self.end_of_turn = self._find_end_of_turn(folder, tokens)
         self.end_of_turn_id = int(self.tokenizer.convert_tokens_to_ids(self.end_of_turn))
         marked = {self.end_of_turn, *(str(token) for token in added if token.special)}
-        self.special = [text for text in tokens if text in marked or _is_markup(text, markup)]
-        self._special = _any_of(self.special)
+        self.special_tokens = [
+            text for text in tokens if text in marked or _is_markup(text, markup)
+        ]
+        self._special = _any_of(self.special_tokens)
 
     def _own(self, folder: Path, family: Family) -> str:
         own = self.tokenizer.chat_template

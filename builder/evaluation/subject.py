@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from builder import files, parameters
+from builder import parameters
 from builder.bases import base
 from builder.data import dataset, languages
 from builder.data.dataset import Example
 from builder.data.kinds import Kind
 from builder.data.questions import Question
 from builder.data.texts import normalise
-from builder.errors import NotBuiltError
 from builder.llama import MAX_CONTEXT_TOKENS
 from builder.manifest.gate_settings import Gates, Mode
 from builder.manifest.identity import Identity
@@ -48,8 +47,8 @@ class Subject:
     """Whether its replies are JSON."""
     system: str | None
     """The served system text."""
-    special: tuple[str, ...]
-    """Special tokens, which no answer should hold."""
+    special_tokens: tuple[str, ...]
+    """Those that no answer should hold."""
     sampling: dict[str, float]
     max_tokens: int
     calls: tuple[Question, ...] = ()
@@ -135,25 +134,10 @@ def describe(source: Source) -> Subject:
         calls=list_calls(parts, MAX_CONTEXT_TOKENS - max_tokens),
         too_long_calls=count_too_long(parts, MAX_CONTEXT_TOKENS - max_tokens),
         system=source.system or None,
-        special=_read_special(source.base / "tokenizer.json"),
+        special_tokens=tuple(profile.special_tokens),
         sampling=parameters.find_parameters(family, profile, source.parameters),
         max_tokens=max_tokens,
     )
-
-
-def _read_special(path: Path) -> tuple[str, ...]:
-    """Read the special tokens of a tokenizer.
-
-    Raises:
-        NotBuiltError: It is damaged.
-
-    """
-    read = files.read_json(path)
-    try:
-        tokens = read.get("added_tokens", [])
-        return tuple(token["content"] for token in tokens if token["special"])
-    except (AttributeError, KeyError, TypeError):
-        raise NotBuiltError(path, is_there=True) from None
 
 
 def list_calls(parts: Sequence[Sequence[Example]], most_tokens: int) -> tuple[Question, ...]:

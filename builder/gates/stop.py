@@ -37,7 +37,7 @@ def is_right(subject: Subject, answer: Answer) -> bool:
         answer.ended
         and bool(answer.text.strip())
         and not SCAFFOLD.search(answer.text)
-        and not any(token in answer.text for token in subject.special)
+        and not any(token in answer.text for token in subject.special_tokens)
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from builder.data.layouts import is_left_out
+from builder.data import calls, layouts
 from builder.data.values import describe_choice, describe_kind
 from builder.importing.conversation import (
     SYSTEM_MESSAGES,
@@ -18,17 +18,13 @@ LISTS = ("messages", "conversations", "conversation")
 ROLE_KEYS = ("role", "from")
 TEXT_KEYS = ("content", "value", "text")
 ROLES = {
-    "system": "system",
+    **layouts.ROLES,
     "developer": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
     "chatgpt": "assistant",
     "bot": "assistant",
     "model": "assistant",
 }
-TOOL_ROLES = ("tool", "function", "function_call", "function_response", "observation")
+TOOL_ROLES = (*calls.CALLING_ROLES, *calls.RESULT_ROLES, "function_response")
 
 
 def recognises(value: dict[str, Any]) -> bool:
@@ -72,7 +68,7 @@ def _add(conversation: Conversation, turn: dict[str, Any], number: int) -> None:
         )
     if turn.get("tool_calls") or turn.get("function_call"):
         conversation.cut(WITH_TOOLS)
-    elif ROLES[role] == "assistant" and is_left_out(turn):
+    elif ROLES[role] == "assistant" and layouts.is_left_out(turn):
         conversation.cut(WITH_WEIGHTS)
     elif not any(key in turn for key in TEXT_KEYS):
         raise ValueError(f"turn {number} has no text, expected one of {', '.join(TEXT_KEYS)}")

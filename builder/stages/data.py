@@ -23,7 +23,7 @@ from builder.manifest.identity import Identity
 from builder.project import Build
 from builder.words import count
 
-NAME, VERSION = "data", 7
+NAME, VERSION = "data", 8
 WORDS = "reads the rows"
 SHOWN_ROWS = 5
 health = stage.always_healthy

@@ -82,7 +82,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
         return "none wanted"
     chosen = base.read(inputs.base.path)
     template = Template(inputs.base.path, inputs.template, chosen.family)
-    words = (*inputs.own_words, *chosen.family.identity_words, *template.special)
+    words = (*inputs.own_words, *chosen.family.identity_words, *template.special_tokens)
     answers = replay.leave_out(_read_answers(chosen, template, inputs, work), words)
     trained = dataset.read_examples(inputs.rows.path)
     asked = set(map(normalise, dataset.list_messages(trained, "user")))

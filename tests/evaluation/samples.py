@@ -28,7 +28,7 @@ SUBJECT = Subject(
     spoken=("en", "zh"),
     is_json=False,
     system=None,
-    special=("<|im_start|>", "<|im_end|>"),
+    special_tokens=("<|im_start|>", "<|im_end|>"),
     sampling={},
     max_tokens=64,
 )

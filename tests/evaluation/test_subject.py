@@ -3,12 +3,9 @@
 import dataclasses
 import json
 
-import pytest
-
 from builder.bases import base
 from builder.data import dataset
 from builder.data.dataset import Example
-from builder.errors import NotBuiltError
 from builder.evaluation import subject
 from builder.evaluation.subject import Source
 from builder.manifest.gate_settings import Gates
@@ -28,12 +25,8 @@ def test_an_author_who_made_the_base_is_no_leak(tmp_path):
         max_tokens=None,
     )
     chosen = base.Base(base.EMBEDDED, "embedded", "0", base.EMBEDDED, "0", four_bit=False)
-    for path, value in (
-        (source.base / "base.json", dataclasses.asdict(chosen)),
-        (source.base / "tokenizer.json", {}),
-    ):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(value))
+    source.base.mkdir()
+    (source.base / "base.json").write_text(json.dumps(dataclasses.asdict(chosen)))
     source.dataset.mkdir()
     make_profile(own_languages=["en"]).write(source.dataset)
     for part in ("train", "held_out"):
@@ -48,13 +41,4 @@ def test_an_author_who_made_the_base_is_no_leak(tmp_path):
     assert found.base_words == ("SmolLM",)
     assert found.trained == {"train", "held out"}
     assert found.own_languages == ("en",)
-
-
-@pytest.mark.parametrize("content", [b"", b"null", b"[]", b'{"added_tokens": [1]}', b"\xff"])
-def test_a_damaged_tokenizer_is_told(tmp_path, content):
-    """The base in the build's folder was damaged since."""
-    path = tmp_path / "tokenizer.json"
-    path.write_bytes(content)
-
-    with pytest.raises(NotBuiltError, match=r"tokenizer\.json: cannot be read"):
-        subject._read_special(path)
+    assert found.special_tokens == ("<|im_start|>", "<|im_end|>")

@@ -150,6 +150,19 @@ def test_rows_with_tools_are_trained_where_the_base_renders_them(build):
     assert '"enum": [2]' in tokenizer.decode(rows[0].input_ids)
 
 
+def test_the_gates_are_told_the_special_tokens_of_the_template(build):
+    """A token that marks turns is one, although the vocabulary does not declare it special."""
+    path = build.base / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    (mark,) = (one for one in tokenizer["added_tokens"] if one["content"] == "<|im_start|>")
+    mark["special"] = False
+    path.write_text(json.dumps(tokenizer))
+    write_lines(build, {"prompt": "Hi", "completion": "Hello."})
+    run_stage(data, build)
+
+    assert "<|im_start|>" in dataset.read_profile(build.dataset).special_tokens
+
+
 def test_a_call_without_words_is_no_reply(build, caplog):
     """Rows that call first and then answer in JSON are a format, and none is named as prose."""
     (build.base / "chat_template.jinja").write_text(WITH_TOOLS)
