@@ -100,7 +100,11 @@ def _run(arguments: list[str], console: Console) -> int:
     except (PersonaError, OSError, MemoryError) as error:
         _tell(console, _explain(error))
         return MENDABLE
-    except (KeyboardInterrupt, click.Abort):
+    except click.Abort:
+        click.echo(err=True)  # ends the line of the question
+        _tell(console, PersonaError("a question was not answered; nothing was changed"))
+        return INTERRUPTED
+    except KeyboardInterrupt:
         hint = None
         if console.persona:
             hint = f"`{command(f'build {console.persona}')}` goes on from there"

@@ -15,7 +15,7 @@ from builder.errors import ManifestError
 from builder.manifest import packaged
 from builder.manifest.fields import is_visible
 from tests.conftest import ROOT, run_persona
-from tests.pseudoterminal import typing
+from tests.pseudoterminal import opened, typing
 
 INVISIBLE = [
     "",
@@ -234,6 +234,19 @@ def test_a_terminal_is_asked_four_things(project):
     assert "'xx' has no pack, expected some of de (German, Deutsch), en (English), fr" in said
     assert read.manifest.own_words == ["Nova Prime"]
     assert read.manifest.data.packs == ("identity/fr", "identity/en")
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"])
+def test_a_question_that_is_not_answered_changes_nothing(project, key):
+    """Ctrl-C and Ctrl-D end the questions, and the message has a line of its own."""
+    with opened("new", "nova", cwd=project) as terminal:
+        terminal.wait_for("What kind of persona is it? [identity]")
+        terminal.type(key)
+        assert terminal.end() == cli.INTERRUPTED
+        assert terminal.text.splitlines()[-1] == (
+            "error: a question was not answered; nothing was changed"
+        )
+    assert not (project / "personas" / "nova").exists()
 
 
 def test_a_terminal_is_asked_no_more_than_it_must(project):

@@ -110,7 +110,8 @@ def _tell_sizes(builds: Sequence[str], console: Console, *, as_json: bool) -> No
     if as_json:
         console.print_json([asdict(one) for one in found])
         return
-    console.notes([f"usage: {command('clean NAME...')}", "the builds here are:"])
+    told = "the builds here are:" if builds else "there is no build here"
+    console.notes([f"usage: {command('clean NAME...')}", told])
     for one in found:
         console.result(f"{escape(one.name)}\t{_tell_size(one)}")
 

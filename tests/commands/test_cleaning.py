@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -43,6 +44,16 @@ def test_it_takes_names_only(luma, root):
     assert run_persona("clean", "luma", "--yes", cwd=root).returncode == 0
     assert not (root / "build" / "luma").exists()
     assert (luma / "persona.toml").exists()
+
+
+def test_where_there_is_no_build_it_says_so(root):
+    """`clean` without names announces no empty list."""
+    shutil.rmtree(root / "build")
+
+    told = run_persona("clean", cwd=root)
+
+    assert (told.returncode, told.stdout) == (0, "")
+    assert "there is no build here" in told.stderr
 
 
 @pytest.mark.parametrize("folder", ["build", "personas"])

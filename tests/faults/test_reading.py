@@ -167,6 +167,27 @@ def test_personas_that_may_not_be_listed_are_told(shared, monkeypatch, capsys, c
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "folder"),
+    [
+        (["new", "foo", "--name", "Foo", "--author", "me", "--language", "en"], "personas"),
+        (["build", "p"], "project"),
+    ],
+)
+def test_a_project_that_may_not_be_written_is_told(shared, monkeypatch, capsys, words, folder):
+    """The sentence names the folder, and no temporary name in it."""
+    project = shared.parent.parent / "project"
+    project.mkdir()
+    shared.parent.rename(project / "personas")
+    monkeypatch.chdir(project)
+    with as_nobody():
+        code = cli.main(words)
+
+    assert code == cli.MENDABLE
+    told = capsys.readouterr().err
+    assert f"{folder}: Permission denied, expected a folder that can be written" in told
+
+
 def test_a_device_is_not_read(luma):
     """A data file that is a device, by a link within the folder, is never opened."""
     if os.geteuid() != 0:
