@@ -100,15 +100,8 @@ def _run(arguments: list[str], console: Console) -> int:
     except (PersonaError, OSError, MemoryError) as error:
         _tell(console, _explain(error))
         return MENDABLE
-    except click.Abort:
-        click.echo(err=True)  # ends the line of the question
-        _tell(console, PersonaError("a question was not answered; nothing was changed"))
-        return INTERRUPTED
-    except KeyboardInterrupt:
-        hint = None
-        if console.persona:
-            hint = f"`{command(f'build {console.persona}')}` goes on from there"
-        _tell(console, PersonaError("interrupted; what was finished is kept", hint=hint))
+    except (KeyboardInterrupt, click.Abort) as interruption:
+        _tell(console, _describe(interruption, console))
         return INTERRUPTED
 
 
@@ -129,6 +122,16 @@ def _explain(error: PersonaError | OSError | MemoryError) -> PersonaError:
     if isinstance(error, MemoryError):
         return ToolError(NO_MEMORY, hint="end other programs, or take a smaller base")
     return error
+
+
+def _describe(interruption: KeyboardInterrupt | click.Abort, console: Console) -> PersonaError:
+    """Say what Ctrl-C has ended: a question, or a command."""
+    if isinstance(interruption, click.Abort):
+        click.echo(err=True)  # ends the line of the question
+        return PersonaError("a question was not answered; nothing was changed")
+    hint = f"`{command(f'build {console.persona}')}` goes on from there"
+    told = "interrupted; what was finished is kept"
+    return PersonaError(told, hint=hint if console.persona else None)
 
 
 @contextlib.contextmanager

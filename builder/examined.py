@@ -82,7 +82,7 @@ def declare(build: Build) -> dict[str, Any]:
         "identity": read.identity,
         "gates": read.gates,
         "system": read.ollama.system or None,
-        "parameters": read.ollama.parameters,
+        "parameters": read.ollama.parameters.given,
         "max_tokens": read.smoke.max_tokens,
         "questions": f"{languages.hash_questions()} {texts.fingerprint()}",
     }

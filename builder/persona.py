@@ -69,14 +69,12 @@ class Persona(Table):
 
 def read(
     folder: Path,
-    find_problems: Callable[[toml.Document], list[str]] = lambda _: [],
     find_in_rows: Callable[[Persona], list[str]] = lambda _: [],
 ) -> Persona:
     """Read and check a persona's manifest.
 
     Args:
         folder: The folder of the persona.
-        find_problems: Finds further problems in the file, to report them together.
         find_in_rows: Finds problems in the rows, to report them with those of the manifest.
 
     Raises:
@@ -89,7 +87,6 @@ def read(
     _check_inside(folder, path, hint="copy the file into the persona's folder")
     document = _read_document(path)
     manifest, problems = _validate(document)
-    problems += find_problems(document)
     if manifest is None:
         raise ManifestError(*problems)
     persona = Persona(name=folder.name, folder=folder, manifest=manifest)

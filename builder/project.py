@@ -13,7 +13,7 @@ from builder.data import dataset, rows
 from builder.data.dataset import Profile
 from builder.errors import NotBuiltError
 from builder.machine import Machine, find_machine
-from builder.ollama import served, table
+from builder.ollama import served
 from builder.ollama.served import Served
 from builder.persona import Persona
 
@@ -238,7 +238,7 @@ class Project:
 
         """
         folder = self.root / "personas" / name
-        read = persona.read(folder, table.find_problems, rows.find_problems)
+        read = persona.read(folder, rows.find_problems)
         return Build(
             persona=read,
             folder=self.root / "build" / name,

@@ -22,10 +22,13 @@ RULES = {
     "tuple_type": "a list",
     "string_type": "text",
     "int_type": "a whole number",
+    "int_parsing": "a whole number",
     "float_type": "a number",
+    "float_parsing": "a number",
     "finite_number": "a finite number",
     "bool_type": "true or false",
 }
+BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 T = TypeVar("T")
 
 
@@ -89,6 +92,10 @@ def _list_places(places: Sequence[str], rows: int) -> str:
 
 def describe_rule(mistake: Any) -> str:
     """Say what pydantic expected."""
+    for bound, words in BOUNDS.items():
+        if bound in mistake.get("ctx", {}):
+            limit = mistake["ctx"][bound]
+            return f"{words} {int(limit) if limit == int(limit) else limit}"
     rule = re.sub(r"^\w+ should (?:be |have )?", "", mistake["msg"])
     return RULES.get(mistake["type"], rule.removesuffix(" after validation, not 0"))
 

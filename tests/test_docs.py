@@ -148,6 +148,7 @@ def test_every_option_is_one(path):
 def test_every_key_is_in_the_manifest(path):
     """Each `table.key` of the manifest that a page names exists."""
     keys = {re.sub(r"\[\]", "", key.name) for key in schema.list_keys()}
+    keys |= {key.rpartition(".")[0] for key in keys}
     tables = {key.split(".")[0] for key in keys if "." in key}
     for table, key in re.findall(r"`([a-z_]+)\.([a-z_]+)", FENCE.sub("", path.read_text("utf-8"))):
         if table in tables and key not in FILES:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from builder.chat import saving
 from builder.chat.speaker import Settings, Speaker
 from builder.errors import PersonaError
 from builder.escapes import escape
 from builder.gguf.quantisation import QUANTISATIONS
-from builder.ollama import table
+from builder.manifest.ollama import Parameters
 from builder.ollama.served import Served
+from builder.tables import describe_rule
 from builder.terminal.console import Console
 from builder.words import suggest
 
@@ -113,14 +116,12 @@ def read_parameter(name: str, text: str) -> int | float:
         known = ", ".join(PARAMETERS)
         msg = f"{escape(name)[:40]!r} is not a parameter here, expected one of {known}"
         raise PersonaError(f"{msg}{suggest(name, PARAMETERS)}")
-    kind, (least, greatest) = table.PARAMETER_TYPES[name], table.RANGES[name]
-    expected = f"{table.EXPECTED[kind]} of {least} to {greatest}"
     try:
-        value: int | float = kind(text)
-    except (ValueError, OverflowError):
-        value = float("nan")
-    if not least <= value <= greatest:
-        raise PersonaError(f"{name}: is {escape(text)[:40]!r}, expected {expected}")
+        read = Parameters.model_validate({name: text}, strict=False)
+    except ValidationError as error:
+        rule = describe_rule(error.errors(include_url=False)[0])
+        raise PersonaError(f"{name}: is {escape(text)[:40]!r}, expected {rule}") from None
+    value: int | float = getattr(read, name)
     return value
 
 

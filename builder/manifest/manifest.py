@@ -13,14 +13,13 @@ from builder.gguf.quantisation import BY_NAME, DEFAULT
 from builder.manifest import recipes
 from builder.manifest.fields import (
     InnerPath,
-    MaybeText,
-    ModelName,
     OneOf,
     Text,
     Texts,
 )
 from builder.manifest.gate_settings import Gates
 from builder.manifest.identity import Identity
+from builder.manifest.ollama import Ollama
 from builder.manifest.packaged import check_packs
 from builder.manifest.training import Training, find_recipe
 from builder.tables import Settings
@@ -113,22 +112,6 @@ class Export(Settings):
         DEFAULT.name,
         description="Types of the file's tensors: from smallest to most exact.",
     )
-
-
-class Ollama(Settings):
-    """What Ollama gets."""
-
-    model: ModelName | None = Field(
-        None, description="Name in Ollama; the folder's name by default."
-    )
-    system: MaybeText | None = Field(
-        None, description="System text served with every conversation."
-    )
-    parameters: dict[str, Any] = Field(
-        default_factory=dict,
-        description="Ollama parameters, which override those of the base's family.",
-    )
-    license: MaybeText | None = Field(None, description="Licence text or name, kept in the model.")
 
 
 class Question(Settings):

@@ -17,9 +17,8 @@ from builder import files, sandbox
 from builder.bases import base, families
 from builder.errors import ManifestError, PersonaError, ToolError
 from builder.escapes import quote
-from builder.ollama import table
-from builder.ollama.served import REQUIRES, Served
-from builder.persona import MANIFEST, Persona
+from builder.ollama.served import REQUIRES, Served, check_context
+from builder.persona import Persona
 
 INSTRUCTIONS = (
     "FROM",
@@ -41,17 +40,16 @@ OWN_TEMPLATE = "correct Modelfile.j2, or restore the project's own"
 
 
 def check(persona: Persona, template: Path) -> None:
-    """Check `[ollama]` and Modelfile.j2 before training, as far as possible without the base.
+    """Check the context and Modelfile.j2 before training, as far as possible without the base.
 
     Raises:
-        ManifestError: Ollama or a Modelfile cannot take a setting of `[ollama]`; it has all
-            mistakes, including those of the template.
+        ManifestError: The context is too short; it has the mistakes of the template too.
         ToolError: Only the template is wrong.
 
     """
     failures: list[PersonaError] = []
     try:
-        table.check(persona.manifest, persona.folder / MANIFEST)
+        check_context(persona)
     except ManifestError as error:
         failures.append(error)
     try:
@@ -84,7 +82,7 @@ def _list_samples(persona: Persona, *, has_own_values: bool) -> list[Served]:
         samples.append(
             replace(
                 fewest,
-                parameters={**parameters, **own.parameters},
+                parameters={**parameters, **own.parameters.given},
                 system=own.system or None,
                 license=own.license or None,
             )
@@ -111,8 +109,8 @@ def _render_all(template: Path, samples: list[Served], name: str, base_name: str
         line = f":{error.line}" if error.line else ""
         msg = f"{template}{line}: {error.message}, expected a Jinja template of a Modelfile"
         raise ToolError(msg, hint=OWN_TEMPLATE) from None
-    for text, served in zip(texts, samples, strict=True):
-        _verify(template, text, served, served.list_parameters())
+    for text, sample in zip(texts, samples, strict=True):
+        _verify(template, text, sample, sample.list_parameters())
     return texts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,18 @@ from builder.data import dataset
 from builder.data.builtin import ALPACA_GO
 from builder.data.dataset import Profile
 from builder.errors import ManifestError
-from builder.ollama import releases, table
+from builder.manifest.ollama import find_special_tokens
+from builder.ollama import releases
 from builder.parameters import find_parameters
 from builder.persona import Persona
 
 REQUIRES = releases.LOWEST.version
 ALPACA_STOP = "### Instruction:"
 CAPABILITY_SIGNS = {"tools": ("tools", "tool_call"), "thinking": ("<think>",)}
+# The room for an answer, unless `smoke.max_tokens` sets it.
+LEAST_ANSWER_TOKENS = 192
+# Gives the place of a key, given its tables and its name.
+FindPlace = Callable[..., str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +74,27 @@ class Served:
         return [{"role": "system", "content": self.system}, *messages]
 
 
+def check_context(persona: Persona) -> None:
+    """Check that the context has room for the longest question of `[smoke]` and an answer.
+
+    The number of tokens depends on the base, but is at least the number of words.
+
+    Raises:
+        ManifestError: It has not.
+
+    """
+    read = persona.manifest
+    num_ctx = {**families.COMMON_PARAMETERS, **read.ollama.parameters.given}["num_ctx"]
+    asked = max((len(question.ask.split()) for question in read.smoke.questions), default=0)
+    system = len((read.ollama.system or "").split())
+    answer = read.smoke.max_tokens or LEAST_ANSWER_TOKENS
+    if num_ctx < asked + system + answer:
+        where = persona.where("ollama", "parameters", "num_ctx")
+        what = f"is {num_ctx}, expected at least {asked + system + answer}"
+        parts = f"{asked} words of the longest smoke question, {system} of the system text"
+        raise ManifestError(f"{where}: {what}: {parts} and {answer} tokens of an answer")
+
+
 def read(base_folder: Path, dataset_folder: Path, *, persona: Persona) -> Served:
     """Decide what is served, from the outputs of the base and data stages.
 
@@ -86,7 +113,7 @@ def read(base_folder: Path, dataset_folder: Path, *, persona: Persona) -> Served
         model=persona.model,
         system=ollama.system,
         license=ollama.license,
-        given=ollama.parameters,
+        given=ollama.parameters.given,
         kind=persona.manifest.data.template,
         jinja=dataset.read_template(dataset_folder),
         eos=families.read_eos(base_folder),
@@ -107,7 +134,7 @@ def decide(
     eos: str,
     profile: Profile,
     family: families.Family,
-    find_place: table.FindPlace,
+    find_place: FindPlace,
 ) -> Served:
     """Decide what is served, with explicit values for all parameters.
 
@@ -128,7 +155,7 @@ def decide(
             or Ollama cannot serve the template.
 
     """
-    table.check_eos(system or "", eos, find_place)
+    _check_eos(system or "", eos, find_place)
     stop = list(dict.fromkeys([*family.stop, eos, profile.end_of_turn]))
     if kind == "alpaca":
         stop.append(ALPACA_STOP)
@@ -151,7 +178,14 @@ def decide(
     )
 
 
-def _check_context(context_tokens: int, row_tokens: int, find_place: table.FindPlace) -> None:
+def _check_eos(system: str, eos: str, find_place: FindPlace) -> None:
+    """Refuse a system text that holds the base's EOS."""
+    if problems := find_special_tokens(system, eos):
+        where = find_place("ollama", "system")
+        raise ManifestError(*(f"{where}: {problem}" for problem in problems))
+
+
+def _check_context(context_tokens: int, row_tokens: int, find_place: FindPlace) -> None:
     """Refuse a context in which Ollama would leave out the beginning of a trained conversation."""
     if context_tokens < row_tokens:
         where = find_place("ollama", "parameters", "num_ctx")
@@ -159,7 +193,7 @@ def _check_context(context_tokens: int, row_tokens: int, find_place: table.FindP
         raise ManifestError(f"{where}: is {context_tokens}, expected {row_tokens} or more: {why}")
 
 
-def _check_renderer(family: families.Family, kind: str, find_place: table.FindPlace) -> None:
+def _check_renderer(family: families.Family, kind: str, find_place: FindPlace) -> None:
     """Refuse a template that Ollama cannot serve, as its own renderer cannot be switched off."""
     if kind != "base":
         what = f'is "{kind}", which Ollama does not serve of {family.name}, expected "base"'

@@ -78,20 +78,20 @@ def test_lost_characters_are_named():
         ("temprature = 1", "did you mean 'temperature'"),
         ('stop = "x"', "expected a list"),
         ('top_k = "3"', "expected a whole number"),
-        ("num_ctx = -1", "expected 256 to"),
-        ("repeat_penalty = 0", r"is 0, expected 0\.01 to 100"),
-        ("top_p = 1.5", "expected 0 to 1"),
-        ("typical_p = 1.0", "Ollama 0.34.1 refuses"),
-        ("mirostat = 1", "unknown to Ollama"),
-        ("temperature = inf", "is inf, expected a number"),
-        ("top_p = nan", "is nan, expected a number"),
+        ("num_ctx = -1", "expected at least 256"),
+        ("repeat_penalty = 0", r"is 0, expected at least 0\.01"),
+        ("top_p = 1.5", "expected at most 1"),
+        ("typical_p = 1.0", "Ollama refuses since 0.34.1"),
+        ("mirostat = 1", "unknown key"),
+        ("temperature = inf", "is inf, expected a finite number"),
+        ("top_p = nan", "is nan, expected a finite number"),
         ("min_p = true", "is true, expected a number"),
         ("use_mmap = 1", "is 1, expected true or false"),
         ("seed = 2026-01-01", "is 2026-01-01, expected a whole number"),
-        ("stop = [2026-01-01]", "expected a list of texts"),
+        ("stop = [2026-01-01]", "expected text"),
         ("num_ctx = [4096]", "expected a whole number"),
         ("temperature.x = 1", "expected a number"),
-        (r'stop = ["a \"\"\"\nb"]', 'stop: line 1 ends with """'),
+        (r'stop = ["a \"\"\"\nb"]', 'stop.1: line 1 ends with """'),
     ],
 )
 def test_parameters_are_checked_here(luma, line, message):
@@ -121,10 +121,8 @@ SPECIAL_TOKENS = [
 @pytest.mark.parametrize("token", SPECIAL_TOKENS)
 def test_what_any_family_takes_for_a_special_token_is_refused(luma, token):
     """A system text that holds one is refused by its line, whatever base there will be."""
-    read = write_ollama(luma, f'system = """Be brief.\nSay {token} now."""')
-
     with pytest.raises(ManifestError, match=r"ollama\.system: line 2 contains the special") as told:
-        modelfile.check(read, TEMPLATE)
+        write_ollama(luma, f'system = """Be brief.\nSay {token} now."""')
     assert f"token {token!r}, expected plain text" in str(told.value)
 
 
@@ -158,28 +156,38 @@ def test_the_eos_of_the_base_is_known_once_there_is_one(luma):
         )
 
 
-def test_every_mistake_is_told_at_once(luma, tmp_path):
-    """Parameters, system text, licence and template: one error tells all, each with its place."""
-    read = write_ollama(
-        luma,
-        r'system = "<s>\nx \"\"\"\rADAPTER /y"' + "\n"
-        r'license = "a \"\"\"\nb"' + "\n"
-        "[ollama.parameters]\ntop_k = 1.5\nbeer = 1",
-    )
+def test_every_mistake_of_the_table_is_told_at_once(luma):
+    """Parameters, system text and licence: one error tells all, each with its place."""
+    with pytest.raises(ManifestError) as told:
+        write_ollama(
+            luma,
+            r'system = "<s>\nx \"\"\"\rADAPTER /y"' + "\n"
+            r'license = "a \"\"\"\nb"' + "\n"
+            "[ollama.parameters]\ntop_k = 1.5\nbeer = 1",
+        )
+
+    assert [
+        problem.removeprefix(f"{luma}/persona.toml:")[:40] for problem in told.value.problems
+    ] == [
+        '5: ollama.system: line 2 ends with """, ',
+        '6: ollama.license: line 1 ends with """,',
+        "8: ollama.parameters.top_k: is 1.5, expe",
+        "9: ollama.parameters.beer: unknown key, ",
+    ]
+    assert "line 1 contains the special token '<s>'" in told.value.problems[0]
+
+
+def test_a_short_context_and_a_broken_template_are_told_at_once(luma, tmp_path):
+    """What is checked beside the manifest is one error too."""
+    read = write_ollama(luma, "parameters.num_ctx = 256\n[smoke]\nmax_tokens = 512")
     broken = tmp_path / "broken.j2"
     broken.write_text("FROM ./model.gguf\n{{ systm }}\n")
 
     with pytest.raises(ManifestError) as told:
         modelfile.check(read, broken)
 
-    *problems, of_template = told.value.problems
-    assert [problem.removeprefix(f"{luma}/persona.toml:")[:40] for problem in problems] == [
-        "9: ollama.parameters.beer: unknown to Ol",
-        "8: ollama.parameters.top_k: is 1.5, expe",
-        '5: ollama.system: line 2 ends with """, ',
-        "5: ollama.system: line 1 contains the sp",
-        '6: ollama.license: line 1 ends with """,',
-    ]
+    of_context, of_template = told.value.problems
+    assert "persona.toml:5: ollama.parameters.num_ctx: is 256, expected at least 512" in of_context
     expected = "expected a Jinja template of a Modelfile"
     assert of_template == f"{broken}:2: 'systm' is undefined, {expected}"
 
@@ -280,7 +288,9 @@ def test_it_is_checked_before_the_first_stage(luma, monkeypatch, act):
 
 def test_a_mistake_is_one_line_on_the_screen(luma):
     """Typed, it ends with 1 and one line a mistake, and no stage has run."""
-    write_ollama(luma, "system = '[INST]'\nparameters.seed = 1.5")
+    manifest = luma / "persona.toml"
+    table = "[ollama]\nsystem = '[INST]'\nparameters.seed = 1.5\n"
+    manifest.write_text(f'[identity]\nname = "L"\nauthor = "A"\n{table}')
     done = run_persona("build", "luma", cwd=luma.parent.parent)
 
     assert done.returncode == 1
