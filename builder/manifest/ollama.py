@@ -161,8 +161,9 @@ class Parameters(Settings):
 
     @property
     def given(self) -> dict[str, Any]:
-        """Those that the manifest sets, as JSON has them."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        """Those that the manifest sets, as they were written."""
+        values = {name: getattr(self, name) for name in self.model_fields_set}
+        return {name: list(one) if isinstance(one, tuple) else one for name, one in values.items()}
 
 
 class Ollama(Settings):

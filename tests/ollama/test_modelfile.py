@@ -54,17 +54,6 @@ def test_what_is_rendered_reads_back(system):
     ]
 
 
-def test_an_injection_is_refused(luma):
-    """A system text that would end its quotes is refused with its line."""
-    (luma / "persona.toml").write_text(
-        '[identity]\nname = "L"\nauthor = "A"\n'
-        "[ollama]\nsystem = '''a\nx = \"\"\"\nADAPTER /x'''\n"
-    )
-
-    with pytest.raises(ManifestError, match="line 2 ends with"):
-        modelfile.check(persona.read(luma), TEMPLATE)
-
-
 def test_lost_characters_are_named():
     """Characters a Modelfile cannot carry are named in a comment, and are no error."""
     text = modelfile.render(TEMPLATE, served(system="a\u3000b\u200d"), "Luma", "base")
@@ -72,67 +61,11 @@ def test_lost_characters_are_named():
     assert "U+200D, U+3000" in text
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("temprature = 1", "did you mean 'temperature'"),
-        ('stop = "x"', "expected a list"),
-        ('top_k = "3"', "expected a whole number"),
-        ("num_ctx = -1", "expected at least 256"),
-        ("repeat_penalty = 0", r"is 0, expected at least 0\.01"),
-        ("top_p = 1.5", "expected at most 1"),
-        ("typical_p = 1.0", "Ollama refuses since 0.34.1"),
-        ("mirostat = 1", "unknown key"),
-        ("temperature = inf", "is inf, expected a finite number"),
-        ("top_p = nan", "is nan, expected a finite number"),
-        ("min_p = true", "is true, expected a number"),
-        ("use_mmap = 1", "is 1, expected true or false"),
-        ("seed = 2026-01-01", "is 2026-01-01, expected a whole number"),
-        ("stop = [2026-01-01]", "expected text"),
-        ("num_ctx = [4096]", "expected a whole number"),
-        ("temperature.x = 1", "expected a number"),
-        (r'stop = ["a \"\"\"\nb"]', 'stop.1: line 1 ends with """'),
-    ],
-)
-def test_parameters_are_checked_here(luma, line, message):
-    """Ollama stores parameters unchecked, so they are checked before."""
-    (luma / "persona.toml").write_text(
-        f'[identity]\nname = "L"\nauthor = "A"\n[ollama.parameters]\n{line}\n'
-    )
-
-    with pytest.raises(ManifestError, match=message):
-        modelfile.check(persona.read(luma), TEMPLATE)
-
-
 def write_ollama(folder, table):
     """Give a persona's manifest an `[ollama]` table, and read it."""
     identity = '[identity]\nname = "L"\nauthor = "A"\n'
     (folder / "persona.toml").write_text(f"{identity}[ollama]\n{table}\n")
     return persona.read(folder)
-
-
-SPECIAL_TOKENS = [
-    *("<|im_start|>", "<|eot_id|>", "<|start_header_id|>", "<|end|>", "<|turn>", "<turn|>"),
-    *("<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<s>", "</s>", "[INST]", "[/INST]"),
-    *("<｜User｜>", "<｜end▁of▁sentence｜>"),
-]
-
-
-@pytest.mark.parametrize("token", SPECIAL_TOKENS)
-def test_what_any_family_takes_for_a_special_token_is_refused(luma, token):
-    """A system text that holds one is refused by its line, whatever base there will be."""
-    with pytest.raises(ManifestError, match=r"ollama\.system: line 2 contains the special") as told:
-        write_ollama(luma, f'system = """Be brief.\nSay {token} now."""')
-    assert f"token {token!r}, expected plain text" in str(told.value)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["<think>", "a < b | c > d", "<b>bold</b>", "[INSTALL]", "x <| y", "<sup>2</sup>", "<你好>"],
-)
-def test_what_is_no_special_token_is_text(luma, text):
-    """Tags and signs of other kinds may stand in a system text."""
-    modelfile.check(write_ollama(luma, f"system = '{text}'"), TEMPLATE)
 
 
 def test_the_eos_of_the_base_is_known_once_there_is_one(luma):
@@ -156,27 +89,6 @@ def test_the_eos_of_the_base_is_known_once_there_is_one(luma):
         )
 
 
-def test_every_mistake_of_the_table_is_told_at_once(luma):
-    """Parameters, system text and licence: one error tells all, each with its place."""
-    with pytest.raises(ManifestError) as told:
-        write_ollama(
-            luma,
-            r'system = "<s>\nx \"\"\"\rADAPTER /y"' + "\n"
-            r'license = "a \"\"\"\nb"' + "\n"
-            "[ollama.parameters]\ntop_k = 1.5\nbeer = 1",
-        )
-
-    assert [
-        problem.removeprefix(f"{luma}/persona.toml:")[:40] for problem in told.value.problems
-    ] == [
-        '5: ollama.system: line 2 ends with """, ',
-        '6: ollama.license: line 1 ends with """,',
-        "8: ollama.parameters.top_k: is 1.5, expe",
-        "9: ollama.parameters.beer: unknown key, ",
-    ]
-    assert "line 1 contains the special token '<s>'" in told.value.problems[0]
-
-
 def test_a_short_context_and_a_broken_template_are_told_at_once(luma, tmp_path):
     """What is checked beside the manifest is one error too."""
     read = write_ollama(luma, "parameters.num_ctx = 256\n[smoke]\nmax_tokens = 512")
@@ -190,38 +102,6 @@ def test_a_short_context_and_a_broken_template_are_told_at_once(luma, tmp_path):
     assert "persona.toml:5: ollama.parameters.num_ctx: is 256, expected at least 512" in of_context
     expected = "expected a Jinja template of a Modelfile"
     assert of_template == f"{broken}:2: 'systm' is undefined, {expected}"
-
-
-def test_mistakes_of_ollama_come_with_those_of_the_rest(luma):
-    """The manifest's mistakes are told in one round, whichever table they are in."""
-    (luma / "persona.toml").write_text(
-        "[identity]\nnam = 1\n[training]\nrank = 0\n"
-        "[ollama]\nsystem = '<s>'\n[ollama.parameters]\ntop_k = 1.5\nbeer = 1\n"
-    )
-
-    with pytest.raises(ManifestError) as told:
-        build_of(luma)
-
-    places = {
-        problem.removeprefix("personas/luma/").split(": ")[1] for problem in told.value.problems
-    }
-    assert places == {
-        *("identity.nam", "identity.name", "training.rank", "ollama.system"),
-        *("ollama.parameters.top_k", "ollama.parameters.beer"),
-    }
-
-
-@pytest.mark.parametrize("table", ["ollama = 3", "[ollama]\nsystem = 3\nparameters = 3"])
-def test_a_table_of_another_type_is_told_once(luma, table):
-    """Where `[ollama]` or a key of it is no table or text, nothing else is said of it."""
-    manifest = luma / "persona.toml"
-    manifest.write_text(f"{table}\n")
-
-    with pytest.raises(ManifestError) as told:
-        build_of(luma)
-
-    of_manifest = [problem for problem in told.value.problems if problem.startswith(str(manifest))]
-    assert len(of_manifest) == table.count(" = ")
 
 
 @pytest.mark.parametrize(
