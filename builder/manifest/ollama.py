@@ -162,7 +162,8 @@ class Parameters(Settings):
     @property
     def given(self) -> dict[str, Any]:
         """Those that the manifest sets, as they were written."""
-        values = {name: getattr(self, name) for name in self.model_fields_set}
+        names = [name for name in type(self).model_fields if name in self.model_fields_set]
+        values = {name: getattr(self, name) for name in names}
         return {name: list(one) if isinstance(one, tuple) else one for name, one in values.items()}
 
 
