@@ -15,6 +15,9 @@ ROOT = Path(__file__).parent.parent
 CLASSES = ("ManifestError", "DataError", "ToolError", "GateError")
 # What divides each sentence into what is and what should be.
 EXPECTED = ", expected "
+WORD, LEAST_WORDS = re.compile(r"[A-Za-z]{2,}"), 2
+# What logging and `%` fill in.
+PLACEHOLDER = re.compile(r"%(?:\.\d+)?[rsdf](?![A-Za-z])")
 # The packages whose errors a person meets together, in the order of a build.
 GROUPS = {
     "The manifest and the persona's folder": (
@@ -89,8 +92,9 @@ def find_sentences(module: ast.Module) -> Iterator[Told]:
     for node in ast.walk(module):
         sentence = None if id(node) in parts else _read(node, {})
         found, _, expected = (sentence or "").partition(EXPECTED)
-        if _has_words(found) and _has_words(expected):
-            yield Told(found, expected, hinted.get(sentence or "", ""))
+        hint = hinted.get(sentence or "", "")
+        if WORD.search(expected) and (hint or _says_what_is(found)):
+            yield Told(found, expected, hint)
 
 
 def _find_hints(scope: ast.FunctionDef, texts: dict[str, str]) -> dict[str, str]:
@@ -124,8 +128,8 @@ def _read(node: ast.AST, texts: dict[str, str]) -> str | None:
     """Read a text, what is only known when it runs as an ellipsis; None where it is no text."""
     text = None
     match node:
-        case ast.Constant(value=str(text)):
-            pass
+        case ast.Constant(value=str(raw)):
+            text = PLACEHOLDER.sub("…", raw)
         case ast.Name(id=name):
             text = texts.get(name)
         case ast.JoinedStr(values=values):
@@ -137,12 +141,13 @@ def _read(node: ast.AST, texts: dict[str, str]) -> str | None:
             text = f"just {_read(argument, texts) or '…'}"
         case ast.IfExp(body=one, orelse=other):
             both = filter(None, (_read(one, texts), _read(other, texts)))
-            text = ", or ".join(both) or None
+            text = " / ".join(both) or None
     return text
 
 
-def _has_words(text: str) -> bool:
-    return re.search(r"[A-Za-z]{2}", text) is not None
+def _says_what_is(found: str) -> bool:
+    """Say whether a sentence has words of its own after its place."""
+    return len(WORD.findall(found.partition(": ")[2] or found)) >= LEAST_WORDS
 
 
 def _list_parts(module: ast.Module) -> set[int]:

@@ -85,8 +85,8 @@ def write_page() -> str:
     lines = [
         "# persona.toml",
         "",
-        "Written from the manifest's model by `just pages`; `persona keys` prints the same. A key",
-        "that is left out has its default, if it has one. `persona new` writes a first line,",
+        "Written from the manifest's model by `just pages`; `just keys` prints the same. A key",
+        "that is left out has its default, if it has one. `just new` writes a first line,",
         "`#:schema`, by which an editor that supports JSON schema (Even Better TOML, taplo)",
         "completes and checks the file.",
     ]

@@ -43,7 +43,8 @@ class Training(Settings):
         None,
         description=(
             "On a GPU, train on 4-bit weights (QLoRA); by default where the base has a billion "
-            "weights or more. A CPU trains on 16 bit where it computes bfloat16, else on 32."
+            "weights or more and its family takes it (Qwen3.5 does not). A CPU trains on 16 bit "
+            "where it computes bfloat16, else on 32."
         ),
     )
     optimizer: Literal["adamw", "adamw_8bit"] = Field(
