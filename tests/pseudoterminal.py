@@ -17,9 +17,11 @@ ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x0
 HIDDEN = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
 WAIT_S = 120.0
 # A session's leader that opens a terminal has it for its own, so that Ctrl-C reaches it.
+# Tests that a script runs in its background ignore Ctrl-C; what a person starts does not.
 TAKE_TERMINAL = """
-import os, sys
+import os, signal, sys
 os.close(os.open(os.ttyname(0), os.O_RDWR))
+signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 COMMAND = """
 from builder.cli import main
