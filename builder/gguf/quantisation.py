@@ -50,5 +50,5 @@ QUANTISATIONS = (
     Quantisation("q8_0", 7, 8.5, FLOOR_SHARE),
     Quantisation("f16", 1, 16.0, FLOOR_SHARE),
 )
-DEFAULT = QUANTISATIONS[0]
 BY_NAME = {quantisation.name: quantisation for quantisation in QUANTISATIONS}
+DEFAULT = BY_NAME["q4_k_m"]
