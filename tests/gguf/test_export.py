@@ -75,6 +75,7 @@ def test_the_manifest_takes_every_quantisation():
     with pytest.raises(ValidationError, match=f"'{QUANTISATIONS[-1].name}'"):
         Export(quantisation="q1")
     assert len(BY_NAME) == len(QUANTISATIONS)
+    assert Export().quantisation == "q4_k_m"
 
 
 def test_a_finer_quantisation_is_allowed_no_more():
