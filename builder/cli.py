@@ -129,9 +129,10 @@ def _describe(interruption: KeyboardInterrupt | click.Abort, console: Console) -
     if isinstance(interruption, click.Abort):
         click.echo(err=True)  # ends the line of the question
         return PersonaError("a question was not answered; nothing was changed")
-    hint = f"`{command(f'build {console.persona}')}` goes on from there"
-    told = "interrupted; what was finished is kept"
-    return PersonaError(told, hint=hint if console.persona else None)
+    hint = None
+    if console.persona:
+        hint = f"`{command(f'build {console.persona}')}` goes on from there"
+    return PersonaError("interrupted; what was finished is kept", hint=hint)
 
 
 @contextlib.contextmanager

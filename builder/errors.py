@@ -16,7 +16,8 @@ from pathlib import Path
 
 # No room on the disk, no quota left, or a file that is too long.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+# A folder or a disk that may not be used.
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class PersonaError(Exception):
@@ -86,7 +87,7 @@ def describe_refusal(error: OSError, path: Path) -> ToolError:
     where, why = Path(os.fsdecode(error.filename or path)), error.strerror or str(error)
     if error.errno in FULL:
         return ToolError(f"{where}: {why}, expected room in {where.parent}", hint="free some disk")
-    if error.errno in READ_ONLY and not os.path.lexists(where):
-        folder = where.parent if where.parent.name else Path.cwd()
-        return ToolError(f"{folder}: {why}, expected a folder that can be written")
+    if error.errno in FORBIDDEN and not os.path.lexists(where):
+        folder = Path.cwd() if where.parent == Path() else where.parent
+        return ToolError(f"{folder}: {why}, expected a folder that can be read and written")
     return ToolError(f"{where}: {why}, expected to read and write it")

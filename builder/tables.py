@@ -20,6 +20,7 @@ RULES = {
     "model_type": "a table",
     "dict_type": "a table",
     "tuple_type": "a list",
+    "list_type": "a list",
     "string_type": "text",
     "int_type": "a whole number",
     "int_parsing": "a whole number",

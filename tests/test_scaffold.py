@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 import tomllib
 
 import pytest
@@ -241,6 +242,7 @@ def test_a_question_that_is_not_answered_changes_nothing(project, key):
     """Ctrl-C and Ctrl-D end the questions, and the message has a line of its own."""
     with opened("new", "nova", cwd=project) as terminal:
         terminal.wait_for("What kind of persona is it? [identity]")
+        time.sleep(1)  # the question is shown a moment before its answer is read
         terminal.type(key)
         assert terminal.end() == cli.INTERRUPTED
         assert terminal.text.splitlines()[-1] == (

@@ -123,7 +123,7 @@ class Parameters(Settings):
     num_keep: TokensOrAll | None = Field(
         None, description="Tokens kept from the beginning when the context is full."
     )
-    stop: Annotated[tuple[Stop, ...], Field(strict=False)] | None = Field(
+    stop: list[Stop] | None = Field(
         None, description="Texts that end an answer, instead of those of the chat template."
     )
     repeat_penalty: Annotated[float, Field(ge=0.01, le=100), AS_WRITTEN] | None = Field(
@@ -162,9 +162,7 @@ class Parameters(Settings):
     @property
     def given(self) -> dict[str, Any]:
         """Those that the manifest sets, as they were written."""
-        names = [name for name in type(self).model_fields if name in self.model_fields_set]
-        values = {name: getattr(self, name) for name in names}
-        return {name: list(one) if isinstance(one, tuple) else one for name, one in values.items()}
+        return self.model_dump(exclude_unset=True)
 
 
 class Ollama(Settings):

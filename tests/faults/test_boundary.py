@@ -142,6 +142,17 @@ def test_a_full_disk_a_quota_and_a_limit_name_the_folder(tmp_path, number):
     assert told.problems[0].endswith(f"expected room in {tmp_path}")
 
 
+@pytest.mark.parametrize(("path", "folder"), [("/missing", "/"), ("missing", None), ("a/b", "a")])
+def test_a_file_that_may_not_be_made_names_its_folder(tmp_path, monkeypatch, path, folder):
+    """The folder refuses, whether it is the root, the present one or another."""
+    monkeypatch.chdir(tmp_path)
+
+    told = describe_refusal(PermissionError(13, "Permission denied", path), tmp_path)
+
+    expected = "Permission denied, expected a folder that can be read and written"
+    assert told.problems == (f"{folder or tmp_path}: {expected}",)
+
+
 def hold(folder, guard, deadline_s, *, is_cleaning, broken):
     """Take a build's lock again and again, and see that nobody else has it meanwhile."""
     while time.monotonic() < deadline_s:

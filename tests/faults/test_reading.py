@@ -185,7 +185,7 @@ def test_a_project_that_may_not_be_written_is_told(shared, monkeypatch, capsys, 
 
     assert code == cli.MENDABLE
     told = capsys.readouterr().err
-    assert f"{folder}: Permission denied, expected a folder that can be written" in told
+    assert f"{folder}: Permission denied, expected a folder that can be read and written" in told
 
 
 def test_a_device_is_not_read(luma):
