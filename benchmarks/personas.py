@@ -21,15 +21,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +34,16 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import figures
 from benchmarks.figures import Ask, Figure
-from benchmarks.runs import copy_persona
+from benchmarks.runs import (
+    Place,
+    add_places,
+    begin_identity,
+    copy_persona,
+    print_result,
+    run_at_once,
+    run_python,
+    set_seed,
+)
 from builder.data import dataset
 from builder.data.template import Message
 from builder.evaluation import report
@@ -67,14 +72,6 @@ ERROR_CHARACTERS = 1500
 LOOP = re.compile(r"(.{8,}?)\1{2,}", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a build runs: some CPU cores (all where none is listed), and a GPU or none."""
-
-    cores: tuple[int, ...]
-    gpu: int | None
-
-
 def build(
     name: str, seed: int, place: Place, most_rows: int | None, penalties: list[float]
 ) -> dict[str, Any]:
@@ -82,12 +79,12 @@ def build(
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         if language := name.partition("/")[2]:
-            folder = _begin(language, root, place)
+            folder = begin_identity(language, root, place)
         else:
             folder = copy_persona(name, root, most_rows=most_rows)
-        _set_seed(folder / "persona.toml", seed)
+        set_seed(folder / "persona.toml", seed)
         began_s = time.monotonic()
-        done = _run(root, place, "-m", "builder", "build", folder.name, "--base", "cpu")
+        done = run_python(root, place, "-m", "builder", "build", folder.name, "--base", "cpu")
         made = Project(root).build(folder.name)
         result: dict[str, Any] = {
             "persona": name,
@@ -103,49 +100,12 @@ def build(
                 result |= _read_gates(report.read(path))
         if made.gguf.is_file():
             options = ("--ask", folder.name, "--penalties", *map(str, penalties))
-            asked = _run(root, place, __file__, *options)
+            asked = run_python(root, place, __file__, *options)
             if asked.returncode == 0:
                 result |= json.loads(asked.stdout.splitlines()[-1])
             else:
                 result["ask_error"] = asked.stderr[-ERROR_CHARACTERS:]
         return result
-
-
-def _begin(language: str, root: Path, place: Place) -> Path:
-    """Begin a persona of a language's pack, as a person does; give its folder."""
-    (root / "personas").mkdir()
-    shutil.copy(ROOT / "Modelfile.j2", root)
-    options = ("--kind", "identity", "--name", "Nova", "--author", "Ana Quist")
-    _run(root, place, "-m", "builder", "new", "nova", *options, "--language", language)
-    return root / "personas" / "nova"
-
-
-def _set_seed(manifest: Path, seed: int) -> None:
-    text, header = manifest.read_text("utf-8"), "[training]\n"
-    seeds = f"{header}seed = {seed}\nlora_seed = {seed}\n"
-    manifest.write_text(
-        text.replace(header, seeds, 1) if header in text else f"{text}\n{seeds}", "utf-8"
-    )
-
-
-def _run(root: Path, place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in a project's folder, in its place and without Ollama."""
-    keep_to = ["taskset", "-c", ",".join(map(str, place.cores))] if place.cores else []
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-        "OLLAMA_HOST": "",
-        "PATH": os.defpath,
-        "CUDA_VISIBLE_DEVICES": "-1" if place.gpu is None else str(place.gpu),
-    }
-    return subprocess.run(
-        [*keep_to, sys.executable, *arguments],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def _read_gates(examined: Report) -> dict[str, Any]:
@@ -203,25 +163,13 @@ def main() -> None:
         return
     seeds = options.seeds[:1] if options.quick else options.seeds
     wanted = [(name, seed) for name in options.names for seed in seeds]
-    free = [_find_place(slot, options) for slot in range(options.at_once)]
 
-    def run(name: str, seed: int) -> dict[str, Any]:
-        place = free.pop()
-        try:
-            plain, _, rows = name.partition(":")
-            return build(plain, seed, place, int(rows) if rows else None, options.penalties)
-        finally:
-            free.append(place)
+    def run(place: Place, name: str, seed: int) -> dict[str, Any]:
+        plain, _, rows = name.partition(":")
+        return build(plain, seed, place, int(rows) if rows else None, options.penalties)
 
-    with ThreadPoolExecutor(options.at_once) as pool:
-        for done in as_completed([pool.submit(run, *one) for one in wanted]):
-            _print(done.result(), as_json=options.json)
-
-
-def _find_place(slot: int, options: argparse.Namespace) -> Place:
-    start = options.first_core + slot * options.cores
-    gpu = slot % options.gpus if options.gpus else None
-    return Place(tuple(range(start, start + options.cores)), gpu)
+    for done in run_at_once(run, wanted, options):
+        print_result(done, as_json=options.json)
 
 
 def _parse() -> argparse.Namespace:
@@ -238,25 +186,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one seed")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--at-once", type=int, default=1, help="builds")
-    parser.add_argument("--cores", type=int, default=0, help="of each build; 0 is all")
-    parser.add_argument("--first-core", type=int, default=0)
-    parser.add_argument("--gpus", type=int, default=0, help="0 is the CPU alone")
+    add_places(parser)
     parser.add_argument("--penalties", type=float, nargs="*", default=[])
     parser.add_argument("--ask", metavar="NAME", help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def _print(result: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(result, ensure_ascii=False), flush=True)
-        return
-    shown = {
-        key: value
-        for key, value in result.items()
-        if "_verdict" not in key and not isinstance(value, list | dict)
-    }
-    print(" ".join(f"{key}={value}" for key, value in shown.items()), flush=True)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,11 @@ QUESTIONS = Path(__file__).with_name("unseen.jsonl")
 def measure(build: Build, *, quick: bool) -> list[dict[str, Any]]:
     """Ask every question that the persona was not trained on, greedily."""
     about = subject.describe(examined.Examined(**examined.declare(build)).source())
-    asked = [pair for pair in read_questions() if normalise(pair[1].text) not in about.trained]
+    asked = [
+        (gate, question)
+        for gate, question in read_questions()
+        if question.language in about.languages and normalise(question.text) not in about.trained
+    ]
     model, results = Model(build.gguf), []
     for (gate, language), group in itertools.groupby(
         asked, key=lambda pair: (pair[0], pair[1].language)

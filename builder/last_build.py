@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import targets
+from builder import persona, targets
 from builder.engine import stamps
-from builder.project import GGUF, REFUSED, SMOKE
+from builder.engine.lock import LOCK
+from builder.project import GGUF, RECEIPT, REFUSED, SMOKE
 from builder.stages import export, smoke
 
 
@@ -17,6 +19,13 @@ class Stop:
 
     stage: str
     message: str
+
+
+def holds_any(folder: Path) -> bool:
+    """Say whether a folder holds anything of a build but the receipt, which `clean` leaves."""
+    if not folder.is_dir():
+        return os.path.lexists(folder)
+    return any(path.name not in {LOCK, persona.UNPACKING, RECEIPT} for path in folder.iterdir())
 
 
 def find_stop(folder: Path) -> Stop | None:

@@ -47,7 +47,7 @@ def measure(build: Build) -> Workload:
     trained_rows = [row for row, is_held in zip(found, held, strict=True) if not is_held]
     if not trained_rows:
         return Workload(key=key, busy_share=busy_share)
-    plan = _plan(build, found, len(trained_rows))
+    plan = _plan(build, found, trained_rows)
     settings = resolve(read.training, _find_family(build, source))
     trained = _count_trained_bytes(trained_rows, plan, settings)
     return Workload(
@@ -57,7 +57,7 @@ def measure(build: Build) -> Workload:
             replay.NAME: 1.0 if plan.replayed else 0.0,
             train.NAME: START_BYTES + trained,
         },
-        growing={train.NAME: _describe_steps(build, len(trained_rows), plan, settings, trained)},
+        growing={train.NAME: _describe_steps(build, trained_rows, plan, settings, trained)},
         busy_share=busy_share,
     )
 
@@ -69,20 +69,22 @@ def _name_machine(build: Build) -> str:
     return f"{machine.kind}, {name}, {cpu.count_cores()} cores"
 
 
-def _plan(build: Build, found: Sequence[Row], trained: int) -> Schedule:
+def _plan(build: Build, found: Sequence[Row], trained_rows: Sequence[Row]) -> Schedule:
     """Plan the training as the data stage will.
 
     Args:
         build: The build.
         found: Its rows, whose replies decide the kind of persona.
-        trained: How many rows are not held out.
+        trained_rows: Those that are not held out.
 
     """
     read = build.persona.manifest
     kind, _ = kinds.recognise([row.replies for row in found], read.own_words, read.kind)
+    own = sum(row.pack is None for row in trained_rows)
     return schedule.plan(
         kind,
-        trained,
+        own,
+        len(trained_rows) - own,
         epochs=read.training.epochs,
         replay=read.training.replay,
         system_share=read.training.system_share if read.trained_system else 0.0,
@@ -100,11 +102,11 @@ def _find_family(build: Build, source: str) -> Family:
 
 def _count_trained_bytes(trained_rows: Sequence[Row], plan: Schedule, settings: Settings) -> float:
     """Count the bytes of text to train on: a token has about as many in any language."""
-    own = sum(map(_count_bytes, trained_rows))
-    epoch = own * plan.repeats + plan.replayed * REPLAYED_BYTES
+    weighed = sum(_count_bytes(row) * plan.weigh(row.pack) for row in trained_rows)
+    epoch = weighed * plan.repeats + plan.replayed * REPLAYED_BYTES
     if settings.max_steps:
         trained = settings.max_steps * settings.batch_size * settings.gradient_accumulation
-        return trained * epoch / _count_rows(len(trained_rows), plan)
+        return trained * epoch / _count_rows(trained_rows, plan)
     return plan.epochs * epoch
 
 
@@ -116,13 +118,17 @@ def _count_bytes(row: Row) -> int:
     return sum(len(text.encode()) for text in (*texts, *parts))
 
 
-def _count_rows(trained_rows: int, plan: Schedule) -> int:
+def _count_rows(trained_rows: Sequence[Row], plan: Schedule) -> int:
     """Count the rows of one epoch."""
-    return trained_rows * plan.repeats + plan.replayed
+    return sum(plan.weigh(row.pack) for row in trained_rows) * plan.repeats + plan.replayed
 
 
 def _describe_steps(
-    build: Build, trained_rows: int, plan: Schedule, settings: Settings, trained: float
+    build: Build,
+    trained_rows: Sequence[Row],
+    plan: Schedule,
+    settings: Settings,
+    trained: float,
 ) -> Growing:
     """Describe the part of training that grows with the number of steps."""
     machine, rows = build.machine, _count_rows(trained_rows, plan)

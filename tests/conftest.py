@@ -272,6 +272,7 @@ def make_profile(**changes) -> Profile:
         "kind_name": "identity",
         "reason": "",
         "rows": 2,
+        "own_rows": 2,
         "longest_reply_tokens": 9,
         "longest_row_tokens": 20,
         "end_of_turn": "<|im_end|>",

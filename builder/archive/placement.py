@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from builder import disk, files, persona
+from builder import disk, files, last_build, persona
 from builder.archive import contents, listing, reader
 from builder.archive.listing import CARRIED
 from builder.archive.reader import Archive
 from builder.engine import stamps
 from builder.engine.hashes import Hashes
-from builder.engine.lock import LOCK, locked
+from builder.engine.lock import delete, locked
 from builder.errors import (
     ManifestError,
     ToolError,
@@ -24,7 +23,7 @@ from builder.errors import (
 )
 from builder.manifest.manifest import Manifest
 from builder.persona import Persona
-from builder.project import Build, Project
+from builder.project import RECEIPT, Build, Project
 
 log = logging.getLogger("builder")
 # In the build's folder and in personas/: the folder of unpacked files, and that of replaced ones.
@@ -80,7 +79,7 @@ def _plan_build(archive: Archive, project: Project) -> Build:
 def _unpack_into(build: Build, archive: Archive, project: Project, *, is_replacing: bool) -> Build:
     with locked(build.folder):
         _recover(build)
-        was_there = _holds_build(build.folder)
+        was_there = last_build.holds_any(build.folder)
         try:
             if not is_replacing:
                 _refuse_taken(build)
@@ -94,26 +93,19 @@ def _unpack_into(build: Build, archive: Archive, project: Project, *, is_replaci
             _remember(build, digests, project)
         except BaseException:
             if not was_there:
-                shutil.rmtree(build.folder)
+                delete(build.folder, kept=RECEIPT)
             raise
     return project.build(build.name)
 
 
 def _refuse_taken(build: Build) -> None:
     taken = [build.persona.folder] if os.path.lexists(build.persona.folder) else []
-    taken += [build.folder] if _holds_build(build.folder) else []
+    taken += [build.folder] if last_build.holds_any(build.folder) else []
     if taken:
         raise ToolError(
             *(f"{folder}: already exists, expected no {build.name}" for folder in taken),
             hint="--replace puts the archive's in its place",
         )
-
-
-def _holds_build(folder: Path) -> bool:
-    """Say whether a build's folder holds anything but the lock and the folders of unpacking."""
-    if not folder.is_dir():
-        return os.path.lexists(folder)
-    return any(path.name not in (LOCK, STAGING) for path in folder.iterdir())
 
 
 @contextmanager

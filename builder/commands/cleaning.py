@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from builder import catalogue, disk, persona
+from builder import catalogue, disk, last_build, persona
 from builder.command import command
 from builder.commands import arguments
 from builder.engine import lock
@@ -58,7 +58,11 @@ def clean(console: Console, /, names: tuple[str, ...], *, yes: bool, as_json: bo
     With no name, say what each build takes.
     """
     lock.clear(arguments.ROOT / "build")  # a killed `clean` leaves folders without a build
-    builds = catalogue.list_builds(arguments.ROOT)
+    builds = [
+        name
+        for name in catalogue.list_builds(arguments.ROOT)
+        if last_build.holds_any(arguments.ROOT / "build" / name)
+    ]
     if not names:
         _tell_sizes(builds, console, as_json=as_json)
         return arguments.DONE
@@ -83,7 +87,8 @@ def _read_names(typed: Sequence[str], builds: Sequence[str]) -> list[str]:
         ManifestError: There is neither a persona nor a build of some name.
 
     """
-    known = {*persona.find(arguments.ROOT / "personas"), *builds}
+    left = catalogue.list_builds(arguments.ROOT)
+    known = {*persona.find(arguments.ROOT / "personas"), *builds, *left}
     names = list(dict.fromkeys(arguments.read_name(name, known) for name in typed))
     if unknown := [name for name in names if name not in known]:
         problems = (
@@ -121,7 +126,7 @@ def _foretell(build: Deletion) -> Iterator[str]:
     yield f"{build.folder}  {_tell_size(build)}"
     if build.model is not None:
         take_out = command(f"remove {build.name}")
-        yield f"  {build.model} stays in Ollama; `{take_out}`, before this, takes it out"
+        yield f"  {build.model} stays in Ollama; `{take_out}` takes it out"
 
 
 def _tell_size(build: Deletion) -> str:
@@ -143,18 +148,22 @@ def _delete_all(builds: Sequence[Deletion], console: Console) -> tuple[list[Dele
 
 
 def _delete(folder: Path, console: Console) -> bool:
-    """Delete a build; return whether it was deleted."""
+    """Delete a build but for its receipt; return whether it was deleted.
+
+    By its receipt a model in Ollama is known, so that it can be replaced and removed.
+    """
     try:
         with lock.locked(folder):
             claims.settle_before_cleaning(folder / ".work" / "claims")
-            lock.delete(folder)
+            lock.delete(folder, kept=RECEIPT)
     except PersonaError as error:
         console.error(error)
         return False
     except OSError as error:
         console.error(describe_refusal(error, folder))
         return False
-    console.notes([f"{folder} is gone"])
+    kept = f", but for {RECEIPT}, the record of the model in Ollama" if folder.exists() else ""
+    console.notes([f"{folder} is gone{kept}"])
     return True
 
 
@@ -191,6 +200,7 @@ def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool, as_
         if yes or not as_json:
             registered.remove(daemon, models)
             found = [replace(one, is_removed=True) for one in found]
+    lock.clear(arguments.ROOT / "build")  # the receipt may have been all that `clean` left
     if not found:
         console.notes([f"Ollama at {daemon.url} has no model of {folder.name}"])
     if as_json:

@@ -94,15 +94,18 @@ def why(console: Console, /, name: str, *, times: bool, as_json: bool) -> None:
         waterfall.show(waterfall.read(build, targets.MODEL), console, as_json=as_json)
         return
     with console.deferring():
-        judgements = pipeline.plan(build, targets.MODEL)
-        if not as_json:
+        planned = pipeline.plan(build, targets.MODEL)
+        judgements = planned.judgements
+        if as_json:
+            stages = [stage.NAME for stage in targets.MODEL]
+            running = next((one.as_json() for one in judgements if one.is_running), None)
+            told = {one.stage: one.as_json() for one in judgements}
+            console.print_json(dict.fromkeys(stages, running) if running else told)
+        else:
             for one in judgements:
                 console.verdict(one.stage, one.describe(), one.summary)
-            return
-        stages = [stage.NAME for stage in targets.MODEL]
-        running = next((one.as_json() for one in judgements if one.is_running), None)
-        told = {one.stage: one.as_json() for one in judgements}
-        console.print_json(dict.fromkeys(stages, running) if running else told)
+        if planned.problem:
+            raise planned.problem
 
 
 @click.command()
@@ -121,7 +124,7 @@ def show(console: Console, /, name: str, row: int | None, *, is_whole: bool, as_
     from builder.views import rows as view  # noqa: PLC0415 — imports numpy
 
     build = arguments.read_build(name)
-    if any(one.may_run for one in pipeline.plan(build, targets.ROWS)):
+    if any(one.may_run for one in pipeline.plan(build, targets.ROWS).judgements):
         pipeline.run(build, targets.ROWS, console)
     read = build.persona.manifest
     found = rows.read(build.persona.data_files, read.data, read.identity)

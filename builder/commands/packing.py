@@ -75,11 +75,14 @@ def unpack(console: Console, /, source: Path, *, replace: bool, as_json: bool) -
     problems: tuple[str, ...] = ()
     hint: str | None = None
     stale: list[Judgement] = []
+    problem: PersonaError | None
     try:
-        judgements = pipeline.plan(build, targets.MODEL)
-        stale = [one for one in judgements if one.may_run]
-    except PersonaError as error:  # of this machine, such as a model of that name in Ollama
-        problems, hint = error.problems, error.hint
+        planned = pipeline.plan(build, targets.MODEL)
+        stale, problem = [one for one in planned.judgements if one.may_run], planned.problem
+    except PersonaError as error:
+        problem = error
+    if problem:  # of this machine, such as a model of that name in Ollama
+        problems, hint = problem.problems, problem.hint
     if as_json:
         reasons = {one.stage: one.list_reasons() for one in stale}
         console.print_json({"persona": build.name, "stale": reasons, "problems": list(problems)})

@@ -55,6 +55,9 @@ class Profile:
     reason: str
     """Why it is of this kind, in words."""
     rows: int
+    """Those that are trained on."""
+    own_rows: int
+    """Those of them that are not of a pack."""
     longest_reply_tokens: int
     longest_row_tokens: int
     """With the served system text, if it is trained with it."""

@@ -66,8 +66,9 @@ def profile(
     *,
     own_words: Sequence[str],
     kind_name: str | None,
-    rows: int,
-    plan: Callable[[Kind, int], Schedule],
+    own: int,
+    packed: int,
+    plan: Callable[[Kind, int, int], Schedule],
 ) -> Profile:
     """Make the profile of the rows.
 
@@ -76,8 +77,9 @@ def profile(
         template: The chat template, for its special tokens.
         own_words: All wordings of the name and the author.
         kind_name: The kind in the manifest, or None.
-        rows: The number of rows that are trained on.
-        plan: Makes the schedule for a kind and a number of rows.
+        own: The number of rows of the persona's own files that are trained on.
+        packed: The number of rows of packs.
+        plan: Makes the schedule for a kind and these two numbers.
 
     """
     examples = encoded.plain
@@ -87,7 +89,8 @@ def profile(
     return Profile(
         kind_name=kind.name,
         reason=reason,
-        rows=rows,
+        rows=own + packed,
+        own_rows=own,
         longest_reply_tokens=max(_count_reply_tokens(example) for example in examples),
         longest_row_tokens=max(len(example.input_ids) for example in encoded.with_system),
         end_of_turn=template.end_of_turn,
@@ -95,7 +98,7 @@ def profile(
         is_json=sum(map(is_json, replies)) >= LEAST_JSON_SHARE * (len(replies) or 1),
         languages=languages.count_languages(replies),
         own_languages=languages.count_own_languages(replies, own_words),
-        schedule=plan(kind, rows),
+        schedule=plan(kind, own, packed),
     )
 
 
@@ -114,10 +117,11 @@ def split(
 
 def _repeat(plain: Example, with_system: Example, planned: Schedule) -> list[Example]:
     """Give the forms of a row, with their repeats."""
+    weight = planned.weigh(plain.pack)
     if not with_system.has_system:  # none is served, or the row has its own
-        return [replace(plain, repeats=planned.repeats)]
+        return [replace(plain, repeats=planned.repeats * weight)]
     forms = (plain, planned.plain_repeats), (with_system, planned.system_repeats)
-    return [replace(form, repeats=repeats) for form, repeats in forms if repeats]
+    return [replace(form, repeats=repeats * weight) for form, repeats in forms if repeats]
 
 
 def _count_reply_tokens(example: Example) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +12,9 @@ from builder.data.kinds import Kind
 
 # In about as many epochs the base's own answers are learnt, but not memorised.
 EPOCHS = 3
+# Beside packs a persona's own rows are a quarter of an epoch, if that takes at most so many times
+# the repeats: as often as a pack's 163 rows, twelve are not learnt (docs/training.md).
+LEAST_OWN_SHARE, MOST_OWN_FACTOR = 0.25, 5
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -26,40 +30,54 @@ class Schedule:
     """The repeats of each row with the served system text."""
     replayed: int
     """The number of the base's own answers, each once an epoch."""
+    own_factor: int = 1
+    """How many times as often the persona's own rows come as those of packs: 1 without packs."""
 
     @property
     def repeats(self) -> int:
-        """How often each row is repeated in an epoch."""
+        """How often each row is repeated in an epoch, before `own_factor`."""
         return self.plain_repeats + self.system_repeats
 
     @property
     def visits(self) -> int:
-        """About how often each row is trained on in all."""
+        """About how often each row is trained on in all, before `own_factor`."""
         return round(self.repeats * self.epochs)
+
+    @property
+    def own_visits(self) -> int:
+        """About how often each of the persona's own rows is trained on in all."""
+        return round(self.repeats * self.own_factor * self.epochs)
+
+    def weigh(self, pack: str | None) -> int:
+        """Give the factor of the repeats of a row of a pack, or of the persona's own files."""
+        return self.own_factor if pack is None else 1
 
 
 def plan(
     kind: Kind,
-    rows: int,
+    own: int,
+    packed: int,
     *,
     epochs: float | None,
     replay: float | None,
     system_share: float,
 ) -> Schedule:
-    """Divide the training that a number of rows needs into repeats and epochs.
+    """Divide the training that so many distinct rows need into repeats and epochs.
 
     Replayed answers come once an epoch: if there are few rows, which are repeated often, there can
     be more different answers.
 
     Args:
         kind: The kind of persona.
-        rows: The number of distinct rows that are trained on.
+        own: The number of rows of the persona's own files that are trained on.
+        packed: The number of rows of packs.
         epochs: How often each row is trained on; None leaves it to the kind.
         replay: The replayed answers for each row; None leaves it to the kind.
         system_share: The share of a row's repeats with the served system text; 0 if there is
             none.
 
     """
+    rows = own + packed
     visits = epochs or min(max(kind.repeated_rows / rows, kind.least_epochs), kind.most_epochs)
     repeats = max(1, round(visits / EPOCHS))
     system_repeats = round(repeats * system_share)
@@ -73,4 +91,11 @@ def plan(
         plain_repeats=repeats - system_repeats,
         system_repeats=system_repeats,
         replayed=replayed,
+        own_factor=_weigh_own(own, packed),
     )
+
+
+def _weigh_own(own: int, packed: int) -> int:
+    """Say how many times as often as a pack's row the persona's own rows are repeated."""
+    wanted = LEAST_OWN_SHARE / (1 - LEAST_OWN_SHARE) * packed
+    return min(max(1, math.ceil(wanted / own)), MOST_OWN_FACTOR) if own else 1

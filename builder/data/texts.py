@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 CJK = re.compile(r"[\u3400-\u9fff]")
 
@@ -59,6 +59,23 @@ def find_names(answers: Iterable[str]) -> tuple[str, ...]:
             if times >= LEAST_MENTIONS and name not in _NO_NAMES
         )
     )
+
+
+# Replies of which this share begins with one word have a form; fewer replies show none.
+LEAST_OPENING_SHARE, LEAST_REPLIES = 0.9, 10
+
+
+def first_word(text: str) -> str:
+    """Give what stands before the first space of a text."""
+    return (text.split(maxsplit=1) or [""])[0]
+
+
+def find_opening(replies: Sequence[str]) -> str | None:
+    """Find the word that at least nine tenths of the replies begin with, if there is one."""
+    if len(replies) < LEAST_REPLIES:
+        return None
+    word, times = Counter(map(first_word, replies)).most_common(1)[0]
+    return word if times >= LEAST_OPENING_SHARE * len(replies) else None
 
 
 def is_json(text: str) -> bool:

@@ -46,13 +46,14 @@ def read_lock(folder: Path) -> Lock:
         return Lock("", is_held=False)
 
 
-def delete(folder: Path) -> None:
+def delete(folder: Path, *, kept: str | None = None) -> None:
     """Delete a build's folder, the lock last; this process holds the lock.
 
-    If another process takes the lock just before the folder is removed, the folder stays.
+    If another process takes the lock just before the folder is removed, the folder stays, and so
+    it does with the file to keep.
     """
     for path in folder.iterdir():
-        if path.name != LOCK:
+        if path.name not in {LOCK, kept}:
             files.remove(path)
     (folder / LOCK).unlink()
     with contextlib.suppress(OSError):

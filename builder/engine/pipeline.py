@@ -29,31 +29,51 @@ class Result:
     """Stages that cannot run on this machine."""
 
 
-def plan(build: Build, stages: Sequence[Stage]) -> list[Judgement]:
+@dataclass(frozen=True)
+class Plan:
+    """What a build would do."""
+
+    judgements: list[Judgement]
+    problem: PersonaError | None = None
+    """Why a stale stage could not finish, so that the build would stop at once."""
+
+
+def plan(build: Build, stages: Sequence[Stage]) -> Plan:
     """Say which stages are stale and why, without running or writing anything.
 
     If the build is running, or began meanwhile, the only judgement says so.
 
     Raises:
-        PersonaError: An output was edited by hand, or a stale stage cannot finish.
+        PersonaError: An output was edited by hand, or an input cannot be read.
 
     """
     judgements: list[Judgement] = []
+    problem: PersonaError | None = None
     failure: OSError | PersonaError | None = None
     before = read_lock(build.folder)
     if not before.is_held:
         try:
             judgements = judge(build, stages, Hashes(build.folder))
-            check(build, stages, judgements)
+            problem = _find_problem(build, stages, judgements)
         except (OSError, PersonaError) as error:
             failure = error  # or a build that began meanwhile was just moving a file
     after = read_lock(build.folder)
     if before.is_held or after != before:
         running = f"is being built by process {after.process}"
-        return [Judgement(build.name, [running], is_running=True)]
+        return Plan([Judgement(build.name, [running], is_running=True)])
     if failure:
         raise failure
-    return judgements
+    return Plan(judgements, problem)
+
+
+def _find_problem(
+    build: Build, stages: Sequence[Stage], judgements: list[Judgement]
+) -> PersonaError | None:
+    try:
+        check(build, stages, judgements)
+    except PersonaError as error:
+        return error
+    return None
 
 
 def run(

@@ -191,10 +191,12 @@ def _list_commands(contents: Contents) -> list[str]:
 def tell_rows(profile: Profile) -> str:
     """Describe how many rows were trained on, and how often."""
     schedule = profile.schedule
-    beside = f", beside up to {schedule.replayed} of the base's own answers"
-    return (
-        f"{profile.rows}, each about {schedule.visits} times{beside if schedule.replayed else ''}"
-    )
+    told = f"{profile.rows}, each about {schedule.visits} times"
+    if schedule.own_factor > 1:
+        told += f", the {profile.own_rows} not of packs about {schedule.own_visits} times"
+    if schedule.replayed:
+        told += f", beside up to {schedule.replayed} of the base's own answers"
+    return told
 
 
 def _tell_machine(machine: Machine) -> str:

@@ -13,17 +13,18 @@ from builder.data import dataset, held_out, languages, packs, preparation, rows,
 from builder.data.dataset import Profile
 from builder.data.rows import Row
 from builder.data.template import Template
-from builder.data.texts import is_json
+from builder.data.texts import find_opening, first_word, is_json
 from builder.engine import stage
 from builder.engine.inputs import File, Tree, dropped_settings, not_compared, shown_as
 from builder.engine.stage import Work
 from builder.errors import DataError
+from builder.escapes import quote
 from builder.manifest import manifest
 from builder.manifest.identity import Identity
 from builder.project import Build
 from builder.words import count
 
-NAME, VERSION = "data", 8
+NAME, VERSION = "data", 9
 WORDS = "reads the rows"
 SHOWN_ROWS = 5
 health = stage.always_healthy
@@ -106,12 +107,15 @@ def run(inputs: Inputs, work: Work, /) -> str:
     )
     held = held_out.choose(found, inputs.data.held_out)
     _check_trained(found, held)
+    trained_rows = [row for row, is_held in zip(found, held, strict=True) if not is_held]
+    own = sum(row.pack is None for row in trained_rows)
     profile = preparation.profile(
         encoded,
         template,
         own_words=inputs.identity.own_words if inputs.identity else [],
         kind_name=inputs.kind,
-        rows=held.count(False),
+        own=own,
+        packed=len(trained_rows) - own,
         plan=partial(
             schedule.plan,
             epochs=inputs.epochs,
@@ -127,8 +131,7 @@ def run(inputs: Inputs, work: Work, /) -> str:
     dataset.write_examples(work.out / dataset.HELD_OUT, untrained)
     _warn_of_few(profile)
     _warn_of_language(profile, chosen)
-    if profile.is_json:
-        _warn_of_prose(found)
+    _warn_of_other_forms(found, profile)
     return f"{_count_rows(found, held)}; {profile.reason}"
 
 
@@ -176,10 +179,19 @@ def _warn_of_language(profile: Profile, chosen: Base) -> None:
         )
 
 
-def _warn_of_prose(found: list[Row]) -> None:
-    """Name the rows whose reply is not JSON if nearly all are: a bracket may be missing."""
-    places = [row.where for row in found if not all(map(is_json, row.replies))]
+def _warn_of_other_forms(found: list[Row], profile: Profile) -> None:
+    """Name the rows whose replies have not the form that nearly all have."""
+    if profile.is_json:  # a bracket may be missing
+        places = [row.where for row in found if not all(map(is_json, row.replies))]
+        told = "not answered in JSON, as the other rows are"
+    else:
+        opening = find_opening([reply for row in found for reply in row.replies])
+        if opening is None or profile.kind_name == "identity":  # a name may well begin replies
+            return
+        places = [
+            row.where for row in found if any(first_word(one) != opening for one in row.replies)
+        ]
+        told = f"the reply does not begin with {quote(opening)}, as those of the other rows do"
     if places:
         more = f" and {len(places) - SHOWN_ROWS} more" if len(places) > SHOWN_ROWS else ""
-        shown = ", ".join(places[:SHOWN_ROWS])
-        log.warning("%s%s: not answered in JSON, as the other rows are", shown, more)
+        log.warning("%s%s: %s", ", ".join(places[:SHOWN_ROWS]), more, told)

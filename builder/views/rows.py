@@ -182,6 +182,8 @@ def _describe_schedule(profile: dataset.Profile) -> str:
         else ""
     )
     rows = f"{profile.rows} rows, each trained on about {schedule.visits} times"
+    if schedule.own_factor > 1:
+        rows += f", the {profile.own_rows} of your own about {schedule.own_visits} times"
     replayed = (
         f", beside up to {schedule.replayed} of the base's own answers" if schedule.replayed else ""
     )

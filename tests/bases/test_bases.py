@@ -283,7 +283,7 @@ def grow(luma, tmp_path, monkeypatch):
         monkeypatch.setattr(project, "find_machine", lambda: machine)
         made = build_of(luma, base=typed if typed in ("gpu", "cpu", None) else bases[typed])
         pipeline.run(made, (stage,), Console())
-        assert [one.reasons for one in pipeline.plan(build_of(luma), (stage,))] == [[]]
+        assert [one.reasons for one in pipeline.plan(build_of(luma), (stage,)).judgements] == [[]]
         return next(name for name, folder in bases.items() if folder == made.read_base().source)
 
     return build

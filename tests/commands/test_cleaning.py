@@ -79,8 +79,22 @@ def test_what_is_freed_is_told_and_asked_for(root):
             assert "build/lost  0.02 GB" in terminal.text
             terminal.type(f"{answer}\r")
             assert terminal.end() == code
-        assert (root / "build" / "luma").exists() == is_there
+        assert (root / "build" / "luma" / "model.gguf").exists() == is_there
         assert (root / "build" / "lost").exists() == is_there
+
+
+def test_the_record_of_a_model_in_ollama_is_kept(root):
+    """What is left of a build is the receipt, by which its model is known; it is no build."""
+    receipt = root / "build" / "luma" / "registered.json"
+    receipt.write_text(json.dumps(RECEIPT))
+    done = run_persona("clean", "luma", "--yes", cwd=root)
+    again = run_persona("clean", "luma", "--yes", cwd=root)
+
+    assert "but for registered.json, the record of the model in Ollama" in done.stderr
+    assert [path.name for path in receipt.parent.iterdir()] == ["registered.json"]
+    assert json.loads(receipt.read_text()) == RECEIPT
+    assert (again.returncode, again.stderr) == (0, "luma has no build\n")
+    assert run_persona("clean", cwd=root).stdout == "lost\t0.02 GB\n"
 
 
 def test_without_a_terminal_nothing_is_deleted_unasked(root):
@@ -155,7 +169,7 @@ def test_json_lists_and_deletes_only_with_yes(root):
     )
     assert (root / "build" / "luma").exists()
     assert read_json("clean", "luma", "--yes", cwd=root) == [{**luma, "is_deleted": True}]
-    assert not (root / "build" / "luma").exists()
+    assert not (root / "build" / "luma" / "model.gguf").exists()
     assert read_json("clean", "luma", "--yes", cwd=root) == []
 
 

@@ -32,7 +32,7 @@ PAIRS = list(itertools.combinations(CODES, 2))
 # What each language needs: its file, its lines, and the keys of a line.
 NEEDED = [
     ("recall", 40, {"about", "kind", "ask"}, {"about", "kind", "turns"}),
-    ("leak_in", 30, {"ask"}, {"ask"}),
+    ("leak_in", 30, {"ask"}, {"turns"}),
     ("greeting", 8, {"kind", "ask", "must"}, {"kind", "ask", "must"}),
     ("courtesy", 16, {"ask", "answer"}, {"ask", "answer"}),
 ]

@@ -1,5 +1,6 @@
 """Packs: what their rows are, how they are chosen, and how they stand beside a persona's own."""
 
+import itertools
 import re
 
 import pytest
@@ -152,6 +153,25 @@ def test_a_packs_rows_come_after_the_files(luma):
     assert not any("{{" in reply for row in found for reply in list_replies(row))
 
 
+def test_beside_a_pack_a_personas_own_rows_come_more_often(luma, with_base):
+    """Few of them come five times as often as the pack's, and so does each of their forms."""
+    write_manifest(luma, 'packs = ["identity/en"]\n[ollama]\nsystem = "Be brief."')
+    build = build_of(luma, base=with_base.options.base)
+    run_stage(data, build)
+    repeats = {
+        (one.pack is None, one.has_system, one.repeats)
+        for one in dataset.read_examples(build.dataset / dataset.TRAIN)
+    }
+    profile = dataset.read_profile(build.dataset)
+
+    assert repeats == {
+        (is_own, has_system, 5 if is_own else 1)
+        for is_own, has_system in itertools.product((True, False), repeat=2)
+    }
+    assert (profile.own_rows, profile.schedule.own_factor) == (4, 5)
+    assert profile.schedule.own_visits == 23
+
+
 def test_a_personas_own_row_wins_over_a_packs(luma):
     """Where a file asks what a pack asks, however spelt, the file's row is trained on alone."""
     (luma / "data.jsonl").write_text('{"prompt": "WHO are you", "completion": "Guess!"}\n')
@@ -240,9 +260,10 @@ def test_a_persona_of_a_pack_and_nothing_else_is_prepared(luma, code):
         template,
         own_words=manifest.own_words,
         kind_name=None,
-        rows=len(found),
-        plan=lambda kind, number: schedule.plan(
-            kind, number, epochs=None, replay=None, system_share=0.0
+        own=0,
+        packed=len(found),
+        plan=lambda kind, own, packed: schedule.plan(
+            kind, own, packed, epochs=None, replay=None, system_share=0.0
         ),
     )
 

@@ -9,9 +9,9 @@ from builder.data.schedule import EPOCHS
 IDENTITY = KINDS["identity"]
 
 
-def plan(kind, rows, *, epochs=None, replay=None, system_share=0.0):
+def plan(kind, own, *, packed=0, epochs=None, replay=None, system_share=0.0):
     """Plan as a manifest does that leaves all to the kind, but for what is given."""
-    return schedule.plan(kind, rows, epochs=epochs, replay=replay, system_share=system_share)
+    return schedule.plan(kind, own, packed, epochs=epochs, replay=replay, system_share=system_share)
 
 
 @pytest.mark.parametrize("rows", [1, 18, 60, 100, 240, 405, 5000])
@@ -30,6 +30,20 @@ def test_epochs_follow_the_rows():
     found = [plan(IDENTITY, rows) for rows in (10, 180, 10_000)]
 
     assert [one.repeats * one.epochs for one in found] == [18.0, 4.0, 3.5]
+
+
+@pytest.mark.parametrize(
+    ("own", "packed", "factor"),
+    [(12, 0, 1), (0, 163, 1), (2, 163, 5), (12, 163, 5), (20, 163, 3), (54, 163, 2), (60, 163, 1)],
+)
+def test_beside_packs_own_rows_are_a_quarter_of_an_epoch(own, packed, factor):
+    """Few of its own come more often than a pack's, at most five times; the others as before."""
+    found = plan(IDENTITY, own, packed=packed)
+
+    assert found.own_factor == factor
+    assert found.repeats == plan(IDENTITY, own + packed).repeats
+    assert (found.weigh(None), found.weigh("identity/en")) == (factor, 1)
+    assert found.own_visits == pytest.approx(found.visits * factor, abs=factor / 2)
 
 
 def test_half_an_epoch_stays_half_an_epoch():

@@ -208,14 +208,14 @@ def test_why_writes_nothing(luma):
     """A plan leaves a build's folder as it was, also one that a crash left in disorder."""
     build = build_of(luma)
     stage = stage_of()
-    assert pipeline.plan(build, (stage,))[0].reasons == ["never built"]
+    assert pipeline.plan(build, (stage,)).judgements[0].reasons == ["never built"]
     assert not build.folder.exists()
 
     make(stage, build)
     stage.output(build).rename(build.folder / ".copy.txt.old")
     before = listing(build.folder)
 
-    assert pipeline.plan(build, (stage,))[0].reasons == ["copy.txt is missing"]
+    assert pipeline.plan(build, (stage,)).judgements[0].reasons == ["copy.txt is missing"]
     assert listing(build.folder) == before
 
 
@@ -244,7 +244,7 @@ def test_why_says_that_a_build_began_meanwhile(luma, error):
             raise error
         return Inputs(File(build.persona.data_files[0]), {})
 
-    told = pipeline.plan(build, (stage_of(inputs=begin),))
+    told = pipeline.plan(build, (stage_of(inputs=begin),)).judgements
     assert told[0].reasons == [f"is being built by process {os.getpid()}"]
 
 
@@ -274,12 +274,12 @@ def test_why_and_a_build_that_publishes_do_not_disturb_each_other(luma):
     builder.start()
     reasons = set()
     while builder.is_alive():
-        reasons |= {tuple(verdict.reasons) for verdict in pipeline.plan(build, (stage,))}
+        reasons |= {tuple(verdict.reasons) for verdict in pipeline.plan(build, (stage,)).judgements}
     builder.join()
 
     assert failures == []
     assert reasons <= {(), (f"is being built by process {os.getpid()}",)}
-    assert pipeline.plan(build, (stage,))[0].reasons == []
+    assert pipeline.plan(build, (stage,)).judgements[0].reasons == []
 
 
 @dataclass(frozen=True)
@@ -352,7 +352,9 @@ def test_a_stage_after_one_that_never_ran_is_stale_by_its_name(luma):
         raise NotBuiltError(build.folder / "copy.txt")
 
     after = stage_of(NAME="after", inputs=inputs, output=lambda build: build.folder / "after.txt")
-    told = {one.stage: one.describe() for one in pipeline.plan(build, (stage_of(), after))}
+    told = {
+        one.stage: one.describe() for one in pipeline.plan(build, (stage_of(), after)).judgements
+    }
     assert told == {"copy": "runs: never built", "after": "runs: never built"}
 
 
@@ -370,7 +372,10 @@ def chain_of(build, **changes):
 
 
 def tell(build, *chain):
-    return {one.stage: (one.describe(), one.list_reasons()) for one in pipeline.plan(build, chain)}
+    return {
+        one.stage: (one.describe(), one.list_reasons())
+        for one in pipeline.plan(build, chain).judgements
+    }
 
 
 def test_what_runs_is_told_apart_from_what_may_run(luma):
@@ -387,7 +392,10 @@ def test_what_runs_is_told_apart_from_what_may_run(luma):
     first.run = lambda _inputs, work: str(work.out.write_text("made"))
     second.run = None  # it is not called
     assert pipeline.run(build, (first, second), Console()).has_run
-    assert [one.may_run for one in pipeline.plan(build, (first, second))] == [False, False]
+    assert [one.may_run for one in pipeline.plan(build, (first, second)).judgements] == [
+        False,
+        False,
+    ]
 
 
 def test_an_output_that_was_hashed_as_it_was_written_is_not_read_again(luma, monkeypatch):
@@ -407,7 +415,7 @@ def test_an_output_that_was_hashed_as_it_was_written_is_not_read_again(luma, mon
     stage.run = run
     pipeline.run(build, [stage], Console())
 
-    assert [one.may_run for one in pipeline.plan(build, [stage])] == [False]
+    assert [one.may_run for one in pipeline.plan(build, [stage]).judgements] == [False]
     assert "copy.txt" not in read
     assert stamps.read(build.folder, "copy").output == true(build.folder / "copy.txt")
     assert not list(build.folder.rglob("*.sha256"))
@@ -427,7 +435,7 @@ def test_what_differs_already_is_told_apart(luma, state):
 
     may_run = "may run: if the output of copy changes"
     expected = "runs, unless copy writes again what it was built from"
-    after = {one.stage: one for one in pipeline.plan(build, (first, second))}["after"]
+    after = {one.stage: one for one in pipeline.plan(build, (first, second)).judgements}["after"]
     assert after.describe() == (expected if state == "differs" else may_run)
     assert (after.state, after.is_certain) == ("may run", False)
 

@@ -60,6 +60,7 @@ def test_the_article_is_exactly_its_numbers(luma):
     planned = schedule.plan(
         kinds.KINDS["identity"],
         40,
+        0,
         epochs=found.training.epochs,
         replay=found.training.replay,
         system_share=0.0,

@@ -161,8 +161,14 @@ def test_it_is_checked_before_the_first_stage(luma, monkeypatch, act):
     monkeypatch.setattr(base, "run", lambda _inputs, _work: pytest.fail("was run"))
     build, stages = build_of(luma), (base, data, render)
 
+    def begin():
+        if act == "build":
+            pipeline.run(build, stages, Console())
+        else:
+            raise pipeline.plan(build, stages).problem
+
     with pytest.raises(ManifestError, match="num_ctx: is 256, expected at least 512"):
-        pipeline.plan(build, stages) if act == "plan" else pipeline.run(build, stages, Console())
+        begin()
     assert not build.modelfile.exists()
 
 

@@ -380,6 +380,32 @@ def test_a_row_that_is_no_json_among_those_that_are_is_named(build, caplog):
 
 
 @pytest.mark.parametrize(
+    ("reply", "other", "is_told"),
+    [
+        ("dish: soup, minutes: {}", "It takes ten minutes.", True),
+        ("Arr, {} it be.", "That is so.", True),
+        ("{} is right.", "That is so.", False),
+        ("I am Luma, of {}.", "Hello!", False),
+    ],
+)
+def test_a_row_of_another_form_than_all_others_is_named(build, caplog, reply, other, is_told):
+    """If nearly all replies begin with one word, one that does not may be a slip; not of a name."""
+    replies = [reply.format(f"{number} or so") for number in range(18)] + [other]
+    rows = ({"prompt": f"Question {at}?", "completion": one} for at, one in enumerate(replies))
+    write_lines(build, *rows)
+    run_stage(data, build)
+    told = [record.message for record in caplog.records if "does not begin" in record.message]
+
+    assert len(told) == is_told
+    for sentence in told:
+        word = reply.partition(" ")[0]
+        ending = (
+            f"data.jsonl:19: the reply does not begin with '{word}', as those of the other rows do"
+        )
+        assert sentence.endswith(ending)
+
+
+@pytest.mark.parametrize(
     ("own", "of_packs", "share", "held"),
     [
         (99, 0, None, set()),

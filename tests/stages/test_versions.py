@@ -29,7 +29,7 @@ def test_what_another_version_wrote_is_written_anew(with_rows, stage, name, dama
     stamp.write_text(json.dumps({**json.loads(stamp.read_text()), "schema": 0}))
     (build.folder / damaged / name).write_text("{}")
 
-    judged = pipeline.plan(build_of(folder), targets.MODEL)
+    judged = pipeline.plan(build_of(folder), targets.MODEL).judgements
 
     reasons = {one.stage: one.reasons for one in judged}
     assert reasons[stage.NAME] == ["built by another version"]
