@@ -44,8 +44,8 @@ LANGUAGES = ("en", "zh", "fr", "de")
 GATES = ("trained", "recall", "leak_in", "retention")
 VISITORS = Path(__file__).with_name("visitors.jsonl")
 BUILD = (
-    "import sys; from builder.__main__ import main; from builder.data import schedule; "
-    "schedule.MOST_OWN_FACTOR = int(sys.argv.pop()); main()"
+    "import sys; from builder.cli import main; from builder.data import schedule; "
+    "schedule.MOST_OWN_FACTOR = int(sys.argv.pop()); sys.exit(main())"
 )
 MAX_TOKENS = 48
 
