@@ -11,13 +11,14 @@ from typing import Any, Literal
 from builder import files, last_build, persona, targets
 from builder.bases import base
 from builder.engine import stamps
+from builder.engine.lock import read_lock
 from builder.errors import ToolError
 from builder.evaluation import tally
 from builder.evaluation.tally import Tally
 from builder.project import GGUF, HISTORY, RECEIPT, SMOKE
 from builder.stages import register, smoke
 
-State = Literal["never built", "half built", "stale?", "built", "refused", "stopped"]
+State = Literal["never built", "half built", "building", "stale?", "built", "refused", "stopped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Entry:
         name: The folder's name.
         state: "stale?" if a file or the builder has changed since (`why` knows whether it
             matters); "half built" if stages ran after the rows were prepared, none failed, and
-            there is no finished file;
+            there is no finished file; "building" if another process is at it;
             "refused" if a gate stopped the last build, "stopped" if anything else did.
         stopped_at: The stage at which the last build stopped, or None.
         built: Whether there is a finished file that was examined.
@@ -123,6 +124,8 @@ def _find_state(
     is_built: bool,
     is_refused: bool,
 ) -> State:
+    if read_lock(build).is_held:
+        return "building"
     if stopped_at:
         return "refused" if is_refused else "stopped"
     if not is_built:

@@ -18,7 +18,7 @@ from click import shell_completion
 
 from builder import __version__
 from builder.command import command, program
-from builder.commands.arguments import DONE, MENDABLE
+from builder.commands.arguments import DONE, MENDABLE, describe_missing
 from builder.commands.group import COMPLETION_VARIABLE, commands
 from builder.errors import PersonaError, ToolError, describe_refusal
 from builder.terminal.console import Console
@@ -93,6 +93,8 @@ def _run(arguments: list[str], console: Console) -> int:
         hint = f"{path.command_path if path else program()} --help"
         # Click lists the choices of a missing argument one a line.
         message = " ".join(error.format_message().split())
+        if isinstance(error, click.MissingParameter):
+            message = describe_missing(error.param) or message
         _tell(console, PersonaError(message, hint=hint))
         return error.exit_code
     except BrokenPipeError:

@@ -91,10 +91,13 @@ def _pair_answers(first: list[Answer], second: list[Answer]) -> list[tuple[Answe
 
 
 def _compare_settings(first: Record, second: Record) -> list[Setting]:
-    """List the differences, each once, in the order of the stages; then the files."""
+    """List the differences, each once, in the order of the stages; then the files.
+
+    A stage that one of the builds did not reach has no settings there to compare.
+    """
     found = {}
-    for stage in dict.fromkeys([*first.settings, *second.settings]):
-        old, new = first.settings.get(stage, {}), second.settings.get(stage, {})
+    for stage in (stage for stage in first.settings if stage in second.settings):
+        old, new = first.settings[stage], second.settings[stage]
         for name in dict.fromkeys([*old, *new]):
             if old.get(name) != new.get(name):
                 setting = Setting(name, old.get(name), new.get(name))

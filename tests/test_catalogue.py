@@ -10,6 +10,7 @@ import pytest
 
 from builder import catalogue, targets
 from builder.engine import stamps
+from builder.engine.lock import locked
 from builder.engine.stamps import Description, Stamp
 from builder.evaluation.report import Finding
 from builder.report import contents, verdict
@@ -91,6 +92,17 @@ def test_a_build_that_was_cut_short_is_half_built(built):
     shutil.rmtree(built.folder)
     assert read(built).state == "never built"
     assert "luma: was never built" in run_persona("pack", "luma", cwd=root).stderr
+
+
+def test_a_build_that_runs_is_told_as_building(built):
+    """Neither the last result nor half a build is told while another process is at it."""
+    root = built.folder.parent.parent
+    built.gguf.unlink()
+    with locked(built.folder):
+        assert read(built).state == "building"
+        done = run_persona("chat", "luma", cwd=root)
+
+    assert f"luma: is being built by process {os.getpid()}" in done.stderr
 
 
 def test_what_a_build_came_to(built):

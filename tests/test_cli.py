@@ -269,6 +269,23 @@ def test_the_command_that_was_meant_is_named(capsys):
     )
 
 
+@pytest.mark.parametrize("command", ["show", "why", "chat", "report", "gates", "remove", "pack"])
+def test_without_a_name_the_personas_are_listed(luma, command):
+    """A command about one persona says which there are."""
+    done = run_persona(command, cwd=luma.parent.parent)
+
+    assert done.returncode == cli.USAGE
+    assert done.stderr.splitlines()[0] == "error: no NAME was given, expected a persona: luma"
+
+
+def test_without_a_name_and_a_terminal_nothing_is_begun(luma):
+    """`new` asks for the folder's name at a terminal, and else says that it is missing."""
+    done = run_persona("new", cwd=luma.parent.parent)
+
+    assert done.returncode == cli.USAGE
+    assert "no NAME was given, expected one for its folder in personas/" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [["list"], ["build"], ["build", "luma"], ["why", "luma"]])
 def test_a_folder_without_personas_says_what_to_do(tmp_path, monkeypatch, capsys, arguments):
     """Outside a project the one sentence names the folder that is missing."""

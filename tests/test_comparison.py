@@ -70,6 +70,14 @@ def root(luma):
     return root
 
 
+def test_a_stage_that_a_build_did_not_reach_is_not_compared():
+    """Of a refused build no setting of Ollama is told as if somebody had removed it."""
+    reached = {**LAST.settings, "register": {"ollama.system": "Be brief."}}
+    found = compare(last=dataclasses.replace(LAST, settings=reached))
+
+    assert [one.name for one in found.settings] == [one.name for one in compare().settings]
+
+
 def test_what_differs_and_only_that():
     """Settings, files, figures and answers are paired; what is the same is not told."""
     found = compare()

@@ -237,6 +237,21 @@ def test_a_terminal_is_asked_four_things(project):
     assert read.manifest.data.packs == ("identity/fr", "identity/en")
 
 
+def test_without_a_name_the_folders_name_is_asked_for(project):
+    """A name that cannot be a folder's is refused, and asked for again."""
+    with opened("new", cwd=project) as terminal:
+        for typed, question in [
+            ("My Nova", "What is its folder in personas/ called"),
+            ("nova", "Error: "),
+            ("V", "What kind of persona is it? [identity]"),
+        ]:
+            terminal.wait_for(question)
+            time.sleep(1)  # the question is shown a moment before its answer is read
+            terminal.type(f"{typed}\r")
+        assert terminal.end() == 0
+    assert persona.read(project / "personas" / "nova").manifest.kind == "voice"
+
+
 @pytest.mark.parametrize("key", ["\x03", "\x04"])
 def test_a_question_that_is_not_answered_changes_nothing(project, key):
     """Ctrl-C and Ctrl-D end the questions, and the message has a line of its own."""

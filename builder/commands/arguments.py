@@ -11,7 +11,9 @@ import click
 
 from builder import catalogue, last_build, persona
 from builder.command import command
+from builder.engine.lock import read_lock
 from builder.errors import ManifestError, ToolError
+from builder.escapes import escape
 from builder.project import Build, Options, Project
 
 DONE, MENDABLE = 0, 1
@@ -79,6 +81,15 @@ class FilledPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+def describe_missing(missing: click.Parameter | None) -> str | None:
+    """Say which personas there are, if NAME is missing; None of another argument."""
+    if missing is None or missing.metavar != "NAME":
+        return None
+    known = persona.find(ROOT / "personas") if (ROOT / "personas").is_dir() else []
+    there = ", ".join(map(escape, known))
+    return f"no NAME was given, expected a persona: {there}" if known else None
+
+
 def read_name(typed: str, known: set[str]) -> str:
     """Read NAME or personas/NAME, as a shell completes it.
 
@@ -144,8 +155,10 @@ def check_built(build: Build, *paths: Path) -> None:
     if missing is None:
         return
     hint = command(f"build {build.name}")
-    stop = last_build.find_stop(build.folder)
-    if stop:
+    stop, lock = last_build.find_stop(build.folder), read_lock(build.folder)
+    if lock.is_held:
+        what, hint = f"is being built by process {lock.process}", "wait for it"
+    elif stop:
         what = f"is half built: its last build stopped at {stop.stage} ({stop.message})"
     elif last_build.has_begun(build.folder):
         what = f"is half built: {missing.relative_to(build.folder)} is not there yet"

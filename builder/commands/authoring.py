@@ -45,7 +45,7 @@ def _complete_language(
 
 
 @click.command()
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", required=False)
 @click.option(
     "--kind",
     type=click.Choice(tuple(scaffold.KINDS)),
@@ -74,7 +74,7 @@ def new(
     console: Console,
     /,
     *,
-    name: str,
+    name: str | None,
     kind: str | None,
     title: str | None,
     author: str | None,
@@ -94,6 +94,8 @@ def new(
     jsonl, or hf:OWNER/NAME of one on the Hugging Face hub; and .txt or .md with lines that begin
     with Q: and A:.
     """
+    if name is None:
+        name = _ask_name(console)
     folder = scaffold.check_folder(PERSONAS, name)
     given = _Choice(
         kind=kind,
@@ -122,6 +124,20 @@ def new(
             console.line(head, text)
     console.notes([*told, *(f"  {command(f'{verb} {folder.name}')}" for verb in ("show", "build"))])
     console.result(str(folder))
+
+
+def _ask_name(console: Console) -> str:
+    """Ask for the name of the folder.
+
+    Raises:
+        UsageError: There is no terminal.
+
+    """
+    if not sys.stdin.isatty():
+        msg = "no NAME was given, expected one for its folder in personas/"
+        raise click.UsageError(msg, click.get_current_context())
+    console.pause()
+    return questions.ask_folder(PERSONAS)
 
 
 @dataclass(frozen=True, kw_only=True)

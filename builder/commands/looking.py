@@ -27,6 +27,7 @@ STYLES = {
     "stopped": "bold red",
     "stale?": "yellow",
     "half built": "yellow",
+    "building": "cyan",
 }
 NONE_YET = "there is no persona yet: `{}` begins one"
 

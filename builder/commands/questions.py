@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -29,6 +30,16 @@ def ask_text(question: str, default: str | None) -> str:
         return typed if typed == default else scaffold.check_text("the answer", typed)
 
     return _ask(question, default, check)
+
+
+def ask_folder(personas: Path) -> str:
+    """Ask for the name of a new persona's folder, by which `ollama run` knows it."""
+
+    def check(typed: str) -> str:
+        scaffold.check_folder(personas, typed)
+        return typed
+
+    return _ask("What is its folder in personas/ called, such as nova?", None, check)
 
 
 def ask_languages(default: Sequence[str] = (DEFAULT,)) -> tuple[str, ...]:

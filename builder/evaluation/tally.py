@@ -27,6 +27,11 @@ class Tally:
         return ", ".join(parts)
 
 
+def describe(verdict: str, mode: str) -> str:
+    """Describe a verdict; of a failure that stops nothing, that it is advice."""
+    return "fail (advice)" if (verdict, mode) == ("fail", "advice") else verdict
+
+
 def count(gates: Iterable[tuple[object, object]], failed: Sequence[str]) -> Tally:
     """Count gates.
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from builder.data.dataset import Example
 from builder.data.questions import Question
+from builder.escapes import quote
 from builder.evaluation.gate import Evidence
 from builder.evaluation.result import Result, does_not_apply, judge_count
 from builder.evaluation.subject import Subject
-from builder.evaluation.texts import OWN, reply_positions
+from builder.evaluation.texts import OWN, Text, reply_positions
 
 NAME = "trained"
 TOLD = "gives {right} of {of} trained replies word for word"
@@ -18,6 +22,7 @@ ADVICE = (
 IS_TOLD = True
 # From more rows a model learns the style, not the words; with so many, rows are held out instead.
 MOST_ROWS = 100
+SHOWN_ROWS = 3
 
 
 def questions(_subject: Subject, _share: float) -> list[Question]:
@@ -35,16 +40,44 @@ def judge(evidence: Evidence) -> Result:
         return does_not_apply(NAME, "all its rows come from packs")
     if len(own) >= MOST_ROWS:
         return does_not_apply(NAME, f"it has {len(own)} rows, too many to be memorised")
-    given = []
+    given, missed = 0, []
     for text, distance in zip(evidence.reference.texts, evidence.distances, strict=True):
         positions = reply_positions(text)
-        if text.kind == OWN and positions:
-            given.append(bool(distance.expected[positions].all()))
+        if text.kind != OWN or not positions:
+            continue
+        if distance.expected[positions].all():
+            given += 1
+        else:
+            missed.append(_find_question(text, evidence.rows))
+    of = given + len(missed)
     counted = Result(
         NAME,
         "not enough evidence",
-        sum(given),
-        len(given),
-        brief=f"trained {sum(given)}/{len(given)}",
+        given,
+        of,
+        note="; ".join(_tell_sample(of, len(own)) + _tell_missed(missed)),
+        brief=f"trained {given}/{of}",
     )
     return judge_count(counted, evidence.subject.gates.limit(NAME))
+
+
+def _find_question(text: Text, rows: Sequence[Example]) -> str:
+    """Find the last question of the row that a text was cut from."""
+    return next(
+        str(message["content"])
+        for row in rows
+        if row.input_ids[: len(text.ids)] == text.ids
+        for message in reversed(row.messages)
+        if message["role"] == "user"
+    )
+
+
+def _tell_sample(of: int, rows: int) -> list[str]:
+    return [f"a sample of its {rows} rows"] if 0 < of < rows else []
+
+
+def _tell_missed(questions: Sequence[str]) -> list[str]:
+    if not questions:
+        return []
+    more = f" and {len(questions) - SHOWN_ROWS} more" if len(questions) > SHOWN_ROWS else ""
+    return [f"not of {', '.join(map(quote, questions[:SHOWN_ROWS]))}{more}"]

@@ -12,6 +12,7 @@ from rich.text import Text
 from builder.comparison import AnswerPair, Comparison
 from builder.engine.excerpts import shorten
 from builder.escapes import escape
+from builder.evaluation import tally
 from builder.history import Gate
 from builder.terminal import grid
 from builder.terminal.console import Console
@@ -87,9 +88,10 @@ def _tell_gates(first: str, second: str) -> list[str]:
 def _tell_gate(gate: Gate | None) -> str:
     if gate is None:
         return ABSENT
+    verdict = tally.describe(gate.verdict, gate.mode)
     if gate.of and "KL" not in gate.note:
-        return f"{gate.verdict}, {gate.right} of {gate.of}"
-    return ", ".join(filter(None, (gate.verdict, gate.note)))
+        return f"{verdict}, {gate.right} of {gate.of}"
+    return ", ".join(filter(None, (verdict, gate.note)))
 
 
 def _show_answers(comparison: Comparison, console: Console) -> None:

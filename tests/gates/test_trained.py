@@ -1,5 +1,7 @@
 """Trained: the replies of few rows are given word for word."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -24,10 +26,10 @@ def row(number, pack=None):
     return Example(messages, IDS, LABELS, pack=pack)
 
 
-def judge(expected, rows, kind=OWN):
+def judge(expected, rows, kind=OWN, texts=None):
     """Judge a file by whether each following token of each text is its likeliest."""
     zeros = np.zeros(4)
-    texts = [Text(kind, IDS, LABELS)] * len(expected)
+    texts = texts or [Text(kind, IDS, LABELS)] * len(expected)
     distances = [
         Distance(zeros, zeros, zeros, np.zeros(3), np.array(tokens)) for tokens in expected
     ]
@@ -83,3 +85,14 @@ def test_the_two_forms_of_a_row_are_one_row():
     ]
 
     assert judge([GIVEN] * 12, rows).verdict == "pass"
+
+
+def test_the_rows_whose_reply_is_not_given_are_named():
+    """By their questions, of which three are shown, and that only some rows were compared."""
+    rows = [replace(row(number), input_ids=[number, 2, 3, 4]) for number in range(20)]
+    texts = [Text(OWN, [number, 2, 3, 4], LABELS) for number in range(12)]
+    result = judge([GIVEN] * 8 + [MISSED] * 4, rows, texts=texts)
+    whole = judge([GIVEN] * 8, [row(number) for number in range(8)])
+
+    assert result.note == "a sample of its 20 rows; not of '8?', '9?', '10?' and 1 more"
+    assert whole.note == ""
