@@ -108,6 +108,7 @@ def _validate(document: toml.Document) -> tuple[Manifest | None, list[str]]:
         return Manifest.model_validate(document.table), []
     except ValidationError as error:
         found = error.errors(include_url=False)
+    found.sort(key=functools.partial(mistakes.find_line, document))
     problems = tell_first(found, functools.partial(mistakes.describe, document))
     wrong = {next(iter(mistake["loc"]), None) for mistake in found}
     if wrong.intersection((*OF_ROWS, None)):

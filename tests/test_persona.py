@@ -265,3 +265,18 @@ def test_the_header_of_a_table_in_a_table_is_told_whole(luma, text, header):
         persona.read(luma)
 
     assert f"expected a table: {header}" in str(caught.value)
+
+
+def test_mistakes_are_told_in_the_order_of_their_lines(luma):
+    """Whatever their kind, also after a list whose line looks like a table."""
+    (luma / "persona.toml").write_text(
+        "[identity]\nnaem = \"L\"\n[training]\nalpha = [\n['data'],\n]\nrank = true\n[smok]\n"
+    )
+    with pytest.raises(ManifestError) as caught:
+        persona.read(luma)
+
+    told = [problem.rpartition("persona.toml:")[2] for problem in caught.value.problems]
+    assert [one.partition(" ")[0] for one in told] == ["1:", "2:", "4:", "7:", "8:"]
+    assert told[0].endswith(
+        "is missing, expected what it calls itself: one text, or one per language (`en`, `zh`)"
+    )

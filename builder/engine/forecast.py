@@ -171,7 +171,7 @@ def _predict_s(read: Times, step: Step, workload: Workload) -> float | None:
             return predicted_s
     for has_new_inputs in (step.has_new_inputs, not step.has_new_inputs):
         series = _name_series(step.stage, has_new_inputs=has_new_inputs)
-        predicted_s = read.predict_s(workload.key, series, units)
+        predicted_s = read.predict_s(workload.key, series, units * step.left_share)
         if predicted_s is not None:
             return predicted_s
     return None

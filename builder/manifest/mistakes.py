@@ -18,6 +18,11 @@ from builder.words import join, suggest
 MOST_KEYS = 6
 
 
+def find_line(document: toml.Document, mistake: Any) -> int:
+    """Find the line of a mistake found by pydantic."""
+    return document.find_line(_find_location(document.table, mistake))
+
+
 def describe(document: toml.Document, mistake: Any) -> str:
     """Turn a mistake found by pydantic into a sentence that begins with its place."""
     location = _find_location(document.table, mistake)
@@ -80,5 +85,5 @@ def _find_table(location: toml.Location) -> type[BaseModel]:
 def _describe(location: toml.Location) -> str:
     field = _find_table(location[:-1]).model_fields.get(str(location[-1]))
     if field is not None and field.description:
-        return field.description.rstrip(".")
+        return field.description[:1].lower() + field.description[1:].rstrip(".")
     return f"a table [{location[-1]}]"

@@ -47,10 +47,14 @@ class Document:
 
     def where(self, location: Location) -> str:
         """Write a place as `path:line: key`, with the line of the key or else of its table."""
-        known = (location[:size] for size in range(len(location), 0, -1))
-        line = next((self.lines[part] for part in known if part in self.lines), None)
+        line = self.find_line(location)
         place = f"{self.path}:{line}" if line else str(self.path)
         return f"{place}: {write_key(location)}" if location else place
+
+    def find_line(self, location: Location) -> int:
+        """Find the line of a key, or else of its table; 0 of neither."""
+        known = (location[:size] for size in range(len(location), 0, -1))
+        return next((self.lines[part] for part in known if part in self.lines), 0)
 
 
 def write_key(location: Location) -> str:

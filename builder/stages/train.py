@@ -18,7 +18,7 @@ from builder.engine.inputs import File, Tree, not_compared
 from builder.engine.stage import Checkpoint, Work
 from builder.llama import Answer
 from builder.project import Build
-from builder.training import checkpoints
+from builder.training import checkpoints, neighbours
 from builder.training.samples import MOST_TOKENS, Asked, Samples
 from builder.training.settings import Settings, resolve
 from builder.training.tracking import Destination, describe_missing
@@ -108,7 +108,8 @@ def run(inputs: Inputs, work: Work, /) -> str:
         )
 
     samples = Samples(messages[-1]["content"], ask)
-    model, losses = fit.fit(job, destination=inputs.destination, samples=samples)
+    with neighbours.telling(work.machine):
+        model, losses = fit.fit(job, destination=inputs.destination, samples=samples)
     loading.save_adapter(model, work.out)
     files.write_json(work.out / "training.json", {"schema": 1, "losses": losses})
     return f"loss {losses[-1]:.2f}"

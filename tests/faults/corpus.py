@@ -384,7 +384,7 @@ PLACES = [
     named(
         "after-a-list-like-a-table",
         "[training]\nalpha = [\n['data'],\n]\nrank = true\n",
-        "persona.toml:7: training.rank: is true",
+        "persona.toml:4: training.alpha: is [['data']]",
     ),
     named(
         "files-none", "[data]\nfiles = []", "persona.toml:3: data: files and packs are both empty"
