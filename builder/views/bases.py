@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from builder.bases.base import EMBEDDED_REPOSITORY
-from builder.bases.table import GIGABYTE, Row
+from builder.bases.table import GIGABYTE, Row, read_checked
 from builder.command import command
 from builder.terminal import grid
 from builder.terminal.console import Console
 
 Column = Callable[[Row], str]
+
+
+def _tell_verified(row: Row) -> str:
+    """Say with which weights a base, or a base of its family, went through the whole chain."""
+    if row.repository == EMBEDDED_REPOSITORY:
+        return "built"
+    return "random weights" if row.family in read_checked() else "not yet"
+
+
 COLUMNS: dict[str, Column] = {
     "base": lambda row: row.repository,
     "weights": lambda row: f"{row.size_bytes / GIGABYTE:.1f} GB",
@@ -19,7 +28,7 @@ COLUMNS: dict[str, Column] = {
     "licence": lambda row: _shorten(row.licence),
     "tools": lambda row: "yes" if row.has_tools else "no",
     "thinking": lambda row: row.thinking.partition(":")[0].partition(",")[0],
-    "verified": lambda row: "built" if row.repository == EMBEDDED_REPOSITORY else "random weights",
+    "verified": _tell_verified,
 }
 # Sets of columns for terminals of decreasing width; the last set fits 80 columns.
 SETS = (

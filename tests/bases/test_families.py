@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from builder.bases import families
+from builder.bases import families, table
 from builder.bases.facts import Facts
 from tests.bases.checkpoints import CHATML, write_small_files
 from tests.bases.originals import BY_FAMILY, ORIGINALS
 from tests.bases.vocabularies import read_trl
+from tests.builds.chains import CHAINS
 
 # By family: config.json, the tokenizer's EOS, and the chat template.
 CHECKPOINTS = [
@@ -112,3 +113,12 @@ def test_the_end_of_a_turn_is_told_from_the_end_of_a_conversation(tmp_path):
     folder = write_small_files(tmp_path, {}, eos="<|return|>", jinja=jinja, added=ends)
 
     assert Facts(folder).end_of_turn == "<|end|>"
+
+
+def test_every_family_has_a_chain():
+    """Adding a family is one record, its original, and one line in `CHAINS`."""
+    names = [family.name for family in families.FAMILIES]
+    record = "PERSONA_RECORD=1 just test-slow tests/builds/test_families.py -k NAME writes them"
+
+    assert [chain.family for chain in CHAINS] == names
+    assert set(table.read_checked()) == set(names), f"checked.json: {record}"

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from builder import files, workers
-from builder.bases import families, table
+from builder.bases import table
 from builder.engine.worker import Worker
 from tests.builds.chains import CHAINS
 from tests.builds.family_builds import FamilyBuild, knowing_vocabulary
@@ -37,12 +37,3 @@ def test_a_family_goes_through_the_whole_chain(chain, tmp_path, trainer, request
     if os.environ.get("PERSONA_RECORD"):
         files.write_json(table.CHECKED, {**table.read_checked(), chain.family: cells})
     assert table.read_checked()[chain.family] == cells
-
-
-def test_every_family_has_a_chain():
-    """Adding a family is one record, its original, and one line in `CHAINS`."""
-    names = [family.name for family in families.FAMILIES]
-    record = "PERSONA_RECORD=1 just test-slow tests/builds/test_families.py -k NAME writes them"
-
-    assert [chain.family for chain in CHAINS] == names
-    assert set(table.read_checked()) == set(names), f"checked.json: {record}"
