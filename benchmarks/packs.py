@@ -4,12 +4,13 @@ Run as: .venv/bin/python benchmarks/packs.py [--json] [--seeds 1 2] [--factors 1
 
 A persona with the pack identity/LANGUAGE and a museum's rows (visitors.jsonl) is built on the
 embedded base. `--factors` sets how often its own rows come at most for each time that a pack's do
-(`MOST_OWN_FACTOR` of builder/data/schedule.py). No row, pack or gate asks the other questions of
-visitors.jsonl. Prints an object (`--json`) or a line for each build: language, factor, seed,
-passed, seconds of the build, of some gates right/of; then, asked of the quantised file:
+(`MOST_OWN_FACTOR` of builder/data/schedule.py). Of the other questions of visitors.jsonl those are
+asked that were not trained on. Prints an object (`--json`) or a line for each build: language,
+factor, seed, passed, seconds of the build, of some gates right/of; then, asked of the quantised
+file:
 
-named, named_second: of those questions, alone and as the second turn of a conversation, how many
-are answered with its name or author.
+named, named_second: of those questions but the first, alone and after the first one, how many are
+answered with its name or author.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from benchmarks.runs import (
     run_python,
     set_seed,
 )
-from builder.data.texts import holds
+from builder.data import dataset
+from builder.data.texts import holds, normalise
 from builder.evaluation import report
 from builder.llama import Model
 from builder.project import Project
@@ -82,8 +84,11 @@ def ask(name: str, language: str) -> dict[str, Any]:
     """Ask a build's file what no row asks, in the folder where it was made."""
     made = Project(Path()).build(name)
     words, model = made.persona.manifest.own_words, Model(made.gguf)
-    questions = [line["ask"] for line in _read(language) if "ask" in line]
-    first: list[dict[str, Any]] = [{"role": "user", "content": questions[0]}]
+    examples = dataset.read_examples(made.dataset / dataset.TRAIN)
+    trained = {normalise(text) for text in dataset.list_messages(examples, "user")}
+    asked = (line["ask"] for line in _read(language) if "ask" in line)
+    opening, *questions = (text for text in asked if normalise(text) not in trained)
+    first: list[dict[str, Any]] = [{"role": "user", "content": opening}]
     first.append({"role": "assistant", "content": model.ask(first, MAX_TOKENS).text})
     found: dict[str, Any] = {}
     for figure, before in (("named", []), ("named_second", first)):

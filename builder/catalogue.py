@@ -18,7 +18,7 @@ from builder.evaluation.tally import Tally
 from builder.project import GGUF, HISTORY, RECEIPT, SMOKE
 from builder.stages import register, smoke
 
-State = Literal["never built", "half built", "building", "stale?", "built", "refused", "stopped"]
+State = Literal["never built", "half built", "in use", "stale?", "built", "refused", "stopped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Entry:
         name: The folder's name.
         state: "stale?" if a file or the builder has changed since (`why` knows whether it
             matters); "half built" if stages ran after the rows were prepared, none failed, and
-            there is no finished file; "building" if another process is at it;
+            there is no finished file; "in use" if another process builds it, or asks its file;
             "refused" if a gate stopped the last build, "stopped" if anything else did.
         stopped_at: The stage at which the last build stopped, or None.
         built: Whether there is a finished file that was examined.
@@ -124,14 +124,22 @@ def _find_state(
     is_built: bool,
     is_refused: bool,
 ) -> State:
-    if read_lock(build).is_held:
-        return "building"
+    if _is_in_use(build):
+        return "in use"
     if stopped_at:
         return "refused" if is_refused else "stopped"
     if not is_built:
         return "half built" if last_build.has_begun(build) else "never built"
     changed = max(_find_change(folder), _stat(template)[1])
     return "stale?" if changed > _find_end(build) or not _is_whole(build) else "built"
+
+
+def _is_in_use(build: Path) -> bool:
+    """Say whether another process holds the lock; of a damaged lock, that none does."""
+    try:
+        return read_lock(build).is_held
+    except (OSError, ToolError):
+        return False
 
 
 def _is_whole(build: Path) -> bool:

@@ -21,11 +21,18 @@ class Stop:
     message: str
 
 
+# In a build's folder, but no part of a build.
+NO_BUILD = {LOCK, persona.UNPACKING, RECEIPT}
+
+
 def holds_any(folder: Path) -> bool:
     """Say whether a folder holds anything of a build but the receipt, which `clean` leaves."""
     if not folder.is_dir():
         return os.path.lexists(folder)
-    return any(path.name not in {LOCK, persona.UNPACKING, RECEIPT} for path in folder.iterdir())
+    try:
+        return any(path.name not in NO_BUILD for path in folder.iterdir())
+    except OSError:  # what it holds cannot be told
+        return True
 
 
 def find_stop(folder: Path) -> Stop | None:

@@ -94,15 +94,23 @@ def test_a_build_that_was_cut_short_is_half_built(built):
     assert "luma: was never built" in run_persona("pack", "luma", cwd=root).stderr
 
 
-def test_a_build_that_runs_is_told_as_building(built):
+def test_a_build_that_runs_is_told_as_in_use(built):
     """Neither the last result nor half a build is told while another process is at it."""
     root = built.folder.parent.parent
     built.gguf.unlink()
     with locked(built.folder):
-        assert read(built).state == "building"
+        assert read(built).state == "in use"
         done = run_persona("chat", "luma", cwd=root)
 
-    assert f"luma: is being built by process {os.getpid()}" in done.stderr
+    assert f"luma: is in use by process {os.getpid()}" in done.stderr
+
+
+def test_a_damaged_lock_hides_no_persona(built):
+    """A pipe in its place is told by the commands that need the lock."""
+    (built.folder / ".lock").unlink(missing_ok=True)
+    os.mkfifo(built.folder / ".lock")
+
+    assert read(built).state == "built"
 
 
 def test_what_a_build_came_to(built):

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from builder import workload
+from builder.data import packs
 from builder.machine import Machine
 from builder.training.choices import COMPILES, STARTS, UNCOMPILED_FACTOR
 from tests.conftest import build_of
@@ -159,3 +160,16 @@ def test_no_warning_comes_twice(luma, caplog):
 
     assert caplog.records == []
     assert not logging.getLogger("builder").disabled
+
+
+def test_rows_beside_a_pack_count_as_often_as_they_come(luma):
+    """Own rows come more often than the pack's, unless the manifest says how often rows come."""
+    write_rows(luma, 12)
+    path = luma / "persona.toml"
+    path.write_text(path.read_text() + "[data]\npacks = ['identity/en']\nheld_out = 0\n")
+    own_bytes = 12 * (len("Question 000000?") + len("I am Luma."))
+
+    units = units_of(luma, "[training]\nreplay = 0\n")
+    once = trained(units_of(luma, "[training]\nreplay = 0\nepochs = 1\n"))
+    epochs = 720 / (12 + len(list(packs.read("identity/en"))))
+    assert trained(units) == pytest.approx(epochs * (once + 4 * own_bytes), rel=0.02)

@@ -157,7 +157,7 @@ def check_built(build: Build, *paths: Path) -> None:
     hint = command(f"build {build.name}")
     stop, lock = last_build.find_stop(build.folder), read_lock(build.folder)
     if lock.is_held:
-        what, hint = f"is being built by process {lock.process}", "wait for it"
+        what, hint = f"is in use by process {lock.process}", "wait for it"
     elif stop:
         what = f"is half built: its last build stopped at {stop.stage} ({stop.message})"
     elif last_build.has_begun(build.folder):

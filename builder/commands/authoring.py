@@ -45,7 +45,7 @@ def _complete_language(
 
 
 @click.command()
-@click.argument("name", metavar="NAME", required=False)
+@click.argument("name", metavar="[NAME]", required=False)
 @click.option(
     "--kind",
     type=click.Choice(tuple(scaffold.KINDS)),

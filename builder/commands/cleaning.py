@@ -150,19 +150,20 @@ def _delete_all(builds: Sequence[Deletion], console: Console) -> tuple[list[Dele
 def _delete(folder: Path, console: Console) -> bool:
     """Delete a build but for its receipt; return whether it was deleted.
 
-    By its receipt a model in Ollama is known, so that it can be replaced and removed.
+    The receipt tells which model in Ollama is this build's, so that it can be replaced and removed.
     """
+    receipt = registered.read(folder / RECEIPT)
     try:
         with lock.locked(folder):
             claims.settle_before_cleaning(folder / ".work" / "claims")
-            lock.delete(folder, kept=RECEIPT)
+            lock.delete(folder, kept=RECEIPT if receipt else None)
     except PersonaError as error:
         console.error(error)
         return False
     except OSError as error:
         console.error(describe_refusal(error, folder))
         return False
-    kept = f", but for {RECEIPT}, the record of the model in Ollama" if folder.exists() else ""
+    kept = f", but for {RECEIPT}, the record of {receipt.model} in Ollama" if receipt else ""
     console.notes([f"{folder} is gone{kept}"])
     return True
 

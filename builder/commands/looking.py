@@ -27,7 +27,7 @@ STYLES = {
     "stopped": "bold red",
     "stale?": "yellow",
     "half built": "yellow",
-    "building": "cyan",
+    "in use": "cyan",
 }
 NONE_YET = "there is no persona yet: `{}` begins one"
 

@@ -35,7 +35,10 @@ class Kind:
     name: str
     meaning: str
     repeated_rows: int
-    """Rows trained on in a whole training, repeats counted: few rows are repeated more often."""
+    """Rows trained on in a whole training, repeats counted: few rows are repeated more often.
+
+    The persona's own rows beside packs come more often still (`builder.data.schedule`).
+    """
     least_epochs: float
     most_epochs: float
     replay: float

@@ -12,8 +12,8 @@ from builder.data.kinds import Kind
 
 # In about as many epochs the base's own answers are learnt, but not memorised.
 EPOCHS = 3
-# Beside packs a persona's own rows are a quarter of an epoch, if that takes at most so many times
-# the repeats: as often as a pack's 163 rows, twelve are not learnt (docs/training.md).
+# Beside packs a persona's own rows are at least this share of an epoch, unless they would come more
+# than so many times as often: twelve, as often as a pack's 163, are not learnt (docs/training.md).
 LEAST_OWN_SHARE, MOST_OWN_FACTOR = 0.25, 5
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -71,7 +71,7 @@ def plan(
         kind: The kind of persona.
         own: The number of rows of the persona's own files that are trained on.
         packed: The number of rows of packs.
-        epochs: How often each row is trained on; None leaves it to the kind.
+        epochs: How often each row is trained on; None leaves it to the kind, and to the packs.
         replay: The replayed answers for each row; None leaves it to the kind.
         system_share: The share of a row's repeats with the served system text; 0 if there is
             none.
@@ -91,7 +91,7 @@ def plan(
         plain_repeats=repeats - system_repeats,
         system_repeats=system_repeats,
         replayed=replayed,
-        own_factor=_weigh_own(own, packed),
+        own_factor=1 if epochs else _weigh_own(own, packed),
     )
 
 

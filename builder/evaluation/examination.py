@@ -176,6 +176,7 @@ def _find(gate: Gate, about: Subject, result: Result) -> Finding:
         examples=tuple(
             WrongAnswer(item.question.text, item.answer.text) for item in result.wrong[:EXAMPLES]
         ),
+        missed=result.missed,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from builder import files
 from builder.errors import ToolError
+from builder.escapes import quote
 from builder.evaluation import tally
 from builder.evaluation.statistics import Verdict, wilson
 from builder.evaluation.tally import Tally
@@ -20,6 +21,7 @@ from builder.tables import read_record
 SCHEMA = 4
 SHOWN_CHARACTERS = 240
 SEARCHED_CHARACTERS = 2000
+SHOWN_MISSED = 3
 # A piece of eight to 120 characters, three times in a row.
 LOOP = re.compile(r"(.{8,120}?)\1{2}", re.DOTALL)
 
@@ -58,11 +60,21 @@ class Finding:
     advice: str = ""
     """What to do if it fails."""
     examples: tuple[WrongAnswer, ...] = ()
+    missed: tuple[str, ...] = ()
+    """Questions of the persona's rows whose replies are not given: they are not published."""
 
     @property
     def stops(self) -> bool:
         """Whether it stops the build."""
         return self.verdict == "fail" and self.mode == "stop"
+
+    def describe_missed(self) -> str:
+        """Name some of the missed questions; "" if there are none."""
+        if not self.missed:
+            return ""
+        left = len(self.missed) - SHOWN_MISSED
+        more = f" and {left} more" if left > 0 else ""
+        return f"missed: {', '.join(map(quote, self.missed[:SHOWN_MISSED]))}{more}"
 
     @property
     def is_possible(self) -> bool:

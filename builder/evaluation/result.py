@@ -54,6 +54,8 @@ class Result:
     """One for each of the gate's own questions, in order; None if it is not judged."""
     wrong: tuple[Answered, ...] = ()
     """The answers that are shown as examples if it fails."""
+    missed: tuple[str, ...] = ()
+    """Questions of the persona's rows whose replies are not given."""
 
 
 def count(gate: str, subject: Subject, answered: Sequence[Answered], is_right: IsRight) -> Result:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from builder.data.dataset import Example
 from builder.data.questions import Question
-from builder.escapes import quote
 from builder.evaluation.gate import Evidence
 from builder.evaluation.result import Result, does_not_apply, judge_count
 from builder.evaluation.subject import Subject
@@ -22,7 +21,6 @@ ADVICE = (
 IS_TOLD = True
 # From more rows a model learns the style, not the words; with so many, rows are held out instead.
 MOST_ROWS = 100
-SHOWN_ROWS = 3
 
 
 def questions(_subject: Subject, _share: float) -> list[Question]:
@@ -50,34 +48,29 @@ def judge(evidence: Evidence) -> Result:
         else:
             missed.append(_find_question(text, evidence.rows))
     of = given + len(missed)
+    note = f"{of} of its {len(own)} rows were compared" if 0 < of < len(own) else ""
     counted = Result(
         NAME,
         "not enough evidence",
         given,
         of,
-        note="; ".join(_tell_sample(of, len(own)) + _tell_missed(missed)),
+        note=note,
         brief=f"trained {given}/{of}",
+        missed=tuple(filter(None, missed)),
     )
     return judge_count(counted, evidence.subject.gates.limit(NAME))
 
 
-def _find_question(text: Text, rows: Sequence[Example]) -> str:
-    """Find the last question of the row that a text was cut from."""
-    return next(
-        str(message["content"])
+def _find_question(text: Text, rows: Sequence[Example]) -> str | None:
+    """Find the first question of the row that a text was cut from.
+
+    There is none if the rows were prepared anew since, as `show` does.
+    """
+    questions = (
+        message["content"]
         for row in rows
         if row.input_ids[: len(text.ids)] == text.ids
-        for message in reversed(row.messages)
+        for message in row.messages
         if message["role"] == "user"
     )
-
-
-def _tell_sample(of: int, rows: int) -> list[str]:
-    return [f"a sample of its {rows} rows"] if 0 < of < rows else []
-
-
-def _tell_missed(questions: Sequence[str]) -> list[str]:
-    if not questions:
-        return []
-    more = f" and {len(questions) - SHOWN_ROWS} more" if len(questions) > SHOWN_ROWS else ""
-    return [f"not of {', '.join(map(quote, questions[:SHOWN_ROWS]))}{more}"]
+    return next(questions, None)

@@ -28,6 +28,8 @@ class Card:
     told: str
     chart: Markup
     figures: str
+    missed: str
+    """Words of the persona's rows, for its page alone."""
     advice: str
 
 
@@ -48,6 +50,7 @@ def show(finding: Finding) -> Card:
         told=_tell(finding) if is_asked and finding.told else "",
         chart=_draw(finding) if is_asked else Markup(),
         figures=_write_figures(finding),
+        missed=finding.describe_missed(),
         advice=finding.advice if has_failed else "",
     )
 

@@ -193,7 +193,11 @@ def tell_rows(profile: Profile) -> str:
     schedule = profile.schedule
     told = f"{profile.rows}, each about {schedule.visits} times"
     if schedule.own_factor > 1:
-        told += f", the {profile.own_rows} not of packs about {schedule.own_visits} times"
+        packed = profile.rows - profile.own_rows
+        told = (
+            f"{packed} of packs, each about {schedule.visits} times, and {profile.own_rows} of its "
+            f"own, each about {schedule.own_visits} times"
+        )
     if schedule.replayed:
         told += f", beside up to {schedule.replayed} of the base's own answers"
     return told

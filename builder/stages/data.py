@@ -180,7 +180,7 @@ def _warn_of_language(profile: Profile, chosen: Base) -> None:
 
 
 def _warn_of_other_forms(found: list[Row], profile: Profile) -> None:
-    """Name the rows whose replies have not the form that nearly all have."""
+    """Name the rows whose replies do not have the form of nearly all others."""
     if profile.is_json:  # a bracket may be missing
         places = [row.where for row in found if not all(map(is_json, row.replies))]
         told = "not answered in JSON, as the other rows are"

@@ -89,7 +89,7 @@ def _tell_gate(gate: Gate | None) -> str:
     if gate is None:
         return ABSENT
     verdict = tally.describe(gate.verdict, gate.mode)
-    if gate.of and "KL" not in gate.note:
+    if gate.of and not gate.note.startswith("KL"):
         return f"{verdict}, {gate.right} of {gate.of}"
     return ", ".join(filter(None, (verdict, gate.note)))
 

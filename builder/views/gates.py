@@ -39,6 +39,6 @@ def show(report: Report, console: Console) -> None:
             Text(told := tally.describe(finding.verdict, finding.mode), VERDICT_STYLES[told]),
             f"{finding.right} of {finding.of}" if is_counted else "",
             *((interval, "" if base is None else f"{base} of {finding.of}") if is_wide else ()),
-            Text(escape(finding.note)),
+            Text(escape("; ".join(filter(None, (finding.note, finding.describe_missed()))))),
         )
     console.page.print(table)

@@ -177,13 +177,17 @@ def _describe_schedule(profile: dataset.Profile) -> str:
     """Describe the kind of persona, and how often its rows are trained on."""
     schedule = profile.schedule
     system = (
-        f", {schedule.system_repeats} of {schedule.repeats} times with the served system text"
+        f"; {schedule.system_repeats} of {schedule.repeats} times with the served system text"
         if schedule.system_repeats
         else ""
     )
+    own, packed = profile.own_rows, profile.rows - profile.own_rows
     rows = f"{profile.rows} rows, each trained on about {schedule.visits} times"
     if schedule.own_factor > 1:
-        rows += f", the {profile.own_rows} of your own about {schedule.own_visits} times"
+        rows = (
+            f"{packed} rows of packs, each trained on about {schedule.visits} times, and {own} of "
+            f"your own, each about {schedule.own_visits} times"
+        )
     replayed = (
         f", beside up to {schedule.replayed} of the base's own answers" if schedule.replayed else ""
     )

@@ -170,3 +170,22 @@ def test_rows_that_were_written_after_a_kill_stay(packed, replaced, caplog, is_p
     (kept,) = (replaced / "personas").glob(".luma.replaced-*")
     assert (kept / "data.jsonl").read_text() == before
     assert str(kept) in caplog.text
+
+
+def test_what_clean_left_is_no_build(packed, replaced, monkeypatch):
+    """A receipt alone is in nobody's way, and stays whether the unpacking fails or not."""
+    receipt = replaced / "build" / "luma" / "registered.json"
+    for folder in ("personas", "build"):
+        (replaced / folder).rename(replaced / f"old {folder}")
+    receipt.parent.mkdir(parents=True)
+    (replaced / "personas").mkdir()
+    receipt.write_text("mine")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(placement, "_swap", lambda *_: (_ for _ in ()).throw(ToolError("full")))
+        with pytest.raises(ToolError, match="full"):
+            placement.unpack(packed, Project(replaced), is_replacing=False)
+    assert [path.name for path in receipt.parent.iterdir()] == ["registered.json"]
+    placement.unpack(packed, Project(replaced), is_replacing=False)
+    assert receipt.read_text() == "mine"
+    assert (receipt.parent / "model.gguf").exists()

@@ -74,3 +74,14 @@ def test_bases_are_printed(capsys):
     assert re.split("  +", qwen)[-4:] == ["Apache-2.0", "yes", "off", "random weights"]
     built = [line for line in printed if line.endswith("  built")]
     assert [line.split()[0] for line in built] == [base.EMBEDDED_REPOSITORY]
+
+
+def test_a_family_that_was_not_verified_is_told(monkeypatch, capsys):
+    """Its record may come before its measurements."""
+    checked = table.read_checked()
+    monkeypatch.setattr(view, "read_checked", lambda: checked.keys() - {"qwen3"})
+    assert cli.main(["bases"]) == cli.DONE
+    printed = capsys.readouterr().out.splitlines()
+
+    (qwen,) = [line for line in printed if line.startswith("Qwen/Qwen3-4B ")]
+    assert qwen.endswith("  not yet")

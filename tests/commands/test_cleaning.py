@@ -90,7 +90,7 @@ def test_the_record_of_a_model_in_ollama_is_kept(root):
     done = run_persona("clean", "luma", "--yes", cwd=root)
     again = run_persona("clean", "luma", "--yes", cwd=root)
 
-    assert "but for registered.json, the record of the model in Ollama" in done.stderr
+    assert "but for registered.json, the record of luma:latest in Ollama" in done.stderr
     assert [path.name for path in receipt.parent.iterdir()] == ["registered.json"]
     assert json.loads(receipt.read_text()) == RECEIPT
     assert (again.returncode, again.stderr) == (0, "luma has no build\n")

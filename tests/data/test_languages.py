@@ -64,6 +64,12 @@ def test_a_language_has_its_questions(code, name, least, keys, other_keys):
 
 
 @pytest.mark.parametrize("code", CODES)
+def test_a_name_may_leak_into_second_turns_too(code):
+    """Of the questions that are unrelated to the persona, at least two end a conversation."""
+    assert sum("turns" in line for line in read_lines(code, "leak_in")) >= 2
+
+
+@pytest.mark.parametrize("code", CODES)
 def test_a_language_asks_as_english_does(code):
     """Its wordings of recall are of English's kinds and about the same; so are its greetings."""
 

@@ -120,6 +120,14 @@ def test_a_training_that_goes_on_is_foretold_from_its_checkpoint():
     assert forecast.foretell([rest], grow(50)).total_s == pytest.approx(10 + 0.2 * 50)
 
 
+def test_without_pieces_a_training_that_goes_on_is_a_part_of_the_whole():
+    """The first training of a machine may be cut short before its steps were timed apart."""
+    forecast.note(TRAIN, grow(50), 60.0, ())
+    rest = Step(stage="train", has_new_inputs=True, left_share=0.2)
+
+    assert forecast.foretell([rest], grow(50)).total_s == pytest.approx(0.2 * 60)
+
+
 def test_times_without_pieces_foretell_by_the_whole():
     """What noted no pieces of work is used as it is, and so are steps under two seconds."""
     forecast.note(TRAIN, grow(50), 60.0, ())

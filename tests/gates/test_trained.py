@@ -88,11 +88,12 @@ def test_the_two_forms_of_a_row_are_one_row():
 
 
 def test_the_rows_whose_reply_is_not_given_are_named():
-    """By their questions, of which three are shown, and that only some rows were compared."""
-    rows = [replace(row(number), input_ids=[number, 2, 3, 4]) for number in range(20)]
+    """By their questions; a row that was edited since has none. A sample is told as one."""
+    rows = [replace(row(number), input_ids=[number, 2, 3, 4]) for number in range(1, 21)]
     texts = [Text(OWN, [number, 2, 3, 4], LABELS) for number in range(12)]
-    result = judge([GIVEN] * 8 + [MISSED] * 4, rows, texts=texts)
+    result = judge([MISSED] + [GIVEN] * 8 + [MISSED] * 3, rows, texts=texts)
     whole = judge([GIVEN] * 8, [row(number) for number in range(8)])
 
-    assert result.note == "a sample of its 20 rows; not of '8?', '9?', '10?' and 1 more"
-    assert whole.note == ""
+    assert result.note == "12 of its 20 rows were compared"
+    assert (result.right, result.of, result.missed) == (8, 12, ("9?", "10?", "11?"))
+    assert (whole.note, whole.missed) == ("", ())

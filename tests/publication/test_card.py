@@ -11,10 +11,11 @@ from builder import cli
 from builder.bases.base import Base
 from builder.engine import pipeline, stamps
 from builder.errors import GateError
-from builder.evaluation.report import OwnAnswer
+from builder.evaluation.report import Finding, OwnAnswer
 from builder.ollama.served import Served
 from builder.publication import card, licensing
 from builder.publication.card import Place
+from builder.report import page
 from builder.stages import smoke
 from tests.evaluation.samples import BASE
 from tests.report.pages import make_contents, make_found, make_refusal, make_stamp
@@ -238,3 +239,11 @@ def test_a_card_that_cannot_be_written_is_no_failure(fresh, monkeypatch, capsys)
 
     assert cli.main(["build", "luma"]) == cli.DONE
     assert "no model card: " in capsys.readouterr().err
+
+
+def test_no_question_of_a_row_is_on_a_card():
+    """What the file did not learn of private rows is for the persona's own page and screen."""
+    missed = Finding("trained", "fail", mode="advice", right=1, of=2, missed=("Where is the key?",))
+
+    assert "Where is the key?" not in render(make_contents(found=make_found(gates=[missed])))
+    assert "Where is the key?" in page.render(make_contents(found=make_found(gates=[missed])))

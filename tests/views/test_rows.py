@@ -1,6 +1,7 @@
 """What `show` prints: rows with their places, and those that are held out."""
 
 import json
+import re
 
 import pytest
 
@@ -136,3 +137,14 @@ def test_a_locale_without_utf_8_shows_rows(luma):
 
     assert done.returncode == 0, done.stderr
     assert "\\u6211\\u662fLuma" in done.stdout
+
+
+def test_how_often_rows_come_is_told_for_packs_and_own_rows(root):
+    """Own rows come more often than a pack's; half of both with the served system text."""
+    said = run_persona("show", "luma", cwd=root).stderr
+
+    assert re.search(
+        r"; \d+ rows of packs, each trained on about (\d+) times, and \d+ of your own, each about "
+        r"(?!\1 )\d+ times; 1 of 2 times with the served system text",
+        said,
+    )
