@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -43,6 +43,8 @@ class Settings(Table):
     """A table that a user writes. Values are not converted: `true` is not 1."""
 
     model_config = ConfigDict(strict=True)
+    refused_keys: ClassVar[Mapping[str, str]] = {}
+    """Keys that a user may expect, and why there are none."""
 
 
 def read_record(values: Any, kind: type[T]) -> T | None:

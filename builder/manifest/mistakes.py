@@ -5,13 +5,11 @@ from __future__ import annotations
 import typing
 from typing import Any
 
-from pydantic import BaseModel
-
 from builder.command import command
 from builder.escapes import quote
 from builder.manifest import toml
 from builder.manifest.manifest import Manifest
-from builder.tables import describe_rule
+from builder.tables import Settings, describe_rule
 from builder.words import join, suggest
 
 # Of a table with more keys, the command that lists them is named.
@@ -29,9 +27,11 @@ def describe(document: toml.Document, mistake: Any) -> str:
     where = document.where(location)
     match mistake["type"]:
         case "extra_forbidden":
-            known = sorted(_find_table(location[:-1]).model_fields)
-            advice = suggest(str(location[-1]), known)
-            return f"{where}: unknown key, expected one of {', '.join(known)}{advice}"
+            table, key = _find_table(location[:-1]), str(location[-1])
+            if why := table.refused_keys.get(key):
+                return f"{where}: is set, expected it not to be: {why}"
+            known = sorted(table.model_fields)
+            return f"{where}: unknown key, expected one of {', '.join(known)}{suggest(key, known)}"
         case "missing":
             return f"{where}: is missing, expected {_describe(location)}"
         case "model_type" if location:
@@ -66,9 +66,9 @@ def _find_location(table: Any, mistake: Any) -> toml.Location:
     return location
 
 
-def _find_table(location: toml.Location) -> type[BaseModel]:
+def _find_table(location: toml.Location) -> type[Settings]:
     """Find the class of the table at a location."""
-    model: type[BaseModel] = Manifest
+    model: type[Settings] = Manifest
     for part in location:
         if isinstance(part, int):
             continue
@@ -77,7 +77,7 @@ def _find_table(location: toml.Location) -> type[BaseModel]:
             break
         # A table, an optional table, or a list of tables.
         kinds = [field.annotation, *typing.get_args(field.annotation)]
-        tables = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
+        tables = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings))
         model = next(tables, model)
     return model
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, WrapValidator, field_validator, model_validator
+from pydantic import AfterValidator, Field, WrapValidator, field_validator
 
 from builder.escapes import quote
 from builder.manifest.fields import MaybeText, ModelName
@@ -99,6 +100,8 @@ Stop = Annotated[str, AfterValidator(_is_stop)]
 class Parameters(Settings):
     """Ollama's parameters, which override those of the base's family."""
 
+    refused_keys = MappingProxyType({"typical_p": "Ollama creates no model with it"})
+
     temperature: Annotated[float, Field(ge=0, le=100), AS_WRITTEN] | None = Field(
         None, description="How random answers are; 0 always takes the likeliest token."
     )
@@ -150,14 +153,6 @@ class Parameters(Settings):
         None, description="Tokens that a draft model proposes at once."
     )
     use_mmap: bool | None = Field(None, description="Whether the file is mapped into memory.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_no_typical_p(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "typical_p" in given:
-            msg = "has typical_p, which Ollama refuses since 0.34.1, expected it not to be set"
-            raise ValueError(msg)
-        return given
 
     @property
     def given(self) -> dict[str, Any]:

@@ -423,7 +423,7 @@ PARAMETERS = [
     manifest(
         "parameter-removed",
         "[ollama.parameters]\ntypical_p = 1.0\n",
-        "persona.toml:1: ollama.parameters: has typical_p, which Ollama refuses since 0.34.1",
+        "persona.toml:2: ollama.parameters.typical_p: is set, expected it not to be: Ollama",
     ),
     parameter("stop-text", "stop = 'x'", "stop: is 'x', expected a list"),
     parameter("stop-number", "stop = [1]", "stop.1: is 1, expected text"),
