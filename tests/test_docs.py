@@ -93,7 +93,7 @@ def list_typed_in(body):
     [
         "just build nova --bas cpu",
         "just show nova one",
-        "just new",
+        "just why",
         "just why nova luma",
         "just new nova --language klingon",
         "persona bild nova",
