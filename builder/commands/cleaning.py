@@ -201,7 +201,6 @@ def remove(console: Console, /, name: str, *, yes: bool, allow_remote: bool, as_
         if yes or not as_json:
             registered.remove(daemon, models)
             found = [replace(one, is_removed=True) for one in found]
-    lock.clear(arguments.ROOT / "build")  # the receipt may have been all that `clean` left
     if not found:
         console.notes([f"Ollama at {daemon.url} has no model of {folder.name}"])
     if as_json:
