@@ -280,6 +280,26 @@ def test_a_terminal_is_asked_no_more_than_it_must(project):
     assert persona.read(project / "personas" / "nova").manifest.own_words == ["Nova"]
 
 
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        ("dish: soup, minutes: 10", "format"),
+        ("1. Boil it.", "format"),
+        ("Don't ye ask!", "voice"),
+    ],
+)
+def test_imported_replies_that_begin_alike_propose_a_format(project, reply, kind):
+    """A key or a number that nearly all begin with is a format, a word a manner of speaking."""
+    source = project / "rows.jsonl"
+    rows = ({"prompt": f"Dish {number}?", "completion": reply} for number in range(60))
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, _, said = answer(project, kind[0], options=["--from", str(source)])
+
+    assert code == 0, said
+    assert f"What kind of persona is it? [{kind}]" in said
+    assert "fewest" not in said  # sixty rows are enough
+
+
 def test_imported_rows_propose_what_they_are(project):
     """The question's default is what the rows show, and an identity has a name."""
     source = project / "rows.jsonl"

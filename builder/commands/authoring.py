@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,13 +18,16 @@ from builder.commands.questions import LANGUAGES
 from builder.data import examples, kinds
 from builder.data.languages import DEFAULT, count_languages, names
 from builder.data.rows import Row
+from builder.data.texts import find_opening
 from builder.importing import report, sources
 from builder.manifest import schema
 from builder.terminal.console import Console
 from builder.views import draft as view
 
 PERSONAS = Path("personas")
-IDENTITY = "identity"
+IDENTITY, FORMAT = "identity", "format"
+# The first word of a reply in a format, such as `dish:`, `{dish:`, `1.` or `##`.
+FORMAL = re.compile(r"[\d{\[<#*|-]|.*[:=]$")
 NAMED = "--name, --author and --language"
 
 
@@ -196,6 +200,9 @@ def _complete(given: _Choice, title: str, imported: sources.Import | None) -> _C
 def _recognise(imported: sources.Import) -> str:
     """Recognise the kind of a persona without a name from its conversations."""
     replies = [Row("", messages).replies for messages in imported.conversations]
+    opening = find_opening([reply for each in replies for reply in each])
+    if opening and FORMAL.match(opening):
+        return FORMAT
     return kinds.recognise(replies, ())[0].name
 
 

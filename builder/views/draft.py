@@ -25,7 +25,7 @@ def describe(draft: scaffold.Draft, *, is_imported: bool) -> list[str]:
             f"a copy of {example.name}, {count} rows in {data};",
             "write your own replies in place of all of them, and change with them what",
             f"{draft.folder / persona.MANIFEST} asks for.",
-            f"{_describe_need(draft.kind)}; then:",
+            f"{_describe_need(draft.kind, 0)}then:",
         ]
     if is_imported and draft.title:
         return [
@@ -36,16 +36,24 @@ def describe(draft: scaffold.Draft, *, is_imported: bool) -> list[str]:
         unnamed = (
             "it has no name of its own: with --name, rows that come with the project teach one;"
         )
-        return [unnamed, f"read {data}.", f"{_describe_need(draft.kind)}; then:"]
+        return [unnamed, f"read {data}; {_describe_need(draft.kind, len(draft.rows))}then:"]
     return [
         "its name is taught by rows that come with the project; write your own about other",
         f"things in {data}, one conversation a line; then:",
     ]
 
 
-def _describe_need(name: str | None) -> str:
-    """Say how many rows a kind of persona needs; None means that the data decide the kind."""
+def _describe_need(name: str | None, there: int) -> str:
+    """Say how many rows a kind of persona needs, if there are fewer.
+
+    Args:
+        name: The kind; None means that the data decide it.
+        there: The number of rows that the user has.
+
+    """
+    if there >= GOOD_ROWS:
+        return ""
     if name is None:
-        return f"{GOOD_ROWS} rows or more teach a name, a voice or a format"
-    kind = kinds.KINDS[name]
-    return f"{kind.least_rows} rows are the fewest seen to pass; {GOOD_ROWS} or more are safer"
+        return f"{GOOD_ROWS} rows or more teach a name, a voice or a format; "
+    least = kinds.KINDS[name].least_rows
+    return f"{least} rows are the fewest seen to pass; {GOOD_ROWS} or more are safer; "
