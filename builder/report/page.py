@@ -108,7 +108,8 @@ def _describe_build(contents: Contents) -> dict[str, Any]:
     for stage, stamp in contents.stamps.items():
         versions |= stamp.tools
         for name, value in stamp.description.settings.items():
-            settings[name or stage] = shorten_value(value)[0]
+            if value is not None:
+                settings[name or stage] = shorten_value(value)[0]
     spans, total_s = _list_spans(contents)
     return {
         "rows": tell_rows(contents.profile),

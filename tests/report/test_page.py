@@ -344,3 +344,12 @@ def test_every_colour_comes_from_the_palette():
 
     assert not re.search(r"#[0-9a-fA-F]{3}|rgb|hsl|opacity", rules)
     assert set(re.findall(r"var\(--([a-z-]+)\)", rules)) == {"page", "panel", *TEXT, *SHAPES}
+
+
+def test_settings_that_nobody_set_are_left_out():
+    """The page tells what a stage was made with, and not all that it could have been."""
+    stamp = make_stamp(98.0, **{"training.rank": 16, "training.recipe": None})
+    text = page.render(make_contents(stamps={"data": make_stamp(2.0), "train": stamp}))
+
+    assert "training.rank" in text
+    assert "training.recipe" not in text
