@@ -27,7 +27,7 @@ from builder.views import draft as view
 PERSONAS = Path("personas")
 IDENTITY, FORMAT = "identity", "format"
 # The first word of a reply in a format, such as `dish:`, `{dish:`, `1.` or `##`.
-FORMAL = re.compile(r"[\d{\[<#*|-]|.*[:=]$")
+FORMAT_OPENING = re.compile(r"[\d{\[<#*|-]|.*[:=]$")
 NAMED = "--name, --author and --language"
 
 
@@ -201,7 +201,7 @@ def _recognise(imported: sources.Import) -> str:
     """Recognise the kind of a persona without a name from its conversations."""
     replies = [Row("", messages).replies for messages in imported.conversations]
     opening = find_opening([reply for each in replies for reply in each])
-    if opening and FORMAL.match(opening):
+    if opening and FORMAT_OPENING.match(opening):
         return FORMAT
     return kinds.recognise(replies, ())[0].name
 

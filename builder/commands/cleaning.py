@@ -152,9 +152,9 @@ def _delete(folder: Path, console: Console) -> bool:
 
     The receipt tells which model in Ollama is this build's, so that it can be replaced and removed.
     """
-    receipt = registered.read(folder / RECEIPT)
     try:
         with lock.locked(folder):
+            receipt = registered.read(folder / RECEIPT)
             claims.settle_before_cleaning(folder / ".work" / "claims")
             lock.delete(folder, kept=RECEIPT if receipt else None)
     except PersonaError as error:

@@ -49,8 +49,8 @@ def read_lock(folder: Path) -> Lock:
 def delete(folder: Path, *, kept: str | None = None) -> None:
     """Delete a build's folder, the lock last; this process holds the lock.
 
-    If another process takes the lock just before the folder is removed, the folder stays, and so
-    it does with the file to keep.
+    If another process takes the lock just before the folder is removed, the folder stays. It also
+    stays if it holds the file to keep.
     """
     for path in folder.iterdir():
         if path.name not in {LOCK, kept}:
